@@ -1,0 +1,76 @@
+"""Naver sentiment movie corpus: ``id⇥document⇥label`` lines, no quoting (e9t/nsmc)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, Value
+
+from nlpbook_data.corpus import Corpus, RawFile, Split
+from nlpbook_data.errors import InputError
+
+
+def urls() -> dict[str, str]:
+    """Return Korpora's table as ``{file name: URL}``."""
+    from Korpora.korpus_nsmc import NSMC_FETCH_INFORMATION
+
+    return {Path(row["destination"]).name: row["url"] for row in NSMC_FETCH_INFORMATION}
+
+
+CORPUS = Corpus(
+    name="nsmc",
+    task="doccls",
+    title="네이버 영화 리뷰 감성 말뭉치",
+    features=Features(text=Value("string"), label=ClassLabel(names=["부정", "긍정"])),
+    splits={
+        "train": Split("ratings_train.txt", files=("ratings_train.txt",)),
+        "validation": Split("5% carved from train", carved_from="train", share=0.05),
+        "test": Split("ratings_test.txt", files=("ratings_test.txt",)),
+    },
+    files={
+        "ratings_train.txt": RawFile(
+            bytes=14_628_807,
+            sha256="e03b7d14e9e41be8d464a28057cd25d7396c53e67aa7fd5f7e552c59b0ee2940",
+            rows=150_000,
+        ),
+        "ratings_test.txt": RawFile(
+            bytes=4_893_335,
+            sha256="8ac9f64052f11dbf6ae0acb5e038f03d90a76f0eda7820cfb3a92d02edfcebda",
+            rows=50_000,
+        ),
+    },
+    license="CC0-1.0",
+    commercial=True,
+    homepage="https://github.com/e9t/nsmc",
+    citation="Park, L. (2016). Naver sentiment movie corpus v1.0.",
+    urls=urls,
+)
+
+HEADER = ["id", "document", "label"]
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield ``{"text": str, "label": 0 | 1}`` a line; quotes are text, as is an empty document."""
+    for path in files:
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            try:
+                for number, line in enumerate(lines, start=1):
+                    cells = line.rstrip("\r\n").split("\t")
+                    if number == 1:
+                        if cells != HEADER:
+                            raise InputError(
+                                f"{path}, line 1: found {line[:60]!r} where the header "
+                                f"{'⇥'.join(HEADER)} belongs. Fetch the file again."
+                            )
+                    elif len(cells) != 3 or cells[2] not in ("0", "1"):
+                        raise InputError(
+                            f"{path}, line {number}: found {line[:60]!r} where "
+                            "id⇥document⇥0 or 1 belongs. Fetch the file again."
+                        )
+                    else:
+                        yield {"text": cells[1], "label": int(cells[2])}
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{path}, after line {number if 'number' in locals() else 0}: not UTF-8 "
+                    f"({error.reason}). Fetch the file again."
+                ) from error

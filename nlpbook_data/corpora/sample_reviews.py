@@ -1,0 +1,35 @@
+"""Short film and product reviews written for this project; they ship with the package (CC0)."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, Value
+
+from nlpbook_data.corpus import Corpus, Split
+
+CORPUS = Corpus(
+    name="sample_reviews",
+    task="doccls",
+    title="영화와 상품 후기 (직접 쓴 예제 말뭉치)",
+    features=Features(
+        text=Value("string"), label=ClassLabel(names=["부정", "긍정"]), domain=Value("string")
+    ),
+    splits={
+        split: Split(f"{split}.jsonl, written for this project", files=(f"{split}.jsonl",))
+        for split in ("train", "validation", "test")
+    },
+    license="CC0-1.0",
+    commercial=True,
+    homepage="nlpbook_data/samples/sample_reviews",
+    packaged=True,
+)
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield ``{"text", "label", "domain"}`` a line of JSON."""
+    for path in files:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)

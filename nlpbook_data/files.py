@@ -1,0 +1,182 @@
+"""The user's own files, csv, tsv, jsonl or parquet, as validated rows."""
+
+import codecs
+import csv
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nlpbook_data.errors import InputError, nearest
+
+logger = logging.getLogger(__name__)
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
+# A longer text is a missing quote or line break, and would tokenize for minutes to be cut to 128.
+MAX_CHARACTERS = 1_000_000
+
+
+def read_rows(
+    path: Path, columns: Iterable[str], optional: Iterable[str] = ()
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ``(place, {column: value})`` a row; `place` names file and line for messages.
+
+    A row holds at least `columns`, and `optional` ones where the file has them.
+
+    csv follows RFC 4180; tsv has no quoting (a quote is text, as in NSMC). The encoding is
+    UTF-8, with or without BOM, or else cp949, which is logged.
+
+    Raises:
+        InputError: no such file, empty, another format or encoding, duplicate or missing
+            columns, a row with more or fewer cells than the header.
+    """
+    columns, optional = list(columns), list(optional)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Check the path; a quoted path may hold spaces.")
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: the name must end in one of {', '.join(FORMATS)}.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty. It needs a header and rows.")
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        read = _read_parquet(path, columns, optional)
+    else:
+        reader = {".csv": _read_csv, ".tsv": _read_tsv, ".jsonl": _read_jsonl}[suffix]
+        read = reader(path, columns)
+    empty = True
+    for row in read:
+        empty = False
+        yield row
+    if empty:
+        raise InputError(f"{path}: a header and no row. Add rows, or leave this file out.")
+
+
+def find_encoding(path: Path) -> str:
+    """Return ``"utf-8-sig"`` or ``"cp949"``; raise InputError naming the line otherwise.
+
+    A file with valid Hangul in UTF-8 before its first bad byte is broken UTF-8: read as cp949 it
+    would turn into other letters in silence.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line, hangul = 1, False
+    with path.open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise InputError(f"{path}: the encoding is UTF-16. Save the file as UTF-8 (CSV UTF-8).")
+        file.seek(0)
+        for block in [*iter(lambda: file.read(1 << 20), b""), b""]:
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                good = error.object[: error.start].decode("utf-8")
+                line += good.count("\n")
+                hangul = hangul or any(ord(character) > 0xFF for character in good)
+                break
+            line += text.count("\n")
+            hangul = hangul or any(ord(character) > 0xFF for character in text)
+        else:
+            return "utf-8-sig"
+    if not hangul:
+        try:
+            path.read_text(encoding="cp949")
+            logger.warning("%s: read as cp949 (not UTF-8).", path)
+            return "cp949"
+        except UnicodeDecodeError:
+            pass
+    raise InputError(
+        f"{path}, line {line}: a byte that is neither UTF-8 nor cp949. The file is damaged, cut "
+        "off or in another encoding; save it as UTF-8."
+    )
+
+
+def _check_columns(path: Path, header: list[str], columns: list[str]) -> None:
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: the column {twice[0]!r} stands twice in the header. Rename one.")
+    for column in columns:
+        if column not in header:
+            raise InputError(
+                f"{path}: there is no column {column!r}; the columns are {', '.join(header)}."
+                f"{nearest(column, header)} Name yours with --text_column_name and "
+                "--label_column_name."
+            )
+
+
+def _read_csv(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open(encoding=find_encoding(path), newline="") as file:
+        previous = csv.field_size_limit(MAX_CHARACTERS)
+        reader = csv.reader(file, strict=True)
+        try:
+            header = next(reader)
+            _check_columns(path, header, columns)
+            line = reader.line_num + 1
+            for cells in reader:
+                if cells:  # a blank line
+                    yield _check_row(path, line, header, cells, "Quote a cell that holds a comma.")
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, line {reader.line_num}: {error}. Look for a quote that is not closed "
+                "(a quote inside a cell is written twice)."
+            ) from error
+        finally:
+            csv.field_size_limit(previous)
+
+
+def _read_tsv(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open(encoding=find_encoding(path), newline="\n") as file:
+        header = file.readline().rstrip("\r\n").split("\t")
+        _check_columns(path, header, columns)
+        for line, text in enumerate(file, start=2):
+            if text.strip("\r\n"):
+                cells = text.rstrip("\r\n").split("\t")
+                hint = "tsv has no quoting: for cells with tabs or line breaks use csv."
+                yield _check_row(path, line, header, cells, hint)
+
+
+def _check_row(
+    path: Path, line: int, header: list[str], cells: list[str], hint: str
+) -> tuple[str, dict[str, str]]:
+    if len(cells) != len(header):
+        raise InputError(
+            f"{path}, line {line}: {len(cells)} cells where the header has {len(header)}. {hint}"
+        )
+    return f"{path}, line {line}", dict(zip(header, cells, strict=True))
+
+
+def _read_jsonl(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open(encoding=find_encoding(path), newline="\n") as file:
+        for line, text in enumerate(file, start=1):
+            if not text.strip():
+                continue
+            place = f"{path}, line {line}"
+            try:
+                pairs = json.loads(text, object_pairs_hook=list)
+            except ValueError as error:
+                raise InputError(
+                    f"{place}: not JSON ({error}). Each line is one object."
+                ) from error
+            if not isinstance(pairs, list) or not all(isinstance(p, tuple) for p in pairs):
+                raise InputError(f"{place}: found {text[:40]!r} where an object {{…}} belongs.")
+            _check_columns(Path(place), [name for name, _ in pairs], columns)
+            yield place, dict(pairs)
+
+
+def _read_parquet(
+    path: Path, columns: list[str], optional: list[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        file = pq.ParquetFile(path)
+        _check_columns(path, file.schema_arrow.names, columns)
+        present = [name for name in file.schema_arrow.names if name in {*columns, *optional}]
+        row = 0
+        for batch in file.iter_batches(columns=present):
+            for values in batch.to_pylist():
+                row += 1
+                yield f"{path}, row {row}", values
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a whole parquet file ({first}). Write it again.") from error

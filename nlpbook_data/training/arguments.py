@@ -1,0 +1,279 @@
+"""Block 1 of every recipe: dataclass defaults < YAML < command line, unknown keys refused."""
+
+import dataclasses
+import importlib.util
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+
+from nlpbook_data.errors import InputError, nearest
+
+DATA_SOURCES = ("corpus", "dataset_name", "train_file", "validation_file", "test_file")
+PACKAGE_PREFIX = "package:"
+
+
+@dataclass
+class DataArguments:
+    """Where the rows come from."""
+
+    corpus: str | None = field(default=None, metadata={"help": "a name of `nlpbook-data list`"})
+    corpus_dir: str | None = field(
+        default=None, metadata={"help": "folder of raw corpora (Korpora's root), ~/Korpora"}
+    )
+    dataset_name: str | None = field(default=None, metadata={"help": "a dataset on the Hub"})
+    dataset_config_name: str | None = field(default=None, metadata={"help": "its configuration"})
+    train_file: str | None = field(default=None, metadata={"help": "csv, tsv, jsonl or parquet"})
+    validation_file: str | None = field(default=None, metadata={"help": "the same"})
+    test_file: str | None = field(
+        default=None, metadata={"help": "the same; without a label column it is only predicted"}
+    )
+    text_column_name: str = field(default="text", metadata={"help": "the column of texts"})
+    label_column_name: str = field(default="label", metadata={"help": "the column of labels"})
+    label_separator: str = field(
+        default="|", metadata={"help": "between several labels in one cell (--multi_label true)"}
+    )
+    max_length: int = field(
+        default=128, metadata={"help": "tokens a text, clamped to what the model can take"}
+    )
+    max_train_samples: int | None = field(
+        default=None, metadata={"help": "use the first N rows of train"}
+    )
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "use the first N rows of validation"}
+    )
+    max_predict_samples: int | None = field(
+        default=None, metadata={"help": "use the first N rows of test"}
+    )
+    accept_files: bool = field(
+        default=False, metadata={"help": "take corpus files whose checksums differ as they are"}
+    )
+    cache_dir: str | None = field(
+        default=None, metadata={"help": "of prepared data; by default HF_DATASETS_CACHE"}
+    )
+    overwrite_cache: bool = field(default=False, metadata={"help": "prepare the data again"})
+
+
+@dataclass
+class ModelArguments:
+    """Which model, and what of it is trained."""
+
+    model_name_or_path: str | None = field(
+        default=None, metadata={"help": "a folder, a name on the Hub, or package:models/encoder"}
+    )
+    model_revision: str = field(default="main", metadata={"help": "branch, tag or commit"})
+    tokenizer_name: str | None = field(default=None, metadata={"help": "if not the model's own"})
+    from_scratch: bool = field(
+        default=False, metadata={"help": "start from random weights; nothing else ever does"}
+    )
+    config_overrides: str | None = field(
+        default=None,
+        metadata={"help": "with --from_scratch: num_hidden_layers=4,hidden_size=256,…"},
+    )
+    ignore_mismatched_sizes: bool = field(
+        default=False, metadata={"help": "replace a trained head that has other labels"}
+    )
+    attn_implementation: str | None = field(
+        default=None, metadata={"help": "sdpa, eager, flash_attention_2, …"}
+    )
+    lora: bool = field(
+        default=False, metadata={"help": "train low-rank adapters, merged at the end"}
+    )
+    lora_r: int = field(default=8, metadata={"help": "their rank"})
+    lora_alpha: int = field(default=16, metadata={"help": "their scale, times the rank"})
+    lora_dropout: float = field(default=0.1, metadata={"help": "their dropout"})
+    lora_target_modules: list[str] = field(
+        default_factory=lambda: ["all-linear"], metadata={"help": "which layers get them"}
+    )
+
+
+@dataclass
+class RecipeArguments(TrainingArguments):
+    """TrainingArguments with our defaults, and what a run needs beside them."""
+
+    output_dir: str | None = field(
+        default=None, metadata={"help": "folder of the run; outputs/<recipe> by default"}
+    )
+    do_train: bool = field(default=True, metadata={"help": "false: evaluate and predict alone"})
+    do_eval: bool = field(default=True, metadata={"help": "score validation"})
+    do_predict: bool = field(default=True, metadata={"help": "predict test and score it"})
+    per_device_train_batch_size: int = field(
+        default=32, metadata={"help": "rows a device and step"}
+    )
+    per_device_eval_batch_size: int = field(default=64, metadata={"help": "the same, not training"})
+    eval_strategy: str = field(default="epoch", metadata={"help": "no, steps or epoch"})
+    save_strategy: str = field(default="epoch", metadata={"help": "no, steps, epoch or best"})
+    save_total_limit: int | None = field(
+        default=1, metadata={"help": "checkpoints beside the best"}
+    )
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "the best on validation"})
+    metric_for_best_model: str | None = field(
+        default="macro_f1", metadata={"help": "macro_f1, accuracy or loss, of validation"}
+    )
+    logging_steps: float = field(default=0.02, metadata={"help": "below 1: share of all steps"})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "hide NaN losses"})
+    disable_tqdm: bool | None = field(default=None, metadata={"help": "no progress bar"})
+    report_to: str = field(default="none", metadata={"help": "tensorboard, …"})
+    train_sampling_strategy: str = field(
+        default="group_by_length", metadata={"help": "group_by_length or random"}
+    )
+    precision: str = field(
+        default="auto",
+        metadata={
+            "help": "auto (what the device supports and runs faster), float32, bf16 or fp16",
+            "choices": ["auto", "float32", "bf16", "fp16"],
+        },
+    )
+    seeds: list[int] | None = field(
+        default=None, metadata={"help": "one run a seed, in its own folder; mean and spread"}
+    )
+    resume: str | None = field(
+        default=None,
+        metadata={
+            "help": "auto: start, continue, or say that it is finished; never: start over; a "
+            "checkpoint's folder; by default as auto, but a finished run is run again"
+        },
+    )
+    keep_checkpoints: bool = field(
+        default=False, metadata={"help": "keep checkpoints of a finished run"}
+    )
+    early_stopping_patience: int | None = field(
+        default=None, metadata={"help": "stop after N evaluations that are not better"}
+    )
+    early_stopping_threshold: float = field(default=0.0, metadata={"help": "what counts as better"})
+    baselines: bool = field(default=True, metadata={"help": "score the baselines too"})
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "see DistributedDataParallel"}
+    )
+
+
+# What a run may differ in and still be the same run (see `run.start`).
+SAME_RUN = {
+    *("output_dir", "resume", "resume_from_checkpoint", "keep_checkpoints", "overwrite_cache"),
+    *("corpus_dir", "cache_dir", "disable_tqdm", "report_to", "run_name", "precision", "bf16"),
+    *("fp16", "tf32", "use_cpu", "per_device_train_batch_size", "per_device_eval_batch_size"),
+    *("gradient_accumulation_steps", "save_total_limit", "baselines", "eval_accumulation_steps"),
+    *("ddp_find_unused_parameters", "ddp_backend", "ddp_timeout", "debug", "accelerator_config"),
+    *("config", "seeds", "train_file", "validation_file", "test_file", "mixed_precision"),
+    *("push_to_hub", "torch_compile", "fsdp", "fsdp_config", "deepspeed", "parallelism_config"),
+}
+SAME_RUN_PREFIXES = ("hub_", "logging_", "log_", "dataloader_", "trackio_", "local_", "_")
+
+
+def parse(recipe: str, *types: type, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+    """Return one instance of each of `types` for the recipe file `recipe`.
+
+    Dataclass defaults come first, then the YAML of ``--config``, then the command line. Without
+    ``--config`` the recipe's own ``configs/<recipe>.yaml`` applies. It is one setting of data and
+    model: a command line that names a model starts from the dataclass defaults instead, so that
+    neither random weights nor the rate that suits them ever reach a pretrained model.
+
+    Raises:
+        InputError: unknown key, with the nearest names; a value of the wrong type or choice; a
+            YAML that cannot be read.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    stem = Path(recipe).stem
+    parser = _Parser(
+        types,
+        prog=f"recipes/{stem}.py",
+        allow_abbrev=False,
+        description=sys.modules["__main__"].__doc__ if stem in sys.argv[0] else None,
+    )
+    parser.add_argument("--config", help="a YAML file of these options")
+    given = _given(parser, argv)
+    config = given.get("config")
+    defaults: dict[str, Any] = {
+        "output_dir": f"outputs/{stem}",
+        "disable_tqdm": not sys.stderr.isatty(),  # a log file holds a bar as thousands of lines
+    }
+    if config or "model_name_or_path" not in given:
+        path = Path(config).expanduser() if config else Path(recipe).parent / f"configs/{stem}.yaml"
+        settings = _read_yaml(path, parser)
+        if any(source in given for source in DATA_SOURCES):
+            settings = {key: v for key, v in settings.items() if key not in DATA_SOURCES}
+        if "model_name_or_path" in given:
+            for key in ("from_scratch", "config_overrides", "tokenizer_name"):
+                settings.pop(key, None)
+        defaults |= settings
+    parser.set_defaults(**defaults)
+    for action in parser._actions:
+        if action.dest in defaults and action.choices and defaults[action.dest] is not None:
+            if defaults[action.dest] not in action.choices:
+                raise InputError(
+                    f"{path}: {action.dest} is {defaults[action.dest]!r}, where one of "
+                    f"{', '.join(map(str, action.choices))} belongs."
+                )
+    try:
+        parsed = parser.parse_args_into_dataclasses(args=argv)
+    except InputError:
+        raise
+    except (ValueError, TypeError, ImportError) as error:  # TrainingArguments checks itself
+        raise InputError(str(error).strip().splitlines()[0]) from error
+    return parsed[: len(types)]
+
+
+class _Parser(HfArgumentParser):
+    """argparse that raises instead of exiting, so that all errors leave by one door."""
+
+    def error(self, message: str) -> None:
+        raise InputError(f"{message[0].upper()}{message[1:]}. See --help.")
+
+
+def _given(parser: _Parser, argv: Sequence[str]) -> dict[str, Any]:
+    """Return the options that stand on the command line, with their first words."""
+    options = {name: action.dest for action in parser._actions for name in action.option_strings}
+    given: dict[str, Any] = {}
+    for position, word in enumerate(argv):
+        if not word.startswith("--"):
+            if position == 0 and word != "-h":
+                raise InputError(f"{word!r} is not an option; a YAML goes after --config.")
+            continue
+        name, equals, value = word.partition("=")
+        if name not in options:
+            raise InputError(f"There is no option {name}.{nearest(name, options)} See --help.")
+        following = argv[position + 1] if position + 1 < len(argv) else None
+        given[options[name]] = value if equals else following
+    return given
+
+
+def _read_yaml(path: Path, parser: _Parser) -> dict[str, Any]:
+    known = {action.dest for action in parser._actions} - {"help", "config"}
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file. Check --config.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a YAML file ({' '.join(str(error).split())}).") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: holds no options; it needs lines of the form `name: value`.")
+    for key in settings:
+        if key not in known:
+            raise InputError(f"{path}: there is no option {key!r}.{nearest(str(key), known)}")
+    return settings
+
+
+def resolve_package(name: str) -> str:
+    """Turn ``package:models/encoder`` into the path of what ships; leave other names alone."""
+    if not name.startswith(PACKAGE_PREFIX):
+        return name
+    folder = Path(importlib.util.find_spec("nlpbook_data").origin).parent
+    path = folder / name.removeprefix(PACKAGE_PREFIX)
+    if not path.exists():
+        raise InputError(f"{name}: nothing of that name ships with the package.")
+    return str(path)
+
+
+def as_record(*arguments: Any) -> dict[str, Any]:
+    """Return the resolved arguments as JSON-able values, tokens and keys left out."""
+    record: dict[str, Any] = {}
+    for instance in arguments:
+        if isinstance(instance, TrainingArguments):
+            record |= instance.to_dict()
+        else:
+            record |= dataclasses.asdict(instance)
+    return {name: value for name, value in record.items() if not name.endswith("_token")}

@@ -1,0 +1,122 @@
+"""The model card: what the model is, what it scored, and how those numbers came about."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from nlpbook_data.training.arguments import PACKAGE_PREFIX
+from nlpbook_data.training.summary import SHOWN, score_rows
+
+LICENSE_TAGS = {"CC0-1.0": "cc0-1.0", "CC-BY-SA-4.0": "cc-by-sa-4.0"}
+
+
+def write_card(run: Any, task: str, pipeline_tag: str, usage: str, labels: list[str]) -> None:
+    """Write README.md into the run's folder; it names no path of this machine and no token.
+
+    The arguments are those of `Run.finish`.
+    """
+    arguments, data = run.record["arguments"], run.record["data"]
+    name = run.args.hub_model_id or run.folder.resolve().name
+    base = public_name(arguments["model_name_or_path"])
+    scratch = arguments["from_scratch"]
+    split = "test" if run.scores.get("test") else "validation"
+    model_scores = run.scores.get(split, {})
+    metadata = ModelCardData(
+        language="ko",
+        library_name="transformers",
+        pipeline_tag=pipeline_tag,
+        tags=["nlpbook-recipes", "generated_from_trainer"],
+        license=LICENSE_TAGS.get(data["license"] or "") if scratch else None,
+        base_model=base if base and not scratch and "/" in base else None,
+        model_name=name.rsplit("/", 1)[-1],
+        eval_results=[
+            EvalResult(
+                task_type=pipeline_tag,
+                dataset_type=data["name"].replace(" ", "_"),
+                dataset_name=data["name"],
+                dataset_split=split,
+                metric_type="f1" if metric == "macro_f1" else metric,
+                metric_name=SHOWN[metric],
+                metric_value=round(model_scores[metric], 4),
+            )
+            for metric in ("accuracy", "macro_f1")
+            if metric in model_scores
+        ]
+        or None,
+    )
+    origin = (
+        "사전 학습 없이 **무작위 가중치에서** 학습했습니다 (random weights, no pretraining)"
+        if scratch
+        else f"`{base or '로컬 모델'}`을(를) 미세 조정했습니다"
+    )
+    text = [
+        f"# {name.rsplit('/', 1)[-1]}",
+        f"{task} 모델입니다. {origin}.",
+        f"레이블: {', '.join(labels[:50])}",
+        "## 성능 (Scores)",
+        *_score_table(run.scores, split),
+        f"- 말뭉치(corpus): {data['name']}"
+        + (f", 라이선스 {data['license']}" if data["license"] else ""),
+        *(
+            f"- {name}: {data['rows'][name]:,}행, 출처: {source}"
+            for name, source in data["splits"].items()
+            if name in data["rows"]
+        ),
+        f"- 선택 기준(selection): {_selection(run)}",
+        f"- 시드(seeds): {', '.join(map(str, run.args.seeds or [run.args.seed]))}",
+        f"- 장치(device): {run.record['device']}, 프로세스 {run.record['processes']}개, "
+        f"{run.record['precision']}; 학습 {run.record['seconds'].get('training', 0):,.0f}초",
+        f"- 기준선(baselines)은 같은 학습 자료로 학습하고 같은 코드로 채점했습니다. "
+        f"ECE = {model_scores.get('expected_calibration_error', float('nan')):.4f}",
+        "## 사용법 (Usage)",
+        "```python\n" + usage.replace("MODEL", name) + "\n```",
+        "## 설정 (Settings)",
+        ", ".join(
+            f"{key} = {arguments[key]}"
+            for key in ("learning_rate", "num_train_epochs", "max_steps", "lr_scheduler_type")
+        )
+        + f", global batch = {run.record['global_batch']}, max_length = {run.record['max_length']}",
+        ", ".join(f"{package} {number}" for package, number in run.record["versions"].items()),
+        *(f"![{caption}]({file})" for file, caption in run.plots.items()),
+    ]
+    blocks, lines = [], text
+    for block in lines:
+        blocks.append(block + ("\n" if block.startswith(("- ", "|")) else "\n\n"))
+    content = f"---\n{metadata.to_yaml()}\n---\n\n{''.join(blocks).strip()}\n"
+    ModelCard(content).save(run.folder / "README.md")
+
+
+def public_name(name: str | None) -> str | None:
+    """Return the Hub name of a model, or None for a folder of this machine or of the package."""
+    if not name or name.startswith((PACKAGE_PREFIX, "/", ".", "~")):
+        return None
+    return None if Path(name).exists() or name.count("/") > 1 else name
+
+
+def _selection(run: Any) -> str:
+    if not run.args.do_train:
+        return "학습하지 않음 (evaluation alone)"
+    if not run.args.load_best_model_at_end:
+        return "마지막 가중치 (last weights)"
+    metric = run.args.metric_for_best_model
+    seeds = ", 검증 점수가 가장 좋은 시드를 저장" if run.args.seeds else ""
+    return f"검증(validation) {metric}가 가장 좋은 체크포인트; test는 마지막에 한 번{seeds}"
+
+
+def _score_table(scores: Mapping[str, Any], split: str) -> list[str]:
+    rows = score_rows(dict(scores), split)
+    if not rows:
+        return ["점수 없음 (no labelled split)"]
+    names = [name for name in SHOWN if name in rows[0][1]]
+    table = [f"| {split} | {' | '.join(SHOWN[name] for name in names)} |"]
+    table.append("|---|" + "---|" * len(names))
+    for label, values in rows:
+        cells = [values.get(name) for name in names]
+        shown = [
+            f"{cell['mean']:.4f} ± {cell['std']:.4f}" if isinstance(cell, dict) else f"{cell:.4f}"
+            for cell in cells
+        ]
+        table.append(f"| {label} | {' | '.join(shown)} |")
+    return [*table, ""]

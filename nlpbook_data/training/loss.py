@@ -1,0 +1,71 @@
+"""Losses that are the mean over the global batch, however it is split.
+
+Trainer calls them as ``compute_loss_func(outputs, labels, num_items_in_batch=…)``. The count it
+passes is what `items` gives, summed over the micro-batches of the step and over all processes (see
+`trainer.RecipeTrainer`). A sum divided by that count is the same for 1×8, 2×4 with accumulation
+and two processes ×4, with a ragged last batch and with class weights; a mean of means is not
+(transformers#47688).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+IGNORED = -100
+
+
+@dataclass
+class ClassificationLoss:
+    """Cross-entropy over classes or, for 0/1 vectors, binary cross-entropy over labels.
+
+    Attributes:
+        class_weights: (classes,), or None; the mean is then over weights, as in
+            ``torch.nn.CrossEntropyLoss``. For 0/1 vectors, the weight of a class's positives.
+        label_smoothing: the share of the target that is spread over all classes (for 0/1
+            vectors: moved towards 0.5).
+    """
+
+    class_weights: torch.Tensor | None = None
+    label_smoothing: float = 0.0
+
+    def items(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return what the loss of `labels` is divided by: their count, or their summed weights."""
+        if labels.is_floating_point():
+            return labels.ne(IGNORED).sum()
+        kept = labels[labels.ne(IGNORED)]
+        if self.class_weights is None:
+            return torch.tensor(kept.numel(), device=labels.device)
+        return self.class_weights.to(labels.device)[kept].sum()
+
+    def __call__(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the sum over `labels`, -100 left out, divided by `num_items_in_batch`.
+
+        Args:
+            outputs: of a model, with ``logits`` (rows, classes).
+            labels: (rows,) class ids or (rows, classes) floats.
+            num_items_in_batch: `items` of the global batch; by default of these labels.
+        """
+        logits = outputs["logits"].float()
+        weights = None if self.class_weights is None else self.class_weights.to(logits.device)
+        if labels.is_floating_point():
+            kept = labels.ne(IGNORED)
+            target = labels * (1 - self.label_smoothing) + self.label_smoothing / 2
+            losses = F.binary_cross_entropy_with_logits(
+                logits, target, pos_weight=weights, reduction="none"
+            )
+            total = (losses * kept).sum()
+        else:
+            total = F.cross_entropy(
+                logits,
+                labels,
+                weight=weights,
+                ignore_index=IGNORED,
+                reduction="sum",
+                label_smoothing=self.label_smoothing,
+            )
+        count = self.items(labels) if num_items_in_batch is None else num_items_in_batch
+        return total / count

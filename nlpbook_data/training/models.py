@@ -1,0 +1,192 @@
+"""Blocks 3 and 4: the tokenizer and the model of a recipe, with nothing random unless asked for."""
+
+import logging
+from typing import Any
+
+import transformers
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.training.arguments import ModelArguments, resolve_package
+
+logger = logging.getLogger(__name__)
+
+# A stated limit above this is transformers' way of saying that there is none.
+NO_LIMIT = 1_000_000
+
+
+def load_config(args: ModelArguments, **overrides: Any) -> Any:
+    """Return the model's config with `overrides` and, from scratch, ``--config_overrides``.
+
+    Raises:
+        InputError: no name, nothing of that name here or on the Hub, an unknown override.
+    """
+    config = _load(AutoConfig, args.model_name_or_path, args, **overrides)
+    if args.config_overrides:
+        if not args.from_scratch:
+            raise InputError(
+                "--config_overrides changes the shape of a model and so needs "
+                "--from_scratch true; pretrained weights fit only their own shape."
+            )
+        try:
+            config.update_from_string(args.config_overrides)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"--config_overrides {args.config_overrides}: {error}. Write "
+                "name=value,name=value with names of the model's config.json."
+            ) from error
+    return config
+
+
+def label_names(args: ModelArguments) -> list[str]:
+    """Return the labels that a fine-tuned model knows, in the order of their ids."""
+    names = load_config(args).id2label
+    if names == {0: "LABEL_0", 1: "LABEL_1"}:
+        raise InputError(
+            f"{args.model_name_or_path}: its config names no labels; it is not fine-tuned. Name "
+            "the folder of a finished run."
+        )
+    return [names[number] for number in range(len(names))]
+
+
+def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of the model, or of ``--tokenizer_name``.
+
+    A decoder's tokenizer without a padding token pads with its end of text.
+    """
+    tokenizer = _load(AutoTokenizer, args.tokenizer_name or args.model_name_or_path, args)
+    if len(tokenizer) < 10:  # transformers 5 builds an empty vocabulary where it finds none
+        raise InputError(
+            f"{args.tokenizer_name or args.model_name_or_path}: no vocabulary. Name a folder with "
+            "a tokenizer by --tokenizer_name."
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def clamp_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return `max_length`, or less where the model has fewer positions, which is logged."""
+    if max_length < 8:
+        raise InputError(f"--max_length {max_length} leaves no room for a text. Use 8 or more.")
+    limits = [max_length]
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions:
+        # RoBERTa's family numbers its positions from the padding id on.
+        offset = config.pad_token_id + 1 if _counts_from_padding(config) else 0
+        limits.append(positions - offset)
+    if tokenizer.model_max_length < NO_LIMIT:
+        limits.append(tokenizer.model_max_length)
+    if min(limits) < max_length:
+        logger.warning(
+            "--max_length %d is more than the model takes: %d is used.", max_length, min(limits)
+        )
+    return min(limits)
+
+
+def _counts_from_padding(config: Any) -> bool:
+    return any(name in config.model_type for name in ("roberta", "camembert", "data2vec-text"))
+
+
+def load_model(
+    auto_class: Any, args: ModelArguments, config: Any, trained_head: bool = False
+) -> PreTrainedModel:
+    """Return the model in float32: pretrained, or random with ``--from_scratch true``.
+
+    Args:
+        auto_class: such as ``AutoModelForSequenceClassification``.
+        config: of `load_config`, with label names.
+        trained_head: also the task's head must be among the weights (evaluation alone).
+
+    Raises:
+        InputError: weights that are missing, broken or of another architecture; a model that has
+            no such head. Only the head, and the pooler before it, may be new.
+    """
+    name = args.model_name_or_path
+    extra = {"attn_implementation": args.attn_implementation} if args.attn_implementation else {}
+    if args.from_scratch:
+        try:
+            model = auto_class.from_config(config, **extra)
+        except (ValueError, TypeError, RuntimeError, AssertionError) as error:
+            raise InputError(f"{name}: {_first_line(error)} Choose another model.") from error
+        logger.warning("%s starts from random weights (--from_scratch true).", name)
+        return _add_lora(model, args)
+    model, info = _load(
+        auto_class,
+        name,
+        args,
+        config=config,
+        dtype="float32",
+        use_safetensors=True,  # a .bin is a pickle
+        ignore_mismatched_sizes=args.ignore_mismatched_sizes,
+        output_loading_info=True,
+        **extra,
+    )
+    body = f"{model.base_model_prefix}."
+    missing = sorted(info["missing_keys"])
+    lost = [
+        key for key in missing if trained_head or (key.startswith(body) and "pooler" not in key)
+    ]
+    mismatched = [key[0] for key in info["mismatched_keys"] if key[0].startswith(body)]
+    if lost or mismatched:
+        raise InputError(
+            f"{name}: {len(lost) + len(mismatched)} weights of the model are not in its file, such "
+            f"as {(lost + mismatched)[0]}. It is {'not fine-tuned' if trained_head else 'broken'} "
+            "or of another architecture: name another model."
+        )
+    if missing and not trained_head:
+        logger.info("New weights: %s.", ", ".join(missing))
+    return _add_lora(model, args)
+
+
+def _add_lora(model: PreTrainedModel, args: ModelArguments) -> PreTrainedModel:
+    if not args.lora:
+        return model
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    targets = args.lora_target_modules
+    config = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=args.lora_r,
+        lora_alpha=args.lora_alpha,
+        lora_dropout=args.lora_dropout,
+        target_modules=targets[0] if targets == ["all-linear"] else targets,
+    )
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise InputError(
+            f"--lora_target_modules {' '.join(targets)}: {_first_line(error)}"
+        ) from error
+
+
+def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
+    """Return the model with its adapters, if any, merged into its weights."""
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: Any) -> Any:
+    if not name:
+        raise InputError("Nothing names the model: pass --model_name_or_path, or a --config.")
+    previous = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # its table of new weights; we say it in a line
+    try:
+        return auto_class.from_pretrained(
+            resolve_package(name), revision=args.model_revision, **options
+        )
+    except InputError:
+        raise
+    except Exception as error:  # loading raises a dozen unrelated types for the same few faults
+        what = getattr(auto_class, "__name__", "model").removeprefix("Auto")
+        raise InputError(
+            f"{name}: the {what} could not be loaded ({_first_line(error)}) It must be a folder "
+            "with safetensors weights, or a name on the Hub while there is a network "
+            "(nlpbook-data prefetch fetches it beforehand)."
+        ) from error
+    finally:
+        transformers.logging.set_verbosity(previous)
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error).strip() or type(error).__name__).splitlines()[0][:240]
+    return line if line.endswith(".") else f"{line}."

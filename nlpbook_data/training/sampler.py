@@ -1,0 +1,116 @@
+"""Which rows make up which batch: a pure function of seed, epoch and global batch size.
+
+Trainer's own length grouping draws from the global random state and groups by the batch of one
+device, so another number of processes, or a resume inside an epoch, sees other rows.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import Sampler
+
+# Rows are sorted within pools of this many global batches: 50 leave 5% padding on NSMC.
+POOL = 50
+
+
+def global_batches(
+    lengths: np.ndarray, batch_size: int, seed: int, epoch: int, grouped: bool = True
+) -> list[np.ndarray]:
+    """Return the row numbers of each optimizer step of an epoch, every row in exactly one.
+
+    Rows are shuffled, sorted by length within pools, cut into batches, and the batches shuffled.
+    The batch with the longest row comes first, so that what does not fit into memory fails at
+    once; the ragged one, if any, comes last.
+
+    Args:
+        lengths: tokens of each row, (rows,).
+        batch_size: rows of one optimizer step over all processes.
+        seed, epoch: with the above, all that the order depends on.
+        grouped: False leaves the shuffled order as it is.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    full = len(order) // batch_size
+    if not grouped:
+        return np.split(order, range(batch_size, len(order), batch_size))
+    # Small data would be sorted as a whole, and every epoch would have the same batches.
+    pool = batch_size * max(1, min(POOL, full // 4))
+    for start in range(0, len(order), pool):
+        part = order[start : start + pool]
+        order[start : start + pool] = part[np.argsort(-lengths[part], kind="stable")]
+    batches = np.split(order, range(batch_size, len(order), batch_size))
+    ragged = batches[full:]
+    batches = [batches[i] for i in rng.permutation(full)]
+    if batches:
+        longest = max(range(full), key=lambda i: lengths[batches[i]].max())
+        batches[0], batches[longest] = batches[longest], batches[0]
+    return batches + ragged
+
+
+def micro_batches(batch: np.ndarray, size: int, processes: int) -> list[list[list[int]]]:
+    """Split a global batch into ``[micro-step][process]`` lists of at most `size` rows.
+
+    Every process has the same number of micro-steps; a process may be left with an empty list in
+    a ragged batch, which the collator of `trainer.RecipeTrainer` fills with a row of no weight.
+    """
+    steps = -(-len(batch) // (size * processes))
+    # Equal shares, so that no step is left with a single row.
+    return [
+        [share[process::processes].tolist() for process in range(processes)]
+        for share in np.array_split(batch, steps)
+    ]
+
+
+class GlobalBatchSampler(Sampler[list[int]]):
+    """Yield the micro-batches of one process, in the order of `global_batches`."""
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        size: int,
+        accumulation: int = 1,
+        processes: int = 1,
+        process: int = 0,
+        seed: int = 0,
+        grouped: bool = True,
+    ):
+        self.lengths = np.asarray(lengths)
+        self.size = size
+        self.accumulation = accumulation
+        self.processes = processes
+        self.process = process
+        self.seed = seed
+        self.grouped = grouped
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration yields."""
+        self.epoch = epoch
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of one optimizer step."""
+        return self.size * self.accumulation * self.processes
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.lengths), self.batch_size)
+        return full * self.accumulation + -(-rest // (self.size * self.processes))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self._batches():
+            for step in micro_batches(batch, self.size, self.processes):
+                yield step[self.process]
+
+    def _batches(self) -> list[np.ndarray]:
+        return global_batches(self.lengths, self.batch_size, self.seed, self.epoch, self.grouped)
+
+    def real_tokens(self) -> float:
+        """Return the share of the current epoch's tokens that are not padding, all processes."""
+        padded = sum(
+            len(rows) * int(self.lengths[rows].max())
+            for batch in self._batches()
+            for step in micro_batches(batch, self.size, self.processes)
+            for rows in step
+            if rows
+        )
+        return float(self.lengths.sum() / padded)

@@ -1,0 +1,100 @@
+"""The closing summary on the terminal."""
+
+from pathlib import Path
+from typing import Any
+
+# Scores that are worth a line, in this order, as far as a task has them.
+SHOWN = {"accuracy": "accuracy", "macro_f1": "macro-F1", "micro_f1": "micro-F1"}
+
+
+def summary_lines(run: Any) -> list[str]:
+    """Return the lines: score beside baselines, what they mean, time, places, next command."""
+    record, scores, folder = run.record, run.scores, run.folder
+    data = record.get("data", {})
+    split = "test" if scores.get("test") else "validation"
+    lines = [f"── {run.recipe}: {data.get('name', '')} ".ljust(72, "─")]
+    for name, origin in data.get("splits", {}).items():
+        if name in data["rows"]:
+            lines.append(f"  {name:<11}{data['rows'][name]:>9,} rows   {origin}")
+    rows = score_rows(scores, split)
+    if rows:
+        names = [name for name in SHOWN if name in rows[0][1]]
+        lines += ["", f"  {split:<26}" + "".join(f"{SHOWN[name]:>18}" for name in names)]
+        for label, values in rows:
+            lines.append(f"  {label:<26}" + "".join(f"{_cell(values, n):>18}" for n in names))
+        lines += ["", *(f"  {line}" for line in verdict(scores, split))]
+    seconds = record.get("seconds", {})
+    phases = ", ".join(f"{name} {_duration(s)}" for name, s in seconds.items() if s)
+    lines += ["", f"  time       {phases}"]
+    if "train_examples_per_second" in record:
+        lines.append(
+            f"  training   {record['train_examples_per_second']:,.0f} examples/s, "
+            f"{record['real_token_share']:.0%} real tokens, {record['precision']}, "
+            f"{record['device']}, peak memory {record['peak_memory_mib']['host']:,} MiB"
+        )
+    lines += [f"  folder     {folder}", *_next_lines(run, folder), "─" * 72]
+    return lines
+
+
+def score_rows(scores: dict[str, Any], split: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return ``(name, scores)`` of the model and of each baseline on `split`."""
+    rows = []
+    if "seeds" in scores:
+        count = len(scores["seeds"]["runs"])
+        rows.append((f"model, mean of {count} seeds", scores["seeds"][split]))
+    elif split in scores:
+        rows.append(("model", scores[split]))
+    for name, baseline in scores.get("baselines", {}).items():
+        if split in baseline:
+            rows.append((name, baseline[split]))
+    return rows
+
+
+def verdict(scores: dict[str, Any], split: str) -> list[str]:
+    """Say in words how the model stands to the best baseline, by accuracy."""
+    rows = score_rows(scores, split)
+    if len(rows) < 2:
+        return []
+    model = _value(rows[0][1], "accuracy")
+    name, best = max(((n, _value(v, "accuracy")) for n, v in rows[1:]), key=lambda row: row[1])
+    seconds = scores["baselines"][name].get("seconds")
+    cost = f" in {_duration(seconds)} on one core" if seconds else ""
+    if model > best:
+        return [f"The model is {100 * (model - best):.1f} points above {name}{cost}."]
+    return [
+        f"The model is {100 * (best - model):.1f} points below {name}{cost}: it is not worth its",
+        "training time as it stands. Start from pretrained weights, or use more data.",
+    ]
+
+
+def _next_lines(run: Any, folder: Path) -> list[str]:
+    if not list(folder.glob("*.safetensors")):
+        return []
+    return [
+        "  next       "
+        + f"accelerate launch recipes/{run.recipe}.py --do_train false --do_eval false"
+        f" --model_name_or_path {_quoted(folder)} --test_file FILE --output_dir predictions"
+    ]
+
+
+def _quoted(path: Path) -> str:
+    return f"'{path}'" if " " in str(path) else str(path)
+
+
+def _value(scores: dict[str, Any], name: str) -> float:
+    value = scores[name]
+    return value["mean"] if isinstance(value, dict) else value
+
+
+def _cell(scores: dict[str, Any], name: str) -> str:
+    value = scores.get(name)
+    if isinstance(value, dict):
+        return f"{value['mean']:.4f} ± {value['std']:.4f}"
+    return "" if value is None else f"{value:.4f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    return f"{minutes:.1f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -1,0 +1,208 @@
+"""Block 5 of every recipe: HF Trainer with our order of rows, loss, checkpoints and Hub rules."""
+
+import logging
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.data_loader import prepare_data_loader
+from datasets import Dataset
+from torch.utils.data import DataLoader, SequentialSampler
+from transformers import (
+    DataCollatorWithPadding,
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+)
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from nlpbook_data.cache import write_text
+from nlpbook_data.errors import InputError
+from nlpbook_data.training.features import text_lengths
+from nlpbook_data.training.hub import push_folder
+from nlpbook_data.training.loss import IGNORED
+from nlpbook_data.training.run import COMPLETE, Run
+from nlpbook_data.training.sampler import GlobalBatchSampler
+
+logger = logging.getLogger(__name__)
+
+
+def make_trainer(
+    run: Run,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    loss: Any,
+    compute_metrics: Callable[[Any], dict[str, float]],
+    train_dataset: Dataset | None = None,
+    eval_dataset: Dataset | None = None,
+) -> "RecipeTrainer":
+    """Return the trainer of `run`: padding to the longest row of a batch, rows of like length.
+
+    Args:
+        loss: with ``__call__`` and ``items``, as `training.loss` has them.
+        compute_metrics: ``EvalPrediction`` in, flat scores out.
+        train_dataset, eval_dataset: columns ``input_ids`` and ``labels``.
+    """
+    args = run.args
+    callbacks: list[TrainerCallback] = [run.interruption()]
+    if args.early_stopping_patience is not None:
+        if args.eval_strategy == "no":
+            raise InputError("--early_stopping_patience needs --eval_strategy steps or epoch.")
+        callbacks.append(
+            EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold)
+        )
+        args.restore_callback_states_from_checkpoint = True
+    multiple = 8 if args.device.type == "cuda" and run.precision != "float32" else None
+    model.accepts_loss_kwargs = False  # the loss is ours; see loss.py
+    trainer = RecipeTrainer(
+        model=model,
+        args=args,
+        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=multiple),
+        train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
+        processing_class=tokenizer,
+        compute_metrics=compute_metrics,
+        compute_loss_func=loss,
+        callbacks=callbacks,
+    )
+    trainer.run = run
+    for noisy in (PrinterCallback, ProgressCallback):
+        if trainer.pop_callback(noisy) is not None:
+            trainer.add_callback(_Progress() if noisy is ProgressCallback else _EvaluationLines())
+    return trainer
+
+
+class RecipeTrainer(Trainer):
+    """Trainer whose result does not depend on how the global batch is split."""
+
+    run: Run
+    sampler: GlobalBatchSampler
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Return this process' micro-batches; see `sampler`."""
+        args = self.args
+        dataset = self._remove_unused_columns(self.train_dataset, description="Training")
+        self.sampler = GlobalBatchSampler(
+            text_lengths(dataset),
+            size=self._train_batch_size,
+            accumulation=args.gradient_accumulation_steps,
+            processes=args.world_size,
+            process=args.process_index,
+            seed=args.seed if args.data_seed is None else args.data_seed,
+            grouped=args.train_sampling_strategy == "group_by_length",
+        )
+        loader = DataLoader(
+            dataset,
+            batch_sampler=self.sampler,
+            collate_fn=_WithEmpty(self.data_collator, dataset),
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+        )
+        # One process for accelerate: the sampler has already dealt out the rows, and accelerate
+        # would complete a ragged batch with rows of the beginning.
+        return prepare_data_loader(
+            loader, args.device, num_processes=1, process_index=0, put_on_device=True
+        )
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
+        items = sum(self.compute_loss_func.items(batch["labels"]) for batch in batch_samples)
+        items = items.to(device)
+        return self.accelerator.gather(items).sum() if self.args.world_size > 1 else items
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> SequentialSampler:
+        return SequentialSampler(eval_dataset)
+
+    def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate in the order of `by_length`, and give back the rows' own order."""
+        output = super().evaluation_loop(dataloader, *args, **kwargs)
+        back = np.argsort(self._eval_order)
+        labels = None if output.label_ids is None else output.label_ids[back]
+        return output._replace(predictions=output.predictions[back], label_ids=labels)
+
+    def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> DataLoader:
+        """Return batches of like length, longest first."""
+        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        self._eval_order = np.argsort(-text_lengths(dataset), kind="stable")
+        return super().get_eval_dataloader(dataset.select(self._eval_order))
+
+    def get_test_dataloader(self, test_dataset: Dataset) -> DataLoader:
+        """Return batches of like length, longest first."""
+        return self.get_eval_dataloader(test_dataset)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, and stop where the loss is no number."""
+        super().log(logs, start_time)
+        for name in ("loss", "eval_loss"):
+            self._check_loss(logs.get(name, 0.0))
+
+    def _check_loss(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise InputError(
+                f"The loss became {loss} by step {self.state.global_step}. Lower --learning_rate, "
+                "or pass --precision float32; the checkpoints before are kept."
+            )
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save, and mark the checkpoint as whole once every process has written its part."""
+        self._check_loss(float(self._tr_loss))
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            folder = os.path.join(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+            write_text(self.run.folder.__class__(folder) / COMPLETE, "")
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Leave the card as `run` wrote it; Trainer's own would replace it."""
+
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
+        """Push the run's folder, allow-listed files alone."""
+        return push_folder(self.run.folder, self.args)
+
+
+class _WithEmpty:
+    """Collate, and give a process that a ragged batch left empty one row that counts nothing."""
+
+    def __init__(self, collator: Callable[[list], dict[str, torch.Tensor]], dataset: Dataset):
+        self.collator = collator
+        self.dataset = dataset
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        if rows:
+            return self.collator(rows)
+        batch = self.collator([self.dataset[0]])
+        batch["labels"] = torch.full_like(batch["labels"], IGNORED)
+        return batch
+
+
+class _EvaluationLines(TrainerCallback):
+    """One line an evaluation."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if state.is_world_process_zero and "eval_macro_f1" in (logs or {}):
+            self.write(
+                f"epoch {state.epoch:.2f}  step {state.global_step}  validation: "
+                f"loss {logs['eval_loss']:.4f}  accuracy {logs['eval_accuracy']:.4f}  "
+                f"macro-F1 {logs['eval_macro_f1']:.4f}"
+            )
+
+    def write(self, line: str) -> None:
+        logger.info(line)
+
+
+class _Progress(ProgressCallback, _EvaluationLines):
+    """Trainer's bars, with the loss beside the bar in place of a line of numbers a log."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if state.is_world_process_zero and self.training_bar is not None and "loss" in (logs or {}):
+            self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
+        _EvaluationLines.on_log(self, args, state, control, logs)
+
+    def write(self, line: str) -> None:
+        (self.training_bar or self.prediction_bar).write(line)
