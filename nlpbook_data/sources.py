@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 CARVED_SHARE = 0.1
 UNLABELLED = -1
+OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
 
 
 @dataclass(frozen=True)
@@ -370,7 +371,8 @@ def _encode(
                 raise InputError(
                     f"{place}: the label {label!r} is not among those of "
                     f"{'train' if found else 'the model'} ({', '.join(names[:20])})."
-                    f"{nearest(label, names)} Mend the row, or add it to the training data."
+                    f"{nearest(label, names)} "
+                    + ("Mend the row, or add it to train." if found else OTHER_LABELS)
                 )
         encoded = None if labels is None else [ids[label] for label in labels]
         if not multi_label:

@@ -181,6 +181,7 @@ class Run:
                 if self._continues() and child._is_finished():
                     logger.info("seed %d is finished: %s", seed, child.folder)
                     child.scores = json.loads((child.folder / "metrics.json").read_text())
+                    child.record = child._previous()
                     self.seed_runs.append(child)
                     continue
                 self._open(child)
@@ -313,9 +314,7 @@ class Run:
             self.record["seconds"] |= {
                 f"seed-{r.args.seed}": r.record["seconds"].get("training") for r in self.seed_runs
             }
-            for name in ("train_examples_per_second", "real_token_share", "peak_memory_mib"):
-                if name in best.record:
-                    self.record[name] = best.record[name]
+            self.record |= {k: v for k, v in best.record.items() if k not in self.record}
             self.plots = best.plots
         if baselines:
             self.scores["baselines"] = dict(baselines)
@@ -490,6 +489,8 @@ def launch(main: Callable[[], None]) -> None:
     first = int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("RANK", 0)) == 0
     logging.getLogger("nlpbook_data").setLevel(logging.INFO if first else logging.ERROR)
     transformers.utils.logging.disable_progress_bar()
+    # It warns that checkpoints of the same second are ordered by number, as they should be.
+    transformers.logging.get_logger("transformers.trainer_utils").setLevel(logging.ERROR)
     if not sys.stderr.isatty():
         import datasets
 

@@ -1,0 +1,139 @@
+"""What the tests share: the recipes run as users run them, small data, the real corpora."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RECIPES = REPOSITORY / "recipes"
+CORPORA = Path(os.environ.get("NLPBOOK_CORPORA", REPOSITORY.parent / "shared" / "corpora"))
+TOKENIZERS = CORPORA.parent / "tokenizers"
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+TINY = [
+    *("--config_overrides", "hidden_size=32,num_hidden_layers=1,intermediate_size=64"),
+    *("--from_scratch", "true", "--precision", "float32", "--baselines", "false"),
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not CORPORA.is_dir():
+        skip = pytest.mark.skip(reason=f"no corpora at {CORPORA}; set NLPBOOK_CORPORA")
+        for item in items:
+            if "corpora" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def hf_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of this test session, shared by its recipes."""
+    return tmp_path_factory.mktemp("hf_home")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a recipe ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def error(self) -> str:
+        """The message after ``error: ``, or an empty string."""
+        lines = [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+        return lines[-1].removeprefix("error: ") if lines else ""
+
+
+@pytest.fixture
+def run_recipe(hf_home: Path, tmp_path: Path) -> Callable[..., Result]:
+    """Run a recipe in a new process, from an empty folder, as a user does.
+
+    ``run_recipe("doccls", *arguments, processes=1, launcher="python", env={}, timeout=240)``;
+    launcher "accelerate" is ``accelerate launch``, which `processes=2` implies.
+    """
+
+    def run(
+        recipe: str,
+        *arguments: object,
+        processes: int = 1,
+        launcher: str = "python",
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        timeout: int = 240,
+    ) -> Result:
+        command = [sys.executable]
+        if processes > 1 or launcher == "accelerate":
+            config = RECIPES / "accelerate" / ("cpu_2.yaml" if processes > 1 else "cpu.yaml")
+            command += ["-m", "accelerate.commands.accelerate_cli", "launch"]
+            command += ["--config_file", str(config)]
+            if processes > 1:
+                arguments = (*arguments, "--use_cpu", "true")
+                command += ["--main_process_port", "0", "--num_processes", str(processes)]
+        command += [str(RECIPES / f"{recipe}.py"), *map(str, arguments)]
+        done = subprocess.run(
+            command,
+            cwd=cwd or tmp_path,
+            env={**os.environ, "HF_HOME": str(hf_home), **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def recipe_server(hf_home: Path) -> Iterator[subprocess.Popen]:
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "fork_server.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HF_HOME": str(hf_home)},
+    )
+    yield server
+    server.stdin.close()
+    server.wait(timeout=30)
+
+
+@pytest.fixture
+def fork_recipe(recipe_server: subprocess.Popen, tmp_path: Path) -> Callable[..., Result]:
+    """Run a recipe in a fork of a process that has imported everything: seconds less a test.
+
+    Same files, arguments, exit status and output as `run_recipe`; `env` is set after the imports.
+    """
+
+    def run(
+        recipe: str,
+        *arguments: object,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+    ) -> Result:
+        logs = [tmp_path / ".stdout", tmp_path / ".stderr"]
+        request = {
+            "recipe": str(RECIPES / f"{recipe}.py"),
+            "arguments": [str(argument) for argument in arguments],
+            "cwd": str(cwd or tmp_path),
+            "env": env or {},
+            "logs": [str(log) for log in logs],
+        }
+        recipe_server.stdin.write(json.dumps(request) + "\n")
+        recipe_server.stdin.flush()
+        status = int(recipe_server.stdout.readline())
+        texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs]
+        for log in logs:
+            log.unlink()
+        return Result(status, *texts)
+
+    return run
