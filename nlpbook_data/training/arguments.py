@@ -164,13 +164,21 @@ SAME_RUN = {
 SAME_RUN_PREFIXES = ("hub_", "logging_", "log_", "dataloader_", "trackio_", "local_", "_")
 
 
-def parse(recipe: str, *types: type, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+def parse(
+    recipe: str, *types: type, argv: Sequence[str] | None = None, partial: bool = False
+) -> tuple[Any, ...]:
     """Return one instance of each of `types` for the recipe file `recipe`.
 
     Dataclass defaults come first, then the YAML of ``--config``, then the command line. Without
     ``--config`` the recipe's own ``configs/<recipe>.yaml`` applies. It is one setting of data and
     model: a command line that names a model starts from the dataclass defaults instead, so that
     neither random weights nor the rate that suits them ever reach a pretrained model.
+
+    Args:
+        recipe: the file of the recipe; its name is that of its configs.
+        types: dataclasses.
+        argv: the words of the command line; by default this process'.
+        partial: pass over options that none of `types` has (they are another's).
 
     Raises:
         InputError: unknown key, with the nearest names; a value of the wrong type or choice; a
@@ -185,7 +193,7 @@ def parse(recipe: str, *types: type, argv: Sequence[str] | None = None) -> tuple
         description=sys.modules["__main__"].__doc__ if stem in sys.argv[0] else None,
     )
     parser.add_argument("--config", help="a YAML file of these options")
-    given = _given(parser, argv)
+    given = _given(parser, argv, partial)
     config = given.get("config")
     defaults: dict[str, Any] = {
         "output_dir": f"outputs/{stem}",
@@ -193,7 +201,7 @@ def parse(recipe: str, *types: type, argv: Sequence[str] | None = None) -> tuple
     }
     if config or "model_name_or_path" not in given:
         path = Path(config).expanduser() if config else Path(recipe).parent / f"configs/{stem}.yaml"
-        settings = _read_yaml(path, parser)
+        settings = _read_yaml(path, parser, partial)
         if any(source in given for source in DATA_SOURCES):
             settings = {key: v for key, v in settings.items() if key not in DATA_SOURCES}
         if "model_name_or_path" in given:
@@ -209,7 +217,7 @@ def parse(recipe: str, *types: type, argv: Sequence[str] | None = None) -> tuple
                     f"{', '.join(map(str, action.choices))} belongs."
                 )
     try:
-        parsed = parser.parse_args_into_dataclasses(args=argv)
+        parsed = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=partial)
     except InputError:
         raise
     except (ValueError, TypeError, ImportError) as error:  # TrainingArguments checks itself
@@ -224,7 +232,7 @@ class _Parser(HfArgumentParser):
         raise InputError(f"{message[0].upper()}{message[1:]}. See --help.")
 
 
-def _given(parser: _Parser, argv: Sequence[str]) -> dict[str, Any]:
+def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any]:
     """Return the options that stand on the command line, with their first words."""
     options = {name: action.dest for action in parser._actions for name in action.option_strings}
     given: dict[str, Any] = {}
@@ -234,6 +242,8 @@ def _given(parser: _Parser, argv: Sequence[str]) -> dict[str, Any]:
                 raise InputError(f"{word!r} is not an option; a YAML goes after --config.")
             continue
         name, equals, value = word.partition("=")
+        if name not in options and partial:
+            continue
         if name not in options:
             raise InputError(f"There is no option {name}.{nearest(name, options)} See --help.")
         following = argv[position + 1] if position + 1 < len(argv) else None
@@ -241,7 +251,7 @@ def _given(parser: _Parser, argv: Sequence[str]) -> dict[str, Any]:
     return given
 
 
-def _read_yaml(path: Path, parser: _Parser) -> dict[str, Any]:
+def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
     known = {action.dest for action in parser._actions} - {"help", "config"}
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -252,9 +262,9 @@ def _read_yaml(path: Path, parser: _Parser) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise InputError(f"{path}: holds no options; it needs lines of the form `name: value`.")
     for key in settings:
-        if key not in known:
+        if key not in known and not partial:
             raise InputError(f"{path}: there is no option {key!r}.{nearest(str(key), known)}")
-    return settings
+    return {key: value for key, value in settings.items() if key in known}
 
 
 def resolve_package(name: str) -> str:

@@ -51,40 +51,39 @@ def write_card(run: Any, task: str, pipeline_tag: str, usage: str, labels: list[
         if scratch
         else f"`{base or '로컬 모델'}`을(를) 미세 조정했습니다"
     )
-    text = [
+    facts = [
+        f"말뭉치(corpus): {data['name']}"
+        + (f", 라이선스 {data['license']}" if data["license"] else ""),
+        *(
+            f"{split}: {data['rows'][split]:,}행, 출처: {source}"
+            for split, source in data["splits"].items()
+            if split in data["rows"]
+        ),
+        f"선택 기준(selection): {_selection(run)}",
+        f"시드(seeds): {', '.join(map(str, run.args.seeds or [run.args.seed]))}",
+        f"장치(device): {run.record['device']}, 프로세스 {run.record['processes']}개, "
+        f"{run.record['precision']}; 학습 {run.record['seconds'].get('training', 0):,.0f}초",
+        "기준선(baselines): 같은 학습 자료로 학습하고 같은 코드로 채점",
+    ]
+    if "expected_calibration_error" in model_scores:
+        facts.append(f"보정 오차(ECE): {model_scores['expected_calibration_error']:.4f}")
+    settings = ("learning_rate", "num_train_epochs", "max_steps", "lr_scheduler_type")
+    sections = [
         f"# {name.rsplit('/', 1)[-1]}",
         f"{task} 모델입니다. {origin}.",
         f"레이블: {', '.join(labels[:50])}",
         "## 성능 (Scores)",
-        *_score_table(run.scores, split),
-        f"- 말뭉치(corpus): {data['name']}"
-        + (f", 라이선스 {data['license']}" if data["license"] else ""),
-        *(
-            f"- {name}: {data['rows'][name]:,}행, 출처: {source}"
-            for name, source in data["splits"].items()
-            if name in data["rows"]
-        ),
-        f"- 선택 기준(selection): {_selection(run)}",
-        f"- 시드(seeds): {', '.join(map(str, run.args.seeds or [run.args.seed]))}",
-        f"- 장치(device): {run.record['device']}, 프로세스 {run.record['processes']}개, "
-        f"{run.record['precision']}; 학습 {run.record['seconds'].get('training', 0):,.0f}초",
-        f"- 기준선(baselines)은 같은 학습 자료로 학습하고 같은 코드로 채점했습니다. "
-        f"ECE = {model_scores.get('expected_calibration_error', float('nan')):.4f}",
+        "\n".join(_score_table(run.scores, split)),
+        "\n".join(f"- {fact}" for fact in facts),
         "## 사용법 (Usage)",
-        "```python\n" + usage.replace("MODEL", name) + "\n```",
+        f"```python\n{usage.replace('MODEL', name)}\n```",
         "## 설정 (Settings)",
-        ", ".join(
-            f"{key} = {arguments[key]}"
-            for key in ("learning_rate", "num_train_epochs", "max_steps", "lr_scheduler_type")
-        )
+        ", ".join(f"{key} = {arguments[key]}" for key in settings)
         + f", global batch = {run.record['global_batch']}, max_length = {run.record['max_length']}",
         ", ".join(f"{package} {number}" for package, number in run.record["versions"].items()),
         *(f"![{caption}]({file})" for file, caption in run.plots.items()),
     ]
-    blocks, lines = [], text
-    for block in lines:
-        blocks.append(block + ("\n" if block.startswith(("- ", "|")) else "\n\n"))
-    content = f"---\n{metadata.to_yaml()}\n---\n\n{''.join(blocks).strip()}\n"
+    content = f"---\n{metadata.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n"
     ModelCard(content).save(run.folder / "README.md")
 
 
@@ -119,4 +118,4 @@ def _score_table(scores: Mapping[str, Any], split: str) -> list[str]:
             for cell in cells
         ]
         table.append(f"| {label} | {' | '.join(shown)} |")
-    return [*table, ""]
+    return table

@@ -213,7 +213,6 @@ class Run:
         checkpoint = self.checkpoint()
         self._check_space(trainer.model)
         self.training = True
-        started = time.perf_counter() - _process_start()
         with self.phase("training"):
             try:
                 output = trainer.train(resume_from_checkpoint=checkpoint)
@@ -225,7 +224,6 @@ class Run:
         rows = steps / max(state.max_steps, 1) * len(sampler.lengths) * state.num_train_epochs
         seconds = max(output.metrics["train_runtime"], 1e-9)
         self.record |= {
-            "seconds_to_first_batch": round(started, 3),
             "optimizer_steps": state.global_step,
             "resumed_from": checkpoint and Path(checkpoint).name,
             "best_checkpoint": state.best_model_checkpoint
@@ -236,9 +234,9 @@ class Run:
             "peak_memory_mib": _peak_memory(self.args),
         }
 
-    def interruption(self) -> TrainerCallback:
-        """Return the callback that answers a signal with a checkpoint at the end of the step."""
-        return _Interruption(self)
+    def watch(self) -> TrainerCallback:
+        """Return the callback that notes the first batch and answers a signal with a checkpoint."""
+        return _Watch(self)
 
     def save(self, trainer: Any, max_length: int) -> None:
         """Write model and tokenizer as ``from_pretrained`` and ``pipeline`` want them."""
@@ -562,9 +560,14 @@ def _on_signal(number: int, frame: Any) -> None:
     logger.warning("Stopping after this step with a checkpoint; once more stops at once.")
 
 
-class _Interruption(TrainerCallback):
+class _Watch(TrainerCallback):
     def __init__(self, run: Run):
         self.run = run
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if "seconds_to_first_batch" not in self.run.record:
+            seconds = time.perf_counter() - _process_start()
+            self.run.record["seconds_to_first_batch"] = round(seconds, 3)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.run.signal and args.save_strategy != "no":

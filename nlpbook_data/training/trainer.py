@@ -2,8 +2,8 @@
 
 import logging
 import math
-import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def make_trainer(
         train_dataset, eval_dataset: columns ``input_ids`` and ``labels``.
     """
     args = run.args
-    callbacks: list[TrainerCallback] = [run.interruption()]
+    callbacks: list[TrainerCallback] = [run.watch()]
     if args.early_stopping_patience is not None:
         if args.eval_strategy == "no":
             raise InputError("--early_stopping_patience needs --eval_strategy steps or epoch.")
@@ -155,8 +155,8 @@ class RecipeTrainer(Trainer):
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            folder = os.path.join(self.args.output_dir, f"checkpoint-{self.state.global_step}")
-            write_text(self.run.folder.__class__(folder) / COMPLETE, "")
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            write_text(folder / COMPLETE, "")
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Leave the card as `run` wrote it; Trainer's own would replace it."""
