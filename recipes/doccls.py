@@ -113,6 +113,7 @@ def main() -> None:
             seed_run,
             model,
             tokenizer,
+            max_length,
             loss=ClassificationLoss(weights, args.label_smoothing_factor),
             compute_metrics=compute_metrics,
             train_dataset=encoded.get("train"),
@@ -120,7 +121,7 @@ def main() -> None:
         )
         if args.do_train:
             seed_run.train(trainer)
-            seed_run.save(trainer, max_length)
+            seed_run.save(trainer)
 
         # 6. Evaluate the best model, on test once; write what the run leaves behind; push last
         predicted = {

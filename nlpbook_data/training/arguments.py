@@ -121,6 +121,9 @@ class RecipeArguments(TrainingArguments):
     train_sampling_strategy: str = field(
         default="group_by_length", metadata={"help": "group_by_length or random"}
     )
+    pad_to_max_length: bool = field(
+        default=False, metadata={"help": "pad each row to --max_length, for static shapes; slow"}
+    )
     precision: str = field(
         default="auto",
         metadata={

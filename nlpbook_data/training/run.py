@@ -220,6 +220,7 @@ class Run:
                 self.history = trainer.state.log_history
         self.training = False
         state, sampler = trainer.state, trainer.sampler
+        padded_to = trainer.max_length if self.args.pad_to_max_length else None
         steps = state.global_step - trainer._initial_global_step
         rows = steps / max(state.max_steps, 1) * len(sampler.lengths) * state.num_train_epochs
         seconds = max(output.metrics["train_runtime"], 1e-9)
@@ -230,7 +231,7 @@ class Run:
             and Path(state.best_model_checkpoint).name,
             "train_examples_per_second": round(rows / seconds, 2),
             "train_tokens_per_second": round(rows / seconds * float(sampler.lengths.mean()), 1),
-            "real_token_share": round(sampler.real_tokens(), 4),
+            "real_token_share": round(sampler.real_tokens(padded_to), 4),
             "peak_memory_mib": _peak_memory(self.args),
         }
 
@@ -238,13 +239,15 @@ class Run:
         """Return the callback that notes the first batch and answers a signal with a checkpoint."""
         return _Watch(self)
 
-    def save(self, trainer: Any, max_length: int) -> None:
+    def save(self, trainer: Any) -> None:
         """Write model and tokenizer as ``from_pretrained`` and ``pipeline`` want them."""
-        self.record["max_length"] = max_length
+        self.record["max_length"] = trainer.max_length
         model = merge_lora(trainer.accelerator.unwrap_model(trainer.model))
         model.config._name_or_path = ""  # it may be a local path
         tokenizer = copy.deepcopy(trainer.processing_class)
-        tokenizer.model_max_length = max_length  # so that a pipeline truncates as training did
+        tokenizer.model_max_length = (
+            trainer.max_length
+        )  # so that a pipeline truncates as training did
         tokenizer.init_kwargs.pop("name_or_path", None)
         if self.is_main:
             model.save_pretrained(self.folder)

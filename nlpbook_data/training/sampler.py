@@ -104,10 +104,14 @@ class GlobalBatchSampler(Sampler[list[int]]):
     def _batches(self) -> list[np.ndarray]:
         return global_batches(self.lengths, self.batch_size, self.seed, self.epoch, self.grouped)
 
-    def real_tokens(self) -> float:
-        """Return the share of the current epoch's tokens that are not padding, all processes."""
+    def real_tokens(self, padded_to: int | None = None) -> float:
+        """Return the share of the current epoch's tokens that are not padding, all processes.
+
+        Args:
+            padded_to: the length of every row; by default the longest of its micro-batch.
+        """
         padded = sum(
-            len(rows) * int(self.lengths[rows].max())
+            len(rows) * (padded_to or int(self.lengths[rows].max()))
             for batch in self._batches()
             for step in micro_batches(batch, self.size, self.processes)
             for rows in step

@@ -36,6 +36,7 @@ def make_trainer(
     run: Run,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
     loss: Any,
     compute_metrics: Callable[[Any], dict[str, float]],
     train_dataset: Dataset | None = None,
@@ -44,6 +45,7 @@ def make_trainer(
     """Return the trainer of `run`: padding to the longest row of a batch, rows of like length.
 
     Args:
+        max_length: the most tokens of a row.
         loss: with ``__call__`` and ``items``, as `training.loss` has them.
         compute_metrics: ``EvalPrediction`` in, flat scores out.
         train_dataset, eval_dataset: columns ``input_ids`` and ``labels``.
@@ -62,7 +64,12 @@ def make_trainer(
     trainer = RecipeTrainer(
         model=model,
         args=args,
-        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=multiple),
+        data_collator=DataCollatorWithPadding(
+            tokenizer,
+            padding="max_length" if args.pad_to_max_length else True,
+            max_length=max_length,
+            pad_to_multiple_of=multiple,
+        ),
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         processing_class=tokenizer,
@@ -70,7 +77,7 @@ def make_trainer(
         compute_loss_func=loss,
         callbacks=callbacks,
     )
-    trainer.run = run
+    trainer.run, trainer.max_length = run, max_length
     for noisy in (PrinterCallback, ProgressCallback):
         if trainer.pop_callback(noisy) is not None:
             trainer.add_callback(_Progress() if noisy is ProgressCallback else _EvaluationLines())
@@ -81,6 +88,7 @@ class RecipeTrainer(Trainer):
     """Trainer whose result does not depend on how the global batch is split."""
 
     run: Run
+    max_length: int
     sampler: GlobalBatchSampler
 
     def get_train_dataloader(self) -> DataLoader:
