@@ -256,10 +256,13 @@ def carve(dataset: Dataset, shares: Mapping[str, float], rest: str) -> dict[str,
     Returns:
         Sorted row numbers, ``{rest: …, **shares}``; no row in two, equal texts in one.
     """
-    texts = np.array([unicodedata.normalize("NFC", text).strip() for text in dataset["text"]])
+    texts = [unicodedata.normalize("NFC", text).strip() for text in dataset["text"][:]]
     label = dataset.features.get("label")
-    labels = np.array(dataset["label"]) if isinstance(label, ClassLabel) else np.zeros(len(texts))
-    _, first, group = np.unique(texts, return_index=True, return_inverse=True)
+    labels = np.array(dataset["label"][:]) if isinstance(label, ClassLabel) else np.zeros(len(texts))
+    # not an array of texts: numpy would give each the room of the longest
+    number_of = {text: number for number, text in enumerate(sorted(set(texts)))}
+    group = np.array([number_of[text] for text in texts], dtype=int)
+    _, first = np.unique(group, return_index=True)
     group_rows = np.bincount(group)
     group_label = labels[first]
     owner = np.full(len(first), -1)

@@ -52,25 +52,24 @@ HEADER = ["id", "document", "label"]
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
     """Yield ``{"text": str, "label": 0 | 1}`` a line; quotes are text, as is an empty document."""
     for path in files:
-        with path.open(encoding="utf-8", newline="\n") as lines:
-            try:
-                for number, line in enumerate(lines, start=1):
-                    cells = line.rstrip("\r\n").split("\t")
-                    if number == 1:
-                        if cells != HEADER:
-                            raise InputError(
-                                f"{path}, line 1: found {line[:60]!r} where the header "
-                                f"{'⇥'.join(HEADER)} belongs. Fetch the file again."
-                            )
-                    elif len(cells) != 3 or cells[2] not in ("0", "1"):
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    cells = line.decode("utf-8").rstrip("\r\n").split("\t")
+                except UnicodeDecodeError as error:
+                    raise InputError(
+                        f"{path}, line {number}: not UTF-8 ({error.reason}). Fetch the file again."
+                    ) from error
+                if number == 1:
+                    if cells != HEADER:
                         raise InputError(
-                            f"{path}, line {number}: found {line[:60]!r} where "
-                            "id⇥document⇥0 or 1 belongs. Fetch the file again."
+                            f"{path}, line 1: found {'⇥'.join(cells)[:60]!r} where the header "
+                            f"{'⇥'.join(HEADER)} belongs. Fetch the file again."
                         )
-                    else:
-                        yield {"text": cells[1], "label": int(cells[2])}
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{path}, after line {number if 'number' in locals() else 0}: not UTF-8 "
-                    f"({error.reason}). Fetch the file again."
-                ) from error
+                elif len(cells) != 3 or cells[2] not in ("0", "1"):
+                    raise InputError(
+                        f"{path}, line {number}: found {'⇥'.join(cells)[:60]!r} where "
+                        "id⇥document⇥0 or 1 belongs. Fetch the file again."
+                    )
+                else:
+                    yield {"text": cells[1], "label": int(cells[2])}
