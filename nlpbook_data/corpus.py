@@ -257,8 +257,9 @@ def carve(dataset: Dataset, shares: Mapping[str, float], rest: str) -> dict[str,
         Sorted row numbers, ``{rest: …, **shares}``; no row in two, equal texts in one.
     """
     texts = [unicodedata.normalize("NFC", text).strip() for text in dataset["text"][:]]
-    label = dataset.features.get("label")
-    labels = np.array(dataset["label"][:]) if isinstance(label, ClassLabel) else np.zeros(len(texts))
+    labels = np.zeros(len(texts))
+    if isinstance(dataset.features.get("label"), ClassLabel):
+        labels = np.array(dataset["label"][:])
     # not an array of texts: numpy would give each the room of the longest
     number_of = {text: number for number, text in enumerate(sorted(set(texts)))}
     group = np.array([number_of[text] for text in texts], dtype=int)
