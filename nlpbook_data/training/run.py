@@ -43,6 +43,7 @@ from nlpbook_data.training.precision import choose_precision
 logger = logging.getLogger(__name__)
 
 COMPLETE = "complete"  # the file that marks a whole checkpoint
+TRAINED_IN = "training_precision"  # in the model's config: predictions repeat only in the same
 PACKAGES = ("transformers", "datasets", "evaluate", "accelerate", "torch", "tokenizers")
 
 
@@ -61,9 +62,16 @@ class Run:
         scores: ``{"validation": {…}, "test": {…}, "baselines": {…}}``.
     """
 
-    def __init__(self, recipe: str, args: RecipeArguments, record: dict[str, Any]):
+    def __init__(
+        self,
+        recipe: str,
+        args: RecipeArguments,
+        record: dict[str, Any],
+        parent: "Run | None" = None,
+    ):
         self.recipe = recipe
         self.args = args
+        self.parent = parent
         self.folder = Path(args.output_dir).expanduser()
         self.record = record
         self.scores: dict[str, Any] = {}
@@ -97,11 +105,9 @@ class Run:
         global _current
         _current = run
         run._refuse_other_run()
-        run.precision = choose_precision(args, run._previous().get("precision"))
         run.record |= {
             "command": _redacted(sys.argv, args),
             "recipe": run.recipe,
-            "precision": run.precision,
             "global_batch": run.global_batch,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "commit": _commit(Path(recipe).parent),
@@ -165,9 +171,9 @@ class Run:
     def each_seed(self) -> Iterator["Run"]:
         """Yield the runs to be done, one a seed, the random state set; finished ones are kept.
 
-        The folder is made here, and run.json says what became of each.
+        Nothing is written before one trains or leaves its scores, so that a model that cannot be
+        loaded costs nothing of a run that was here before.
         """
-        self._open(self)
         seeds = self.args.seeds or [self.args.seed]
         for seed in seeds:
             child = self
@@ -175,8 +181,7 @@ class Run:
                 args = copy.copy(self.args)
                 args.seed, args.seeds = seed, None
                 args.output_dir = str(self.folder / f"seed-{seed}")
-                child = Run(self.recipe, args, copy.deepcopy(self.record))
-                child.precision = self.precision
+                child = Run(self.recipe, args, copy.deepcopy(self.record), parent=self)
                 child.record["arguments"] |= {"seed": seed, "output_dir": args.output_dir}
                 if self._continues() and child._is_finished():
                     logger.info("seed %d is finished: %s", seed, child.folder)
@@ -184,7 +189,6 @@ class Run:
                     child.record = child._previous()
                     self.seed_runs.append(child)
                     continue
-                self._open(child)
             else:
                 child.args.seed = seed
             self.seed_runs.append(child)
@@ -197,10 +201,6 @@ class Run:
         """Return the checkpoint to continue from: the last whole one, or the one named."""
         resume = self.args.resume
         if resume not in (None, "auto", "never"):
-            if not (Path(resume) / "trainer_state.json").is_file():
-                raise InputError(
-                    f"--resume {resume}: not a checkpoint's folder. Name one, or auto or never."
-                )
             return resume
         whole = [path for path in self._checkpoints() if (path / COMPLETE).is_file()]
         if not whole:
@@ -210,8 +210,9 @@ class Run:
 
     def train(self, trainer: Any) -> None:
         """Train, from a checkpoint where there is one; record speed and padding."""
+        with self.once():
+            self._open()
         checkpoint = self.checkpoint()
-        self._check_space(trainer.model)
         self.training = True
         with self.phase("training"):
             try:
@@ -234,6 +235,13 @@ class Run:
             "real_token_share": round(sampler.real_tokens(padded_to), 4),
             "peak_memory_mib": _peak_memory(self.args),
         }
+
+    def choose_precision(self, model: Any) -> None:
+        """Choose by measuring `model`; a continued run, and a trained model, keep their own."""
+        trained_in = None if self.args.do_train else getattr(model.config, TRAINED_IN, None)
+        before = self._previous().get("precision") if self._continues() else trained_in
+        self.record["precision"] = choose_precision(self.args, model, before)
+        setattr(model.config, TRAINED_IN, self.record["precision"])
 
     def watch(self) -> TrainerCallback:
         """Return the callback that notes the first batch and answers a signal with a checkpoint."""
@@ -268,6 +276,7 @@ class Run:
         self.scores = dict(scores)
         if not self.is_main:
             return
+        self._open()
         write_text(self.folder / "metrics.json", _json(self.scores))
         for name, rows in (("predictions.jsonl", predictions), ("errors.jsonl", errors[:100])):
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -307,6 +316,7 @@ class Run:
         metric = self.args.metric_for_best_model or "macro_f1"
         metric = "macro_f1" if metric == "loss" else metric.removeprefix("eval_")
         if len(self.seed_runs) > 1 and self.is_main:
+            self._open()  # where all seeds were finished before
             best = max(self.seed_runs, key=lambda r: r.scores.get("validation", {}).get(metric, 0))
             for path in best.folder.iterdir():
                 if path.is_file() and path.name != "run.json" and not path.name.startswith("."):
@@ -375,28 +385,35 @@ class Run:
                 run.record["error"] = message
                 run._close(status)
 
-    def _open(self, run: "Run") -> None:
-        """Make the folder, lock it, forget what a finished run or ``never`` makes void."""
-        run.started = run.is_main
-        if not run.is_main:
+    def _open(self) -> None:
+        """Make the folder, lock it, forget what a finished run or ``never`` makes void; once."""
+        if self.started:
             return
+        if self.parent is not None:
+            self.parent._open()
+        if self.is_main:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(
+                    f"{self.folder}: cannot be made ({error.strerror}). Choose another "
+                    "--output_dir."
+                ) from error
+            self._lock()
+            if not self._continues():
+                for path in self._checkpoints():
+                    shutil.rmtree(path)
+            self._write_record()
+        self.started = True
+
+    def _lock(self) -> None:
+        self.lock = FileLock(self.folder / ".lock", blocking=False)
         try:
-            run.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{run.folder}: cannot be made ({error.strerror}). Choose another --output_dir."
-            ) from error
-        run.lock = FileLock(run.folder / ".lock", blocking=False)
-        try:
-            run.lock.acquire()
+            self.lock.acquire()
         except Timeout as error:
             raise InputError(
-                f"{run.folder}: another process is writing a run here. Wait for it or end it."
+                f"{self.folder}: another process is writing a run here. Wait for it or end it."
             ) from error
-        if not run._continues():
-            for path in run._checkpoints():
-                shutil.rmtree(path)
-        run._write_record()
 
     def _close(self, status: str) -> None:
         self.record["status"] = status
@@ -433,14 +450,22 @@ class Run:
 
     def _refuse_other_run(self) -> None:
         folder = self.folder
-        existing = next((p for p in [folder, *folder.absolute().parents] if p.exists()), Path("/"))
         try:
-            with tempfile.TemporaryFile(dir=existing):
+            with tempfile.TemporaryFile(dir=_nearest_existing(folder)):
                 pass
         except OSError as error:
             raise InputError(
                 f"{folder}: cannot be written ({error.strerror}). Choose another --output_dir."
             ) from error
+        if self.is_main and (folder / ".lock").is_file():
+            self._lock()
+            self.lock.release()
+        resume = self.args.resume
+        if resume not in (None, "auto", "never"):
+            if not (Path(resume) / "trainer_state.json").is_file():
+                raise InputError(
+                    f"--resume {resume}: not a checkpoint's folder. Name one, or auto or never."
+                )
         previous = self._previous()
         if not previous and folder.is_dir():
             foreign = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
@@ -461,7 +486,7 @@ class Run:
                 f"{' …' if len(other) > 3 else ''}). Choose another --output_dir."
             )
 
-    def _check_space(self, model: Any) -> None:
+    def check_space(self, model: Any) -> None:
         """Refuse to train what could not be saved: each checkpoint has weights and two moments."""
         if not self.is_main:
             return
@@ -469,7 +494,7 @@ class Run:
         everything = sum(p.numel() for p in model.parameters())
         checkpoints = (self.args.save_total_limit or 2) + 1
         needed = 4 * everything + 12 * trained * checkpoints * (self.args.save_strategy != "no")
-        free = shutil.disk_usage(self.folder).free
+        free = shutil.disk_usage(_nearest_existing(self.folder)).free
         if free < needed:
             raise InputError(
                 f"{self.folder}: {free / 1e6:,.0f} MB are free, and model and checkpoints need "
@@ -581,6 +606,10 @@ class _Watch(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.run.signal:
             raise Interrupted(self.run.signal)
+
+
+def _nearest_existing(folder: Path) -> Path:
+    return next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

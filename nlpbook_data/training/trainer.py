@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
+    EvalPrediction,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
@@ -22,7 +23,7 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from nlpbook_data.cache import write_text
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, nearest
 from nlpbook_data.training.features import text_lengths
 from nlpbook_data.training.hub import push_folder
 from nlpbook_data.training.loss import IGNORED
@@ -59,17 +60,25 @@ def make_trainer(
             EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold)
         )
         args.restore_callback_states_from_checkpoint = True
-    multiple = 8 if args.device.type == "cuda" and run.precision != "float32" else None
+    if args.do_train:
+        run.check_space(model)
+    run.choose_precision(model)
+    if not args.do_train:
+        args.eval_strategy = "no"
+    multiple = 8 if args.mixed_precision != "no" and args.device.type == "cuda" else None
     model.accepts_loss_kwargs = False  # the loss is ours; see loss.py
+    collator = DataCollatorWithPadding(
+        tokenizer,
+        padding="max_length" if args.pad_to_max_length else True,
+        max_length=max_length if args.pad_to_max_length else None,
+        pad_to_multiple_of=multiple,
+    )
+    if args.eval_strategy != "no":
+        _check_metric(args.metric_for_best_model, model, collator, compute_metrics, eval_dataset)
     trainer = RecipeTrainer(
         model=model,
         args=args,
-        data_collator=DataCollatorWithPadding(
-            tokenizer,
-            padding="max_length" if args.pad_to_max_length else True,
-            max_length=max_length,
-            pad_to_multiple_of=multiple,
-        ),
+        data_collator=collator,
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         processing_class=tokenizer,
@@ -82,6 +91,27 @@ def make_trainer(
         if trainer.pop_callback(noisy) is not None:
             trainer.add_callback(_Progress() if noisy is ProgressCallback else _EvaluationLines())
     return trainer
+
+
+def _check_metric(
+    name: str | None,
+    model: PreTrainedModel,
+    collator: Callable[[list], Any],
+    compute_metrics: Callable[[Any], dict[str, float]],
+    dataset: Dataset,
+) -> None:
+    """Refuse a ``--metric_for_best_model`` that is no score now, not after the first epoch."""
+    batch = collator([dataset[0]]).to(model.device)
+    labels = batch.pop("labels")
+    with torch.no_grad():
+        logits = model.eval()(**batch)["logits"]
+    scores = compute_metrics(EvalPrediction(logits.cpu().numpy(), labels.cpu().numpy()))
+    known = ["loss", *scores]
+    if name is not None and name.removeprefix("eval_") not in known:
+        raise InputError(
+            f"--metric_for_best_model {name}: there is no such score.{nearest(name, known)} The "
+            f"scores are {', '.join(known)}."
+        )
 
 
 class RecipeTrainer(Trainer):
@@ -128,11 +158,21 @@ class RecipeTrainer(Trainer):
         return SequentialSampler(eval_dataset)
 
     def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate in the order of `by_length`, and give back the rows' own order."""
+        """Evaluate in the order of `by_length`, and give back the rows' own order.
+
+        The loss is that of all rows: Trainer's is a mean over batches, of which it fills up the
+        last, so that it changes with their size and the number of processes.
+        """
         output = super().evaluation_loop(dataloader, *args, **kwargs)
         back = np.argsort(self._eval_order)
-        labels = None if output.label_ids is None else output.label_ids[back]
-        return output._replace(predictions=output.predictions[back], label_ids=labels)
+        output = output._replace(predictions=output.predictions[back])
+        if output.label_ids is None:
+            return output
+        output = output._replace(label_ids=output.label_ids[back])
+        logits, labels = map(torch.from_numpy, (output.predictions, output.label_ids))
+        loss = self.compute_loss_func({"logits": logits}, labels).item()
+        prefix = kwargs.get("metric_key_prefix", "eval")
+        return output._replace(metrics=output.metrics | {f"{prefix}_loss": loss})
 
     def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> DataLoader:
         """Return batches of like length, longest first."""

@@ -1,0 +1,236 @@
+"""recipes/doccls.py as users run it, on data that ships or that the test writes."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import transformers
+from conftest import TINY
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+QUICK = [*TINY, "--num_train_epochs", "1", "--max_train_samples", "64"]
+LEFT_BEHIND = {
+    *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+    *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl"),
+    *("learning_curve.png", "confusion_matrix.png"),
+}
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def visible(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory) -> Path:
+    """Pretrained weights, in so far as they are there: a tiny encoder with no head."""
+    folder = tmp_path_factory.mktemp("encoder")
+    tokenizer = AutoTokenizer.from_pretrained(_packaged())
+    tokenizer.save_pretrained(folder)
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    transformers.BertForMaskedLM(config).save_pretrained(folder)
+    return folder
+
+
+def _packaged() -> str:
+    from nlpbook_data.training.arguments import resolve_package
+
+    return resolve_package("package:models/encoder")
+
+
+def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp_path):
+    result = run_recipe("doccls", launcher="accelerate")
+
+    assert result.status == 0, result.stderr
+    folder = tmp_path / "outputs" / "doccls"
+    assert visible(folder) == LEFT_BEHIND
+    scores, record = read_json(folder / "metrics.json"), read_json(folder / "run.json")
+    assert set(scores) == {"validation", "test", "baselines"}
+    assert scores["baselines"]["majority"]["test"]["accuracy"] == 0.5  # the split is balanced
+    rows = read_rows(folder / "predictions.jsonl")
+    hits = [row["label"] == row["prediction"] for row in rows]
+    assert len(rows) == 200 and sum(hits) / 200 == scores["test"]["accuracy"]
+    assert record["status"] == "finished" and record["data"]["rows"]["train"] == 640
+    assert record["seconds"]["training"] < 60
+    for word in ("character n-grams", "majority", "accuracy", "next", str(folder.name)):
+        assert word in result.stdout
+    # the most confident mistakes, in that order
+    errors = read_rows(folder / "errors.jsonl")
+    confidence = [max(row["probabilities"].values()) for row in errors]
+    assert all(row["label"] != row["prediction"] for row in errors)
+    assert confidence == sorted(confidence, reverse=True)
+    # the saved model gives the predictions again, by the pipeline that its card shows
+    classify = pipeline("text-classification", model=str(folder))
+    for row, output in zip(rows, classify([r["text"] for r in rows], truncation=True), strict=True):
+        assert output["label"] == row["prediction"]
+        assert output["score"] == pytest.approx(row["probabilities"][output["label"]], abs=1e-4)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "무작위 가중치" in card and str(tmp_path) not in card
+
+
+@pytest.mark.parametrize("family", ["Electra", "Roberta", "ModernBert", "GPT2"])
+def test_families_train_and_load_again(fork_recipe, tmp_path, family):
+    tokenizer = AutoTokenizer.from_pretrained(_packaged())
+    if family == "GPT2":  # decoders have no padding token
+        tokenizer = transformers.PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer.backend_tokenizer, eos_token="[SEP]", unk_token="[UNK]"
+        )
+    tokenizer.save_pretrained(tmp_path / "model")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    if family == "GPT2":
+        sizes = {"n_embd": 32, "n_layer": 2, "n_head": 2}
+    config = getattr(transformers, f"{family}Config")(vocab_size=len(tokenizer), **sizes)
+    config.save_pretrained(tmp_path / "model")
+
+    result = fork_recipe(
+        *("doccls", "--model_name_or_path", tmp_path / "model", "--from_scratch", "true"),
+        *("--corpus", "sample_reviews", "--max_train_samples", 32, "--num_train_epochs", 1),
+        *("--baselines", "false", "--output_dir", "out", "--max_predict_samples", 20),
+        *("--precision", "float32"),
+    )
+
+    assert result.status == 0, result.stderr
+    rows = read_rows(tmp_path / "out" / "predictions.jsonl")
+    classify = pipeline("text-classification", model=str(tmp_path / "out"), top_k=None)
+    for row, scores in zip(rows, classify([row["text"] for row in rows]), strict=True):
+        # one text at a time here, a padded batch there: padding changes nothing
+        assert {s["label"]: pytest.approx(s["score"], abs=2e-4) for s in scores} == row[
+            "probabilities"
+        ]
+
+
+def test_lora_trains_adapters_and_saves_a_merged_model(fork_recipe, tmp_path, encoder):
+    result = fork_recipe(
+        *("doccls", "--model_name_or_path", encoder, "--lora", "true", "--learning_rate", "1e-2"),
+        *("--corpus", "sample_reviews", "--max_train_samples", 64, "--num_train_epochs", 2),
+        *("--baselines", "false", "--output_dir", "out"),
+    )
+
+    assert result.status == 0, result.stderr
+    assert not list((tmp_path / "out").glob("adapter*"))
+    before = load_file(encoder / "model.safetensors")
+    after = load_file(tmp_path / "out" / "model.safetensors")
+    query = "bert.encoder.layer.0.attention.self.query.weight"
+    embedding = "bert.embeddings.word_embeddings.weight"
+    assert not before[query].equal(after[query])
+    assert before[embedding].equal(after[embedding])
+    AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+
+
+def test_several_labels_a_text(fork_recipe, tmp_path):
+    topics = {"배우": "연기", "음악": "음악", "가격": "가격"}
+    rows = []
+    for i in range(120):
+        chosen = [word for k, word in enumerate(topics) if (i >> k) & 1]
+        text = f"{i}번째 후기 " + " ".join(chosen or ["무난"])
+        rows.append({"text": text, "label": [topics[word] for word in chosen]})
+    data = tmp_path / "topics.jsonl"
+    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+    data.write_text("\n".join(lines), encoding="utf-8")
+
+    result = fork_recipe(
+        *("doccls", "--train_file", data, "--multi_label", "true", "--output_dir", "out"),
+        *("--num_train_epochs", 12, "--class_weights", "balanced", "--learning_rate", "3e-3"),
+    )
+
+    assert result.status == 0, result.stderr
+    scores = read_json(tmp_path / "out" / "metrics.json")
+    assert scores["test"]["micro_f1"] > 0.9  # a keyword decides each label
+    assert scores["baselines"]["character n-grams"]["test"]["micro_f1"] > 0.9
+    config = read_json(tmp_path / "out" / "config.json")
+    assert config["problem_type"] == "multi_label_classification"
+    assert set(config["id2label"].values()) == set(topics.values())
+    row = read_rows(tmp_path / "out" / "predictions.jsonl")[0]
+    assert isinstance(row["prediction"], list) and set(row["probabilities"]) == set(topics.values())
+
+
+def test_seeds_have_folders_mean_and_spread_and_the_best_on_validation_is_saved(
+    fork_recipe, tmp_path
+):
+    result = fork_recipe("doccls", *QUICK, "--seeds", 1, 2, 3, "--output_dir", "out")
+
+    assert result.status == 0, result.stderr
+    folder = tmp_path / "out"
+    seeds = {seed: read_json(folder / f"seed-{seed}" / "metrics.json") for seed in (1, 2, 3)}
+    scores = read_json(folder / "metrics.json")
+    accuracy = [seeds[seed]["test"]["accuracy"] for seed in seeds]
+    mean = sum(accuracy) / 3
+    spread = (sum((value - mean) ** 2 for value in accuracy) / 2) ** 0.5
+    assert scores["seeds"]["test"]["accuracy"] == pytest.approx({"mean": mean, "std": spread})
+    best = max(seeds, key=lambda seed: seeds[seed]["validation"]["macro_f1"])
+    assert scores["seeds"]["saved"] == best
+    weights = [load_file(f / "model.safetensors") for f in (folder, folder / f"seed-{best}")]
+    assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
+    assert len({(folder / f"seed-{s}" / "model.safetensors").read_bytes() for s in (1, 2, 3)}) == 3
+
+
+def test_prediction_alone_on_a_file_without_labels(fork_recipe, tmp_path):
+    trained = fork_recipe("doccls", *QUICK, "--output_dir", "trained")
+    assert trained.status == 0, trained.stderr
+    known = read_rows(tmp_path / "trained" / "predictions.jsonl")
+    with (tmp_path / "새 파일.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["text"], *([row["text"]] for row in known)])
+
+    result = fork_recipe(
+        *("doccls", "--do_train", "false", "--do_eval", "false", "--precision", "float32"),
+        *("--model_name_or_path", "trained", "--test_file", "새 파일.csv", "--output_dir", "p"),
+    )
+
+    assert result.status == 0, result.stderr
+    rows = read_rows(tmp_path / "p" / "predictions.jsonl")
+    assert [row["probabilities"] for row in rows] == [row["probabilities"] for row in known]
+    assert {row["label"] for row in rows} == {None}
+    assert visible(tmp_path / "p") == {
+        "run.json",
+        "metrics.json",
+        "predictions.jsonl",
+        "errors.jsonl",
+    }
+
+
+def test_evaluation_alone_scores_what_training_scored(fork_recipe, tmp_path):
+    trained = fork_recipe("doccls", *QUICK, "--output_dir", "trained")
+    result = fork_recipe(
+        *("doccls", "--do_train", "false", "--corpus", "sample_reviews", "--output_dir", "scores"),
+        *("--model_name_or_path", "trained", "--precision", "float32"),
+    )
+
+    assert (trained.status, result.status) == (0, 0), result.stderr
+    before, after = (read_json(tmp_path / f / "metrics.json") for f in ("trained", "scores"))
+    assert after == before
+
+
+def test_early_stopping_stops(fork_recipe, tmp_path):
+    result = fork_recipe(
+        *("doccls", *TINY, "--max_train_samples", 64, "--num_train_epochs", 20),
+        *("--early_stopping_patience", 1, "--learning_rate", "1e-9", "--output_dir", "out"),
+    )
+
+    assert result.status == 0, result.stderr
+    assert read_json(tmp_path / "out" / "run.json")["optimizer_steps"] == 4  # two of 20 epochs
+
+
+def test_tensorboard_logs(fork_recipe, tmp_path):
+    result = fork_recipe(
+        *("doccls", *QUICK, "--report_to", "tensorboard", "--output_dir", "out"),
+        env={"TENSORBOARD_LOGGING_DIR": str(tmp_path / "board")},
+    )
+
+    assert result.status == 0, result.stderr
+    assert list((tmp_path / "board").rglob("events.out.tfevents*"))
