@@ -24,6 +24,7 @@ import numpy as np
 import torch
 import transformers
 from filelock import FileLock, Timeout
+from huggingface_hub import get_token
 from transformers import TrainerCallback, set_seed
 
 from nlpbook_data.cache import write_text
@@ -95,8 +96,10 @@ class Run:
         seeds = args.seeds or [args.seed]
         if len(set(seeds)) != len(seeds):
             raise InputError(f"--seeds {' '.join(map(str, seeds))} names a seed twice.")
-        if args.hub_model_id is None and args.push_to_hub:
-            args.hub_model_id = Path(args.output_dir).resolve().name
+        if args.push_to_hub and not (args.hub_token or get_token()):
+            raise InputError(
+                "--push_to_hub needs a token, and none is there. Run `hf auth login` first."
+            )
         # Trainer pushes at each checkpoint while this is set; ours pushes once, last.
         args.push_at_end, args.push_to_hub = args.push_to_hub, False
         args.dataloader_pin_memory &= args.device.type == "cuda"
