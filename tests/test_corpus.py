@@ -1,0 +1,467 @@
+"""Corpora by name: the samples' own promises, NSMC's format, manifests, carved splits."""
+
+import dataclasses
+import hashlib
+import json
+import subprocess
+import sys
+import tracemalloc
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CORPORA
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+
+import nlpbook_data.corpora
+from nlpbook_data import InputError, list_corpora, load_corpus
+from nlpbook_data.corpora import nsmc
+from nlpbook_data.corpus import RawFile, carve
+
+HEADER = "id\tdocument\tlabel"
+ROWS = [
+    ("아 더빙.. 진짜 짜증나네요", 0),
+    ('"재밌다" 라고 하길래 봤는데 "글쎄', 0),  # quotes, one of them not closed
+    ("", 1),
+    ("  앞뒤 빈칸도 글자다 ", 1),
+    ("줄 구분 문자\u2028와 \x0b, \x1c 그리고 \x85", 0),  # str.splitlines would cut here
+    ("'", 1),
+    ("최고👍", 1),
+]
+
+
+def write_nsmc(root: Path, train: bytes | None = None, manifest: bool = True) -> Path:
+    """Write both files in the official format, the train file as given; return their folder."""
+    folder = root / "nsmc"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [HEADER, *(f"{number}\t{text}\t{label}" for number, (text, label) in enumerate(ROWS))]
+    plain = "".join(f"{line}\n" for line in lines).encode()
+    contents = {"ratings_train.txt": plain if train is None else train, "ratings_test.txt": plain}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    if manifest:
+        files = {name: {"sha256": hashlib.sha256(c).hexdigest()} for name, c in contents.items()}
+        (folder / "manifest.json").write_text(json.dumps({"files": files}))
+    return folder
+
+
+def pairs(dataset: Dataset) -> list[tuple[str, int]]:
+    return list(zip(dataset["text"][:], dataset["label"][:], strict=True))
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    """Load NSMC from `tmp_path`, with a cache of this test."""
+
+    def load(**options: object) -> DatasetDict:
+        return load_corpus("nsmc", tmp_path, cache_dir=tmp_path / "cache", **options)
+
+    return load
+
+
+# The registry
+
+
+def test_import_does_not_import_torch():
+    code = "import sys, nlpbook_data; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path):
+    with pytest.raises(InputError, match="'nscm'.* Did you mean nsmc"):
+        load_corpus("nscm", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "../nsmc", "__init__", "nsmc.py"])
+def test_a_name_that_is_not_a_corpus_is_refused(name):
+    with pytest.raises(InputError, match="There is no corpus"):
+        load_corpus(name)
+
+
+def test_a_module_put_into_the_folder_is_a_corpus(tmp_path, monkeypatch):
+    (tmp_path / "made_up.py").write_text(
+        "from datasets import Features, Value\n"
+        "from nlpbook_data.corpus import Corpus, Split\n"
+        "splits = {'test': Split('a.txt', files=('a.txt', 'b.txt'))}\n"
+        "CORPUS = Corpus(name='made-up', task='doccls', title='', license='', commercial=True,\n"
+        "    homepage='', features=Features(text=Value('string')), splits=splits)\n"
+        "def parse(files):\n"
+        "    for path in files:\n"
+        "        yield {'text': path.read_text()}\n"
+    )
+    for name in ("a", "b"):
+        (tmp_path / "made-up").mkdir(exist_ok=True)
+        (tmp_path / "made-up" / f"{name}.txt").write_text(name)
+    paths = [*nlpbook_data.corpora.__path__, str(tmp_path)]
+    monkeypatch.setattr(nlpbook_data.corpora, "__path__", paths)
+    monkeypatch.delitem(sys.modules, "nlpbook_data.corpora.made_up", raising=False)
+    assert {"made-up", "nsmc", "sample_reviews"} <= set(list_corpora())
+    loaded = load_corpus("made-up", tmp_path, tmp_path / "cache")
+    assert {split: rows["text"][:] for split, rows in loaded.items()} == {"test": ["a", "b"]}
+
+
+# sample_reviews
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory) -> DatasetDict:
+    return load_corpus("sample_reviews", cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+def test_reviews_have_three_splits_of_at_least_600_rows(reviews):
+    assert list(reviews) == ["train", "validation", "test"]
+    sizes = {split: len(rows) for split, rows in reviews.items()}
+    assert sizes == {"train": 640, "validation": 140, "test": 200}
+    assert sum(sizes.values()) >= 600
+
+
+def test_reviews_labels_are_korean_words(reviews):
+    for rows in reviews.values():
+        assert rows.features["label"] == ClassLabel(names=["부정", "긍정"])
+        assert set(rows.column_names) == {"text", "label", "domain"}
+
+
+def test_reviews_are_balanced_by_label_and_domain(reviews):
+    for rows in reviews.values():
+        counts = Counter(zip(rows["label"][:], rows["domain"][:], strict=True))
+        assert set(counts) == {(label, domain) for label in (0, 1) for domain in ("영화", "상품")}
+        assert len(set(counts.values())) == 1
+
+
+def test_reviews_are_composed_hangul_without_outer_blanks(reviews):
+    for rows in reviews.values():
+        for text in rows["text"]:
+            assert text == unicodedata.normalize("NFC", text).strip() != ""
+            assert any("가" <= character <= "힣" for character in text), text
+
+
+def test_no_reviews_but_two_short_pairs_share_over_60_percent_of_their_character_trigrams(reviews):
+    texts = [text for rows in reviews.values() for text in rows["text"]]
+    assert len(texts) == len(set(texts))
+    trigrams = [{text[i : i + 3] for i in range(len(text) - 2)} for text in texts]
+    columns: dict[str, int] = {}
+    cells = [
+        (row, columns.setdefault(gram, len(columns)))
+        for row, grams in enumerate(trigrams)
+        for gram in grams
+    ]
+    rows, grams = np.array(cells).T
+    matrix = csr_matrix((np.ones(len(rows)), (rows, grams)))
+    shared = (matrix @ matrix.T).toarray()
+    sizes = np.array([len(grams) for grams in trigrams])
+    share = shared / np.minimum(sizes[:, None], sizes)
+    found = {(texts[i], texts[j]) for i, j in np.argwhere(np.triu(share > 0.6, k=1))}
+    assert found == {
+        ("다신 안 봄", "다신 안 사요"),
+        ("한 줄 평: 올여름 더위 다 날려버림", "한 줄 평: 사지마"),
+    }
+
+
+def test_reviews_need_neither_corpus_dir_nor_network(tmp_path, monkeypatch, reviews):
+    import socket
+
+    monkeypatch.setattr(socket.socket, "connect", None)
+    loaded = load_corpus("sample_reviews", tmp_path / "nowhere", tmp_path / "cache")
+    assert pairs(loaded["test"]) == pairs(reviews["test"])
+    assert not (tmp_path / "nowhere").exists()
+
+
+# NSMC
+
+
+def test_nsmc_rows_are_the_cells_of_the_lines_quotes_and_empty_documents_included(tmp_path, load):
+    write_nsmc(tmp_path)
+    assert pairs(load()["test"]) == ROWS
+
+
+def test_nsmc_reads_lines_with_carriage_returns(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(f"{HEADER}\r\n1\t좋다\t1\r\n2\t나쁘다\t0".encode())
+    assert list(nsmc.parse([path])) == [
+        {"text": "좋다", "label": 1},
+        {"text": "나쁘다", "label": 0},
+    ]
+
+
+def test_nsmc_splits_are_train_and_validation_carved_from_train_and_test(tmp_path, load):
+    lines = [HEADER, *(f"{n}\t{n}번째 후기\t{n % 2}" for n in range(400))]
+    write_nsmc(tmp_path, "\n".join(lines).encode())
+    loaded = load()
+    assert {split: len(rows) for split, rows in loaded.items()} == {
+        "train": 380,
+        "validation": 20,
+        "test": len(ROWS),
+    }
+    together = pairs(loaded["train"]) + pairs(loaded["validation"])
+    assert sorted(together) == sorted((f"{n}번째 후기", n % 2) for n in range(400))
+    assert Counter(loaded["validation"]["label"]) == {0: 10, 1: 10}
+    for rows in loaded.values():
+        assert rows.features == Features(
+            text=Value("string"), label=ClassLabel(names=["부정", "긍정"])
+        )
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["2\t두 칸", "2\t네\t칸\t1", "2\t세 번째 분류\t2", "2\t낱말 분류\t긍정", "2\t빈 분류\t", ""],
+)
+def test_nsmc_malformed_line_is_named_with_what_was_found(tmp_path, load, line):
+    lines = [HEADER, "0\t좋다\t1", "1\t나쁘다\t0", line, "3\t좋다\t1"]
+    folder = write_nsmc(tmp_path, "\n".join(lines).encode())
+    with pytest.raises(InputError) as raised:
+        load()
+    assert f"{folder / 'ratings_train.txt'}, line 4: " in str(raised.value)
+    assert line.replace("\t", "⇥") in str(raised.value)
+    assert not list((tmp_path / "cache").rglob("*.arrow"))
+
+
+@pytest.mark.parametrize(
+    "header", ["id\tdocument", "id\ttext\tlabel", "0\t좋다\t1", "\ufeff" + HEADER]
+)
+def test_nsmc_another_header_is_refused(tmp_path, load, header):
+    folder = write_nsmc(tmp_path, f"{header}\n0\t좋다\t1\n".encode())
+    with pytest.raises(InputError) as raised:
+        load()
+    assert f"{folder / 'ratings_train.txt'}, line 1: " in str(raised.value)
+    assert "id⇥document⇥label" in str(raised.value)
+
+
+def test_nsmc_bytes_that_are_not_utf8_are_named_by_line(tmp_path, load):
+    good = "".join(f"{n}\t좋다\t1\n" for n in range(5000))
+    content = f"{HEADER}\n{good}".encode() + "5000\t나쁘다\t0\n".encode("cp949")
+    folder = write_nsmc(tmp_path, content)
+    with pytest.raises(InputError) as raised:
+        load()
+    assert f"{folder / 'ratings_train.txt'}, line 5002: not UTF-8" in str(raised.value)
+
+
+# Checks of the files
+
+
+def test_a_file_other_than_its_manifest_says_is_refused_with_both_sums(tmp_path, load):
+    folder = write_nsmc(tmp_path)
+    vouched = json.loads((folder / "manifest.json").read_text())["files"]["ratings_test.txt"]
+    path = folder / "ratings_test.txt"
+    path.write_bytes(path.read_bytes() + "9\t덧붙인 줄\t1\n".encode())
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(InputError) as raised:
+        load()
+    for part in (str(path), found, vouched["sha256"], "manifest", "--accept_files"):
+        assert part in str(raised.value)
+    assert pairs(load(accept_files=True)["test"]) == [*ROWS, ("덧붙인 줄", 1)]
+
+
+def test_without_a_manifest_the_official_sum_decides(tmp_path, load):
+    write_nsmc(tmp_path, manifest=False)
+    with pytest.raises(InputError) as raised:
+        load()
+    assert nsmc.CORPUS.files["ratings_train.txt"].sha256 in str(raised.value)
+    assert "official" in str(raised.value)
+    assert pairs(load(accept_files=True)["test"]) == ROWS
+
+
+def test_a_manifest_that_is_broken_is_named(tmp_path, load):
+    folder = write_nsmc(tmp_path)
+    (folder / "manifest.json").write_text('{"files": ')
+    with pytest.raises(InputError, match="manifest.json: not a manifest"):
+        load()
+
+
+def test_fewer_rows_than_the_manifest_counts_are_refused(tmp_path, load):
+    folder = write_nsmc(tmp_path)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"]["ratings_test.txt"]["rows"] = len(ROWS) + 1
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=rf"ratings_test.txt: {len(ROWS)} rows .* {len(ROWS) + 1}"):
+        load()
+    assert len(load(accept_files=True)["test"]) == len(ROWS)
+
+
+def test_the_official_file_must_have_the_official_rows(tmp_path, load, monkeypatch):
+    """Where the checksum is the official one, the official count outdoes the manifest's."""
+    folder = write_nsmc(tmp_path)
+    content = (folder / "ratings_test.txt").read_bytes()
+    raw = RawFile(len(content), hashlib.sha256(content).hexdigest(), rows=50_000)
+    known = {**nsmc.CORPUS.files, "ratings_test.txt": raw}
+    monkeypatch.setattr(nsmc, "CORPUS", dataclasses.replace(nsmc.CORPUS, files=known))
+    with pytest.raises(InputError, match=f"{len(ROWS)} rows .* 50,000"):
+        load()
+
+
+# The cache of corpora
+
+
+def test_rows_come_from_the_cache_until_a_file_changes(tmp_path, load, monkeypatch):
+    folder = write_nsmc(tmp_path)
+    first = pairs(load()["test"])
+    with monkeypatch.context() as patch:
+        patch.setattr(nsmc, "parse", lambda files: pytest.fail("parsed again"))
+        assert pairs(load()["test"]) == first
+        folder.rename(tmp_path / "elsewhere")  # the key holds no path
+        (tmp_path / "moved").mkdir()
+        (tmp_path / "elsewhere").rename(tmp_path / "moved" / "nsmc")
+        moved = load_corpus("nsmc", tmp_path / "moved", tmp_path / "cache")
+        assert pairs(moved["test"]) == first
+    write_nsmc(tmp_path)
+    (tmp_path / "nsmc" / "manifest.json").unlink()
+    path = tmp_path / "nsmc" / "ratings_test.txt"
+    path.write_text(path.read_text(encoding="utf-8").replace("최고", "최악"), encoding="utf-8")
+    assert pairs(load(accept_files=True)["test"])[-1] == ("최악👍", 1)
+
+
+def test_rebuild_parses_again(tmp_path, load, monkeypatch):
+    write_nsmc(tmp_path)
+    load()
+    parsed = []
+    parse = nsmc.parse
+    monkeypatch.setattr(nsmc, "parse", lambda files: parsed.append(files) or parse(files))
+    load(rebuild=True)
+    assert len(parsed) == 2
+
+
+# Carving
+
+LABELS = ClassLabel(names=["가", "나", "다"])
+
+
+def texts_dataset(texts: list[str], labels: list[int]) -> Dataset:
+    features = Features(text=Value("string"), label=LABELS)
+    return Dataset.from_dict({"text": texts, "label": labels}, features)
+
+
+def normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
+
+
+VARIANTS = st.sampled_from(
+    [str, lambda text: unicodedata.normalize("NFD", text), lambda text: f" {text}\n"]
+)
+TEXTS = st.lists(st.tuples(st.integers(0, 60), VARIANTS), min_size=1, max_size=120)
+SHARES = st.sampled_from([{"validation": 0.05}, {"validation": 0.1, "test": 0.1}, {"test": 0.4}])
+
+
+@settings(max_examples=50, deadline=None)
+@given(TEXTS, SHARES)
+def test_carve_uses_each_row_once_and_keeps_equal_texts_on_one_side(drawn, shares):
+    texts = [variant(f"각글{number}") for number, variant in drawn]
+    # labels that differ among equal texts
+    dataset = texts_dataset(texts, [position % 3 for position in range(len(texts))])
+    rows = carve(dataset, shares, rest="train")
+    assert sorted(np.concatenate(list(rows.values())).tolist()) == list(range(len(texts)))
+    assert set(rows) == {"train", *shares}
+    sides = {}
+    for split, numbers in rows.items():
+        assert numbers.tolist() == sorted(numbers)
+        for number in numbers:
+            assert sides.setdefault(normal(texts[number]), split) == split
+
+
+@settings(max_examples=50, deadline=None)
+@given(TEXTS, SHARES)
+def test_carve_takes_of_each_label_its_share_to_within_half_a_group(drawn, shares):
+    texts = [variant(f"각글{number}") for number, variant in drawn]
+    labels = np.array([number % 3 for number, _ in drawn])
+    largest = max(Counter(map(normal, texts)).values())
+    rows = carve(texts_dataset(texts, labels.tolist()), shares, rest="train")
+    for label in range(3):
+        for split, share in shares.items():
+            taken, wanted = (labels[rows[split]] == label).sum(), share * (labels == label).sum()
+            assert abs(taken - wanted) <= largest / 2
+
+
+def test_carve_of_different_texts_takes_exact_shares():
+    dataset = texts_dataset([f"글 {n}" for n in range(300)], [n % 3 for n in range(300)])
+    rows = carve(dataset, {"validation": 0.1, "test": 0.2}, rest="train")
+    assert {split: len(numbers) for split, numbers in rows.items()} == {
+        "train": 210,
+        "validation": 30,
+        "test": 60,
+    }
+    for numbers, each in [(rows["validation"], 10), (rows["test"], 20)]:
+        assert np.bincount(numbers % 3).tolist() == [each] * 3
+
+
+def test_carve_is_the_same_for_ever():
+    """Recorded scores hold only for these splits; to change them, raise the corpora's versions."""
+    dataset = texts_dataset([f"글 {n}" for n in range(60)], [n % 3 for n in range(60)])
+    rows = carve(dataset, {"validation": 0.1}, rest="train")["validation"]
+    assert rows.tolist() == [15, 25, 30, 34, 44, 59]
+
+
+def test_carve_takes_rows_from_all_over():
+    dataset = texts_dataset([f"글 {n:04}" for n in range(1000)], [0] * 1000)
+    rows = carve(dataset, {"validation": 0.1}, rest="train")["validation"]
+    assert np.histogram(rows, bins=5, range=(0, 1000))[0].min() > 8
+
+
+def test_carve_of_several_labels_a_row_takes_its_share_of_rows():
+    features = Features(text=Value("string"), label=List(LABELS))
+    columns = {"text": [f"글 {n}" for n in range(40)], "label": [[0, 1], [], [2], [1]] * 10}
+    rows = carve(Dataset.from_dict(columns, features), {"test": 0.25}, rest="train")
+    assert [len(rows["train"]), len(rows["test"])] == [30, 10]
+
+
+def test_carve_does_not_give_each_text_the_room_of_the_longest():
+    texts = ["긴 글 " * 10_000, *(f"글 {n}" for n in range(2000))]
+    dataset = texts_dataset(texts, [0] * len(texts))
+    tracemalloc.start()
+    try:
+        rows = carve(dataset, {"test": 0.1}, rest="train")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(rows["test"]) == 200
+    assert peak < 20e6  # an array of numpy would take 320 MB
+
+
+# The real NSMC
+
+
+def independent_split(path: Path) -> list[tuple[str, int]]:
+    lines = path.read_bytes().decode("utf-8").split("\n")
+    cells = [line.split("\t") for line in lines[1:] if line]
+    return [(document, int(label)) for _, document, label in cells]
+
+
+@pytest.fixture(scope="module")
+def real_nsmc(tmp_path_factory) -> DatasetDict:
+    return load_corpus("nsmc", CORPORA, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.mark.corpora
+def test_nsmc_every_row_is_read(real_nsmc):
+    assert len(real_nsmc["train"]) + len(real_nsmc["validation"]) == 150_000
+    expected = independent_split(CORPORA / "nsmc" / "ratings_test.txt")
+    assert pairs(real_nsmc["test"]) == expected
+    assert len(expected) == 50_000
+    expected = independent_split(CORPORA / "nsmc" / "ratings_train.txt")
+    assert sum('"' in text for text, _ in expected) > 500
+    found = pairs(real_nsmc["train"]) + pairs(real_nsmc["validation"])
+    assert Counter(found) == Counter(expected)
+
+
+@pytest.mark.corpora
+def test_nsmc_validation_has_no_text_of_train_and_both_labels_alike(real_nsmc):
+    train, validation = ({*map(normal, real_nsmc[s]["text"][:])} for s in ("train", "validation"))
+    assert not train & validation
+    assert len(real_nsmc["validation"]) == pytest.approx(7500, abs=50)
+    assert np.mean(real_nsmc["validation"]["label"][:]) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize("file", ["ratings_train.txt", "ratings_test.txt"])
+def test_nsmc_agrees_with_korporas_own_parser(file):
+    from Korpora.korpus_nsmc import NSMCKorpus
+    from Korpora.utils import load_text
+
+    path = CORPORA / "nsmc" / file
+    # not NSMCKorpus(): it downloads before it looks at the disk
+    texts, labels = NSMCKorpus.cleaning(None, load_text(path, num_heads=1))
+    found = [(row["text"], row["label"]) for row in nsmc.parse([path])]
+    assert found == list(zip(texts, labels, strict=True))
