@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 # A longer text is a missing quote or line break, and would tokenize for minutes to be cut to 128.
 MAX_CHARACTERS = 1_000_000
+EMPTY = "the file is empty. It needs rows, and in csv and tsv a header above them."
 
 
 def read_rows(
@@ -36,11 +37,13 @@ def read_rows(
     """
     columns, optional = list(columns), list(optional)
     if not path.is_file():
-        raise InputError(f"{path}: no such file. Check the path; a quoted path may hold spaces.")
+        raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
     if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path}: the name must end in one of {', '.join(FORMATS)}.")
+        raise InputError(
+            f"{path}: the name must end in one of {', '.join(FORMATS)}. Save it as one of them."
+        )
     if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty. It needs a header and rows.")
+        raise InputError(f"{path}: {EMPTY}")
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         read = _read_parquet(path, columns, optional)
@@ -52,12 +55,13 @@ def read_rows(
         empty = False
         yield row
     if empty:
-        raise InputError(f"{path}: a header and no row. Add rows, or leave this file out.")
+        raise InputError(f"{path}: there is no row in it. Add rows, or leave this file out.")
 
 
 def find_encoding(path: Path) -> str:
     """Return ``"utf-8-sig"`` or ``"cp949"``; raise InputError naming the line otherwise.
 
+    A NUL, which no text holds, is UTF-16 without its mark, or a block of a damaged file.
     A file with valid Hangul in UTF-8 before its first bad byte is broken UTF-8: read as cp949 it
     would turn into other letters in silence.
     """
@@ -72,34 +76,47 @@ def find_encoding(path: Path) -> str:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 good = error.object[: error.start].decode("utf-8")
+                _refuse_nul(path, line, good)
                 line += good.count("\n")
                 hangul = hangul or any(ord(character) > 0xFF for character in good)
                 break
+            _refuse_nul(path, line, text)
             line += text.count("\n")
             hangul = hangul or any(ord(character) > 0xFF for character in text)
         else:
             return "utf-8-sig"
     if not hangul:
+        content = path.read_bytes()
         try:
-            path.read_text(encoding="cp949")
+            _refuse_nul(path, 1, content.decode("cp949"))
             logger.warning("%s: read as cp949 (not UTF-8).", path)
             return "cp949"
-        except UnicodeDecodeError:
-            pass
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
     raise InputError(
         f"{path}, line {line}: a byte that is neither UTF-8 nor cp949. The file is damaged, cut "
         "off or in another encoding; save it as UTF-8."
     )
 
 
-def _check_columns(path: Path, header: list[str], columns: list[str]) -> None:
+def _refuse_nul(path: Path, line: int, text: str) -> None:
+    if "\0" in text:
+        line += text.count("\n", 0, text.index("\0"))
+        raise InputError(
+            f"{path}, line {line}: a NUL, which no text holds. The file is damaged or in another "
+            "encoding; save it as UTF-8."
+        )
+
+
+def _check_columns(place: str | Path, header: list[str], columns: list[str]) -> None:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise InputError(f"{path}: the column {twice[0]!r} stands twice in the header. Rename one.")
+        raise InputError(f"{place}: the column {twice[0]!r} is there twice. Rename one.")
     for column in columns:
         if column not in header:
+            names = ", ".join(name[:40] for name in header[:20])
             raise InputError(
-                f"{path}: there is no column {column!r}; the columns are {', '.join(header)}."
+                f"{place}: there is no column {column!r}; the columns are {names}."
                 f"{nearest(column, header)} Name yours with --text_column_name and "
                 "--label_column_name."
             )
@@ -109,8 +126,11 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, A
     with path.open(encoding=find_encoding(path), newline="") as file:
         previous = csv.field_size_limit(MAX_CHARACTERS)
         reader = csv.reader(file, strict=True)
+        line = 1
         try:
-            header = next(reader)
+            header = next(filter(None, reader), None)
+            if header is None:
+                raise InputError(f"{path}: {EMPTY}")
             _check_columns(path, header, columns)
             line = reader.line_num + 1
             for cells in reader:
@@ -119,8 +139,8 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, A
                 line = reader.line_num + 1
         except csv.Error as error:
             raise InputError(
-                f"{path}, line {reader.line_num}: {error}. Look for a quote that is not closed "
-                "(a quote inside a cell is written twice)."
+                f"{path}, the row of line {line}: {error}. Look for a quote that is not closed (a "
+                "quote inside a cell is written twice)."
             ) from error
         finally:
             csv.field_size_limit(previous)
@@ -128,9 +148,13 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, A
 
 def _read_tsv(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     with path.open(encoding=find_encoding(path), newline="\n") as file:
-        header = file.readline().rstrip("\r\n").split("\t")
+        lines = enumerate(file, start=1)
+        header = next((text for _, text in lines if text.strip("\r\n")), "").rstrip("\r\n")
+        if not header:
+            raise InputError(f"{path}: {EMPTY}")
+        header = header.split("\t")
         _check_columns(path, header, columns)
-        for line, text in enumerate(file, start=2):
+        for line, text in lines:
             if text.strip("\r\n"):
                 cells = text.rstrip("\r\n").split("\t")
                 hint = "tsv has no quoting: for cells with tabs or line breaks use csv."
@@ -141,6 +165,7 @@ def _check_row(
     path: Path, line: int, header: list[str], cells: list[str], hint: str
 ) -> tuple[str, dict[str, str]]:
     if len(cells) != len(header):
+        hint = hint if len(cells) > len(header) else "Complete the row, or drop it."
         raise InputError(
             f"{path}, line {line}: {len(cells)} cells where the header has {len(header)}. {hint}"
         )
@@ -155,13 +180,14 @@ def _read_jsonl(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str,
             place = f"{path}, line {line}"
             try:
                 pairs = json.loads(text, object_pairs_hook=list)
-            except ValueError as error:
-                raise InputError(
-                    f"{place}: not JSON ({error}). Each line is one object."
-                ) from error
+            except (ValueError, RecursionError) as error:
+                what = f"{error.msg}, character {error.pos + 1}" if hasattr(error, "pos") else error
+                raise InputError(f"{place}: not JSON ({what}). Each line is one object.") from error
             if not isinstance(pairs, list) or not all(isinstance(p, tuple) for p in pairs):
-                raise InputError(f"{place}: found {text[:40]!r} where an object {{…}} belongs.")
-            _check_columns(Path(place), [name for name, _ in pairs], columns)
+                raise InputError(
+                    f"{place}: found {text[:40].strip()!r} where an object {{…}} belongs."
+                )
+            _check_columns(place, [name for name, _ in pairs], columns)
             yield place, dict(pairs)
 
 

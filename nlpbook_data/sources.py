@@ -136,8 +136,9 @@ def load_source(
     named = [name for name, value in _named_sources(args, files).items() if value]
     if len(named) != 1:
         raise InputError(
-            f"{' and '.join(named) or 'Nothing'} names the data, where exactly one of --corpus, "
-            "--dataset_name and --train_file/--validation_file/--test_file must."
+            f"{' and '.join(named) + ' name' if named else 'Nothing names'} the data, where "
+            "exactly one of --corpus, --dataset_name and "
+            "--train_file/--validation_file/--test_file must."
         )
     if args.corpus:
         source = _from_corpus(args, multi_label)
@@ -162,7 +163,8 @@ def _needed(source: Source, args: Any, phases: Any) -> Source:
     for split, dataset in source.splits.items():
         wanted, most = needed[split]
         if most is not None and most < 1:
-            raise InputError(f"A split needs 1 row or more, and {most} are asked for of {split}.")
+            option = {"validation": "eval", "test": "predict"}.get(split, split)
+            raise InputError(f"--max_{option}_samples {most}: a split needs 1 row or more.")
         if wanted:
             splits[split] = dataset.select(range(min(most or len(dataset), len(dataset))))
     if not splits:
@@ -306,7 +308,9 @@ def _cached(
 
 def _text(place: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise InputError(f"{place}: found {value!r} where a text belongs. Mend or drop the row.")
+        raise InputError(
+            f"{place}: found {repr(value)[:60]} where a text belongs. Mend or drop the row."
+        )
     if not value.strip():
         raise InputError(f"{place}: the text is empty. Mend or drop the row.")
     if len(value) > MAX_CHARACTERS:
@@ -369,7 +373,7 @@ def _encode(
         for label in labels or []:
             if label not in ids:
                 raise InputError(
-                    f"{place}: the label {label!r} is not among those of "
+                    f"{place}: the label {label[:60]!r} is not among those of "
                     f"{'train' if found else 'the model'} ({', '.join(names[:20])})."
                     f"{nearest(label, names)} "
                     + ("Mend the row, or add it to train." if found else OTHER_LABELS)

@@ -1,5 +1,6 @@
 """Block 1 of every recipe: dataclass defaults < YAML < command line, unknown keys refused."""
 
+import argparse
 import dataclasses
 import importlib.util
 import sys
@@ -154,6 +155,12 @@ class RecipeArguments(TrainingArguments):
     )
 
 
+ABOVE_ZERO = (
+    *("num_train_epochs", "per_device_train_batch_size", "per_device_eval_batch_size"),
+    *("gradient_accumulation_steps", "max_train_samples", "max_eval_samples"),
+    *("max_predict_samples", "lora_r"),
+)
+
 # What a run may differ in and still be the same run (see `run.start`).
 SAME_RUN = {
     *("output_dir", "resume", "resume_from_checkpoint", "keep_checkpoints", "overwrite_cache"),
@@ -220,19 +227,27 @@ def parse(
                     f"{', '.join(map(str, action.choices))} belongs."
                 )
     try:
-        parsed = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=partial)
+        *parsed, rest = parser.parse_args_into_dataclasses(
+            args=argv, return_remaining_strings=True, look_for_args_file=False
+        )
     except InputError:
         raise
     except (ValueError, TypeError, ImportError) as error:  # TrainingArguments checks itself
-        raise InputError(str(error).strip().splitlines()[0]) from error
-    return parsed[: len(types)]
+        raise InputError(" ".join(str(error).split())) from error
+    if rest and not partial:
+        raise InputError(f"{rest[0]!r} belongs to no option; quote a value that has spaces.")
+    for name in ABOVE_ZERO:
+        value = next((vars(p)[name] for p in parsed if name in vars(p)), None)
+        if value is not None and value <= 0:
+            raise InputError(f"--{name} {value}: it must be more than 0.")
+    return tuple(parsed[: len(types)])
 
 
 class _Parser(HfArgumentParser):
     """argparse that raises instead of exiting, so that all errors leave by one door."""
 
     def error(self, message: str) -> None:
-        raise InputError(f"{message[0].upper()}{message[1:]}. See --help.")
+        raise InputError(f"{message[0].upper()}{message[1:].rstrip('.')}. See --help.")
 
 
 def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any]:
@@ -248,26 +263,53 @@ def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any
         if name not in options and partial:
             continue
         if name not in options:
-            raise InputError(f"There is no option {name}.{nearest(name, options)} See --help.")
+            known = [option for option in options if "-" not in option[2:]]
+            raise InputError(f"There is no option {name}.{nearest(name, known)} See --help.")
         following = argv[position + 1] if position + 1 < len(argv) else None
         given[options[name]] = value if equals else following
     return given
 
 
 def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
-    known = {action.dest for action in parser._actions} - {"help", "config"}
+    known = {a.dest: a for a in reversed(parser._actions) if a.dest not in ("help", "config")}
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file. Check --config.") from error
+    except yaml.MarkedYAMLError as error:
+        line = (error.problem_mark or error.context_mark).line + 1
+        raise InputError(
+            f"{path}, line {line}: not YAML ({error.problem}). Look for a bracket or a quote that "
+            "is not closed, and for tabs."
+        ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a YAML file ({' '.join(str(error).split())}).") from error
+        what = " ".join(str(error).split())
+        raise InputError(f"{path}: not a YAML file in UTF-8 ({what}). Mend it.") from error
     if not isinstance(settings, dict):
         raise InputError(f"{path}: holds no options; it needs lines of the form `name: value`.")
-    for key in settings:
+    for key, value in settings.items():
         if key not in known and not partial:
             raise InputError(f"{path}: there is no option {key!r}.{nearest(str(key), known)}")
+        if key in known and not _fits(value, known[key], parser):
+            types = {int: "a whole number", float: "a number", str: "a word in quotes"}
+            wanted = types.get(known[key].type, "true or false")
+            raise InputError(f"{path}: {key} is {value!r}, where {wanted} belongs.")
     return {key: value for key, value in settings.items() if key in known}
+
+
+def _fits(value: Any, action: Any, parser: _Parser) -> bool:
+    """Whether `value`, as YAML gives it, has the type of an option."""
+    if isinstance(value, list) and action.nargs in ("+", "*"):
+        return all(_fits(item, action, parser) for item in value)
+    if isinstance(value, str):
+        try:
+            parser._get_value(action, value)
+        except argparse.ArgumentError:
+            return False
+    if action.type in (int, float):
+        whole = action.type is float or not isinstance(value, float)
+        return whole and not isinstance(value, bool | list | dict)
+    return not (isinstance(value, bool) and action.type is str and action.nargs is None)
 
 
 def resolve_package(name: str) -> str:
