@@ -60,8 +60,9 @@ def _fetch_file(corpus: Corpus, url: str, folder: Path, file: str) -> None:
             status = getattr(getattr(error, "response", None), "status_code", None)
             gone = status is not None and status < 500 and status not in (408, 429)
             if gone or attempt == ATTEMPTS - 1:
+                first = (str(error) or type(error).__name__).splitlines()[0]
                 raise InputError(
-                    f"{corpus.name}: {url} could not be fetched ({error or type(error).__name__}). "
+                    f"{corpus.name}: {url} could not be fetched ({first}). "
                     f"Check the network, or put the file at {folder / file}."
                 ) from error
             time.sleep(2**attempt)
@@ -87,7 +88,9 @@ def _fetch_file(corpus: Corpus, url: str, folder: Path, file: str) -> None:
 def _download(url: str, partial: Path) -> None:
     """Append what is missing of `url` to `partial`, then flush it to disk."""
     have = partial.stat().st_size if partial.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Accept-Encoding": "identity"}  # ranges of a compressed answer count its bytes
+    if have:
+        headers["Range"] = f"bytes={have}-"
     with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=30) as response:
         if response.status_code == 416:  # what lies there is not a beginning of this file
             partial.unlink()
@@ -106,7 +109,7 @@ def _download(url: str, partial: Path) -> None:
                 disable=None,
             ) as bar,
         ):
-            for chunk in response.iter_bytes(1 << 16):
+            for chunk in response.iter_bytes():
                 stream.write(chunk)
                 bar.update(len(chunk))
             stream.flush()
