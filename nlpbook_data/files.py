@@ -5,6 +5,7 @@ import csv
 import json
 import logging
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -71,18 +72,18 @@ def find_encoding(path: Path) -> str:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise InputError(f"{path}: the encoding is UTF-16. Save the file as UTF-8 (CSV UTF-8).")
         file.seek(0)
-        for block in [*iter(lambda: file.read(1 << 20), b""), b""]:
+        for block in chain(iter(lambda: file.read(1 << 20), b""), [b""]):
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 good = error.object[: error.start].decode("utf-8")
                 _refuse_nul(path, line, good)
                 line += good.count("\n")
-                hangul = hangul or any(ord(character) > 0xFF for character in good)
+                hangul = hangul or any("가" <= character <= "힣" for character in good)
                 break
             _refuse_nul(path, line, text)
             line += text.count("\n")
-            hangul = hangul or any(ord(character) > 0xFF for character in text)
+            hangul = hangul or any("가" <= character <= "힣" for character in text)
         else:
             return "utf-8-sig"
     if not hangul:
