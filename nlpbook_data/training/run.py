@@ -72,7 +72,7 @@ class Run:
     ):
         self.recipe = recipe
         self.args = args
-        self.parent = parent
+        self.parent = parent or self  # of one seed: the run of all
         self.folder = Path(args.output_dir).expanduser()
         self.record = record
         self.scores: dict[str, Any] = {}
@@ -225,8 +225,7 @@ class Run:
         self.training = False
         state, sampler = trainer.state, trainer.sampler
         padded_to = trainer.max_length if self.args.pad_to_max_length else None
-        steps = state.global_step - trainer._initial_global_step
-        rows = steps / max(state.max_steps, 1) * len(sampler.lengths) * state.num_train_epochs
+        rows = sampler.rows(state.global_step) - sampler.rows(trainer._initial_global_step)
         seconds = max(output.metrics["train_runtime"], 1e-9)
         self.record |= {
             "optimizer_steps": state.global_step,
@@ -243,7 +242,11 @@ class Run:
         """Choose by measuring `model`; a continued run, and a trained model, keep their own."""
         trained_in = None if self.args.do_train else getattr(model.config, TRAINED_IN, None)
         before = self._previous().get("precision") if self._continues() else trained_in
+        # One choice for all seeds: they are compared, and a process can have only one.
+        whole = self.parent or self
+        before = whole.record.get("precision", before)
         self.record["precision"] = choose_precision(self.args, model, before)
+        whole.record["precision"] = self.record["precision"]
         setattr(model.config, TRAINED_IN, self.record["precision"])
 
     def watch(self) -> TrainerCallback:
@@ -336,12 +339,11 @@ class Run:
             write_text(self.folder / "metrics.json", _json(self.scores))
             if self.args.do_train:
                 write_card(self, task, pipeline_tag, usage, labels)
-            for run in {id(r): r for r in [*self.seed_runs, self]}.values():
-                if not self.args.keep_checkpoints:
-                    for path in run._checkpoints():
-                        shutil.rmtree(path)
         self._close("finished")
         if self.is_main:
+            for run in [*self.seed_runs, self]:
+                if not self.args.keep_checkpoints:
+                    run.delete_checkpoints()
             self.print_summary()
             if self.args.push_at_end:
                 self.push()
@@ -392,7 +394,7 @@ class Run:
         """Make the folder, lock it, forget what a finished run or ``never`` makes void; once."""
         if self.started:
             return
-        if self.parent is not None:
+        if self.parent is not self:
             self.parent._open()
         if self.is_main:
             try:
@@ -404,8 +406,7 @@ class Run:
                 ) from error
             self._lock()
             if not self._continues():
-                for path in self._checkpoints():
-                    shutil.rmtree(path)
+                self.delete_checkpoints()
             self._write_record()
         self.started = True
 
@@ -450,6 +451,14 @@ class Run:
     def _checkpoints(self) -> list[Path]:
         found = [p for p in self.folder.glob("checkpoint-*") if p.name[11:].isdigit()]
         return sorted(found, key=lambda path: int(path.name[11:]))
+
+    def delete_checkpoints(self, keep: int = 0, best: str | None = None) -> None:
+        """Delete all but the last `keep` and the one named `best`."""
+        found = self._checkpoints()
+        for path in found[: max(len(found) - keep, 0)]:
+            if best is None or path.name != Path(best).name:
+                (path / COMPLETE).unlink(missing_ok=True)  # first: it may be killed halfway
+                shutil.rmtree(path)
 
     def _refuse_other_run(self) -> None:
         folder = self.folder
@@ -564,7 +573,7 @@ def _record_failure(status: str, message: str) -> None:
 
 
 def _resource_message(error: BaseException) -> str | None:
-    """Return the message for a full disk or memory, or None for any other error."""
+    """Return the message for a full or closed disk or memory, or None for any other error."""
     text = str(error)
     where = getattr(error, "filename", None) or (_current and _current.folder)
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -573,6 +582,12 @@ def _resource_message(error: BaseException) -> str | None:
         return (
             f"{where}: no space is left on the disk ({text.splitlines()[0]}). Free some, then give "
             "the same command again; whole checkpoints are kept."
+        )
+    closed = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+    if isinstance(error, OSError) and error.errno in closed and error.filename:
+        return (
+            f"{error.filename}: {error.strerror}. Change its permissions, or name another place "
+            "(--output_dir, --cache_dir, --corpus_dir)."
         )
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return (

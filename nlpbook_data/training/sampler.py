@@ -104,6 +104,11 @@ class GlobalBatchSampler(Sampler[list[int]]):
     def _batches(self) -> list[np.ndarray]:
         return global_batches(self.lengths, self.batch_size, self.seed, self.epoch, self.grouped)
 
+    def rows(self, steps: int) -> int:
+        """Return how many rows, epoch after epoch, the first `steps` optimizer steps see."""
+        epochs, rest = divmod(steps, -(-len(self.lengths) // self.batch_size))
+        return epochs * len(self.lengths) + rest * self.batch_size
+
     def real_tokens(self, padded_to: int | None = None) -> float:
         """Return the share of the current epoch's tokens that are not padding, all processes.
 
