@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,7 +56,7 @@ def make_trainer(
         if args.eval_strategy == "no":
             raise InputError("--early_stopping_patience needs --eval_strategy steps or epoch.")
         callbacks.append(
-            EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold)
+            _EarlyStopping(args.early_stopping_patience, args.early_stopping_threshold)
         )
         args.restore_callback_states_from_checkpoint = True
     if args.do_train:
@@ -75,6 +74,7 @@ def make_trainer(
     )
     if args.eval_strategy != "no":
         _check_metric(args.metric_for_best_model, model, collator, compute_metrics, eval_dataset)
+    keep, args.save_total_limit = args.save_total_limit, None  # see `_save_checkpoint`
     trainer = RecipeTrainer(
         model=model,
         args=args,
@@ -86,7 +86,7 @@ def make_trainer(
         compute_loss_func=loss,
         callbacks=callbacks,
     )
-    trainer.run, trainer.max_length = run, max_length
+    trainer.run, trainer.max_length, trainer.keep = run, max_length, keep
     for noisy in (PrinterCallback, ProgressCallback):
         if trainer.pop_callback(noisy) is not None:
             trainer.add_callback(_Progress() if noisy is ProgressCallback else _EvaluationLines())
@@ -119,6 +119,7 @@ class RecipeTrainer(Trainer):
 
     run: Run
     max_length: int
+    keep: int | None
     sampler: GlobalBatchSampler
 
     def get_train_dataloader(self) -> DataLoader:
@@ -198,13 +199,33 @@ class RecipeTrainer(Trainer):
             )
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save, and mark the checkpoint as whole once every process has written its part."""
+        """Save, and mark the checkpoint as whole once every process has written its part.
+
+        Only then are older ones deleted; Trainer would delete them before.
+        """
         self._check_loss(float(self._tr_loss))
+        complete = self.run.folder / f"checkpoint-{self.state.global_step}" / COMPLETE
+        if self.args.should_save:
+            complete.unlink(missing_ok=True)
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            write_text(folder / COMPLETE, "")
+            write_text(complete, "")
+            if self.keep and self.keep > 0:
+                self.run.delete_checkpoints(self.keep, self.state.best_model_checkpoint)
+
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> Any:
+        """Find the best checkpoint in this folder: it may have been moved since it was written."""
+        trained = super()._init_training_state(*args, **kwargs)
+        best = self.run.folder / f"checkpoint-{self.state.best_global_step}"
+        if best.is_dir():
+            self.state.best_model_checkpoint = str(best)
+        return trained
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """Train an epoch, unless the checkpoint is from where training had ended."""
+        if self.state.global_step < self.state.max_steps and not self.control.should_training_stop:
+            super()._run_epoch(*args, **kwargs)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Leave the card as `run` wrote it; Trainer's own would replace it."""
@@ -227,6 +248,15 @@ class _WithEmpty:
         batch = self.collator([self.dataset[0]])
         batch["labels"] = torch.full_like(batch["labels"], IGNORED)
         return batch
+
+
+class _EarlyStopping(EarlyStoppingCallback):
+    """Early stopping that a run continued after it had stopped remembers."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        super().on_train_begin(args, state, control, **kwargs)
+        if self.early_stopping_patience_counter >= max(self.early_stopping_patience, 1):
+            control.should_training_stop = True
 
 
 class _EvaluationLines(TrainerCallback):
