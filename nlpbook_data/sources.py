@@ -1,6 +1,7 @@
 """Where a recipe's rows come from: a corpus by name, the user's own files or a Hub dataset."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 CARVED_SHARE = 0.1
 UNLABELLED = -1
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
 
 
@@ -140,6 +142,8 @@ def load_source(
             "exactly one of --corpus, --dataset_name and "
             "--train_file/--validation_file/--test_file must."
         )
+    if multi_label and not args.label_separator:
+        raise InputError("--label_separator is empty; name what stands between two labels.")
     if args.corpus:
         source = _from_corpus(args, multi_label)
     elif args.dataset_name:
@@ -212,9 +216,11 @@ def _from_files(
     for path in files.values():
         next(read_rows(path, columns[:1]), None)  # a missing file is said before any is hashed
     hashes = {split: file_sha256(path, args.cache_dir) for split, path in files.items()}
+    names = [path.name for path in files.values()]
     splits = {split: Split(path.name, files=(path.name,)) for split, path in files.items()}
     key = make_key(
         files=hashes,
+        formats=[path.suffix.lower() for path in files.values()],
         columns=columns,
         separator=args.label_separator,
         label_names=label_names,
@@ -224,9 +230,12 @@ def _from_files(
     splits = _with_carved(splits)
     return Source(
         splits=_cached(args, "files", key, rows, splits, label_names, multi_label),
-        name=", ".join(path.name for path in files.values()),
+        name=", ".join(names),
         origins={split: declared.source for split, declared in splits.items()},
-        hashes={files[split].name: sha256 for split, sha256 in hashes.items()},
+        hashes={
+            path.name if names.count(path.name) == 1 else f"{split} {path.name}": hashes[split]
+            for split, path in files.items()
+        },
     )
 
 
@@ -318,13 +327,15 @@ def _text(place: str, value: Any) -> str:
             f"{place}: a text of {len(value):,} characters, over {MAX_CHARACTERS:,}. Look for a "
             "missing line break, or cut it."
         )
-    return value
+    return _whole(place, value)
 
 
 def _labels(place: str, value: Any, args: Any, multi_label: bool) -> list[str]:
     if multi_label:
-        values = value if isinstance(value, list) else str(value).split(args.label_separator)
-        return sorted({_label(place, v) for v in values if isinstance(value, list) or v.strip()})
+        values = value if isinstance(value, list) else [value]
+        if isinstance(value, str):
+            values = [part for part in value.split(args.label_separator) if part.strip()]
+        return sorted({_label(place, value) for value in values})
     if isinstance(value, list):
         raise InputError(f"{place}: found a list of labels. Pass --multi_label true.")
     return [_label(place, value)]
@@ -336,13 +347,26 @@ def _label(place: str, value: Any) -> str:
     label = "" if value is None or value != value else str(value).strip()
     if not label:
         raise InputError(f"{place}: the label is missing. Mend or drop the row.")
-    return label
+    return _whole(place, label)
+
+
+def _whole(place: str, text: str) -> str:
+    r"""Return `text`; refuse a lone surrogate, such as the JSON \ud83d of an emoji cut in two."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])
+        raise InputError(
+            f"{place}: found {half}, half of a character. Mend or drop the row."
+        ) from error
+    return text
 
 
 def _find_labels(rows: Mapping[str, _FileRows | _HubRows]) -> list[str]:
     """Return the labels of train, numbers in their own order; at least two."""
     split = "train" if "train" in rows else next(iter(rows))
     found: set[str] = set()
+    place = split
     for row in rows[split]:
         place, _, labels = row
         found.update(labels or [])
@@ -356,8 +380,8 @@ def _find_labels(rows: Mapping[str, _FileRows | _HubRows]) -> list[str]:
             f"{place.rsplit(', ', 1)[0]}: {len(found):,} different labels, such as "
             f"{sorted(found)[0][:40]!r}. Check --label_column_name."
         )
-    numeric = all(label.lstrip("-").isdigit() for label in found)
-    return sorted(found, key=int if numeric else None)
+    numeric = all(NUMBER.fullmatch(label) for label in found)
+    return sorted(found, key=lambda label: (float(label) if numeric else 0.0, label))
 
 
 def _encode(
@@ -392,5 +416,23 @@ def _align(source: Source, label_names: list[str]) -> Source:
             f"{source.name} has the label {unknown[0]!r}, which the model does not know "
             f"({', '.join(label_names[:20])}). Choose the model or the data that fit."
         )
-    mapping = {name: number for number, name in enumerate(label_names)}
-    return replace(source, splits=source.splits.align_labels_with_mapping(mapping, "label"))
+    # not align_labels_with_mapping: it makes the names lower-case
+    ids = {number: label_names.index(name) for number, name in enumerate(source.label_names)}
+    feature = ClassLabel(names=label_names)
+    splits = DatasetDict()
+    for split, dataset in source.splits.items():
+        several = not isinstance(dataset.features["label"], ClassLabel)
+        features = Features(dataset.features | {"label": List(feature) if several else feature})
+        splits[split] = dataset.map(
+            _renumber, batched=True, fn_kwargs={"ids": ids}, features=features, keep_in_memory=True
+        )
+    return replace(source, splits=splits)
+
+
+def _renumber(batch: dict[str, list[Any]], ids: dict[int, int]) -> dict[str, list[Any]]:
+    return {
+        "label": [
+            [ids[i] for i in label] if isinstance(label, list) else ids.get(label, UNLABELLED)
+            for label in batch["label"]
+        ]
+    }
