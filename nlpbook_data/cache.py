@@ -134,6 +134,9 @@ def _build_entry(entry: Path, build: Callable[[Path], None]) -> None:
         write_text(partial / "entry.json", json.dumps(sizes))
         shutil.rmtree(entry, ignore_errors=True)
         os.replace(partial, entry)
+    except OSError as error:
+        error.filename = error.filename or str(entry)  # Arrow does not say where a disk is full
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -36,16 +37,24 @@ def fetch_corpus(corpus: Corpus, folder: Path, missing: Iterable[str]) -> None:
             f"itself. {'Install the package again.' if corpus.packaged else corpus.homepage}"
         )
     urls = corpus.urls()
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be made ({error.strerror}). Pass a --corpus_dir you can write to."
         ) from error
-    with FileLock(folder / ".fetch.lock"):
-        for file in missing:
-            if not (folder / file).is_file():  # another process may have fetched it meanwhile
-                _fetch_file(corpus, urls[file], folder, file)
+    with FileLock(folder / ".fetch.lock") as lock:
+        try:
+            for file in missing:
+                if not (folder / file).is_file():  # another process may have fetched it meanwhile
+                    _fetch_file(corpus, urls[file], folder, file)
+        except BaseException:
+            with suppress(OSError):  # a folder that holds what was fetched stays
+                Path(lock.lock_file).unlink()
+                for path in made:
+                    path.rmdir()
+            raise
 
 
 def _fetch_file(corpus: Corpus, url: str, folder: Path, file: str) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import importlib.util
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -120,7 +121,11 @@ class RecipeArguments(TrainingArguments):
     disable_tqdm: bool | None = field(default=None, metadata={"help": "no progress bar"})
     report_to: str = field(default="none", metadata={"help": "tensorboard, …"})
     train_sampling_strategy: str = field(
-        default="group_by_length", metadata={"help": "group_by_length or random"}
+        default="group_by_length",
+        metadata={
+            "help": "rows of like length in a batch, or any",
+            "choices": ["group_by_length", "random"],
+        },
     )
     pad_to_max_length: bool = field(
         default=False, metadata={"help": "pad each row to --max_length, for static shapes; slow"}
@@ -155,11 +160,23 @@ class RecipeArguments(TrainingArguments):
     )
 
 
-ABOVE_ZERO = (
-    *("num_train_epochs", "per_device_train_batch_size", "per_device_eval_batch_size"),
-    *("gradient_accumulation_steps", "max_train_samples", "max_eval_samples"),
-    *("max_predict_samples", "lora_r"),
+# The least and the most of options of which a library far below would complain, or nothing would.
+LIMITS = (
+    (1, math.inf, ("max_train_samples", "max_eval_samples", "max_predict_samples", "max_steps")),
+    (1, math.inf, ("per_device_train_batch_size", "per_device_eval_batch_size", "lora_r")),
+    (1, math.inf, ("gradient_accumulation_steps", "eval_accumulation_steps", "save_total_limit")),
+    (1, math.inf, ("early_stopping_patience",)),
+    (0, math.inf, ("learning_rate", "dataloader_num_workers")),
+    (0, 1, ("label_smoothing_factor", "lora_dropout")),
+    (0, 0.999999, ("adam_beta1", "adam_beta2")),
+    (0, 2**32 - 1, ("seed", "seeds", "data_seed")),
+    (1e-6, 1e6, ("num_train_epochs",)),
 )
+# What our order of rows and our scores rule out.
+REFUSED = {
+    *("dataloader_drop_last", "prediction_loss_only", "batch_eval_metrics"),
+    "eval_do_concat_batches",
+}
 
 # What a run may differ in and still be the same run (see `run.start`).
 SAME_RUN = {
@@ -236,11 +253,25 @@ def parse(
         raise InputError(" ".join(str(error).split())) from error
     if rest and not partial:
         raise InputError(f"{rest[0]!r} belongs to no option; quote a value that has spaces.")
-    for name in ABOVE_ZERO:
-        value = next((vars(p)[name] for p in parsed if name in vars(p)), None)
-        if value is not None and value <= 0:
-            raise InputError(f"--{name} {value}: it must be more than 0.")
+    for instance in parsed[: len(types)]:
+        _check_limits(instance)
     return tuple(parsed[: len(types)])
+
+
+def _check_limits(arguments: Any) -> None:
+    changed = {
+        f.name: getattr(arguments, f.name)
+        for f in dataclasses.fields(arguments)
+        if getattr(arguments, f.name) not in (f.default, None)
+    }
+    for least, most, names in LIMITS:
+        for name in changed.keys() & set(names):
+            value = changed[name]
+            if not all(least <= v <= most for v in (value if isinstance(value, list) else [value])):
+                bounds = f"{least:,} or more" if most == math.inf else f"from {least:,} to {most:,}"
+                raise InputError(f"--{name} {value}: it must be {bounds}.")
+    for name in changed.keys() & REFUSED:
+        raise InputError(f"--{name} {changed[name]}: the recipes cannot do this. Leave it out.")
 
 
 class _Parser(HfArgumentParser):
@@ -267,6 +298,8 @@ def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any
             raise InputError(f"There is no option {name}.{nearest(name, known)} See --help.")
         following = argv[position + 1] if position + 1 < len(argv) else None
         given[options[name]] = value if equals else following
+        if given[options[name]] == "":
+            raise InputError(f"{name} has an empty value. Fill it in, or leave the option out.")
     return given
 
 

@@ -1,6 +1,7 @@
 """Blocks 3 and 4: the tokenizer and the model of a recipe, with nothing random unless asked for."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import transformers
@@ -27,6 +28,12 @@ def load_config(args: ModelArguments, **overrides: Any) -> Any:
             raise InputError(
                 "--config_overrides changes the shape of a model and so needs "
                 "--from_scratch true; pretrained weights fit only their own shape."
+            )
+        names = {part.partition("=")[0] for part in args.config_overrides.split(",")}
+        if clash := sorted(names & {*overrides, "num_labels"}):
+            raise InputError(
+                f"--config_overrides {args.config_overrides}: {clash[0]} follows from the data and "
+                "the recipe. Leave it out."
             )
         try:
             config.update_from_string(args.config_overrides)
@@ -66,9 +73,19 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
 
 
 def clamp_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return `max_length`, or less where the model has fewer positions, which is logged."""
+    """Return `max_length`, or less where the model has fewer positions, which is logged.
+
+    Raises:
+        InputError: no room for a text, or more words in the tokenizer than in the model.
+    """
     if max_length < 8:
         raise InputError(f"--max_length {max_length} leaves no room for a text. Use 8 or more.")
+    words = max(tokenizer.get_vocab().values()) + 1
+    if words > getattr(config, "vocab_size", words):
+        raise InputError(
+            f"The tokenizer {tokenizer.name_or_path} has {words:,} words, and the model embeds "
+            f"{config.vocab_size:,}. Name the model's own tokenizer."
+        )
     limits = [max_length]
     positions = getattr(config, "max_position_embeddings", None)
     if positions:
@@ -168,6 +185,8 @@ def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
 def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: Any) -> Any:
     if not name:
         raise InputError("Nothing names the model: pass --model_name_or_path, or a --config.")
+    if name.startswith(("/", ".", "~")) and not Path(name).is_dir():
+        raise InputError(f"{name}: no such folder. Check the path.")
     previous = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # its table of new weights; we say it in a line
     try:
@@ -179,8 +198,8 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
     except Exception as error:  # loading raises a dozen unrelated types for the same few faults
         what = getattr(auto_class, "__name__", "model").removeprefix("Auto")
         raise InputError(
-            f"{name}: the {what} could not be loaded ({_first_line(error)}) It must be a folder "
-            "with safetensors weights, or a name on the Hub while there is a network "
+            f"{name}: the {what} could not be loaded ({_first_line(error).rstrip('.')}). It must "
+            "be a folder with safetensors weights, or a name on the Hub while there is a network "
             "(nlpbook-data prefetch fetches it beforehand)."
         ) from error
     finally:

@@ -255,6 +255,7 @@ class Run:
 
     def save(self, trainer: Any) -> None:
         """Write model and tokenizer as ``from_pretrained`` and ``pipeline`` want them."""
+        trainer.check_weights()
         self.record["max_length"] = trainer.max_length
         model = merge_lora(trainer.accelerator.unwrap_model(trainer.model))
         model.config._name_or_path = ""  # it may be a local path
@@ -545,15 +546,12 @@ def launch(main: Callable[[], None]) -> None:
         message = "Interrupted. The same command continues from the last checkpoint."
         if _current is None or not _current.started:
             message = "Interrupted before training began; nothing was written."
-    except (OSError, RuntimeError, MemoryError) as error:
+    except BaseException as error:
         what = _resource_message(error)
         if what is None:
             _record_failure("failed", f"{type(error).__name__}: {error}")
             raise
         status, word, message = 1, "failed", what
-    except BaseException as error:
-        _record_failure("failed", f"{type(error).__name__}: {error}")
-        raise
     _record_failure(word, message)
     if first:
         sys.stderr.write(f"error: {message}\n")
@@ -579,9 +577,10 @@ def _resource_message(error: BaseException) -> str | None:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     # safetensors and torch wrap the operating system's error in one of their own
     if full or "No space left" in text or "File too large" in text:
+        what = getattr(error, "strerror", None) or text.splitlines()[0]
         return (
-            f"{where}: no space is left on the disk ({text.splitlines()[0]}). Free some, then give "
-            "the same command again; whole checkpoints are kept."
+            f"{where}: no space is left on the disk ({what}). Free some, then give the same "
+            "command again; whole checkpoints are kept."
         )
     closed = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
     if isinstance(error, OSError) and error.errno in closed and error.filename:

@@ -19,6 +19,7 @@ from transformers import (
     Trainer,
     TrainerCallback,
 )
+from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from nlpbook_data.cache import write_text
@@ -61,6 +62,11 @@ def make_trainer(
         args.restore_callback_states_from_checkpoint = True
     if args.do_train:
         run.check_space(model)
+    try:
+        for callback in get_reporting_integration_callbacks(args.report_to):
+            callback()
+    except (ValueError, RuntimeError, ImportError) as error:  # unknown, or not installed
+        raise InputError(f"--report_to {' '.join(args.report_to)}: {error}") from error
     run.choose_precision(model)
     if not args.do_train:
         args.eval_strategy = "no"
@@ -191,12 +197,18 @@ class RecipeTrainer(Trainer):
         for name in ("loss", "eval_loss"):
             self._check_loss(logs.get(name, 0.0))
 
-    def _check_loss(self, loss: float) -> None:
+    def _check_loss(self, loss: float, what: str = "loss") -> None:
         if not math.isfinite(loss):
             raise InputError(
-                f"The loss became {loss} by step {self.state.global_step}. Lower --learning_rate, "
-                "or pass --precision float32; the checkpoints before are kept."
+                f"The {what} became {loss} by step {self.state.global_step}. Lower "
+                "--learning_rate, or pass --precision float32; the checkpoints before are kept."
             )
+
+    def check_weights(self) -> None:
+        """Stop where a weight is no number: one bad gradient spoils them all, after its loss."""
+        for weights in self.model.parameters():
+            if not weights.isfinite().all():
+                self._check_loss(math.nan, "weights")
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save, and mark the checkpoint as whole once every process has written its part.
@@ -204,6 +216,7 @@ class RecipeTrainer(Trainer):
         Only then are older ones deleted; Trainer would delete them before.
         """
         self._check_loss(float(self._tr_loss))
+        self.check_weights()
         complete = self.run.folder / f"checkpoint-{self.state.global_step}" / COMPLETE
         if self.args.should_save:
             complete.unlink(missing_ok=True)
