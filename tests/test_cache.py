@@ -142,7 +142,9 @@ def test_two_processes_at_once_build_once(tmp_path):
     start = time.time() + 0.2
     context = multiprocessing.get_context("fork")
     arguments = (tmp_path, tmp_path / "log", start)
-    processes = [context.Process(target=load_in_process, args=arguments) for _ in range(2)]
+    processes = [
+        context.Process(target=load_in_process, args=arguments, daemon=True) for _ in range(2)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -154,7 +156,7 @@ def test_two_processes_at_once_build_once(tmp_path):
 def test_a_build_that_is_killed_is_done_by_the_next_process(tmp_path):
     context = multiprocessing.get_context("fork")
     log = tmp_path / "log"
-    process = context.Process(target=load_in_process, args=(tmp_path, log, 0.0))
+    process = context.Process(target=load_in_process, args=(tmp_path, log, 0.0), daemon=True)
     process.start()
     while not log.exists():
         time.sleep(0.005)

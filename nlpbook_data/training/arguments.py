@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
+from transformers.hf_argparser import string_to_bool
 
 from nlpbook_data.errors import InputError, nearest
 
@@ -234,7 +235,7 @@ def parse(
         if "model_name_or_path" in given:
             for key in ("from_scratch", "config_overrides", "tokenizer_name"):
                 settings.pop(key, None)
-        defaults |= settings
+        defaults |= {k: v for k, v in settings.items() if v is not None or k not in defaults}
     parser.set_defaults(**defaults)
     for action in parser._actions:
         if action.dest in defaults and action.choices and defaults[action.dest] is not None:
@@ -320,14 +321,25 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
         raise InputError(f"{path}: not a YAML file in UTF-8 ({what}). Mend it.") from error
     if not isinstance(settings, dict):
         raise InputError(f"{path}: holds no options; it needs lines of the form `name: value`.")
+    hints = {k: v for kind in parser.dataclass_types for k, v in get_type_hints(kind).items()}
+    optional = {name for name, hint in hints.items() if type(None) in get_args(hint)}
     for key, value in settings.items():
         if key not in known and not partial:
             raise InputError(f"{path}: there is no option {key!r}.{nearest(str(key), known)}")
-        if key in known and not _fits(value, known[key], parser):
+        if key in known and not (
+            key in optional if value is None else _fits(value, known[key], parser)
+        ):
             types = {int: "a whole number", float: "a number", str: "a word in quotes"}
             wanted = types.get(known[key].type, "true or false")
             raise InputError(f"{path}: {key} is {value!r}, where {wanted} belongs.")
-    return {key: value for key, value in settings.items() if key in known}
+    return {k: _as_given(value, known[k]) for k, value in settings.items() if k in known}
+
+
+def _as_given(value: Any, action: Any) -> Any:
+    """Return a YAML value as the command line would have given it."""
+    if action.nargs in ("+", "*") and value is not None and not isinstance(value, list):
+        return [value]
+    return str(value) if action.type is str and isinstance(value, int | float) else value
 
 
 def _fits(value: Any, action: Any, parser: _Parser) -> bool:
@@ -342,6 +354,8 @@ def _fits(value: Any, action: Any, parser: _Parser) -> bool:
     if action.type in (int, float):
         whole = action.type is float or not isinstance(value, float)
         return whole and not isinstance(value, bool | list | dict)
+    if action.type is string_to_bool:
+        return isinstance(value, bool | str)
     return not (isinstance(value, bool) and action.type is str and action.nargs is None)
 
 

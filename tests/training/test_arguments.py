@@ -1,0 +1,388 @@
+"""Options: dataclass < YAML < command line, typed, unknown ones refused, none left unread."""
+
+import ast
+import dataclasses
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
+from conftest import RECIPES, REPOSITORY
+from transformers import TrainingArguments
+
+import nlpbook_data
+from nlpbook_data import InputError
+from nlpbook_data.training.arguments import (
+    DATA_SOURCES,
+    DataArguments,
+    ModelArguments,
+    RecipeArguments,
+    as_record,
+    parse,
+    resolve_package,
+)
+
+TYPES = (DataArguments, ModelArguments, RecipeArguments)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Parse a command line for a recipe whose own YAML, and that of ``--config``, are given."""
+    (tmp_path / "configs").mkdir()
+
+    def options(
+        *argv: str, own: dict | str = "seed: 42", config: dict | str | None = None
+    ) -> dict[str, Any]:
+        for path, content in [("configs/made.yaml", own), ("other.yaml", config)]:
+            if content is not None:
+                text = content if isinstance(content, str) else yaml.safe_dump(content)
+                (tmp_path / path).write_text(text, encoding="utf-8")
+        if config is not None:
+            argv = ("--config", str(tmp_path / "other.yaml"), *argv)
+        parsed = parse(str(tmp_path / "made.py"), *TYPES, argv=argv)
+        assert [type(instance) for instance in parsed] == list(TYPES)
+        return {name: value for each in parsed for name, value in vars(each).items()}
+
+    return options
+
+
+def refused(options: Callable, *argv: str, **files: Any) -> str:
+    with pytest.raises(InputError) as raised:
+        options(*argv, **files)
+    return str(raised.value)
+
+
+# Which one counts
+
+
+def test_the_command_line_outdoes_the_yaml_and_the_yaml_the_dataclass(options):
+    assert options()["max_length"] == 128
+    assert options(own={"max_length": 64})["max_length"] == 64
+    assert options("--max_length", "32", own={"max_length": 64})["max_length"] == 32
+    assert options("--max_length=32", config={"max_length": 64})["max_length"] == 32
+
+
+def test_a_config_takes_the_place_of_the_recipes_own(options):
+    found = options(own={"max_length": 64, "from_scratch": True}, config={"seed": 7})
+    assert (found["max_length"], found["from_scratch"], found["seed"]) == (128, False, 7)
+
+
+def test_a_command_line_that_names_a_model_starts_from_the_dataclasses(options):
+    own = {
+        "model_name_or_path": "package:models/encoder",
+        "from_scratch": True,
+        "learning_rate": 1e-3,
+        "num_train_epochs": 10,
+        "corpus": "sample_reviews",
+    }
+    found = options("--model_name_or_path", "klue/bert-base", own=own)
+    assert found["model_name_or_path"] == "klue/bert-base"
+    assert found["from_scratch"] is False
+    assert found["learning_rate"] == TrainingArguments.learning_rate
+    assert found["num_train_epochs"] == 3
+    assert found["corpus"] is None
+
+
+def test_a_model_on_the_command_line_is_not_made_random_by_a_config(options):
+    config = {
+        "model_name_or_path": "package:models/encoder",
+        "from_scratch": True,
+        "config_overrides": "hidden_size=32",
+        "tokenizer_name": "package:models/encoder",
+        "learning_rate": 1e-3,
+    }
+    found = options("--model_name_or_path", "klue/bert-base", config=config)
+    assert found["from_scratch"] is False
+    assert found["config_overrides"] is found["tokenizer_name"] is None
+    assert found["learning_rate"] == 1e-3  # the rest of what is asked for holds
+    argv = ("--model_name_or_path", "klue/bert-base", "--from_scratch", "true")
+    assert options(*argv, config=config)["from_scratch"] is True
+
+
+@pytest.mark.parametrize("source", DATA_SOURCES)
+def test_a_data_source_on_the_command_line_displaces_the_yamls(options, source):
+    for other in DATA_SOURCES:
+        found = options(f"--{source}", "here", own={other: "there", "max_length": 64})
+        assert {name: found[name] for name in DATA_SOURCES if found[name]} == {source: "here"}
+        assert found["max_length"] == 64
+
+
+def test_the_output_dir_is_the_recipes_unless_it_is_named(options):
+    assert options()["output_dir"] == "outputs/made"
+    assert options(own={"output_dir": None})["output_dir"] == "outputs/made"
+    assert options(own={"output_dir": "a"})["output_dir"] == "a"
+    assert options("--output_dir", "b", own={"output_dir": "a"})["output_dir"] == "b"
+
+
+# Types
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("learning_rate: 2e-5", "learning_rate", 2e-5),
+        ("learning_rate: '2e-5'", "learning_rate", 2e-5),
+        ("learning_rate: 0.001", "learning_rate", 0.001),
+        ("run_name: null", "run_name", None),
+        ("run_name: ~", "run_name", None),
+        ("save_total_limit: null", "save_total_limit", None),
+        ("max_train_samples: null", "max_train_samples", None),
+        ("seeds: null", "seeds", None),
+        ("seeds: [1, 2, 3]", "seeds", [1, 2, 3]),
+        ("seeds:\n- 1\n- 2", "seeds", [1, 2]),
+        ("seeds: 7", "seeds", [7]),
+        ("lora_target_modules: [query, value]", "lora_target_modules", ["query", "value"]),
+        ("lora_target_modules: query", "lora_target_modules", ["query"]),
+        ("max_length: 64", "max_length", 64),
+        ("max_length: '64'", "max_length", 64),
+        ("from_scratch: true", "from_scratch", True),
+        ("from_scratch: 'no'", "from_scratch", False),
+        ("baselines: false", "baselines", False),
+        ("text_column_name: 본문", "text_column_name", "본문"),
+        ("text_column_name: 1", "text_column_name", "1"),
+        ("eval_strategy: 'no'\nload_best_model_at_end: false", "eval_strategy", "no"),
+        ("lr_scheduler_kwargs: {num_cycles: 2}", "lr_scheduler_kwargs", {"num_cycles": 2}),
+        ("warmup_steps: 0.1", "warmup_steps", 0.1),
+    ],
+)
+def test_yaml_values_come_out_typed(options, text, name, value):
+    found = options(own=text)[name]
+    assert found == value
+    assert isinstance(found, type(value))
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "value"),
+    [
+        (["--learning_rate", "2e-5"], "learning_rate", 2e-5),
+        (["--seeds", "1", "2"], "seeds", [1, 2]),
+        (["--seeds=3"], "seeds", [3]),
+        (["--from_scratch"], "from_scratch", True),
+        (["--from_scratch", "false"], "from_scratch", False),
+        (["--no_baselines"], "baselines", False),
+        (["--max_train_samples", "10"], "max_train_samples", 10),
+        (["--early_stopping_threshold", "-1.5"], "early_stopping_threshold", -1.5),
+        (["--label_separator", " ; "], "label_separator", " ; "),
+        (["--text-column-name", "본문"], "text_column_name", "본문"),
+    ],
+)
+def test_words_of_the_command_line_come_out_typed(options, argv, name, value):
+    assert options(*argv)[name] == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_length: 12.5",
+        "max_length: abc",
+        "max_length: null",
+        "max_length: true",
+        "max_length: [64]",
+        "learning_rate: fast",
+        "learning_rate: {a: 1}",
+        "from_scratch: 2",
+        "from_scratch: perhaps",
+        "from_scratch: null",
+        "seeds: [1, b]",
+        "seeds: [1.5]",
+        "eval_strategy: no",
+        "precision: fp8",
+        "text_column_name: null",
+        "optim: adam",
+    ],
+)
+def test_a_yaml_value_of_the_wrong_type_or_choice_is_refused(options, text):
+    message = refused(options, own=text)
+    name = text.partition(":")[0]
+    assert "made.yaml" in message and f"{name} is " in message
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--max_length", "abc"], "max_length"),
+        (["--precision", "fp8"], "fp8"),
+        (["--seeds"], "seeds"),
+        (["--max_length"], "max_length"),
+        (["--from_scratch", "perhaps"], "perhaps"),
+        (["--eval_strategy", "never"], "never"),
+        (["--baselines", "true", "extra"], "extra"),
+        (["made.yaml"], "--config"),
+    ],
+)
+def test_a_word_of_the_wrong_type_or_choice_is_refused(options, argv, said):
+    assert said in refused(options, *argv)
+
+
+# Unknown options
+
+
+@pytest.mark.parametrize("where", ["own", "config"])
+def test_an_unknown_key_of_a_yaml_is_refused_with_the_nearest(options, where):
+    message = refused(options, **{where: {"learning_rte": 1}})
+    assert ".yaml" in message and "'learning_rte'" in message
+    assert "learning_rate" in message.partition("Did you mean")[2]
+
+
+@pytest.mark.parametrize("key", ["config", "help", 1, None, True])
+def test_keys_that_are_no_options_are_refused_in_a_yaml(options, key):
+    assert repr(key) in refused(options, own={key: "x"})
+
+
+@pytest.mark.parametrize("word", ["--learning_rte", "--learning_rte=1"])
+def test_an_unknown_option_is_refused_with_the_nearest(options, word):
+    message = refused(options, word, "1")
+    assert "--learning_rte" in message
+    assert "--learning_rate" in message.partition("Did you mean")[2]
+
+
+@pytest.mark.parametrize("word", ["--learning_rat", "--max_len", "--seed_", "--from", "--no_base"])
+def test_options_are_not_abbreviated(options, word):
+    assert f"There is no option {word}." in refused(options, word, "1")
+
+
+def test_unknown_options_are_passed_over_where_they_are_anothers(tmp_path):
+    (tmp_path / "a.yaml").write_text("class_weights: balanced\nseed: 3\nmax_length: 64\n")
+    argv = ["--config", str(tmp_path / "a.yaml"), "--multi_label", "true", "--corpus", "nsmc"]
+    [found] = parse("made.py", DataArguments, argv=argv, partial=True)
+    assert (found.corpus, found.max_length) == ("nsmc", 64)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n- b\n", "word", "a: [1", "\ta: 1", "a: 1\n b: 2"])
+def test_what_is_no_yaml_of_options_is_refused(options, content):
+    assert "made.yaml" in refused(options, own=content)
+
+
+def test_a_config_that_is_not_there_is_refused(options, tmp_path):
+    message = refused(options, "--config", str(tmp_path / "none.yaml"))
+    assert f"{tmp_path / 'none.yaml'}: no such file" in message
+
+
+def test_no_file_of_words_is_read_behind_the_users_back(options, tmp_path, monkeypatch):
+    """HfArgumentParser would read ``made.args`` beside the script."""
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "made.py")])
+    (tmp_path / "made.args").write_text("--max_length 7")
+    assert options()["max_length"] == 128
+
+
+# What ships
+
+
+def own_fields(kind: type) -> list[str]:
+    known = {f.name for f in dataclasses.fields(TrainingArguments)}
+    return [f.name for f in dataclasses.fields(kind) if f.name not in known]
+
+
+def read_names() -> set[str]:
+    """Every name that some ``x.name`` in the package or in a recipe reads."""
+    package = Path(nlpbook_data.__file__).parent
+    names = set()
+    for path in [*package.rglob("*.py"), *RECIPES.rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                names.add(node.attr)
+    return names
+
+
+def recipe_types(recipe: Path) -> tuple[type, ...]:
+    """The dataclasses of a recipe's options: the shared ones, and those that it defines."""
+    spec = importlib.util.spec_from_file_location(f"recipe_{recipe.stem}", recipe)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    own = [
+        value
+        for value in vars(module).values()
+        if dataclasses.is_dataclass(value) and value.__module__ == spec.name
+    ]
+    assert own
+    return (DataArguments, ModelArguments, *own, RecipeArguments)
+
+
+@pytest.fixture(scope="module")
+def types_of() -> dict[str, tuple[type, ...]]:
+    return {recipe.stem: recipe_types(recipe) for recipe in RECIPES.glob("*.py")}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_every_option_is_read_somewhere(kind):
+    unread = set(own_fields(kind)) - read_names()
+    assert unread == set()
+
+
+def test_every_option_of_a_recipe_is_read_somewhere(types_of):
+    for types in types_of.values():
+        for kind in types:
+            assert set(own_fields(kind)) <= read_names()
+
+
+def test_every_option_has_help(types_of):
+    for types in types_of.values():
+        for kind in types:
+            for field in dataclasses.fields(kind):
+                assert field.metadata.get("help"), field.name
+
+
+CONFIGS = sorted((RECIPES / "configs").rglob("*.y*ml"))
+LAUNCHES = sorted((RECIPES / "accelerate").rglob("*.y*ml"))
+
+
+def test_the_configs_are_all_here():
+    """A new file must be counted here, so that none is left out of the tests below."""
+    assert (len(CONFIGS), len(LAUNCHES)) == (2, 5)
+    assert len([*RECIPES.rglob("*.y*ml")]) == 7
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_parses_with_its_recipe(path, types_of):
+    recipe = path.stem.partition("_")[0]
+    parsed = parse(f"recipes/{recipe}.py", *types_of[recipe], argv=["--config", str(path)])
+    record = as_record(*parsed)
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert {name: record[name] for name in settings} == {
+        name: float(value) if name == "learning_rate" else value for name, value in settings.items()
+    }
+    resolve_package(record["model_name_or_path"])
+    assert record["corpus"] in nlpbook_data.list_corpora()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_begins_with_the_command_that_runs_it(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    [command] = [line for line in lines if line.startswith("# accelerate launch ")]
+    recipe = path.stem.partition("_")[0]
+    given = path.stem == recipe or f"--config {path.relative_to(REPOSITORY)}" in command
+    assert f" recipes/{recipe}.py" in command and given
+
+
+def test_every_recipe_has_its_own_config(types_of):
+    assert set(types_of) <= {path.stem for path in CONFIGS}
+
+
+@pytest.mark.parametrize("path", LAUNCHES, ids=lambda path: path.stem)
+def test_a_launch_config_is_one_of_accelerate(path):
+    config = load_config_from_file(str(path))  # raises for a key that it does not know
+    assert isinstance(config, ClusterConfig)
+    assert config.mixed_precision == "no"  # the recipe chooses; two choices would fight
+    header = path.read_text(encoding="utf-8").partition("compute_environment")[0]
+    assert f"--config_file {path.relative_to(REPOSITORY)}" in header
+
+
+# Records and packaged names
+
+
+def test_the_record_holds_no_token(options, tmp_path):
+    argv = ["--hub_token", "hf_secret", "--config", str(tmp_path / "a.yaml")]
+    (tmp_path / "a.yaml").write_text("seed: 1\n")
+    record = as_record(*parse("made.py", *TYPES, argv=argv))
+    assert "hf_secret" not in str(record)
+    assert record["seed"] == 1 and record["max_length"] == 128
+
+
+def test_package_names_what_ships(tmp_path):
+    assert (Path(resolve_package("package:models/encoder")) / "config.json").is_file()
+    assert resolve_package("klue/bert-base") == "klue/bert-base"
+    with pytest.raises(InputError, match="package:models/none: nothing of that name"):
+        resolve_package("package:models/none")
