@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
@@ -332,12 +332,13 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
             types = {int: "a whole number", float: "a number", str: "a word in quotes"}
             wanted = types.get(known[key].type, "true or false")
             raise InputError(f"{path}: {key} is {value!r}, where {wanted} belongs.")
-    return {k: _as_given(value, known[k]) for k, value in settings.items() if k in known}
+    return {k: _as_given(v, known[k], hints.get(k)) for k, v in settings.items() if k in known}
 
 
-def _as_given(value: Any, action: Any) -> Any:
+def _as_given(value: Any, action: Any, hint: Any) -> Any:
     """Return a YAML value as the command line would have given it."""
-    if action.nargs in ("+", "*") and value is not None and not isinstance(value, list):
+    single = get_origin(hint) is not list and type(value) in get_args(hint)
+    if action.nargs in ("+", "*") and not single and not isinstance(value, list):
         return [value]
     return str(value) if action.type is str and isinstance(value, int | float) else value
 

@@ -146,6 +146,8 @@ def test_the_output_dir_is_the_recipes_unless_it_is_named(options):
         ("eval_strategy: 'no'\nload_best_model_at_end: false", "eval_strategy", "no"),
         ("lr_scheduler_kwargs: {num_cycles: 2}", "lr_scheduler_kwargs", {"num_cycles": 2}),
         ("warmup_steps: 0.1", "warmup_steps", 0.1),
+        ("fsdp: true", "fsdp", True),
+        ("report_to: tensorboard", "report_to", ["tensorboard"]),
     ],
 )
 def test_yaml_values_come_out_typed(options, text, name, value):
