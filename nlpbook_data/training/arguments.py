@@ -340,7 +340,7 @@ def _as_given(value: Any, action: Any, hint: Any) -> Any:
     single = get_origin(hint) is not list and type(value) in get_args(hint)
     if action.nargs in ("+", "*") and not single and not isinstance(value, list):
         return [value]
-    return str(value) if action.type is str and isinstance(value, int | float) else value
+    return str(value) if action.type is str and type(value) in (int, float) else value
 
 
 def _fits(value: Any, action: Any, parser: _Parser) -> bool:
