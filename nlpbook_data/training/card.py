@@ -81,7 +81,7 @@ def write_card(run: Any, task: str, pipeline_tag: str, usage: str, labels: list[
         ", ".join(f"{key} = {arguments[key]}" for key in settings)
         + f", global batch = {run.record['global_batch']}, max_length = {run.record['max_length']}",
         ", ".join(f"{package} {number}" for package, number in run.record["versions"].items()),
-        *(f"![{caption}]({file})" for file, caption in run.plots.items()),
+        *(f"![{caption}]({file})" for file, caption in run.record.get("plots", {}).items()),
     ]
     content = f"---\n{metadata.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n"
     ModelCard(content).save(run.folder / "README.md")

@@ -78,14 +78,13 @@ class Run:
         self.scores: dict[str, Any] = {}
         self.seed_runs: list[Run] = []
         self.history: list[dict[str, Any]] = []
-        self.plots: dict[str, str] = {}
         self.training = False
         self.started = False
         self.signal: int | None = None
 
     @classmethod
     def start(cls, recipe: str, args: RecipeArguments, *others: Any) -> "Run":
-        """Choose the precision, check that the folder is free for this run; write nothing yet.
+        """Check that the folder is free for this run, and begin its record; write nothing yet.
 
         Raises:
             InputError: the folder cannot be written, holds another run, or is in use.
@@ -104,6 +103,9 @@ class Run:
         args.push_at_end, args.push_to_hub = args.push_to_hub, False
         args.dataloader_pin_memory &= args.device.type == "cuda"
         arguments = as_record(*others, args)
+        for other in others:
+            if args.process_index and hasattr(other, "overwrite_cache"):
+                other.overwrite_cache = False  # the first process has prepared the data again
         run = cls(Path(recipe).stem, args, {"status": "running", "arguments": arguments})
         global _current
         _current = run
@@ -243,10 +245,9 @@ class Run:
         trained_in = None if self.args.do_train else getattr(model.config, TRAINED_IN, None)
         before = self._previous().get("precision") if self._continues() else trained_in
         # One choice for all seeds: they are compared, and a process can have only one.
-        whole = self.parent or self
-        before = whole.record.get("precision", before)
+        before = self.parent.record.get("precision", before)
         self.record["precision"] = choose_precision(self.args, model, before)
-        whole.record["precision"] = self.record["precision"]
+        self.parent.record["precision"] = self.record["precision"]
         setattr(model.config, TRAINED_IN, self.record["precision"])
 
     def watch(self) -> TrainerCallback:
@@ -260,9 +261,8 @@ class Run:
         model = merge_lora(trainer.accelerator.unwrap_model(trainer.model))
         model.config._name_or_path = ""  # it may be a local path
         tokenizer = copy.deepcopy(trainer.processing_class)
-        tokenizer.model_max_length = (
-            trainer.max_length
-        )  # so that a pipeline truncates as training did
+        # So that a pipeline truncates as training did.
+        tokenizer.model_max_length = trainer.max_length
         tokenizer.init_kwargs.pop("name_or_path", None)
         if self.is_main:
             model.save_pretrained(self.folder)
@@ -296,7 +296,7 @@ class Run:
         """Draw ``draw(*arguments[:-1], path)`` into `name`; the last argument is its caption."""
         if self.is_main:
             draw(*arguments[:-1], self.folder / name)
-        self.plots[name] = arguments[-1]
+        self.record.setdefault("plots", {})[name] = arguments[-1]
 
     @property
     def wants_baselines(self) -> bool:
@@ -333,7 +333,6 @@ class Run:
                 f"seed-{r.args.seed}": r.record["seconds"].get("training") for r in self.seed_runs
             }
             self.record |= {k: v for k, v in best.record.items() if k not in self.record}
-            self.plots = best.plots
         if baselines:
             self.scores["baselines"] = dict(baselines)
         if self.is_main:
