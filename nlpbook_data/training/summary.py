@@ -71,7 +71,8 @@ def _next_lines(run: Any, folder: Path) -> list[str]:
     if not list(folder.glob("*.safetensors")):
         return []
     return [
-        f"  next       accelerate launch recipes/{run.recipe}.py --do_train false --do_eval false \\",
+        f"  next       accelerate launch recipes/{run.recipe}.py \\",
+        "                 --do_train false --do_eval false \\",
         f"                 --model_name_or_path {_quoted(folder)} --test_file FILE \\",
         "                 --output_dir predictions",
     ]
