@@ -100,7 +100,8 @@ class Corpus:
 def list_corpora() -> list[str]:
     """Return the names that `load_corpus` takes, sorted; each is a module of `corpora`."""
     package = importlib.import_module("nlpbook_data.corpora")
-    return sorted(_module(info.name).CORPUS.name for info in pkgutil.iter_modules(package.__path__))
+    names = [info.name for info in pkgutil.iter_modules(package.__path__)]
+    return sorted(_module(name).CORPUS.name for name in names if not name.startswith("_"))
 
 
 def find_corpus(name: str) -> Corpus:

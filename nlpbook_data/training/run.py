@@ -243,7 +243,8 @@ class Run:
     def choose_precision(self, model: Any) -> None:
         """Choose by measuring `model`; a continued run, and a trained model, keep their own."""
         trained_in = None if self.args.do_train else getattr(model.config, TRAINED_IN, None)
-        before = self._previous().get("precision") if self._continues() else trained_in
+        known = self._previous() or self.parent._previous()
+        before = known.get("precision") if self._continues() else trained_in
         # One choice for all seeds: they are compared, and a process can have only one.
         before = self.parent.record.get("precision", before)
         self.record["precision"] = choose_precision(self.args, model, before)

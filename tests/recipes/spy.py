@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -20,13 +21,16 @@ from typing import Any
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "doccls.py"
 
 
-def environment(folder: Path, kill: str | None = None, package: Path | None = None) -> dict:
+def environment(
+    folder: Path, kill: str | None = None, package: Path | None = None, slow: float = 0
+) -> dict[str, str]:
     """Return the environment that watches a run; what is seen is written into `folder`.
 
     Args:
         kill: ``module:Class.function:N``, the process kills itself by SIGKILL when it is called
             for the N-th time; ``rmtree:N``: in the middle of the N-th deletion of a checkpoint.
         package: a folder that holds another nlpbook_data, imported in place of the installed one.
+        slow: seconds that each call of a tokenizer takes longer.
     """
     (folder / "site").mkdir(parents=True)
     shutil.copy(__file__, folder / "site" / "sitecustomize.py")
@@ -37,6 +41,7 @@ def environment(folder: Path, kill: str | None = None, package: Path | None = No
         "SPY": str(folder),
         "SPY_KILL": kill or "",
         "SPY_PACKAGE": str(package or ""),
+        "SPY_SLOW": str(slow),
     }
 
 
@@ -148,6 +153,7 @@ def _watch_tokenizers(module: ModuleType) -> None:
     @functools.wraps(call)
     def __call__(self: Any, text: Any = None, *args: Any, **kwargs: Any) -> Any:
         _write("tokenized", 1 if isinstance(text, str) else len(text))
+        time.sleep(float(os.environ["SPY_SLOW"]))
         return call(self, text, *args, **kwargs)
 
     module.PreTrainedTokenizerBase.__call__ = __call__

@@ -99,6 +99,7 @@ def train(
             *("--gradient_accumulation_steps", accumulation, "--logging_steps", 1),
             *("--keep_checkpoints", "true", "--save_total_limit", 9, "--seed", 3),
             *("--output_dir", folder / "out", "--cache_dir", folder / "cache"),
+            *("--overwrite_cache", case == "weighted"),
         ]
         env = spy.environment(folder)
         if processes == 1:
@@ -181,5 +182,7 @@ def test_a_process_without_rows_takes_part_with_one_masked_row(train, case):
     assert fillers == ([1] * EPOCHS if CASES[case][0] % 8 == 1 else [])
 
 
-def test_two_processes_tokenize_once(train):
-    assert train("ragged", "2 processes x4").tokenized == {0: 61 + 140 + 200}
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_tokenize_once(train, case):
+    """Also where the cache is to be written anew, in the case "weighted"."""
+    assert train(case, "2 processes x4").tokenized == {0: CASES[case][0] + 140 + 200}

@@ -148,6 +148,15 @@ def test_killed_before_the_first_checkpoint_starts_over(runs, killed, undisturbe
     assert_same(runs, undisturbed())
 
 
+def test_measuring_the_precision_does_not_change_the_run(runs, killed, undisturbed):
+    auto = ("--precision", "auto")
+    killed(f"{STEP}4", *auto)
+    if runs.record["precision"] != "float32":
+        pytest.skip("bf16 is faster here")
+    assert runs(*auto).status == 0  # keeps what was chosen, and measures nothing
+    assert_same(runs, undisturbed())
+
+
 def test_half_written_checkpoint_is_ignored(runs, killed, undisturbed):
     killed(f"{TRAINER}Trainer._save_optimizer_and_scheduler:4")
     assert (runs.out / "checkpoint-12" / "model.safetensors").is_file()
@@ -277,6 +286,16 @@ def test_killed_in_the_second_seed_the_first_is_not_trained_again(runs, killed, 
     assert runs.micro_batches == MICRO_BATCHES - 12 * ACCUMULATION
     assert runs.result(runs.out / "seed-1") == first
     assert_same(runs, expected)
+
+
+def test_killed_after_the_last_seed_the_card_still_shows_the_plots(runs, killed):
+    seeds = ("--seeds", 1, 2)
+    killed("nlpbook_data.training.run:write_card:1", *seeds)
+    assert runs(*seeds).status == 0
+    assert runs.micro_batches == 0
+    for plot in ("learning_curve.png", "confusion_matrix.png"):
+        assert (runs.out / plot).is_file()
+        assert f"]({plot})" in (runs.out / "README.md").read_text()
 
 
 def test_two_processes_killed_and_continued_end_in_the_same_weights(runs, killed):
