@@ -10,6 +10,8 @@ from nlpbook_data.errors import InputError
 
 # A clear gain only: a lower precision also costs accuracy, and timings of a busy machine vary.
 WORTHWHILE = 1.2
+# A smaller model is fast in float32 everywhere, and its steps too short to be timed well.
+MEASURED_PARAMETERS = 5_000_000
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -31,8 +33,9 @@ def choose_precision(args: Any, model: torch.nn.Module, before: str | None = Non
         chosen = before
     if chosen == "auto":
         lower = [name for name in ("bf16", "fp16") if name in supported][:1]
+        large = sum(p.numel() for p in model.parameters()) >= MEASURED_PARAMETERS
         chosen = "float32"
-        if lower and speed_up(model, args.device, DTYPES[lower[0]]) > WORTHWHILE:
+        if lower and large and speed_up(model, args.device, DTYPES[lower[0]]) > WORTHWHILE:
             chosen = lower[0]
         if args.world_size > 1:  # one measurement for all
             chosen = broadcast_object_list([chosen])[0]

@@ -20,9 +20,14 @@ def arguments(**given) -> SimpleNamespace:
 def test_auto_takes_bf16_only_for_a_clear_gain(monkeypatch, gain, chosen):
     monkeypatch.setattr(precision, "speed_up", lambda *_: gain)
     args = arguments()
-    assert precision.choose_precision(args, torch.nn.Module()) == chosen
+    assert precision.choose_precision(args, torch.nn.Linear(2500, 2500)) == chosen
     assert args.bf16 == (chosen == "bf16") and not args.fp16
     assert args.mixed_precision == ("bf16" if chosen == "bf16" else "no")
+
+
+def test_a_small_model_stays_in_float32_unmeasured(monkeypatch):
+    monkeypatch.setattr(precision, "speed_up", lambda *_: pytest.fail("measured"))
+    assert precision.choose_precision(arguments(), torch.nn.Linear(9, 9)) == "float32"
 
 
 def test_auto_keeps_what_the_run_began_with_and_measures_nothing(monkeypatch):
