@@ -171,7 +171,7 @@ LIMITS = (
     (0, 1, ("label_smoothing_factor", "lora_dropout")),
     (0, 0.999999, ("adam_beta1", "adam_beta2")),
     (0, 2**32 - 1, ("seed", "seeds", "data_seed")),
-    (1e-6, 1e6, ("num_train_epochs",)),
+    (0.001, 1_000_000, ("num_train_epochs",)),
 )
 # What our order of rows and our scores rule out.
 REFUSED = {
@@ -361,9 +361,9 @@ def _fits(value: Any, action: Any, parser: _Parser) -> bool:
 
 
 def resolve_package(name: str) -> str:
-    """Turn ``package:models/encoder`` into the path of what ships; leave other names alone."""
+    """Turn ``package:models/encoder`` and ``~/model`` into paths; leave other names alone."""
     if not name.startswith(PACKAGE_PREFIX):
-        return name
+        return str(Path(name).expanduser()) if name.startswith("~") else name
     folder = Path(importlib.util.find_spec("nlpbook_data").origin).parent
     path = folder / name.removeprefix(PACKAGE_PREFIX)
     if not path.exists():

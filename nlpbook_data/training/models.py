@@ -120,12 +120,17 @@ def load_model(
             no such head. Only the head, and the pooler before it, may be new.
     """
     name = args.model_name_or_path
+    if type(config) not in getattr(auto_class, "_model_mapping", {type(config): None}):
+        raise InputError(
+            f"{name}: a model of the type {config.model_type} has no head for this task. Name "
+            "another, such as BERT, ELECTRA or RoBERTa."
+        )
     extra = {"attn_implementation": args.attn_implementation} if args.attn_implementation else {}
     if args.from_scratch:
         try:
             model = auto_class.from_config(config, **extra)
         except (ValueError, TypeError, RuntimeError, AssertionError) as error:
-            raise InputError(f"{name}: {_first_line(error)} Choose another model.") from error
+            raise InputError(f"{name}: {_first_line(error)} Mend the options.") from error
         logger.warning("%s starts from random weights (--from_scratch true).", name)
         return _add_lora(model, args)
     model, info = _load(
@@ -135,7 +140,7 @@ def load_model(
         config=config,
         dtype="float32",
         use_safetensors=True,  # a .bin is a pickle
-        ignore_mismatched_sizes=args.ignore_mismatched_sizes,
+        ignore_mismatched_sizes=True,  # the report is ours, below
         output_loading_info=True,
         **extra,
     )
@@ -145,11 +150,18 @@ def load_model(
         key for key in missing if trained_head or (key.startswith(body) and "pooler" not in key)
     ]
     mismatched = [key[0] for key in info["mismatched_keys"] if key[0].startswith(body)]
+    other_head = sorted({key[0] for key in info["mismatched_keys"]} - {*mismatched})
+    if other_head and (trained_head or not args.ignore_mismatched_sizes):
+        raise InputError(
+            f"{name}: its head ({other_head[0]}) has other labels than the data. To train a new "
+            "one pass --ignore_mismatched_sizes true."
+        )
     if lost or mismatched:
         raise InputError(
-            f"{name}: {len(lost) + len(mismatched)} weights of the model are not in its file, such "
-            f"as {(lost + mismatched)[0]}. It is {'not fine-tuned' if trained_head else 'broken'} "
-            "or of another architecture: name another model."
+            f"{name}: {len(lost) + len(mismatched)} weights of the model are not in its file, or "
+            f"of another size, such as {(lost + mismatched)[0]}. It is "
+            f"{'not fine-tuned' if trained_head else 'broken'} or of another architecture: name "
+            "another model."
         )
     if missing and not trained_head:
         logger.info("New weights: %s.", ", ".join(missing))
@@ -173,7 +185,8 @@ def _add_lora(model: PreTrainedModel, args: ModelArguments) -> PreTrainedModel:
         return get_peft_model(model, config)
     except ValueError as error:
         raise InputError(
-            f"--lora_target_modules {' '.join(targets)}: {_first_line(error)}"
+            f"--lora_target_modules {' '.join(targets)}: {_first_line(error).split('. ')[0]}. Name "
+            "layers of the model, or all-linear."
         ) from error
 
 
@@ -185,22 +198,28 @@ def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
 def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: Any) -> Any:
     if not name:
         raise InputError("Nothing names the model: pass --model_name_or_path, or a --config.")
-    if name.startswith(("/", ".", "~")) and not Path(name).is_dir():
+    path = resolve_package(name)
+    local = Path(path).is_dir()
+    if path.startswith(("/", ".")) and not local:
         raise InputError(f"{name}: no such folder. Check the path.")
     previous = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # its table of new weights; we say it in a line
     try:
-        return auto_class.from_pretrained(
-            resolve_package(name), revision=args.model_revision, **options
-        )
-    except InputError:
-        raise
+        return auto_class.from_pretrained(path, revision=args.model_revision, **options)
     except Exception as error:  # loading raises a dozen unrelated types for the same few faults
-        what = getattr(auto_class, "__name__", "model").removeprefix("Auto")
+        names = {AutoTokenizer: "tokenizer", AutoConfig: "configuration"}
+        hint = (
+            "It must be a folder, or a name on the Hub while there is a network (nlpbook-data "
+            "prefetch fetches it beforehand)."
+        )
+        if local:
+            hint = (
+                "The folder must hold config.json, tokenizer.json and model.safetensors (a pickle "
+                "is not read); random weights are for --from_scratch true alone."
+            )
         raise InputError(
-            f"{name}: the {what} could not be loaded ({_first_line(error).rstrip('.')}). It must "
-            "be a folder with safetensors weights, or a name on the Hub while there is a network "
-            "(nlpbook-data prefetch fetches it beforehand)."
+            f"{name}: the {names.get(auto_class, 'model')} could not be loaded "
+            f"({_first_line(error).rstrip('.: ')}). {hint}"
         ) from error
     finally:
         transformers.logging.set_verbosity(previous)

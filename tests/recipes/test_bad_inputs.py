@@ -1,0 +1,1196 @@
+"""Bad input ends with a message, a status that is not 0 and a folder as it was; odd input works."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import time
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import RECIPES, TINY
+from filelock import FileLock
+from safetensors.torch import load_file, save_file
+
+BOM = b"\xef\xbb\xbf"
+ROWS = [
+    (f"{number}번째로 본 영화인데 {word}", label)
+    for number in range(20)
+    for word, label in (("정말 재미있어요", "긍정"), ("너무 지루해요", "부정"))
+]
+LAST = len(ROWS) + 1  # the line of the last row, after a header
+TRAIN = [*TINY, *("--num_train_epochs", "2", "--per_device_train_batch_size", "8")]
+PREDICT = ["--do_train", "false", "--do_eval", "false"]
+
+
+def table(rows: list[tuple[str, str]] = ROWS, separator: str = ",", header: str = "") -> str:
+    lines = [header or f"text{separator}label", *(separator.join(row) for row in rows)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def jsonl(rows: list[tuple[str, str]] = ROWS) -> str:
+    return "".join(
+        json.dumps({"text": text, "label": label}, ensure_ascii=False) + "\n"
+        for text, label in rows
+    )
+
+
+def parquet(texts: list, labels: list) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": texts, "label": labels}), sink)
+    return sink.getvalue()
+
+
+TEXTS, LABELS = (list(column) for column in zip(*ROWS, strict=True))
+CSV, TSV, JSONL, PARQUET = table(), table(separator="\t"), jsonl(), parquet(TEXTS, LABELS)
+LONG = "가" * (10_000_000 // 3)
+
+
+def listing(folder: Path) -> dict[str, str | None]:
+    """Return the sha256 of every file under `folder`; None for a folder."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else None
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.fixture
+def finished(fork_recipe: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on good files, made once a session; nobody writes to it."""
+    folder = tmp_path_factory.getbasetemp() / "finished"
+    if not (folder / "run").exists():
+        folder.mkdir(exist_ok=True)
+        (folder / "train.csv").write_text(CSV, encoding="utf-8")
+        arguments = (*TRAIN, "--train_file", "train.csv", "--output_dir", "run")
+        result = fork_recipe("doccls", *arguments, cwd=folder)
+        assert result.status == 0, result.stderr
+    return folder / "run"
+
+
+@pytest.fixture
+def refuse(fork_recipe: Callable, finished: Path, tmp_path: Path) -> Callable[..., str]:
+    """Run the recipe on what it must refuse, and return its message.
+
+    Once into a folder that is not there yet, and once over a finished run: neither may change.
+    """
+
+    def run(*arguments: object, script: str = "doccls", env: dict | None = None) -> str:
+        outputs = tmp_path / "outputs"
+        shutil.copytree(finished, outputs / "finished")
+        before = listing(outputs)
+        messages = []
+        for folder in ("finished", "new"):
+            result = fork_recipe(
+                script, *arguments, "--output_dir", outputs / folder, cwd=tmp_path, env=env
+            )
+            assert result.status == 1, result.stderr
+            assert "Traceback" not in result.stderr, result.stderr
+            assert listing(outputs) == before
+            assert result.stdout == ""
+            messages.append(result.error)
+        assert 20 < len(messages[-1]) < 600
+        return messages[-1]
+
+    return run
+
+
+def recipe_after(code: str, folder: Path) -> str:
+    """Write a script that runs `code` and then the recipe; return its name for `fork_recipe`."""
+    script = folder / "after.py"
+    recipe = str(RECIPES / "doccls.py")
+    script.write_text(f"import runpy\n{code}\nrunpy.run_path({recipe!r}, run_name='__main__')\n")
+    return str(script.with_suffix(""))
+
+
+def assert_parts(message: str, parts: tuple[str, ...]) -> None:
+    for part in parts:
+        assert part in message, message
+
+
+# Files
+
+LINE = LAST + 1
+BAD_FILES: dict[str, tuple[str, bytes | str, tuple[str, ...]]] = {
+    "empty": ("a.csv", b"", ("the file is empty", "rows", "header")),
+    "only a BOM": ("a.csv", BOM, ("the file is empty",)),
+    "only a BOM, tsv": ("a.tsv", BOM, ("the file is empty",)),
+    "only blank lines, csv": ("a.csv", "\n\n\n", ("the file is empty",)),
+    "only blank lines, tsv": ("a.tsv", "\n\n\n", ("the file is empty",)),
+    "only blank lines, jsonl": ("a.jsonl", "\n\n\n", ("no row",)),
+    "header only, csv": ("a.csv", "text,label\n", ("no row in it", "Add rows")),
+    "header only, tsv": ("a.tsv", "text\tlabel", ("no row in it", "Add rows")),
+    "no rows, parquet": ("a.parquet", parquet([], []), ("no row",)),
+    "quote open at the end": (
+        "a.csv",
+        CSV + '"잘린 글, 긍정\n',
+        (f"line {LINE}:", "a quote that is not closed", "written twice"),
+    ),
+    "quote open at the start": (
+        "a.csv",
+        table([('"열린 글', "긍정"), *ROWS]),
+        ("line 2:", "a quote that is not closed"),
+    ),
+    "text after a quote": (
+        "a.csv",
+        CSV + '"최고"라고 했다,긍정\n',
+        (f"line {LINE}:", "written twice"),
+    ),
+    "parquet cut at the end": ("a.parquet", PARQUET[:-30], ("not a whole parquet file",)),
+    "parquet cut in the middle": ("a.parquet", PARQUET[: len(PARQUET) // 2], ("parquet file",)),
+    "parquet damaged inside": (
+        "a.parquet",
+        PARQUET[:60] + bytes(200) + PARQUET[260:],
+        ("not a whole parquet file",),
+    ),
+    "csv named parquet": ("a.parquet", CSV, ("not a whole parquet file", "Write it again")),
+    "jsonl cut": ("a.jsonl", JSONL[:-20], (f"line {LAST - 1}:", "not JSON", "one object")),
+    "jsonl of a list": ("a.jsonl", '["글", "긍정"]\n', ("line 1:", "where an object {…} belongs")),
+    "jsonl of pairs": ("a.jsonl", '[["text", "글"]]\n', ("line 1:", "where an object {…}")),
+    "json in one array": ("a.jsonl", '[\n{"text": "글", "label": "긍정"}\n]\n', ("line 1:",)),
+    "jsonl without a key": (
+        "a.jsonl",
+        JSONL + '{"txet": "글", "label": "긍정"}\n',
+        (f"line {LAST}:", "no column 'text'", "Did you mean txet?"),
+    ),
+    "jsonl with a key twice": (
+        "a.jsonl",
+        JSONL + '{"text": "글", "label": "긍정", "text": "다른 글"}\n',
+        (f"line {LAST}:", "'text'", "twice"),
+    ),
+    "jsonl text is a number": (
+        "a.jsonl",
+        JSONL + '{"text": 5, "label": "긍정"}\n',
+        (f"line {LAST}:", "found 5 where a text belongs"),
+    ),
+    "cut within a syllable": (
+        "a.csv",
+        (CSV + "잘린 글,긍정").encode()[:-1],
+        (f"line {LINE}:", "neither UTF-8 nor cp949", "cut off"),
+    ),
+    "cut within a syllable, jsonl": (
+        "a.jsonl",
+        JSONL.encode()[: JSONL.encode().rindex("부정".encode()) + 2],
+        (f"line {LAST - 1}:", "neither UTF-8 nor cp949"),
+    ),
+    "cp949 cut within a syllable": (
+        "a.csv",
+        (CSV + "잘린 글,긍정").encode("cp949")[:-1],
+        (f"line {LINE}:", "neither UTF-8 nor cp949"),
+    ),
+    "UTF-16": ("a.csv", CSV.encode("utf-16"), ("the encoding is UTF-16", "UTF-8")),
+    "UTF-16 without BOM": ("a.csv", CSV.encode("utf-16-be"), ("line 1", "NUL", "UTF-8")),
+    "neither UTF-8 nor cp949": (
+        "a.csv",
+        CSV.encode() + b"\xff\xff,\xff\n",
+        (f"line {LINE}:", "neither UTF-8 nor cp949", "save it as UTF-8"),
+    ),
+    "wrong columns": (
+        "a.csv",
+        table(header="texts,labels"),
+        ("'text'", "texts, labels", "Did you mean texts?", "--text_column_name"),
+    ),
+    "wrong columns, parquet": (
+        "a.parquet",
+        PARQUET.replace(b"label", b"lebal"),
+        ("'label'", "text, lebal", "Did you mean lebal?", "--label_column_name"),
+    ),
+    "column twice": ("a.csv", table(header="text,text"), ("'text'", "twice", "Rename one")),
+    "row too long": (
+        "a.csv",
+        CSV + "쉼표, 하나,긍정\n",
+        (f"line {LINE}:", "3 cells where the header has 2", "Quote a cell"),
+    ),
+    "row too short": ("a.csv", CSV + "레이블 없음\n", (f"line {LINE}:", "1 cells")),
+    "too many cells, tsv": (
+        "a.tsv",
+        TSV + "탭\t하나\t긍정\n",
+        (f"line {LINE}:", "3 cells where the header has 2", "use csv"),
+    ),
+    "unknown suffix": ("a.xlsx", CSV, (".csv, .tsv, .jsonl, .parquet",)),
+    "no suffix": ("a", CSV, (".csv, .tsv, .jsonl, .parquet",)),
+    "NUL bytes": ("a.csv", CSV + "빈\0글,긍정\n", (f"line {LINE}", "NUL")),
+    "NUL bytes, tsv": ("a.tsv", TSV + "\0\0\0\n", (f"line {LINE}", "NUL")),
+    "one class": ("a.csv", table(ROWS[::2]), ("1 label (긍정)", "two or more")),
+    "a class a row": (
+        "a.csv",
+        table([(str(number), f"{number}번") for number in range(1500)]),
+        ("1,500 different labels", "--label_column_name"),
+    ),
+    "label empty, csv": ("a.csv", CSV + "레이블 없음,\n", (f"line {LINE}:", "label is missing")),
+    "label null, jsonl": (
+        "a.jsonl",
+        JSONL + '{"text": "글", "label": null}\n',
+        (f"line {LAST}:", "label is missing", "Mend or drop"),
+    ),
+    "label null, parquet": (
+        "a.parquet",
+        parquet([*TEXTS, "글"], [*LABELS, None]),
+        (f"row {LAST}:", "label is missing"),
+    ),
+    "label NaN, parquet": (
+        "a.parquet",
+        parquet(["글", "다른 글", "새 글"], [0.0, 1.0, float("nan")]),
+        ("row 3:", "label is missing"),
+    ),
+    "several labels": (
+        "a.jsonl",
+        JSONL + '{"text": "글", "label": ["긍정", "부정"]}\n',
+        (f"line {LAST}:", "list of labels", "--multi_label true"),
+    ),
+    "text empty": ("a.csv", CSV + ",긍정\n", (f"line {LINE}:", "the text is empty")),
+    "text of blanks": ("a.tsv", TSV + "\u3000 \t긍정\n", (f"line {LINE}:", "the text is empty")),
+    "text null, parquet": (
+        "a.parquet",
+        parquet([*TEXTS, None], [*LABELS, "긍정"]),
+        (f"row {LAST}:", "found None where a text belongs"),
+    ),
+    "10 MB line, csv": ("a.csv", CSV + f"{LONG},긍정\n", (f"line {LINE}:", "1000000")),
+    "10 MB line, tsv": ("a.tsv", TSV + f"{LONG}\t긍정\n", (f"line {LINE}:", "3,333,333")),
+    "10 MB line, jsonl": (
+        "a.jsonl",
+        JSONL + jsonl([(LONG, "긍정")]),
+        (f"line {LAST}:", "3,333,333", "missing line break"),
+    ),
+    "10 MB where a text belongs": (
+        "a.jsonl",
+        JSONL + json.dumps({"text": [LONG], "label": "긍정"}) + "\n",
+        (f"line {LAST}:", "where a text belongs"),
+    ),
+    "10 MB of no JSON": ("a.jsonl", JSONL + LONG + "\n", (f"line {LAST}:", "not JSON")),
+    "10 MB of header": ("a.tsv", LONG, ("no column 'text'",)),
+    "too few rows to carve": ("a.csv", table(ROWS[:4]), ("no row is left for", "_file")),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bad_train_file_is_refused(refuse: Callable, tmp_path: Path, case: str) -> None:
+    name, content, parts = BAD_FILES[case]
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    message = refuse(*TRAIN, "--train_file", path)
+    assert name in message
+    assert_parts(message, parts)
+
+
+def test_missing_file_is_refused(refuse: Callable) -> None:
+    message = refuse(*TRAIN, "--train_file", "내 자료/없음.csv")
+    assert_parts(message, ("내 자료/없음.csv: no such file", "Check the path"))
+
+
+def test_missing_validation_file_is_refused_before_train_is_read(
+    refuse: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(table(ROWS[::2]), encoding="utf-8")
+    message = refuse(*TRAIN, "--train_file", "a.csv", "--validation_file", "b.csv")
+    assert "b.csv: no such file" in message
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_label_that_train_has_not_is_refused(refuse: Callable, tmp_path: Path, split: str) -> None:
+    (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
+    (tmp_path / "b.csv").write_text(table([*ROWS, ("글", "긍정적")]), encoding="utf-8")
+    message = refuse(*TRAIN, "--train_file", "a.csv", f"--{split}_file", "b.csv")
+    assert_parts(message, (f"b.csv, line {LINE}:", "'긍정적'", "train (긍정, 부정)", "긍정?"))
+
+
+def test_label_that_the_model_has_not_is_refused(
+    refuse: Callable, finished: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "b.csv").write_text(table([*ROWS, ("글", "중립")]), encoding="utf-8")
+    message = refuse(*PREDICT, "--model_name_or_path", finished, "--test_file", "b.csv")
+    assert_parts(message, (f"b.csv, line {LINE}:", "'중립'", "the model (긍정, 부정)"))
+
+
+def test_labels_on_some_test_rows_only_are_refused(refuse: Callable, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
+    (tmp_path / "b.csv").write_text(CSV + "글,\n", encoding="utf-8")
+    message = refuse(*TRAIN, "--train_file", "a.csv", "--test_file", "b.csv")
+    assert f"b.csv, line {LINE}: the label is missing" in message
+
+
+# Arguments
+
+NO_MODEL = ("--from_scratch", "true")
+BAD_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "corpus": (("--corpus", "sample_review"), ("'sample_review'", "Did you mean sample_reviews?")),
+    "option": (("--learning_rats", "1"), ("--learning_rats", "Did you mean --learning_rate")),
+    "option with =": (("--learning_rats=1",), ("--learning_rats.", "--learning_rate")),
+    "abbreviation": (("--learning_rat", "1"), ("no option --learning_rat.", "--learning_rate")),
+    "word without option": (("nsmc",), ("'nsmc' belongs to no option", "quote")),
+    "word after a value": (("--seed", "1", "2"), ("2",)),
+    "option without value": (("--corpus",), ("--corpus", "expected one argument")),
+    "word for a number": (("--learning_rate", "abc"), ("--learning_rate", "'abc'", "float")),
+    "word for a truth": (("--do_train", "perhaps"), ("--do_train", "perhaps")),
+    "choice": (("--precision", "float23"), ("--precision", "'float23'", "float32")),
+    "choice of Trainer": (("--eval_strategy", "epochs"), ("epochs", "epoch")),
+    "strategies that differ": (("--save_strategy", "steps"), ("strategy",)),
+    "two sources": (
+        ("--corpus", "sample_reviews", "--train_file", "a.csv"),
+        ("--corpus and --train_file", "exactly one"),
+    ),
+    "no data": (
+        ("--model_name_or_path", "package:models/encoder", *NO_MODEL),
+        ("Nothing names the data", "--corpus", "--train_file"),
+    ),
+    "no such part of the package": (
+        ("--model_name_or_path", "package:models/encode", "--corpus", "sample_reviews"),
+        ("package:models/encode", "ships"),
+    ),
+    "no train rows": (("--max_train_samples", "0"), ("--max_train_samples 0", "1 or more")),
+    "no test rows": (("--max_predict_samples", "-1"), ("--max_predict_samples -1", "1 or more")),
+    "length": (("--max_length", "4"), ("--max_length 4", "8 or more")),
+    "seed twice": (("--seeds", "3", "4", "3"), ("--seeds 3 4 3", "twice")),
+    "resume": (("--resume", "checkpoint-9"), ("--resume checkpoint-9", "auto or never")),
+    "metric": (("--metric_for_best_model", "f1_macro"), ("f1_macro", "macro_f1")),
+    "no epochs": (("--num_train_epochs", "0"), ("--num_train_epochs 0.0", "from")),
+    "no batch": (("--per_device_train_batch_size", "0"), ("_train_batch_size 0", "1 or more")),
+    "rate below zero": (("--learning_rate", "-1"), ("--learning_rate -1.0", "0 or more")),
+    "rate that is no number": (("--learning_rate", "nan"), ("--learning_rate nan", "0 or more")),
+    "share above one": (("--label_smoothing_factor", "3"), ("factor 3.0", "from 0 to 1")),
+    "seed below zero": (("--seeds", "1", "-1"), ("--seeds [1, -1]", "from 0 to 4,294,967,295")),
+    "order of rows": (("--train_sampling_strategy", "length"), ("'length'", "group_by_length")),
+    "drop of rows": (("--dataloader_drop_last", "true"), ("--dataloader_drop_last", "cannot")),
+    "empty value": (("--output_dir=",), ("--output_dir has an empty value",)),
+    "reporter": (("--report_to", "paper"), ("--report_to paper", "tensorboard")),
+    "precision of another device": (("--precision", "fp16", "--use_cpu"), ("fp16", "float32")),
+    "cache under a file": (("--cache_dir", "/dev/null"), ("/dev/null", "--cache_dir")),
+    "patience without evaluation": (
+        ("--early_stopping_patience", "1", "--eval_strategy", "no", "--save_strategy", "no")
+        + ("--load_best_model_at_end", "false"),
+        ("--early_stopping_patience", "--eval_strategy"),
+    ),
+    "adapters nowhere": (
+        ("--lora", "true", "--lora_target_modules", "nowhere"),
+        ("--lora_target_modules nowhere",),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARGUMENTS)
+def test_bad_argument_is_refused(refuse: Callable, case: str) -> None:
+    arguments, parts = BAD_ARGUMENTS[case]
+    base = () if "--model_name_or_path" in arguments else TINY
+    assert_parts(refuse(*base, *arguments), parts)
+
+
+BAD_YAML: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
+    "unknown key": ("learning_rte: 1\n", ("a.yaml", "'learning_rte'", "learning_rate")),
+    "key with dashes": ("learning-rate: 1\n", ("'learning-rate'", "learning_rate")),
+    "not YAML": ("corpus: [nsmc\nseed: 7\n", ("a.yaml, line 2: not YAML", "bracket")),
+    "no mapping": ("corpus\n", ("a.yaml", "name: value")),
+    "empty": ("", ("a.yaml", "name: value")),
+    "cp949": ("run_name: 실험\n".encode("cp949"), ("a.yaml", "not a YAML file")),
+    "choice": ("precision: float23\n", ("a.yaml", "precision", "float23", "float32")),
+    "word for a number": (
+        "learning_rate: abc\n",
+        ("a.yaml: learning_rate is 'abc', where a number",),
+    ),
+    "list for a number": ("seed: [1, 2]\n", ("a.yaml: seed is [1, 2], where a whole number",)),
+    "word for a truth": (
+        "do_train: perhaps\n",
+        ("a.yaml: do_train is 'perhaps', where true or false",),
+    ),
+    "strategy unquoted": (
+        "eval_strategy: no\n",
+        ("a.yaml: eval_strategy is False, where a word in quotes",),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_YAML)
+def test_bad_yaml_is_refused(refuse: Callable, tmp_path: Path, case: str) -> None:
+    content, parts = BAD_YAML[case]
+    content = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / "a.yaml").write_bytes(content)
+    assert_parts(refuse("--config", "a.yaml"), parts)
+
+
+def test_missing_yaml_is_refused(refuse: Callable, tmp_path: Path) -> None:
+    assert_parts(refuse("--config", "a.yaml"), ("a.yaml: no such file", "--config"))
+    assert list(tmp_path.glob("a*")) == []
+
+
+# What the network would have to bring
+
+
+def without_network() -> dict[str, str]:
+    names = ("http_proxy", "https_proxy", "all_proxy")
+    closed = {name: "http://127.0.0.1:9" for name in names}
+    return closed | {name.upper(): value for name, value in closed.items()} | {"no_proxy": ""}
+
+
+@pytest.mark.parametrize("name", ["klue/bert-base", "no-such-folder"])
+def test_model_that_is_not_here_is_refused_without_network(refuse: Callable, name: str) -> None:
+    message = refuse(
+        *("--corpus", "sample_reviews", "--model_name_or_path", name), env=without_network()
+    )
+    assert_parts(message, (f"{name}: ", "could not be loaded", "a folder", "network"))
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./model", "../model", "~/no-such-model"])
+def test_model_folder_that_is_not_here_is_refused(refuse: Callable, name: str) -> None:
+    message = refuse("--corpus", "sample_reviews", "--model_name_or_path", name)
+    assert_parts(message, (f"{name}: no such folder", "Check the path"))
+
+
+def test_hub_dataset_is_refused_without_network(refuse: Callable) -> None:
+    message = refuse(*TINY, "--dataset_name", "e9t/nsmc", env=without_network())
+    assert_parts(message, ("dataset e9t/nsmc", "Check its name", "network"))
+
+
+def test_corpus_is_refused_without_network_soon_and_leaves_nothing(
+    refuse: Callable, tmp_path: Path
+) -> None:
+    corpora = tmp_path / "말뭉치"
+    start = time.monotonic()
+    message = refuse(*(*TINY, "--corpus", "nsmc", "--corpus_dir", corpora), env=without_network())
+    assert time.monotonic() - start < 20
+    path = corpora / "nsmc" / "ratings_train.txt"
+    assert_parts(message, ("ratings_train.txt could not be fetched", "network", str(path)))
+    assert not corpora.exists()
+
+
+def test_failed_fetch_leaves_files_that_were_there(refuse: Callable, tmp_path: Path) -> None:
+    folder = tmp_path / "nsmc"
+    folder.mkdir()
+    (folder / "ratings_train.txt").write_text("id\tdocument\tlabel\n1\t글\t0\n")
+    before = listing(folder)
+    script = recipe_after("import nlpbook_data.fetch as fetch; fetch.ATTEMPTS = 1", tmp_path)
+    arguments = [*TINY, "--corpus", "nsmc", "--corpus_dir", tmp_path]
+    message = refuse(*arguments, script=script, env=without_network())
+    assert "ratings_test.txt could not be fetched" in message
+    assert listing(folder) == before
+
+
+@pytest.fixture
+def corpora(tmp_path: Path) -> Path:
+    """A small NSMC with a manifest."""
+    folder = tmp_path / "corpora" / "nsmc"
+    folder.mkdir(parents=True)
+    files = {}
+    for name in ("ratings_train.txt", "ratings_test.txt"):
+        lines = [f"{i}\t{text}\t{int(label == '긍정')}\n" for i, (text, label) in enumerate(ROWS)]
+        content = "".join(["id\tdocument\tlabel\n", *lines]).encode()
+        (folder / name).write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        files[name] = {"bytes": len(content), "sha256": sha256, "rows": len(ROWS)}
+    (folder / "manifest.json").write_text(json.dumps({"files": files}))
+    return folder.parent
+
+
+def test_corpus_file_that_changed_is_refused_until_accepted(
+    refuse: Callable, fork_recipe: Callable, corpora: Path, tmp_path: Path
+) -> None:
+    path = corpora / "nsmc" / "ratings_test.txt"
+    sums = [hashlib.sha256(path.read_bytes()).hexdigest()]
+    with path.open("a", encoding="utf-8") as file:
+        file.write("99\t덧붙인 글\t1\n")
+    sums.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    arguments = [*TRAIN, "--corpus", "nsmc", "--corpus_dir", corpora]
+    assert_parts(refuse(*arguments), (f"{path}", *sums, "manifest", "--accept_files true"))
+
+    result = fork_recipe("doccls", *arguments, "--accept_files", "true", "--output_dir", "run")
+    assert result.status == 0, result.stderr
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["data"]["rows"]["test"] == len(ROWS) + 1
+    assert record["data"]["sha256"]["ratings_test.txt"] == sums[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [("{", ("manifest.json", "not a manifest", "delete it")), ('{"files": []}', ("sha256",))],
+)
+def test_broken_manifest_is_refused(
+    refuse: Callable, corpora: Path, content: str, parts: tuple[str, ...]
+) -> None:
+    (corpora / "nsmc" / "manifest.json").write_text(content)
+    message = refuse(*TRAIN, "--corpus", "nsmc", "--corpus_dir", corpora)
+    assert_parts(message, parts)
+
+
+def test_corpus_file_without_manifest_is_held_against_the_official_one(
+    refuse: Callable, corpora: Path
+) -> None:
+    (corpora / "nsmc" / "manifest.json").unlink()
+    message = refuse(*TRAIN, "--corpus", "nsmc", "--corpus_dir", corpora)
+    official = "e03b7d14e9e41be8d464a28057cd25d7396c53e67aa7fd5f7e552c59b0ee2940"
+    assert_parts(message, ("ratings_train.txt", official, "the official file"))
+
+
+# Training that cannot go on
+
+
+def test_loss_that_is_no_number_stops_the_run(fork_recipe: Callable, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
+    arguments = [*TRAIN, "--train_file", "a.csv", "--learning_rate", "1e30"]
+    result = fork_recipe("doccls", *arguments, "--output_dir", "run")
+    assert result.status == 1
+    assert "Traceback" not in result.stderr
+    assert_parts(result.error, ("The loss became", "step", "Lower --learning_rate"))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["status"], record["error"]) == ("failed", result.error)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    for path in (tmp_path / "run").rglob("*.safetensors"):
+        assert all(weights.isfinite().all() for weights in load_file(path).values()), path
+
+
+@pytest.mark.parametrize("step", [5, 7])
+def test_weights_that_are_no_numbers_are_not_saved(
+    fork_recipe: Callable, tmp_path: Path, step: int
+) -> None:
+    """The loss is finite and its gradient is not, before a checkpoint or in the last step."""
+    (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
+    code = f"""
+import transformers
+step = transformers.Trainer.training_step
+def training_step(self, model, *arguments, **options):
+    loss = step(self, model, *arguments, **options)
+    if self.state.global_step == {step}:
+        for weights in model.parameters():
+            weights.grad.fill_(float("nan"))
+    return loss
+transformers.Trainer.training_step = training_step
+"""
+    arguments = [*TRAIN, "--train_file", "a.csv", "--eval_strategy", "no", "--save_steps", "6"]
+    arguments += ["--save_strategy", "steps", "--load_best_model_at_end", "false"]
+    result = fork_recipe(recipe_after(code, tmp_path), *arguments, "--output_dir", "run")
+    assert result.status == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert_parts(result.error, (f"The weights became nan by step {step + 1}.", "--learning_rate"))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+    for path in (tmp_path / "run").rglob("*.safetensors"):
+        assert all(weights.isfinite().all() for weights in load_file(path).values()), path
+
+
+def file_size_limit(size: int) -> str:
+    return f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+
+
+def test_full_disk_while_the_cache_is_written(
+    refuse: Callable, fork_recipe: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
+    cache = tmp_path / "cache"
+    arguments = [*TRAIN, "--train_file", "a.csv"]
+    script = recipe_after(file_size_limit(2000), tmp_path)
+    message = refuse(*arguments, "--cache_dir", cache, script=script)
+    assert_parts(message, (str(cache), "no space is left", "Free some"))
+    assert not [path for path in cache.rglob("*") if path.suffix in (".arrow", ".partial")]
+    result = fork_recipe("doccls", *arguments, "--cache_dir", cache, "--output_dir", "run")
+    assert result.status == 0, result.stderr
+
+
+def test_full_disk_while_a_checkpoint_is_written(fork_recipe: Callable, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
+    arguments = [*TRAIN, "--train_file", "a.csv", "--output_dir", "run"]
+    result = fork_recipe(recipe_after(file_size_limit(150_000), tmp_path), *arguments)
+    assert result.status == 1
+    assert "Traceback" not in result.stderr, result.stderr
+    assert_parts(result.error, ("no space is left", "the same command again"))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+    assert not list((tmp_path / "run").rglob("complete"))
+    result = fork_recipe("doccls", *arguments)
+    assert result.status == 0, result.stderr
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["status"], record["resumed_from"]) == ("finished", None)
+    assert "error" not in record
+
+
+@pytest.fixture(scope="module")
+def in_tmpfs() -> Callable[[Path, str], str]:
+    """Return code that mounts a tmpfs for the recipe alone, and copies what it left there."""
+    command = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system can be mounted here ({error})")
+
+    def code(folder: Path, options: str) -> str:
+        folder.mkdir()
+        return f"""
+import ctypes, os, shutil, subprocess
+assert ctypes.CDLL(None).unshare(0x00020000) == 0  # CLONE_NEWNS
+subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "-o", {options!r}, "none", {str(folder)!r}], check=True)
+recipe = os.fork()
+if recipe:
+    _, status = os.waitpid(recipe, 0)
+    shutil.copytree({str(folder)!r}, {str(folder) + "-copy"!r})
+    os._exit(os.waitstatus_to_exitcode(status))
+"""
+
+    return code
+
+
+def test_real_full_disk_while_the_cache_is_written(
+    fork_recipe: Callable, in_tmpfs: Callable, tmp_path: Path
+) -> None:
+    rows = [(f"{text} {number}", label) for number in range(50) for text, label in ROWS]
+    (tmp_path / "a.csv").write_text(table(rows), encoding="utf-8")
+    cache = tmp_path / "cache"
+    script = recipe_after(in_tmpfs(cache, "size=64k"), tmp_path)
+    result = fork_recipe(script, *TRAIN, "--train_file", "a.csv", "--cache_dir", cache)
+    assert result.status == 1
+    assert "Traceback" not in result.stderr, result.stderr
+    assert_parts(result.error, (str(cache), "no space is left"))
+    assert not (tmp_path / "outputs").exists()
+    assert not list(Path(f"{cache}-copy").rglob("*.arrow"))
+
+
+FILL = """
+import transformers
+step = transformers.Trainer.training_step
+def training_step(self, *arguments, **options):
+    if self.state.global_step == 6:
+        free = shutil.disk_usage({0!r}).free
+        with open(os.path.join({0!r}, "of a neighbour"), "wb") as file:
+            file.write(bytes(free - 400_000))
+    return step(self, *arguments, **options)
+transformers.Trainer.training_step = training_step
+"""
+
+
+def test_real_full_disk_keeps_the_checkpoint_before(
+    fork_recipe: Callable, in_tmpfs: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
+    disk = tmp_path / "disk"
+    script = recipe_after(in_tmpfs(disk, "size=8m") + FILL.format(str(disk)), tmp_path)
+    result = fork_recipe(script, *TRAIN, "--train_file", "a.csv", "--output_dir", disk / "run")
+    assert result.status == 1
+    assert "Traceback" not in result.stderr, result.stderr
+    assert_parts(result.error, (str(disk / "run"), "no space is left", "the same command again"))
+    left = Path(f"{disk}-copy") / "run"
+    assert [path.parent.name for path in left.rglob("complete")] == ["checkpoint-4"]
+
+
+def test_disk_too_small_for_the_checkpoints_is_refused_before_training(
+    fork_recipe: Callable, in_tmpfs: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
+    disk = tmp_path / "disk"
+    script = recipe_after(in_tmpfs(disk, "size=1m"), tmp_path)
+    result = fork_recipe(script, *TRAIN, "--train_file", "a.csv", "--output_dir", disk / "run")
+    assert result.status == 1
+    assert_parts(result.error, (str(disk / "run"), "1 MB are free", "checkpoints need"))
+    assert listing(Path(f"{disk}-copy")) == {}
+
+
+# Signals
+
+
+def signal_at(step: int, *names: str) -> str:
+    """Return code that lets the recipe send itself signals in optimizer step `step`."""
+    return f"""
+import os, signal, transformers
+step = transformers.Trainer.training_step
+def training_step(self, *arguments, **options):
+    if self.state.global_step == {step}:
+        for name in {names!r}:
+            os.kill(os.getpid(), getattr(signal, name))
+    return step(self, *arguments, **options)
+transformers.Trainer.training_step = training_step
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_signal_in_training_saves_and_the_same_command_continues(
+    fork_recipe: Callable, finished: Path, tmp_path: Path, name: str, status: int
+) -> None:
+    (tmp_path / "train.csv").write_text(CSV, encoding="utf-8")
+    arguments = [*TRAIN, "--train_file", "train.csv", "--output_dir", "run"]
+    result = fork_recipe(recipe_after(signal_at(5, name), tmp_path), *arguments)
+    run = tmp_path / "run"
+    assert result.status == status, result.stderr
+    assert "Traceback" not in result.stderr
+    assert_parts(result.error, ("Interrupted", "same command continues"))
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    assert not (run / "model.safetensors").exists()
+
+    result = fork_recipe("doccls", *arguments)
+    assert result.status == 0, result.stderr
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], record["resumed_from"]) == ("finished", "checkpoint-6")
+    undisturbed = load_file(finished / "model.safetensors")
+    continued = load_file(run / "model.safetensors")
+    assert all(continued[name].equal(undisturbed[name]) for name in undisturbed)
+
+
+def test_second_signal_stops_at_once(fork_recipe: Callable, tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(CSV, encoding="utf-8")
+    script = recipe_after(signal_at(5, "SIGINT", "SIGINT"), tmp_path)
+    arguments = [*TRAIN, "--train_file", "train.csv", "--output_dir", "run"]
+    result = fork_recipe(script, *arguments)
+    assert result.status == 130, result.stderr
+    assert "Traceback" not in result.stderr
+    assert [p.name for p in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-4"]
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_signal_before_training_writes_nothing(
+    fork_recipe: Callable, finished: Path, tmp_path: Path, name: str, status: int
+) -> None:
+    code = f"""
+import os, signal
+from nlpbook_data import sources
+load_source = sources.load_source
+def interrupted(*arguments, **options):
+    os.kill(os.getpid(), signal.{name})
+    return load_source(*arguments, **options)
+sources.load_source = interrupted
+"""
+    (tmp_path / "train.csv").write_text(CSV, encoding="utf-8")
+    outputs = tmp_path / "outputs"
+    shutil.copytree(finished, outputs / "finished")
+    before = listing(outputs)
+    for folder in ("finished", "new"):
+        arguments = [*TRAIN, "--train_file", "train.csv", "--output_dir", outputs / folder]
+        result = fork_recipe(recipe_after(code, tmp_path), *arguments)
+        assert result.status == status, result.stderr
+        assert "Traceback" not in result.stderr
+        assert_parts(result.error, ("Interrupted before training", "nothing was written"))
+        assert listing(outputs) == before
+
+
+def test_signal_after_training_and_the_same_command_finishes(
+    fork_recipe: Callable, finished: Path, tmp_path: Path
+) -> None:
+    code = """
+import os, signal, transformers
+predict = transformers.Trainer.predict
+def interrupted(self, *arguments, **options):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return predict(self, *arguments, **options)
+transformers.Trainer.predict = interrupted
+"""
+    (tmp_path / "train.csv").write_text(CSV, encoding="utf-8")
+    arguments = [*TRAIN, "--train_file", "train.csv", "--output_dir", "run"]
+    result = fork_recipe(recipe_after(code, tmp_path), *arguments)
+    assert result.status == 143, result.stderr
+    assert "Traceback" not in result.stderr
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+    result = fork_recipe("doccls", *arguments)
+    assert result.status == 0, result.stderr
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
+    scores = [
+        json.loads((run / "metrics.json").read_text()) for run in (tmp_path / "run", finished)
+    ]
+    assert scores[0] == scores[1]
+
+
+# The output folder
+
+
+def test_output_folder_under_a_file_is_refused(fork_recipe: Callable, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    before = listing(tmp_path)
+    result = fork_recipe("doccls", *TINY, "--output_dir", "file/run")
+    assert result.status == 1
+    assert "Traceback" not in result.stderr
+    assert_parts(result.error, ("file/run: cannot be written", "another --output_dir"))
+    assert listing(tmp_path) == before
+
+
+def test_read_only_output_folder_is_refused(
+    fork_recipe: Callable, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    disk, script = tmp_path / "disk", "doccls"
+    if os.getuid() == 0:  # who may write everywhere but where nobody may
+        script = recipe_after(request.getfixturevalue("in_tmpfs")(disk, "ro"), tmp_path)
+    else:
+        disk.mkdir(mode=0o555)
+    result = fork_recipe(script, *TINY, "--output_dir", disk / "run")
+    assert result.status == 1
+    assert "Traceback" not in result.stderr
+    assert_parts(result.error, (f"{disk / 'run'}: cannot be written", "another --output_dir"))
+    assert listing(disk) == {}
+
+
+def test_folder_of_another_run_is_refused_and_the_difference_named(
+    fork_recipe: Callable, finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    before = listing(tmp_path)
+    arguments = [*TRAIN, "--train_file", finished.parent / "train.csv", "--output_dir", "run"]
+    result = fork_recipe("doccls", *arguments, "--learning_rate", "0.25")
+    assert result.status == 1
+    assert_parts(result.error, ("run: holds another run", "learning_rate 0.001 there, 0.25 here"))
+    assert "--output_dir" in result.error
+    assert listing(tmp_path) == before
+
+
+def test_folder_of_foreign_files_is_refused(fork_recipe: Callable, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "가족.jpg").write_text("")
+    before = listing(tmp_path)
+    result = fork_recipe("doccls", *TINY, "--output_dir", "photos")
+    assert result.status == 1
+    assert_parts(result.error, ("photos: holds files", "가족.jpg", "another --output_dir"))
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize("when", ["at the start", "while the data was read"])
+def test_folder_in_use_is_refused_and_left_alone(
+    fork_recipe: Callable, finished: Path, tmp_path: Path, when: str
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    before = listing(tmp_path / "run")
+    arguments = [*TRAIN, "--train_file", finished.parent / "train.csv", "--output_dir", "run"]
+    lock, script = tmp_path / "run" / ".lock", "doccls"
+    if when == "at the start":
+        with FileLock(lock):
+            result = fork_recipe(script, *arguments)
+    else:
+        code = f"""
+import subprocess, sys
+from nlpbook_data import sources
+load_source = sources.load_source
+def taken(*arguments, **options):
+    hold = "lock = filelock.FileLock({str(lock)!r}); lock.acquire(); print(flush=True)"
+    other = subprocess.Popen(
+        [sys.executable, "-c", f"import sys, filelock; {{hold}}; sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )
+    other.stdout.readline()
+    sources.other = other
+    return load_source(*arguments, **options)
+sources.load_source = taken
+"""
+        result = fork_recipe(recipe_after(code, tmp_path), *arguments)
+    assert result.status == 1
+    assert "Traceback" not in result.stderr
+    assert_parts(result.error, ("run: another process is writing a run here", "Wait"))
+    assert listing(tmp_path / "run") == before
+
+
+# Models
+
+
+@pytest.fixture
+def model(finished: Path, tmp_path: Path) -> Path:
+    """A fine-tuned model's folder, to be spoiled."""
+    ignored = shutil.ignore_patterns("run.json", "metrics.json", "*.jsonl", "*.png")
+    return Path(shutil.copytree(finished, tmp_path / "model", ignore=ignored))
+
+
+def change(path: Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | values))
+
+
+def drop_weights(folder: Path, *prefixes: str) -> None:
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if not name.startswith(prefixes)}
+    assert len(kept) < len(weights)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def to_pickle(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def cut(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+CLIP = '{"model_type": "clip", "projection_dim": 8}'
+WAV2VEC2 = '{"model_type": "wav2vec2", "vocab_size": 2000, "hidden_size": 32}'
+BAD_MODELS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
+    "images": (
+        lambda m: (m / "config.json").write_text(CLIP),
+        ("./model: a model of the type clip", "no head", "BERT"),
+    ),
+    "speech": (
+        lambda m: (m / "config.json").write_text(WAV2VEC2),
+        ("./model: a model of the type wav2vec2", "no head", "BERT"),
+    ),
+    "unknown kind": (lambda m: change(m / "config.json", model_type="berd"), ("berd",)),
+    "config cut": (lambda m: cut(m / "config.json", 50), ("model: ", "config.json")),
+    "no config": (lambda m: (m / "config.json").unlink(), ("model: ", "config.json")),
+    "weights cut": (lambda m: cut(m / "model.safetensors", 9000), ("model: ", "safetensors")),
+    "weights empty": (lambda m: cut(m / "model.safetensors", 0), ("model: ", "safetensors")),
+    "weights missing": (
+        lambda m: (m / "model.safetensors").unlink(),
+        ("model: ", "safetensors", "--from_scratch true"),
+    ),
+    "a layer missing": (
+        lambda m: drop_weights(m, "bert.encoder.layer.0.output"),
+        ("weights of the model are not in its file", "bert.encoder.layer.0.output", "another"),
+    ),
+    "weights of another architecture": (
+        lambda m: change(m / "config.json", model_type="electra", embedding_size=32),
+        ("weights of the model are not in its file", "electra.", "another"),
+    ),
+    "weights of another size": (
+        lambda m: change(m / "config.json", intermediate_size=48),
+        ("of another size", "bert.encoder.layer.0", "another"),
+    ),
+    "a pickle": (to_pickle, ("./model: the model could", "model.safetensors", "a pickle is not")),
+    "no vocabulary": (lambda m: (m / "tokenizer.json").unlink(), ("tokenizer", "tokenizer.json")),
+    "vocabulary cut": (
+        lambda m: cut(m / "tokenizer.json", 5000),
+        ("./model: the tokenizer could not be loaded",),
+    ),
+    "vocabulary of another model": (
+        lambda m: change(m / "config.json", vocab_size=900),
+        ("2,000 words", "900", "own tokenizer"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MODELS)
+def test_bad_model_is_refused(refuse: Callable, model: Path, case: str) -> None:
+    spoil, parts = BAD_MODELS[case]
+    spoil(model)
+    message = refuse("--corpus", "sample_reviews", "--model_name_or_path", "./model")
+    assert_parts(message, parts)
+
+
+ENCODER = ("--model_name_or_path", "package:models/encoder", "--corpus", "sample_reviews")
+SCRATCH = (*ENCODER, "--from_scratch", "true", "--config_overrides")
+BAD_MODEL_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "no weights": (ENCODER, ("package:models/encoder", "--from_scratch true")),
+    "overrides without scratch": (
+        (*ENCODER, "--config_overrides", "hidden_size=32"),
+        ("--config_overrides", "--from_scratch true"),
+    ),
+    "unknown override": ((*SCRATCH, "hidden_sizes=32"), ("hidden_sizes", "config.json")),
+    "override without value": ((*SCRATCH, "hidden_size"), ("name=value",)),
+    "override of a wrong type": ((*SCRATCH, "hidden_size=big"), ("'big'", "name=value")),
+    "override that cannot be": ((*SCRATCH, "hidden_size=33"), ("33", "heads")),
+    "override of the labels": ((*SCRATCH, "num_labels=5"), ("num_labels", "the data")),
+    "no name": (("--from_scratch", "true", "--config", "a.yaml"), ("--model_name_or_path",)),
+    "no such tokenizer": (
+        (*ENCODER, "--tokenizer_name", "./nothing"),
+        ("./nothing: no such folder",),
+    ),
+    "attention": (
+        (*ENCODER, "--from_scratch", "true", "--attn_implementation", "fast"),
+        ("fast", "eager"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MODEL_ARGUMENTS)
+def test_bad_model_argument_is_refused(refuse: Callable, tmp_path: Path, case: str) -> None:
+    (tmp_path / "a.yaml").write_text("corpus: sample_reviews\n")
+    arguments, parts = BAD_MODEL_ARGUMENTS[case]
+    assert_parts(refuse(*arguments), parts)
+
+
+def test_prediction_with_a_model_that_is_not_fine_tuned_is_refused(
+    refuse: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "b.csv").write_text(CSV, encoding="utf-8")
+    arguments = [*PREDICT, "--model_name_or_path", "package:models/encoder"]
+    message = refuse(*arguments, "--test_file", "b.csv")
+    assert_parts(message, ("package:models/encoder", "not fine-tuned", "finished run"))
+
+
+def test_prediction_with_a_model_without_its_head_is_refused(
+    refuse: Callable, model: Path, tmp_path: Path
+) -> None:
+    drop_weights(model, "classifier")
+    (tmp_path / "b.csv").write_text(CSV, encoding="utf-8")
+    message = refuse(*PREDICT, "--model_name_or_path", "./model", "--test_file", "b.csv")
+    assert_parts(message, ("./model", "classifier", "not fine-tuned"))
+
+
+def test_training_a_head_of_other_labels_further_is_refused_unless_it_may_be_replaced(
+    refuse: Callable, fork_recipe: Callable, model: Path, tmp_path: Path
+) -> None:
+    rows = [(text, label + number) for text, label in ROWS for number in "12"]
+    (tmp_path / "a.csv").write_text(table(rows), encoding="utf-8")
+    arguments = ["--train_file", "a.csv", "--model_name_or_path", "./model"]
+    message = refuse(*arguments)
+    assert_parts(
+        message, ("./model", "classifier", "other labels", "--ignore_mismatched_sizes true")
+    )
+    arguments += ["--num_train_epochs", "1", "--precision", "float32", "--baselines", "false"]
+    result = fork_recipe("doccls", *arguments, "--ignore_mismatched_sizes", "true")
+    assert result.status == 0, result.stderr
+
+
+# What looks bad and is good
+
+
+def predicted(
+    fork_recipe: Callable, finished: Path, tmp_path: Path, *arguments: object
+) -> tuple[list[dict], str]:
+    """Return the rows of predictions.jsonl, and what was logged."""
+    command = [*PREDICT, "--model_name_or_path", finished, "--precision", "float32", *arguments]
+    result = fork_recipe("doccls", *command, "--output_dir", "predictions", cwd=tmp_path)
+    assert result.status == 0, result.stderr
+    with (tmp_path / "predictions" / "predictions.jsonl").open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines], result.stderr
+
+
+SOME = [("정말 재미있어요", "긍정"), ("너무 지루해요", "부정"), ("다시 보고 싶다", "긍정")]
+EMOJI = [("👨‍👩‍👧 같이 봤어요 🎬", "긍정"), ("😭", "부정"), ("ㅋㅋㅋㅋ", "긍정")]
+QUOTED = [('그는 "최고"라고, 했다', "긍정"), ("두 줄\n이다", "부정"), ('"', "긍정")]
+SEPARATORS = [("줄 나눔\u2028문자", "긍정"), ("다음 줄\x85문자", "부정"), ("쪽\x0c나눔", "긍정")]
+LONG_ROW = ("길다 " * 5000, "긍정")
+NFD = [(unicodedata.normalize("NFD", text), label) for text, label in SOME]
+
+
+def csv_text(rows: list[tuple[str, str]], **options: object) -> str:
+    sink = io.StringIO()
+    csv.writer(sink, **options).writerows([("text", "label"), *rows])
+    return sink.getvalue()
+
+
+GOOD_FILES: dict[str, tuple[str, bytes | str, list[tuple[str, str]]]] = {
+    "BOM, csv": ("b.csv", BOM + table(SOME).encode(), SOME),
+    "BOM, tsv": ("b.tsv", BOM + table(SOME, "\t").encode(), SOME),
+    "BOM, jsonl": ("b.jsonl", BOM + jsonl(SOME).encode(), SOME),
+    "CRLF, csv": ("b.csv", table(SOME).replace("\n", "\r\n"), SOME),
+    "CRLF, tsv": ("b.tsv", table(SOME, "\t").replace("\n", "\r\n"), SOME),
+    "CRLF, jsonl": ("b.jsonl", jsonl(SOME).replace("\n", "\r\n"), SOME),
+    "CR alone, csv": ("b.csv", table(SOME).replace("\n", "\r"), SOME),
+    "no last line break, csv": ("b.csv", table(SOME)[:-1], SOME),
+    "no last line break, tsv": ("b.tsv", table(SOME, "\t")[:-1], SOME),
+    "blank lines, csv": ("b.csv", "\n" + table(SOME).replace("\n", "\n\n"), SOME),
+    "blank lines, tsv": ("b.tsv", "\n" + table(SOME, "\t").replace("\n", "\r\n\r\n"), SOME),
+    "blank lines, jsonl": ("b.jsonl", "\n" + jsonl(SOME).replace("\n", "\n \n"), SOME),
+    "NFD": ("b.csv", table(NFD), NFD),
+    "emoji": ("b.csv", table(EMOJI), EMOJI),
+    "emoji escaped": (
+        "b.jsonl",
+        "".join(json.dumps({"text": t, "label": v}) + "\n" for t, v in EMOJI),
+        EMOJI,
+    ),
+    "quotes, commas, line breaks, csv": ("b.csv", csv_text(QUOTED), QUOTED),
+    "all quoted, csv": ("b.csv", csv_text(QUOTED, quoting=csv.QUOTE_ALL), QUOTED),
+    "quotes, tsv": (
+        "b.tsv",
+        'text\tlabel\n그는 "최고"라고, 했다\t긍정\n"\t부정\n"열고 닫지 않음\t긍정\n',
+        [('그는 "최고"라고, 했다', "긍정"), ('"', "부정"), ('"열고 닫지 않음', "긍정")],
+    ),
+    "line separators, csv": ("b.csv", csv_text(SEPARATORS), SEPARATORS),
+    "line separators, tsv": ("b.tsv", table(SEPARATORS, "\t"), SEPARATORS),
+    "line separators, jsonl": ("b.jsonl", jsonl(SEPARATORS), SEPARATORS),
+    "parquet": ("b.parquet", parquet(*map(list, zip(*SOME, strict=True))), SOME),
+    "other columns, other order": (
+        "b.csv",
+        "id,label,text,점수\n" + "".join(f"{i},{v},{t},5\n" for i, (t, v) in enumerate(SOME)),
+        SOME,
+    ),
+    "suffix in capitals": ("B.CSV", table(SOME), SOME),
+    "blanks around labels": ("b.csv", table([(text, f" {v} ") for text, v in SOME]), SOME),
+    "path with spaces and Hangul": ("내 자료 (최종)/영화 평 #1.csv", table(SOME), SOME),
+    "longer than the model": ("b.csv", table([LONG_ROW, *SOME]), [LONG_ROW, *SOME]),
+}
+
+
+@pytest.mark.parametrize("case", GOOD_FILES)
+def test_odd_file_is_read_as_it_is_meant(
+    fork_recipe: Callable, finished: Path, tmp_path: Path, case: str
+) -> None:
+    name, content, expected = GOOD_FILES[case]
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    rows, _ = predicted(fork_recipe, finished, tmp_path, "--test_file", path)
+    assert [(row["text"], row["label"]) for row in rows] == expected
+
+
+def test_cp949_as_excel_writes_it_is_read_and_said(
+    fork_recipe: Callable, finished: Path, tmp_path: Path
+) -> None:
+    rows = [("똠방각하 햏 펲시콜라", "긍정"), ('그는 "왜?"라고, 물었다', "부정"), *SOME]
+    content = csv_text(rows).encode("cp949")  # 똠, 햏 and 펲 are not in EUC-KR
+    (tmp_path / "b.csv").write_bytes(content)
+    found, log = predicted(fork_recipe, finished, tmp_path, "--test_file", "b.csv")
+    assert [(row["text"], row["label"]) for row in found] == rows
+    assert "b.csv: read as cp949 (not UTF-8)" in log
+
+
+def test_nfd_is_predicted_like_nfc(fork_recipe: Callable, finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text(table(SOME + NFD), encoding="utf-8")
+    rows, _ = predicted(fork_recipe, finished, tmp_path, "--test_file", "b.csv")
+    probabilities = [row["probabilities"]["긍정"] for row in rows]
+    assert probabilities[:3] == pytest.approx(probabilities[3:], abs=2e-6)
+
+
+def test_file_without_labels_is_predicted(
+    fork_recipe: Callable, finished: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "b.csv").write_text("text\n" + "".join(f"{t}\n" for t, _ in SOME))
+    rows, _ = predicted(fork_recipe, finished, tmp_path, "--test_file", "b.csv")
+    assert [(row["text"], row["label"]) for row in rows] == [(text, None) for text, _ in SOME]
+
+
+def test_more_tokens_than_positions_are_cut_and_said(
+    fork_recipe: Callable, finished: Path, tmp_path: Path
+) -> None:
+    """The shipped model has 128 positions."""
+    (tmp_path / "b.csv").write_text(table([("길다 " * 500, "긍정"), *SOME]), encoding="utf-8")
+    arguments = ["--test_file", "b.csv", "--max_length", "4000"]
+    rows, log = predicted(fork_recipe, finished, tmp_path, *arguments)
+    assert len(rows) == 4
+    assert "--max_length 4000 is more than the model takes: 128 is used." in log
+
+
+def test_number_labels_are_in_their_own_order(fork_recipe: Callable, tmp_path: Path) -> None:
+    labels = [10.0, 9.0] * 20  # as pandas writes whole numbers once a cell was missing
+    (tmp_path / "a.parquet").write_bytes(parquet(TEXTS, labels))
+    arguments = [*TRAIN, "--train_file", "a.parquet", "--num_train_epochs", "1"]
+    result = fork_recipe("doccls", *arguments, "--output_dir", "run")
+    assert result.status == 0, result.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["id2label"] == {"0": "9", "1": "10"}
+
+
+# Through the launcher: its own process, and two
+
+
+def assert_said_once(result: object, *parts: str) -> None:
+    """The launcher adds a traceback of its own, which holds no line of ours."""
+    assert result.status != 0
+    assert [line for line in result.stderr.splitlines() if line.startswith("error: ")] == [
+        f"error: {result.error}"
+    ]
+    assert_parts(result.error, parts)
+    for ours in ("nlpbook_data", "doccls.py"):
+        assert not [line for line in result.stderr.splitlines() if f'{ours}", line' in line]
+
+
+@pytest.mark.parametrize("case", ["option", "file", "folder"])
+def test_launcher_passes_message_and_status_on(
+    run_recipe: Callable, finished: Path, tmp_path: Path, case: str
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "a.csv").write_text(CSV + "글,\n", encoding="utf-8")
+    before = listing(tmp_path)
+    arguments, parts = {
+        "option": (["--learning_rats", "1"], ("no option --learning_rats", "--learning_rate")),
+        "file": (
+            [*TRAIN, "--train_file", "a.csv", "--output_dir", "run"],
+            (f"a.csv, line {LINE}: the label is missing",),
+        ),
+        "folder": ([*TINY, "--output_dir", "run"], ("run: holds another run", "corpus")),
+    }[case]
+    result = run_recipe("doccls", *arguments, launcher="accelerate")
+    assert result.status == 1
+    assert_said_once(result, *parts)
+    assert listing(tmp_path) == before
+
+
+def test_two_processes_say_it_once_and_end(run_recipe: Callable, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(CSV + "글,\n", encoding="utf-8")
+    before = listing(tmp_path)
+    result = run_recipe("doccls", *TRAIN, "--train_file", "a.csv", processes=2, timeout=120)
+    assert result.status == 1
+    assert_said_once(result, f"a.csv, line {LINE}: the label is missing")
+    assert listing(tmp_path) == before
