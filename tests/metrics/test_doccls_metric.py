@@ -135,6 +135,7 @@ def test_calibration_error_is_that_of_a_loop_over_bins(rows):
         # 0.9 and 0.92 share the bin (13/15, 14/15]: |1/2 − 0.91| × 2/3; 0.6 alone: 0.4 × 1/3
         ([0.9, 0.92, 0.6], [True, False, True], 0.41 * 2 / 3 + 0.4 / 3),
         ([0.0], [False], 0.0),
+        ([0.2, 0.19], [True, False], 0.305),  # 0.2 ends the bin (2/15, 3/15]
     ],
 )
 def test_calibration_error_by_hand(confidence, correct, expected):
