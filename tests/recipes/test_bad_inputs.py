@@ -1040,6 +1040,7 @@ SOME = [("정말 재미있어요", "긍정"), ("너무 지루해요", "부정"),
 EMOJI = [("👨‍👩‍👧 같이 봤어요 🎬", "긍정"), ("😭", "부정"), ("ㅋㅋㅋㅋ", "긍정")]
 QUOTED = [('그는 "최고"라고, 했다', "긍정"), ("두 줄\n이다", "부정"), ('"', "긍정")]
 SEPARATORS = [("줄 나눔\u2028문자", "긍정"), ("다음 줄\x85문자", "부정"), ("쪽\x0c나눔", "긍정")]
+CR = [("앞\r뒤", "긍정"), *SOME]
 LONG_ROW = ("길다 " * 5000, "긍정")
 NFD = [(unicodedata.normalize("NFD", text), label) for text, label in SOME]
 
@@ -1077,6 +1078,7 @@ GOOD_FILES: dict[str, tuple[str, bytes | str, list[tuple[str, str]]]] = {
         'text\tlabel\n그는 "최고"라고, 했다\t긍정\n"\t부정\n"열고 닫지 않음\t긍정\n',
         [('그는 "최고"라고, 했다', "긍정"), ('"', "부정"), ('"열고 닫지 않음', "긍정")],
     ),
+    "CR inside, tsv": ("b.tsv", table(CR, "\t"), CR),
     "line separators, csv": ("b.csv", csv_text(SEPARATORS), SEPARATORS),
     "line separators, tsv": ("b.tsv", table(SEPARATORS, "\t"), SEPARATORS),
     "line separators, jsonl": ("b.jsonl", jsonl(SEPARATORS), SEPARATORS),
@@ -1116,9 +1118,10 @@ def test_cp949_as_excel_writes_it_is_read_and_said(
     assert "b.csv: read as cp949 (not UTF-8)" in log
 
 
-def test_nfd_is_predicted_like_nfc(fork_recipe: Callable, finished: Path, tmp_path: Path) -> None:
+def test_nfd_is_predicted_like_nfc(fork_recipe: Callable, model: Path, tmp_path: Path) -> None:
+    change(model / "tokenizer.json", normalizer=None)  # not every tokenizer does it
     (tmp_path / "b.csv").write_text(table(SOME + NFD), encoding="utf-8")
-    rows, _ = predicted(fork_recipe, finished, tmp_path, "--test_file", "b.csv")
+    rows, _ = predicted(fork_recipe, model, tmp_path, "--test_file", "b.csv")
     probabilities = [row["probabilities"]["긍정"] for row in rows]
     assert probabilities[:3] == pytest.approx(probabilities[3:], abs=2e-6)
 
