@@ -208,7 +208,15 @@ def test_nsmc_splits_are_train_and_validation_carved_from_train_and_test(tmp_pat
 
 @pytest.mark.parametrize(
     "line",
-    ["2\t두 칸", "2\t네\t칸\t1", "2\t세 번째 분류\t2", "2\t낱말 분류\t긍정", "2\t빈 분류\t", ""],
+    [
+        "2\t두 칸",
+        "2\t네\t칸\t1",
+        "2\t분류 뒤\t1\t1",
+        "2\t세 번째 분류\t2",
+        "2\t낱말 분류\t긍정",
+        "2\t빈 분류\t",
+        "",
+    ],
 )
 def test_nsmc_malformed_line_is_named_with_what_was_found(tmp_path, load, line):
     lines = [HEADER, "0\t좋다\t1", "1\t나쁘다\t0", line, "3\t좋다\t1"]
@@ -342,7 +350,7 @@ def normal(text: str) -> str:
 VARIANTS = st.sampled_from(
     [str, lambda text: unicodedata.normalize("NFD", text), lambda text: f" {text}\n"]
 )
-TEXTS = st.lists(st.tuples(st.integers(0, 60), VARIANTS), min_size=1, max_size=120)
+TEXTS = st.lists(st.tuples(st.integers(0, 20), VARIANTS), min_size=1, max_size=80)
 SHARES = st.sampled_from([{"validation": 0.05}, {"validation": 0.1, "test": 0.1}, {"test": 0.4}])
 
 

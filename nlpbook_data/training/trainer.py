@@ -165,7 +165,7 @@ class RecipeTrainer(Trainer):
         return SequentialSampler(eval_dataset)
 
     def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate in the order of `by_length`, and give back the rows' own order.
+        """Evaluate in the order of `get_eval_dataloader`, and give back the rows' own order.
 
         The loss is that of all rows: Trainer's is a mean over batches, of which it fills up the
         last, so that it changes with their size and the number of processes.
