@@ -35,11 +35,12 @@ def child(request: dict) -> None:
     os._exit(status)
 
 
-transformers.logging.set_verbosity_error()
-for line in sys.stdin:
-    process = os.fork()
-    if process == 0:
-        child(json.loads(line))
-    _, code = os.waitpid(process, 0)
-    sys.stdout.write(f"{os.waitstatus_to_exitcode(code)}\n")
-    sys.stdout.flush()
+if __name__ == "__main__":
+    transformers.logging.set_verbosity_error()
+    for line in sys.stdin:
+        process = os.fork()
+        if process == 0:
+            child(json.loads(line))
+        _, code = os.waitpid(process, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(code)}\n")
+        sys.stdout.flush()
