@@ -173,10 +173,10 @@ LIMITS = (
     (0, 2**32 - 1, ("seed", "seeds", "data_seed")),
     (0.001, 1_000_000, ("num_train_epochs",)),
 )
-# What our order of rows and our scores rule out.
+# What our order of rows, our scores and an exact resume rule out.
 REFUSED = {
     *("dataloader_drop_last", "prediction_loss_only", "batch_eval_metrics"),
-    "eval_do_concat_batches",
+    *("eval_do_concat_batches", "save_only_model", "auto_find_batch_size"),
 }
 
 # What a run may differ in and still be the same run (see `run.start`).
@@ -307,7 +307,9 @@ def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any
 def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
     known = {a.dest: a for a in reversed(parser._actions) if a.dest not in ("help", "config")}
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        settings = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file. Check --config.") from error
     except yaml.MarkedYAMLError as error:
@@ -321,6 +323,12 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
         raise InputError(f"{path}: not a YAML file in UTF-8 ({what}). Mend it.") from error
     if not isinstance(settings, dict):
         raise InputError(f"{path}: holds no options; it needs lines of the form `name: value`.")
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if key.value in seen:
+            line = key.start_mark.line + 1
+            raise InputError(f"{path}, line {line}: {key.value} stands here twice. Delete one.")
+        seen.add(key.value)
     hints = {k: v for kind in parser.dataclass_types for k, v in get_type_hints(kind).items()}
     optional = {name for name, hint in hints.items() if type(None) in get_args(hint)}
     for key, value in settings.items():

@@ -258,6 +258,16 @@ def test_what_is_no_yaml_of_options_is_refused(options, content):
     assert "made.yaml" in refused(options, own=content)
 
 
+def test_a_key_that_stands_twice_in_a_yaml_is_refused(options):
+    message = refused(options, own="seed: 1\nlearning_rate: 1e-5\nseed: 2\n")
+    assert "made.yaml, line 3: seed stands here twice" in message
+
+
+@pytest.mark.parametrize("option", ["save_only_model", "auto_find_batch_size"])
+def test_what_rules_out_an_exact_resume_is_refused(options, option):
+    assert f"--{option} True" in refused(options, f"--{option}", "true")
+
+
 def test_a_config_that_is_not_there_is_refused(options, tmp_path):
     message = refused(options, "--config", str(tmp_path / "none.yaml"))
     assert f"{tmp_path / 'none.yaml'}: no such file" in message
