@@ -249,6 +249,7 @@ def test_options_are_not_abbreviated(options, word):
 def test_unknown_options_are_passed_over_where_they_are_anothers(tmp_path):
     (tmp_path / "a.yaml").write_text("class_weights: balanced\nseed: 3\nmax_length: 64\n")
     argv = ["--config", str(tmp_path / "a.yaml"), "--multi_label", "true", "--corpus", "nsmc"]
+    argv += ["--max_len", "7"]  # another's, and no abbreviation of ours
     [found] = parse("made.py", DataArguments, argv=argv, partial=True)
     assert (found.corpus, found.max_length) == ("nsmc", 64)
 
