@@ -391,6 +391,7 @@ def test_the_record_holds_no_token(options, tmp_path):
     (tmp_path / "a.yaml").write_text("seed: 1\n")
     record = as_record(*parse("made.py", *TYPES, argv=argv))
     assert "hf_secret" not in str(record)
+    assert not any(name.endswith("_token") for name in record)
     assert record["seed"] == 1 and record["max_length"] == 128
 
 
