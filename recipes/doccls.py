@@ -100,7 +100,9 @@ def main() -> None:
 
     weights = None
     if task_args.class_weights == "balanced" and args.do_train:
-        weights = torch.tensor(balanced_weights(np.array(encoded["train"]["labels"]), len(names)))
+        weights = torch.tensor(
+            balanced_weights(np.array(encoded["train"]["labels"][:]), len(names))
+        )
 
     for seed_run in run.each_seed():
         # 4. Model
@@ -130,7 +132,7 @@ def main() -> None:
             if split in encoded
         }
         scores = {
-            split: score(probabilities, np.array(encoded[split]["labels"]))
+            split: score(probabilities, np.array(encoded[split]["labels"][:]))
             for split, probabilities in predicted.items()
             if source.is_labelled(split)
         }
@@ -177,16 +179,16 @@ def prediction_rows(
 def score_baselines(source: Source, encoded: Any, score: Any) -> dict[str, Any]:
     """Train the baselines on the rows that the model saw and score them by the same metric."""
     gold = {
-        split: np.array(rows["labels"])
+        split: np.array(rows["labels"][:])
         for split, rows in encoded.items()
         if "labels" in rows.features
     }
-    texts = {split: source.splits[split]["text"] for split in gold}
+    texts = {split: source.splits[split]["text"][:] for split in gold}
     held_out = [split for split in gold if split != "train"]
     size = len(source.label_names)
     shares = {s: score(majority(gold["train"], size, len(gold[s])), gold[s]) for s in held_out}
     predicted, seconds = character_ngrams(
-        list(texts["train"]), gold["train"], size, [list(texts[s]) for s in held_out]
+        texts["train"], gold["train"], size, [texts[s] for s in held_out]
     )
     ngrams = {s: score(p, gold[s]) for s, p in zip(held_out, predicted, strict=True)}
     return {"majority": shares, "character n-grams": {**ngrams, "seconds": round(seconds, 1)}}
