@@ -32,7 +32,7 @@ def push_folder(folder: Path, args: Any) -> str:
         commit_message="Upload model, tokenizer, card and metrics",
         token=args.hub_token,
         revision=args.hub_revision,
-        allow_patterns=[name for name in ALLOWED],
+        allow_patterns=ALLOWED,
         ignore_patterns=["*/*"],
     )
     return commit.commit_url

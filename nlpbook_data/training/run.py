@@ -36,7 +36,7 @@ from nlpbook_data.training.arguments import (
     as_record,
 )
 from nlpbook_data.training.card import write_card
-from nlpbook_data.training.hub import ALLOWED, push_folder
+from nlpbook_data.training.hub import push_folder
 from nlpbook_data.training.models import merge_lora
 from nlpbook_data.training.plots import plot_learning_curve
 from nlpbook_data.training.precision import choose_precision
@@ -718,6 +718,3 @@ def _peak_memory(args: RecipeArguments) -> dict[str, int]:
     if args.device.type == "cuda":
         peak["cuda"] = torch.cuda.max_memory_allocated(args.device) >> 20
     return peak
-
-
-__all__ = ["ALLOWED", "COMPLETE", "Interrupted", "Run", "launch"]
