@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import platform
-import resource
 import shutil
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 import transformers
 from filelock import FileLock, Timeout
@@ -694,8 +694,9 @@ def _device(args: RecipeArguments) -> str:
                 break
     except OSError:
         pass
-    kind = "MPS, " if args.device.type == "mps" else ""
-    return f"{kind}{name}, {len(os.sched_getaffinity(0)) if kind == '' else os.cpu_count()} cores"
+    # Only Linux tells how many of its cores are ours.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{'MPS, ' if args.device.type == 'mps' else ''}{name}, {cores} cores"
 
 
 def _process_start() -> float:
@@ -713,8 +714,13 @@ _IMPORTED = time.perf_counter()
 
 def _peak_memory(args: RecipeArguments) -> dict[str, int]:
     """Return the peak of this process in MiB, and of its GPU."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit >> 20}
+    try:
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit >> 20}
+    except ImportError:  # Windows
+        peak = {"host": psutil.Process().memory_info().peak_wset >> 20}
     if args.device.type == "cuda":
         peak["cuda"] = torch.cuda.max_memory_allocated(args.device) >> 20
     return peak
