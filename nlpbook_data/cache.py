@@ -1,4 +1,4 @@
-"""A content-keyed cache of ``DatasetDict``s: one folder an entry, an Arrow file a split.
+"""A content-keyed cache of ``DatasetDict``s: one folder an entry, Arrow files a split.
 
 The key is a hash of what the rows are made from, never of a path or a class name, so an entry
 is found again from another folder, process or rank, and never served for other content. An
@@ -15,15 +15,22 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets import Dataset, DatasetDict
+import pyarrow as pa
+from datasets import Dataset, DatasetDict, Features, concatenate_datasets
+from datasets.arrow_writer import ArrowWriter
 from filelock import FileLock
 
 logger = logging.getLogger(__name__)
+
+# A split of gigabytes is several Arrow files, and what is in memory at once is one table.
+SHARD_BYTES = 500_000_000
+TABLE_ROWS = 10_000
+TABLE_CHARACTERS = 10_000_000
 
 
 def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:
@@ -99,20 +106,113 @@ def cached_splits(
 ) -> DatasetDict:
     """Return the entry `name`/`key`, built first where it is absent, damaged or `rebuild` is set.
 
-    `build` writes one ``<split>.arrow`` a split into the folder it is given. Of several
-    processes that start at once, one builds and the others wait. The splits come back
-    memory-mapped, train first, their fingerprints set from `key`.
+    `build` writes the splits into the folder it is given, with `write_split` or as one
+    ``<split>.arrow`` each. Of several processes that start at once, one builds and the others
+    wait. The splits come back memory-mapped, train first, their fingerprints set from `key`.
     """
     entry = cache_root(cache_dir) / name / key
     entry.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{entry}.lock"):
         if rebuild or _sizes(entry) is None:
             _build_entry(entry, build)
-        return DatasetDict({split: _open(entry, split) for split in _sizes(entry)})
+        splits = dict.fromkeys(file.partition(".")[0] for file in _sizes(entry))
+        opened = DatasetDict({split: open_split(entry, split) for split in splits})
+    for split, dataset in opened.items():
+        # The default fingerprint holds the file's mtime: what is built on it would be rebuilt
+        # whenever this entry is.
+        dataset._fingerprint = hashlib.sha256(f"{entry.name}/{split}".encode()).hexdigest()[:16]
+    return opened
+
+
+class SplitWriter:
+    """Write the rows of `split` into `folder`, in shards of half a gigabyte, as a context."""
+
+    def __init__(self, folder: Path, split: str, features: Features) -> None:
+        self.folder, self.split, self.features = folder, split, features
+        self.rows = 0
+        self._shard, self._bytes = 0, 0
+        self._writer = self._next()
+
+    def write(self, table: pa.Table) -> None:
+        """Append the rows of `table`, whose columns are those of the features."""
+        if self._bytes > SHARD_BYTES:
+            self._writer.finalize()
+            self._shard += 1
+            self._bytes = 0
+            self._writer = self._next()
+        self._writer.write_table(table)
+        self.rows += len(table)
+        self._bytes += table.nbytes
+
+    def _next(self) -> ArrowWriter:
+        return ArrowWriter(
+            path=str(_shard_path(self.folder, self.split, self._shard)), features=self.features
+        )
+
+    def __enter__(self) -> "SplitWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._writer.finalize()
+        else:
+            self._writer.close()
+
+
+def as_tables(
+    rows: Iterable[Mapping[str, Any] | pa.Table], features: Features
+) -> Iterator[pa.Table]:
+    """Gather rows (or tables, which pass as they are) into tables of bounded size."""
+    schema, gathered, characters = features.arrow_schema, [], 0
+
+    def table() -> pa.Table:
+        columns = {name: [row[name] for row in gathered] for name in schema.names}
+        return pa.Table.from_pydict(columns, schema=schema)
+
+    for row in rows:
+        if isinstance(row, pa.Table):
+            yield row.cast(schema)
+            continue
+        gathered.append(row)
+        characters += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(gathered) == TABLE_ROWS or characters > TABLE_CHARACTERS:
+            yield table()
+            gathered, characters = [], 0
+    if gathered:
+        yield table()
+
+
+def write_split(
+    folder: Path, split: str, rows: Iterable[Mapping[str, Any] | pa.Table], features: Features
+) -> Dataset:
+    """Stream `rows` into the split's files in `folder` and return them, memory-mapped."""
+    with SplitWriter(folder, split, features) as writer:
+        for table in as_tables(rows, features):
+            writer.write(table)
+    return open_split(folder, split)
+
+
+def open_split(folder: Path, split: str) -> Dataset:
+    """Return the rows that were written as `split` into `folder`, memory-mapped."""
+    shards, path = [], _shard_path(folder, split, 0)
+    while not shards or path.exists():
+        shards.append(Dataset.from_file(str(path)))
+        path = _shard_path(folder, split, len(shards))
+    return shards[0] if len(shards) == 1 else concatenate_datasets(shards)
+
+
+def remove_split(folder: Path, split: str) -> None:
+    """Delete the files of `split` in `folder`."""
+    for path in [_shard_path(folder, split, 0), *folder.glob(f"{split}.*.arrow")]:
+        path.unlink(missing_ok=True)
+
+
+def _shard_path(folder: Path, split: str, shard: int) -> Path:
+    return folder / (f"{split}.{shard:05}.arrow" if shard else f"{split}.arrow")
 
 
 def _sizes(entry: Path) -> dict[str, int] | None:
-    """Return the recorded bytes a split, or None where the entry is absent or damaged."""
+    """Return the recorded bytes a file, or None where the entry is absent or damaged."""
     try:
         sizes = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
         intact = all((entry / f"{s}.arrow").stat().st_size == size for s, size in sizes.items())
@@ -130,7 +230,7 @@ def _build_entry(entry: Path, build: Callable[[Path], None]) -> None:
     try:
         build(partial)
         sizes = {path.stem: path.stat().st_size for path in partial.glob("*.arrow")}
-        sizes = {split: sizes[split] for split in sorted(sizes, key=_split_order)}
+        sizes = {file: sizes[file] for file in sorted(sizes, key=_split_order)}
         write_text(partial / "entry.json", json.dumps(sizes))
         shutil.rmtree(entry, ignore_errors=True)
         os.replace(partial, entry)
@@ -141,14 +241,7 @@ def _build_entry(entry: Path, build: Callable[[Path], None]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _split_order(split: str) -> tuple[int, str]:
+def _split_order(file: str) -> tuple[int, str]:
     known = ["train", "validation", "test"]
-    return (known.index(split) if split in known else len(known), split)
-
-
-def _open(entry: Path, split: str) -> Dataset:
-    dataset = Dataset.from_file(str(entry / f"{split}.arrow"))
-    # The default fingerprint holds the file's mtime: what is built on it would be rebuilt whenever
-    # this entry is.
-    dataset._fingerprint = hashlib.sha256(f"{entry.name}/{split}".encode()).hexdigest()[:16]
-    return dataset
+    split = file.partition(".")[0]
+    return (known.index(split) if split in known else len(known), file)

@@ -6,33 +6,57 @@ import logging
 import os
 import pkgutil
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, Features
-from datasets.arrow_writer import ArrowWriter
+import pyarrow as pa
+from datasets import DatasetDict, Features, IterableDataset, IterableDatasetDict
 
-from nlpbook_data.cache import cached_splits, code_hash, file_sha256, make_key
+from nlpbook_data.cache import (
+    SplitWriter,
+    as_tables,
+    cached_splits,
+    code_hash,
+    file_sha256,
+    make_key,
+    open_split,
+    remove_split,
+    write_split,
+)
 from nlpbook_data.errors import InputError, nearest
+from nlpbook_data.splits import assign, carve, find_leaks
 
 logger = logging.getLogger(__name__)
 
 # Where Korpora writes, so that what it once fetched is found again.
 DEFAULT_CORPUS_DIR = Path("~/Korpora")
-CARVE_SEED = 42
 
 
 @dataclass(frozen=True)
 class RawFile:
     """What is known of an official file: its length in bytes, its sha256 and its data rows."""
 
-    bytes: int
-    sha256: str
-    rows: int
+    bytes: int | None = None
+    sha256: str | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A download that raw files are unpacked from.
+
+    Attributes:
+        files: what is downloaded; several are the parts of one archive, in order.
+        members: the raw files that it holds, by the names that `Split.files` gives them.
+    """
+
+    files: tuple[str, ...]
+    members: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -41,13 +65,18 @@ class Split:
 
     Attributes:
         source: the words that run.json, card and summary print.
-        files: the files that make it up; empty for a carved split.
+        files: the files that make it up; empty for a carved split. A name with ``*`` is a pattern,
+            for corpora that come by hand in files that vary; at least one file must match.
+        aligned: files whose n-th line belongs to the n-th row; `parse` gets them after `files`.
+        optional: loaded only where its files are there, or by name.
         carved_from: the split that it is taken from, equal texts kept on one side.
         share: the fraction of that split's rows.
     """
 
     source: str
     files: tuple[str, ...] = ()
+    aligned: tuple[str, ...] = ()
+    optional: bool = False
     carved_from: str | None = None
     share: float = 0.0
 
@@ -59,16 +88,24 @@ class Corpus:
     Attributes:
         name: Korpora's name where Korpora has the corpus; the module's name, `_` read as `-`
             where the corpus' own name has a hyphen.
-        task: the recipe that it is for.
+        task: the recipe that it is for, or what it could serve.
         title: one line in Korean.
         features: the columns and their types; labels are ``ClassLabel`` with Korean words.
         splits: train, validation and test; one that is missing here is not there.
         files: what is known of the official files, by file name.
+        texts: the columns of a model's input; rows with equal texts in all of them are duplicates.
+        groups: the columns of which no text may stand on two sides of a carved split; `texts` by
+            default.
         license, commercial: the licence, and whether it allows commercial use.
         homepage, citation: where it comes from and how it wants to be cited.
         version: raised when the same files parse to other rows.
         urls: a function that returns ``{file name: URL}``, called only to download.
+        archives: the downloads that are unpacked into raw files.
+        by_hand: for a corpus without `urls`, where to apply and what to put into the folder.
+        folder_name: where its folder is not called as it is.
         packaged: True where the files ship inside this package.
+        large: gigabytes: splits are carved while streaming, by a hash of the text, and the cache
+            relies on `version` instead of a hash of the code.
     """
 
     name: str
@@ -82,19 +119,43 @@ class Corpus:
     citation: str = ""
     version: int = 1
     files: Mapping[str, RawFile] = field(default_factory=dict)
+    texts: tuple[str, ...] = ("text",)
+    groups: tuple[str, ...] = ()
     urls: Callable[[], dict[str, str]] | None = None
+    archives: tuple[Archive, ...] = ()
+    by_hand: str = ""
+    folder_name: str = ""
     packaged: bool = False
+    large: bool = False
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The official rows of each split that has files, where they are known."""
+        counts = {
+            split: [self.files.get(file, RawFile()).rows for file in declared.files]
+            for split, declared in self.splits.items()
+        }
+        return {split: sum(known) for split, known in counts.items() if known and all(known)}
 
     @property
     def file_names(self) -> list[str]:
-        """The raw files, each once."""
-        return list(dict.fromkeys(name for split in self.splits.values() for name in split.files))
+        """The raw files of all splits, each once; patterns as they are."""
+        names = [n for split in self.splits.values() for n in (*split.files, *split.aligned)]
+        return list(dict.fromkeys(names))
 
     def folder(self, corpus_dir: str | os.PathLike | None = None) -> Path:
         """Return where the raw files lie: ``<corpus_dir>/<name>``, Korpora's layout."""
         if self.packaged:
             return Path(__file__).parent / "samples" / self.name
-        return Path(corpus_dir or DEFAULT_CORPUS_DIR).expanduser() / self.name
+        root = Path(corpus_dir or DEFAULT_CORPUS_DIR).expanduser()
+        return root / (self.folder_name or self.name)
+
+    def is_on_disk(self, corpus_dir: str | os.PathLike | None = None) -> bool:
+        """Whether all files of the splits that are not optional are there."""
+        folder = self.folder(corpus_dir)
+        return not any(
+            _missing(folder, split) for split in self.splits.values() if not split.optional
+        )
 
 
 def list_corpora() -> list[str]:
@@ -120,12 +181,16 @@ def load_corpus(
     cache_dir: str | os.PathLike | None = None,
     accept_files: bool = False,
     rebuild: bool = False,
-) -> DatasetDict:
+    splits: Sequence[str] | None = None,
+    deduplicate: bool = False,
+    streaming: bool = False,
+) -> DatasetDict | IterableDatasetDict:
     """Load a corpus by name.
 
     Files that lie under ``<corpus_dir>/<name>`` are used as they are, without the network;
     missing ones are downloaded there. They are checked against the ``manifest.json`` beside
-    them or, where there is none, against the official checksums.
+    them or, where there is none, against the official checksums. Splits whose files are neither
+    there nor in a manifest that was written by hand are left out with a warning.
 
     Args:
         name: one of `list_corpora()`.
@@ -133,42 +198,87 @@ def load_corpus(
         cache_dir: where Arrow files are kept; by default the cache of datasets.
         accept_files: take files whose checksums differ as they are.
         rebuild: parse again even where the cache holds the rows.
+        splits: only these; by default all but the optional ones that are not there.
+        deduplicate: drop the rows of train whose texts stand in validation or test too, and those
+            of a carved validation split that stand in test; how many is logged.
+        streaming: ``IterableDataset``s; those of a large corpus come from its files row by row,
+            without Arrow files (and without a check of the number of rows).
 
     Returns:
         The splits that the corpus declares, memory-mapped.
 
     Raises:
-        InputError: unknown name, missing, changed or malformed file, no network.
+        InputError: unknown name or split, missing, changed or malformed file, no network.
     """
     corpus = find_corpus(name)
-    parse = _module(name).parse
     folder = corpus.folder(corpus_dir)
-    hashes = raw_hashes(corpus, corpus_dir, cache_dir, accept_files)
+    chosen = find_splits(corpus, corpus_dir, splits)
+    hashes = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, chosen)
+    if streaming and corpus.large:
+        if deduplicate:
+            raise InputError(f"{name}: deduplicate and streaming exclude each other here.")
+        return _stream_splits(corpus, folder, chosen)
     rows = {} if accept_files else _expected_rows(corpus, folder, hashes)
+    origins = [s for s in corpus.splits if s in {corpus.splits[c].carved_from or c for c in chosen}]
     key = make_key(
         corpus=name,
         version=corpus.version,
         files=hashes,
         rows=rows,
-        code=code_hash("nlpbook_data.corpora", __name__),
+        splits=origins,
+        code=None if corpus.large else _code_hash(name),
     )
 
     def build(target: Path) -> None:
-        parsed = {}
-        for split, declared in corpus.splits.items():
-            if declared.files:
-                paths = [folder / file for file in declared.files]
-                write_rows(target / f"{split}.arrow", parse(paths), corpus.features)
-                parsed[split] = Dataset.from_file(str(target / f"{split}.arrow"))
-                expected = sum(rows.get(file, 0) for file in declared.files)
-                if expected and len(parsed[split]) != expected:
-                    raise InputError(
-                        f"{paths[0]}: {len(parsed[split]):,} rows where its manifest or official "
-                        f"count says {expected:,}. Fetch the file again."
-                    )
-        carve_splits(target, parsed, corpus.splits)
+        for split in origins:
+            _build_split(corpus, target, folder, split, rows)
 
-    return cached_splits(f"corpora/{name}", key, build, cache_dir, rebuild)
+    loaded = cached_splits(f"corpora/{name}", key, build, cache_dir, rebuild)
+    loaded = DatasetDict({split: loaded[split] for split in loaded if split in chosen})
+    if deduplicate:
+        loaded = _without_leaks(corpus, loaded, key, cache_dir, rebuild)
+    if streaming:
+        return IterableDatasetDict({s: rows.to_iterable_dataset() for s, rows in loaded.items()})
+    return loaded
+
+
+def find_splits(
+    corpus: Corpus,
+    corpus_dir: str | os.PathLike | None = None,
+    splits: Sequence[str] | None = None,
+) -> list[str]:
+    """Return the splits to load: `splits`, or all but those that are not there on purpose."""
+    if splits is not None:
+        for split in splits:
+            if split not in corpus.splits:
+                raise InputError(
+                    f"{corpus.name} has no split {split!r}.{nearest(split, corpus.splits)} It has "
+                    f"{', '.join(corpus.splits)}."
+                )
+        return [split for split in corpus.splits if split in splits]
+    folder = corpus.folder(corpus_dir)
+    manifest = _manifest(folder)
+    by_hand = bool(manifest) and "fetched" not in manifest
+    absent = {}
+    for split, declared in corpus.splits.items():
+        missing = _missing(folder, declared)
+        unlisted = [file for file in missing if by_hand and file not in manifest["files"]]
+        if missing and (declared.optional or unlisted):
+            absent[split] = missing
+            if not declared.optional:
+                logger.warning(
+                    "%s: no %s split: %s is not there, nor in the manifest. To get it: "
+                    "nlpbook-data fetch %s",
+                    *(corpus.name, split, unlisted[0], corpus.name),
+                )
+    chosen = [
+        split
+        for split, declared in corpus.splits.items()
+        if split not in absent and declared.carved_from not in absent
+    ]
+    if not chosen:
+        raise InputError(f"{folder}: none of the files of {corpus.name} is there.")
+    return chosen
 
 
 def raw_hashes(
@@ -176,20 +286,23 @@ def raw_hashes(
     corpus_dir: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
     accept_files: bool = False,
+    splits: Sequence[str] | None = None,
 ) -> dict[str, str]:
-    """Return ``{file name: sha256}`` of the corpus' raw files, fetched first where missing."""
+    """Return ``{file name: sha256}`` of the raw files of `splits`, fetched first where missing."""
     folder = corpus.folder(corpus_dir)
-    missing = [file for file in corpus.file_names if not (folder / file).is_file()]
+    chosen = [corpus.splits[s] for s in splits or find_splits(corpus, corpus_dir)]
+    chosen += [corpus.splits[split.carved_from] for split in chosen if split.carved_from]
+    missing = list(dict.fromkeys(file for split in chosen for file in _missing(folder, split)))
     if missing:
         from nlpbook_data.fetch import fetch_corpus
 
         fetch_corpus(corpus, folder, missing)
-    manifest = _manifest(folder)
+    manifest = (_manifest(folder) or {"files": {}})["files"]
     hashes = {}
-    for file in corpus.file_names:
-        path = folder / file
+    for path in dict.fromkeys(path for split in chosen for path in split_paths(folder, split)):
+        file = path.relative_to(folder).as_posix()
         hashes[file] = file_sha256(path, cache_dir)
-        vouched = (manifest or {}).get(file, {}).get("sha256")
+        vouched = manifest.get(file, {}).get("sha256")
         official = corpus.files[file].sha256 if file in corpus.files else None
         expected = vouched or official
         if accept_files or expected is None or hashes[file] == expected:
@@ -202,85 +315,195 @@ def raw_hashes(
     return hashes
 
 
+def split_paths(folder: Path, split: Split) -> list[Path]:
+    """Return the files of `split` in `folder`, patterns resolved, in the order `parse` gets."""
+    paths = []
+    for name in (*split.files, *split.aligned):
+        if "*" not in name:
+            paths.append(folder / name)
+        elif folder.is_dir():
+            # macOS may have written a Korean name decomposed
+            found = {unicodedata.normalize("NFC", path.name): path for path in folder.iterdir()}
+            paths += [path for known, path in sorted(found.items()) if fnmatchcase(known, name)]
+    return paths
+
+
+def _missing(folder: Path, split: Split) -> list[str]:
+    """Return the files of `split` that are not in `folder`; of patterns, all or none."""
+    names = [*split.files, *split.aligned]
+    patterns = [name for name in names if "*" in name]
+    missing = [name for name in names if "*" not in name and not (folder / name).is_file()]
+    return missing + (patterns if patterns and not split_paths(folder, split) else [])
+
+
+def _build_split(
+    corpus: Corpus,
+    target: Path,
+    folder: Path,
+    split: str,
+    expected: Mapping[str, int],
+) -> None:
+    """Parse `split`, and what is carved from it, into `target`."""
+    paths = split_paths(folder, corpus.splits[split])
+    rows = _module(corpus.name).parse(paths)
+    shares = carved_shares(corpus.splits, split)
+    if corpus.large:
+        with ExitStack() as stack:
+            writers = {
+                name: stack.enter_context(SplitWriter(target, name, corpus.features))
+                for name in (split, *shares)
+            }
+            count = 0
+            for table in as_tables(rows, corpus.features):
+                count += len(table)
+                for name, part in _divide(corpus, table, split, shares):
+                    writers[name].write(part)
+    else:
+        count = len(write_split(target, split, rows, corpus.features))
+    known = [expected.get(file) for file in corpus.splits[split].files]
+    if None not in known and count != sum(known):
+        raise InputError(
+            f"{paths[0]}: {count:,} rows where its manifest or official count says {sum(known):,}. "
+            "Fetch the file again."
+        )
+    if shares and not corpus.large:
+        carve_split(target, split, shares, corpus.groups or corpus.texts)
+
+
+def carved_shares(splits: Mapping[str, Split], origin: str) -> dict[str, float]:
+    """Return the splits that are carved from `origin`, with their shares."""
+    return {name: s.share for name, s in splits.items() if s.carved_from == origin}
+
+
+def carve_split(
+    target: Path, origin: str, shares: Mapping[str, float], groups: Sequence[str] = ("text",)
+) -> None:
+    """Write the splits of `shares` into `target`, and what is left of `origin`; see `carve`."""
+    dataset = open_split(target, origin)
+    for split, rows in carve(dataset, shares, rest=origin, groups=groups).items():
+        with SplitWriter(target, f"{split}-carved", dataset.features) as writer:
+            writer.write(dataset.with_format("arrow")[rows])
+        remove_split(target, split)
+        for path in target.glob(f"{split}-carved.*"):
+            path.rename(target / path.name.replace("-carved", "", 1))
+
+
+def _divide(
+    corpus: Corpus, table: pa.Table, split: str, shares: Mapping[str, float]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Yield ``(split, rows)`` of `table`, by the text of the first column that groups."""
+    if not shares:
+        yield split, table
+        return
+    owner = assign(table[(corpus.groups or corpus.texts)[0]], shares)
+    for position, name in enumerate([*shares, split]):
+        mine = owner == (position if name != split else -1)
+        if mine.any():
+            yield name, table.filter(pa.array(mine))
+
+
+def _stream_splits(corpus: Corpus, folder: Path, chosen: Sequence[str]) -> IterableDatasetDict:
+    streams = IterableDatasetDict()
+    for split in chosen:
+        origin = corpus.splits[split].carved_from or split
+        paths = split_paths(folder, corpus.splits[origin])
+        # several files are shards, which the workers of a loader share out
+        files = [paths] if corpus.splits[origin].aligned else [[path] for path in paths]
+        streams[split] = IterableDataset.from_generator(
+            _stream,
+            features=corpus.features,
+            gen_kwargs={"name": corpus.name, "split": split, "files": files},
+        )
+    return streams
+
+
+def _stream(name: str, split: str, files: Iterable[list[Path]]) -> Iterator[dict[str, Any]]:
+    corpus = find_corpus(name)
+    origin = corpus.splits[split].carved_from or split
+    shares = carved_shares(corpus.splits, origin)
+    for paths in files:
+        for table in as_tables(_module(name).parse(paths), corpus.features):
+            for owner, part in _divide(corpus, table, origin, shares):
+                if owner == split:
+                    yield from part.to_pylist()
+
+
+def _without_leaks(
+    corpus: Corpus,
+    loaded: DatasetDict,
+    key: str,
+    cache_dir: str | os.PathLike | None,
+    rebuild: bool,
+) -> DatasetDict:
+    held_out = {"train": ["validation", "test"]}
+    if "validation" in loaded and corpus.splits["validation"].carved_from:
+        held_out["validation"] = ["test"]
+
+    def build(target: Path) -> None:
+        for split, others in held_out.items():
+            others = [loaded[other] for other in others if other in loaded]
+            rows = loaded[split].with_format("arrow")
+            with SplitWriter(target, split, corpus.features) as writer:
+                start = 0
+                for leaked in find_leaks(loaded[split], others, corpus.texts):
+                    block = rows[start : start + len(leaked)]
+                    writer.write(block.filter(pa.array(~leaked)))
+                    start += len(leaked)
+
+    if "train" not in loaded:
+        return loaded
+    clean = cached_splits(
+        f"corpora/{corpus.name}", make_key(without_leaks=key), build, cache_dir, rebuild
+    )
+    for split, others in held_out.items():
+        logger.info(
+            "%s: %d of %d rows of %s dropped, whose texts stand in %s.",
+            corpus.name,
+            *(len(loaded[split]) - len(clean[split]), len(loaded[split]), split),
+            " or ".join(others),
+        )
+    return DatasetDict(loaded | clean)
+
+
 def _expected_rows(corpus: Corpus, folder: Path, hashes: Mapping[str, str]) -> dict[str, int]:
     """Return the rows that each file must have: the official count, else the manifest's."""
     expected = {
-        file: entry["rows"] for file, entry in (_manifest(folder) or {}).items() if "rows" in entry
+        file: entry["rows"]
+        for file, entry in (_manifest(folder) or {"files": {}})["files"].items()
+        if "rows" in entry
     }
     for file, raw in corpus.files.items():
-        if hashes.get(file) == raw.sha256:
+        if raw.rows and hashes.get(file, "") == raw.sha256:
             expected[file] = raw.rows
     return expected
 
 
-def _manifest(folder: Path) -> dict[str, dict[str, Any]] | None:
+def _manifest(folder: Path) -> dict[str, Any] | None:
     path = folder / "manifest.json"
     if not path.is_file():
         return None
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
-    except (ValueError, KeyError, TypeError) as error:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return manifest | {"files": {name: dict(f) for name, f in manifest["files"].items()}}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not a manifest ({error}). Mend it, or delete it to check the files against "
             "the official checksums."
         ) from error
 
 
-def write_rows(path: Path, rows: Iterator[dict[str, Any]], features: Features) -> None:
-    """Stream `rows` into the Arrow file `path`."""
-    with ArrowWriter(path=str(path), features=features) as writer:
-        for row in rows:
-            writer.write(row)
-        writer.finalize()
+def _code_hash(name: str) -> str:
+    """Hash the code that makes the rows: the corpus' module, what modules share, and ours."""
+    package = importlib.import_module("nlpbook_data.corpora")
+    names = [info.name for info in pkgutil.iter_modules(package.__path__)]
+    modules = [_module_name(name), *(name for name in names if name.startswith("_"))]
+    ours = ("nlpbook_data.cache", "nlpbook_data.splits", __name__)
+    return code_hash(*(f"nlpbook_data.corpora.{module}" for module in sorted(modules)), *ours)
 
 
-def carve_splits(target: Path, parsed: Mapping[str, Dataset], splits: Mapping[str, Split]) -> None:
-    """Write the carved splits of `splits` into `target`, and what is left of their origins.
-
-    The choice has a fixed seed. Rows with equal texts (NFC, outer blanks off) stay on one side,
-    and a ``ClassLabel`` column keeps its balance.
-    """
-    origins = {split.carved_from for split in splits.values()} - {None}
-    for origin in origins:
-        shares = {s: d.share for s, d in splits.items() if d.carved_from == origin}
-        for split, rows in carve(parsed[origin], shares, rest=origin).items():
-            partial = target / f"{split}.arrow.carved"
-            with ArrowWriter(path=str(partial), features=parsed[origin].features) as writer:
-                writer.write_table(parsed[origin].with_format("arrow")[rows])
-                writer.finalize()
-            os.replace(partial, target / f"{split}.arrow")
-
-
-def carve(dataset: Dataset, shares: Mapping[str, float], rest: str) -> dict[str, np.ndarray]:
-    """Choose rows for each of `shares`, and `rest` for those left over.
-
-    Returns:
-        Sorted row numbers, ``{rest: …, **shares}``; no row in two, equal texts in one.
-    """
-    texts = [unicodedata.normalize("NFC", text).strip() for text in dataset["text"][:]]
-    labels = np.zeros(len(texts))
-    if isinstance(dataset.features.get("label"), ClassLabel):
-        labels = np.array(dataset["label"][:])
-    # not an array of texts: numpy would give each the room of the longest
-    number_of = {text: number for number, text in enumerate(sorted(set(texts)))}
-    group = np.array([number_of[text] for text in texts], dtype=int)
-    _, first = np.unique(group, return_index=True)
-    group_rows = np.bincount(group)
-    group_label = labels[first]
-    owner = np.full(len(first), -1)
-    order = np.random.default_rng(CARVE_SEED).permutation(len(first))
-    for number, share in enumerate(shares.values()):
-        for value in np.unique(labels):
-            free = order[(owner[order] == -1) & (group_label[order] == value)]
-            wanted = share * np.sum(labels == value)
-            # a group is taken while the rows before it fall short of the share by half its size
-            before = np.cumsum(group_rows[free]) - group_rows[free]
-            owner[free[before + group_rows[free] / 2 <= wanted]] = number
-    rows_of = {rest: np.flatnonzero(owner[group] == -1)}
-    for number, split in enumerate(shares):
-        rows_of[split] = np.flatnonzero(owner[group] == number)
-    return rows_of
+def _module_name(name: str) -> str:
+    return name.replace("-", "_")
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"nlpbook_data.corpora.{name.replace('-', '_')}")
+    return importlib.import_module(f"nlpbook_data.corpora.{_module_name(name)}")

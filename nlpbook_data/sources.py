@@ -9,14 +9,21 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
 
-from nlpbook_data.cache import cached_splits, code_hash, file_sha256, make_key
+from nlpbook_data.cache import (
+    cached_splits,
+    code_hash,
+    file_sha256,
+    make_key,
+    open_split,
+    write_split,
+)
 from nlpbook_data.corpus import (
     Split,
-    carve_splits,
+    carve_split,
+    carved_shares,
     find_corpus,
     load_corpus,
     raw_hashes,
-    write_rows,
 )
 from nlpbook_data.errors import InputError, nearest
 from nlpbook_data.files import MAX_CHARACTERS, read_rows
@@ -25,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 CARVED_SHARE = 0.1
 UNLABELLED = -1
+CARVING = ("nlpbook_data.cache", "nlpbook_data.corpus", "nlpbook_data.splits")
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
 
@@ -165,7 +173,7 @@ def _needed(source: Source, args: Any, phases: Any) -> Source:
         raise InputError(f"{source.name}: there is no train split; pass --train_file or another.")
     splits = DatasetDict()
     for split, dataset in source.splits.items():
-        wanted, most = needed[split]
+        wanted, most = needed.get(split, (False, None))
         if most is not None and most < 1:
             option = {"validation": "eval", "test": "predict"}.get(split, split)
             raise InputError(f"--max_{option}_samples {most}: a split needs 1 row or more.")
@@ -225,7 +233,7 @@ def _from_files(
         separator=args.label_separator,
         label_names=label_names,
         multi_label=multi_label,
-        code=code_hash("nlpbook_data.files", "nlpbook_data.corpus", __name__),
+        code=code_hash("nlpbook_data.files", *CARVING, __name__),
     )
     splits = _with_carved(splits)
     return Source(
@@ -263,7 +271,7 @@ def _from_hub(args: Any, label_names: Sequence[str] | None, multi_label: bool) -
         separator=args.label_separator,
         label_names=label_names,
         multi_label=multi_label,
-        code=code_hash("nlpbook_data.corpus", __name__),
+        code=code_hash(*CARVING, __name__),
     )
     return Source(
         splits=_cached(args, "hub", key, rows, splits, label_names, multi_label),
@@ -299,14 +307,13 @@ def _cached(
         names = list(label_names or _find_labels(rows))
         label = ClassLabel(names=names)
         features = Features(text=Value("string"), label=List(label) if multi_label else label)
-        parsed = {}
         for split in rows:
             encoded = _encode(rows[split], names, multi_label, found=label_names is None)
-            write_rows(target / f"{split}.arrow", encoded, features)
-            parsed[split] = Dataset.from_file(str(target / f"{split}.arrow"))
-        carve_splits(target, parsed, splits)
+            write_split(target, split, encoded, features)
+            if shares := carved_shares(splits, split):
+                carve_split(target, split, shares)
         for split in splits:
-            if len(Dataset.from_file(str(target / f"{split}.arrow"))) == 0:
+            if len(open_split(target, split)) == 0:
                 raise InputError(
                     f"{splits[split].source}: no row is left for {split}. Add rows, or name a "
                     f"--{split}_file."

@@ -21,7 +21,8 @@ from scipy.sparse import csr_matrix
 import nlpbook_data.corpora
 from nlpbook_data import InputError, list_corpora, load_corpus
 from nlpbook_data.corpora import nsmc
-from nlpbook_data.corpus import RawFile, carve
+from nlpbook_data.corpus import RawFile
+from nlpbook_data.splits import carve
 
 HEADER = "id\tdocument\tlabel"
 ROWS = [
@@ -221,13 +222,12 @@ def test_nsmc_malformed_line_is_named_with_what_was_found(tmp_path, load, line):
     with pytest.raises(InputError) as raised:
         load()
     assert f"{folder / 'ratings_train.txt'}, line 4: " in str(raised.value)
-    assert line.replace("\t", "⇥") in str(raised.value)
+    cells = line.split("\t")
+    assert repr(cells[2] if len(cells) == 3 else "⇥".join(cells)) in str(raised.value)
     assert not list((tmp_path / "cache").rglob("*.arrow"))
 
 
-@pytest.mark.parametrize(
-    "header", ["id\tdocument", "id\ttext\tlabel", "0\t좋다\t1", "\ufeff" + HEADER]
-)
+@pytest.mark.parametrize("header", ["id\tdocument", "id\ttext\tlabel", "0\t좋다\t1"])
 def test_nsmc_another_header_is_refused(tmp_path, load, header):
     folder = write_nsmc(tmp_path, f"{header}\n0\t좋다\t1\n".encode())
     with pytest.raises(InputError) as raised:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import importlib.util
 import json
 import socket
 import sys
@@ -307,6 +308,8 @@ def load(server: Server, tmp_path: Path, monkeypatch) -> Callable[..., DatasetDi
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "made_up.py").write_text("")
     module = types.ModuleType("nlpbook_data.corpora.made_up")
+    source = str(tmp_path / "package" / "made_up.py")
+    module.__spec__ = importlib.util.spec_from_file_location(module.__name__, source)
     module.CORPUS = corpus(server.url)
     module.parse = lambda files: (
         {"text": line} for path in files for line in path.read_text("utf-8").splitlines()

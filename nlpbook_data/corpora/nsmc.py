@@ -6,8 +6,8 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
+from nlpbook_data.corpora._read import read_label, read_tsv
 from nlpbook_data.corpus import Corpus, RawFile, Split
-from nlpbook_data.errors import InputError
 
 
 def urls() -> dict[str, str]:
@@ -46,30 +46,11 @@ CORPUS = Corpus(
     urls=urls,
 )
 
-HEADER = ["id", "document", "label"]
+LABELS = {"0": 0, "1": 1}
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
     """Yield ``{"text": str, "label": 0 | 1}`` a line; quotes are text, as is an empty document."""
     for path in files:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    cells = line.decode("utf-8").rstrip("\r\n").split("\t")
-                except UnicodeDecodeError as error:
-                    raise InputError(
-                        f"{path}, line {number}: not UTF-8 ({error.reason}). Fetch the file again."
-                    ) from error
-                if number == 1:
-                    if cells != HEADER:
-                        raise InputError(
-                            f"{path}, line 1: found {'⇥'.join(cells)[:60]!r} where the header "
-                            f"{'⇥'.join(HEADER)} belongs. Fetch the file again."
-                        )
-                elif len(cells) != 3 or cells[2] not in ("0", "1"):
-                    raise InputError(
-                        f"{path}, line {number}: found {'⇥'.join(cells)[:60]!r} where "
-                        "id⇥document⇥0 or 1 belongs. Fetch the file again."
-                    )
-                else:
-                    yield {"text": cells[1], "label": int(cells[2])}
+        for place, (_, text, label) in read_tsv(path, ["id", "document", "label"]):
+            yield {"text": text, "label": read_label(place, label, LABELS)}

@@ -1,0 +1,36 @@
+"""The raw reviews behind NSMC, one a line and without ratings: text to pretrain on (e9t/nsmc)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+from datasets import Features, Value
+
+from nlpbook_data.corpora._read import tables_of_lines
+from nlpbook_data.corpus import Corpus, Split
+
+CORPUS = Corpus(
+    name="nsmc_raw",
+    task="pretrain",
+    title="네이버 영화 리뷰 원문 (평점 없음)",
+    features=Features(text=Value("string")),
+    splits={
+        "train": Split("reviews.txt", files=("reviews.txt",)),
+        "validation": Split("1% carved from train", carved_from="train", share=0.01),
+    },
+    license="CC0-1.0",
+    commercial=True,
+    homepage="https://github.com/e9t/nsmc",
+    citation="Park, L. (2016). Naver sentiment movie corpus v1.0.",
+    by_hand=(
+        "Take the reviews of raw/ in https://github.com/e9t/nsmc, drop the texts of NSMC's test "
+        "file, and write one a line into reviews.txt."
+    ),
+    large=True,
+)
+
+
+def parse(files: list[Path]) -> Iterator[pa.Table]:
+    """Yield tables of ``text``, a line a row."""
+    for path in files:
+        yield from tables_of_lines(path)

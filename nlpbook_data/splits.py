@@ -1,0 +1,110 @@
+"""Held-out rows taken from train, and rows of train that a held-out split has too.
+
+Two rows are the same where their texts are: NFC-normalised, outer blanks off.
+"""
+
+import logging
+import unicodedata
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+from datasets import ClassLabel, Dataset
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+logger = logging.getLogger(__name__)
+
+CARVE_SEED = 42
+SCAN_ROWS = 10_000
+
+
+def carve(
+    dataset: Dataset, shares: Mapping[str, float], rest: str, groups: Sequence[str] = ("text",)
+) -> dict[str, np.ndarray]:
+    """Choose rows for each of `shares`, and `rest` for those left over.
+
+    The choice has a fixed seed. Rows that share a text in one of the columns `groups`, directly
+    or through other rows, stay on one side, and a ``ClassLabel`` column keeps its balance.
+
+    Returns:
+        Sorted row numbers, ``{rest: …, **shares}``; no row in two.
+    """
+    labels = np.zeros(len(dataset))
+    if isinstance(dataset.features.get("label"), ClassLabel):
+        labels = np.array(dataset["label"][:])
+    group = _number_groups(dataset, groups)
+    _, first = np.unique(group, return_index=True)
+    group_rows = np.bincount(group)
+    group_label = labels[first]
+    owner = np.full(len(first), -1)
+    order = np.random.default_rng(CARVE_SEED).permutation(len(first))
+    for number, share in enumerate(shares.values()):
+        for value in np.unique(labels):
+            free = order[(owner[order] == -1) & (group_label[order] == value)]
+            wanted = share * np.sum(labels == value)
+            # a group is taken while the rows before it fall short of the share by half its size
+            before = np.cumsum(group_rows[free]) - group_rows[free]
+            owner[free[before + group_rows[free] / 2 <= wanted]] = number
+    rows_of = {rest: np.flatnonzero(owner[group] == -1)}
+    for number, split in enumerate(shares):
+        rows_of[split] = np.flatnonzero(owner[group] == number)
+    return rows_of
+
+
+def _number_groups(dataset: Dataset, columns: Sequence[str]) -> np.ndarray:
+    """Return the number of each row's group, counted from 0."""
+    # not an array of texts: numpy would give each the room of the longest
+    columns = [[_plain(text) for text in dataset[column][:]] for column in columns]
+    number_of = {text: n for n, text in enumerate(sorted({t for c in columns for t in c}))}
+    numbers = np.array([[number_of[text] for text in column] for column in columns], dtype=int)
+    if len(columns) == 1:
+        return numbers[0]
+    # rows and texts are the nodes of a graph; a text is the same one in each column
+    rows = np.tile(np.arange(len(dataset)), len(columns))
+    size = len(dataset) + len(number_of)
+    edges = (np.ones(numbers.size), (rows, len(dataset) + numbers.ravel()))
+    _, component = connected_components(coo_array(edges, shape=(size, size)), directed=False)
+    return np.unique(component[: len(dataset)], return_inverse=True)[1]
+
+
+def assign(texts: pa.ChunkedArray, shares: Mapping[str, float]) -> np.ndarray:
+    """Return for each text the position of its split in `shares`, or -1 for the rest.
+
+    For corpora too large to hold: a pure function of the text (NFC, outer ASCII blanks off), so
+    equal texts fall on one side and a share is met on average.
+    """
+    values = texts.cast(pa.large_binary()).to_pylist()
+    if not unicodedata.is_normalized("NFC", b"\n".join(values).decode()):
+        values = [unicodedata.normalize("NFC", value.decode()).encode() for value in values]
+    sums = np.fromiter((zlib.crc32(value.strip()) for value in values), np.uint32, len(values))
+    bounds = np.cumsum(list(shares.values()))
+    position = np.searchsorted(bounds, sums / 2**32, side="right")
+    return np.where(position == len(bounds), -1, position)
+
+
+def find_leaks(
+    dataset: Dataset, held_out: Iterable[Dataset], columns: Sequence[str]
+) -> Iterator[np.ndarray]:
+    """Yield, block by block of `SCAN_ROWS`, which rows of `dataset` stand in `held_out` too.
+
+    A row is the same where the texts in all of `columns` are. What is held in memory is the
+    held-out texts.
+    """
+    known = {texts for split in held_out for block in _blocks(split, columns) for texts in block}
+    for block in _blocks(dataset, columns):
+        yield np.fromiter((texts in known for texts in block), bool)
+
+
+def _blocks(dataset: Dataset, columns: Sequence[str]) -> Iterator[list[tuple[str, ...]]]:
+    for start in range(0, len(dataset), SCAN_ROWS):
+        block = dataset[start : start + SCAN_ROWS]
+        yield [
+            tuple(map(_plain, texts))
+            for texts in zip(*(block[column] for column in columns), strict=True)
+        ]
+
+
+def _plain(text: str | None) -> str:
+    return unicodedata.normalize("NFC", text or "").strip()
