@@ -1,4 +1,4 @@
-"""The command ``nlpbook-data``: list | show | prefetch."""
+"""The command ``nlpbook-data``: list | show | fetch | audit | convert | push | check | prefetch."""
 
 import argparse
 import logging
@@ -7,7 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlpbook_data.corpus import find_corpus, list_corpora, load_corpus
+import datasets
+from datasets import ClassLabel, DatasetDict, Features, List
+
+from nlpbook_data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError
 
 # Weights as safetensors, configuration, tokenizer, card: no pickle, no other framework's weights.
@@ -18,66 +21,218 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command; bad input ends in one message and exit status 1."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nlpbook_data").setLevel(logging.INFO)
+    parser = _parser()
+    options, rest = parser.parse_known_args(argv)
+    if rest and options.command != "prefetch":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except BrokenPipeError:  # such as `nlpbook-data list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}.")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nlpbook-data", description="Korean corpora by name.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="name, task, rows, licence, on disk or not").add_argument(
-        "--corpus_dir", help="folder of raw corpora, ~/Korpora"
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--corpus_dir", help="folder of raw corpora, ~/Korpora")
+    name = argparse.ArgumentParser(add_help=False, parents=[where])
+    name.add_argument("name", help="one of nlpbook-data list")
+    rows = argparse.ArgumentParser(add_help=False, parents=[name])
+    rows.add_argument("--cache_dir", help="folder of Arrow files, the cache of datasets")
+    rows.add_argument("--splits", nargs="+", help="only these; all by default")
+    rows.add_argument("--accept_files", action="store_true", help="whatever their checksums")
+    rows.add_argument(
+        "--deduplicate", action="store_true", help="drop rows of train that are held out too"
     )
-    show = commands.add_parser("show", help="what a corpus is, and its first rows")
-    show.add_argument("name")
-    show.add_argument("--corpus_dir", help="folder of raw corpora, ~/Korpora")
-    show.add_argument("--rows", type=int, default=3)
-    prefetch = commands.add_parser(
+
+    add = commands.add_parser
+    command = add("list", parents=[where], help="name, task, rows, licence, on disk or not")
+    command.set_defaults(run=_list)
+    command = add("show", parents=[name], help="what a corpus is, and its first rows")
+    command.add_argument("--rows", type=int, default=3, help="of each split")
+    command.set_defaults(run=_show)
+    command = add("fetch", parents=[where], help="download the files that are missing, and check")
+    command.add_argument("names", nargs="+", metavar="name", help="one of nlpbook-data list")
+    command.add_argument("--splits", nargs="+", help="only these; optional ones by name")
+    command.set_defaults(run=_fetch)
+    command = add("audit", parents=[rows], help="duplicates, leaks, labels, lengths, odd texts")
+    command.add_argument("--tokenizer_name", help="count its tokens too: a folder or a Hub name")
+    command.add_argument("--output_dir", type=Path, help="write audit.json and audit.html there")
+    command.set_defaults(run=_audit)
+    command = add("convert", parents=[rows], help="write parquet or jsonl, a file a split")
+    command.add_argument("--format", choices=["parquet", "jsonl"], default="parquet")
+    command.add_argument("--output_dir", type=Path, required=True)
+    command.set_defaults(run=_convert)
+    command = add("push", parents=[rows], help="upload as a dataset repository with a card")
+    command.add_argument("--repo_id", required=True, help="user/name")
+    command.add_argument("--private", action="store_true", help="only you see it")
+    command.set_defaults(run=_push)
+    command = add("check", help="validate your own file and show its first errors")
+    command.add_argument("file", type=Path)
+    command.add_argument("--task", required=True, help="doccls, paircls, ner, qa, search, …")
+    command.add_argument("--most", type=int, default=20, help="errors to show")
+    command.set_defaults(run=_check)
+    command = add(
         "prefetch",
         help="fetch model and data of a recipe's YAML, for machines without a network",
         description="Any option of the recipe may follow, such as --corpus_dir.",
     )
-    prefetch.add_argument("--config", required=True, help="a YAML of recipes/configs")
-    options, rest = parser.parse_known_args(argv)
-    if rest and options.command != "prefetch":
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    try:
-        if options.command == "list":
-            _list(options.corpus_dir)
-        elif options.command == "show":
-            _show(options.name, options.corpus_dir, options.rows)
-        else:
-            _prefetch(options.config, rest)
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    command.add_argument("--config", required=True, help="a YAML of recipes/configs")
+    command.set_defaults(run=_prefetch)
+    return parser
 
 
 def _write(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-def _list(corpus_dir: str | None) -> None:
-    _write(f"{'name':<24}{'task':<10}{'rows':>10}  {'licence':<14}{'on disk':<9}title")
+def _list(options: argparse.Namespace) -> None:
+    form = "{:<38}{:<13}{:>12}  {:<22}{:<12}{:<9}{}"
+    _write(form.format("name", "task", "rows", "licence", "commercial", "on disk", "title"))
     for name in list_corpora():
         corpus = find_corpus(name)
-        rows = sum(file.rows for file in corpus.files.values())
+        counts = corpus.rows
         if corpus.packaged:
-            rows = sum(len(split) for split in load_corpus(name).values())
-        there = all((corpus.folder(corpus_dir) / file).is_file() for file in corpus.file_names)
+            counts = {split: len(rows) for split, rows in load_corpus(name).items()}
+        known = set(counts) >= {
+            split for split, s in corpus.splits.items() if s.files and not s.optional
+        }
         _write(
-            f"{name:<24}{corpus.task:<10}{rows or '?':>10,}  {corpus.license:<14}"
-            f"{'yes' if there else 'no':<9}{corpus.title}"
+            form.format(
+                name,
+                corpus.task,
+                f"{sum(counts.values()):,}" if known else "?",
+                corpus.license,
+                "yes" if corpus.commercial else "no",
+                corpus.presence(options.corpus_dir),
+                corpus.title,
+            )
         )
 
 
-def _show(name: str, corpus_dir: str | None, rows: int) -> None:
-    corpus = find_corpus(name)
+def _show(options: argparse.Namespace) -> None:
+    from nlpbook_data.publish import readable_rows
+
+    corpus = find_corpus(options.name)
     commercial = "" if corpus.commercial else " (no commercial use)"
-    _write(f"{corpus.name}: {corpus.title}\nlicence {corpus.license}{commercial}")
+    _write(f"{corpus.name}: {corpus.title}")
+    _write(f"task {corpus.task}; licence {corpus.license}{commercial}")
     _write(f"{corpus.homepage}\n{corpus.citation}".rstrip())
-    for split, dataset in load_corpus(name, corpus_dir).items():
-        _write(f"\n{split}: {len(dataset):,} rows, {corpus.splits[split].source}")
-        for row in dataset.select(range(min(rows, len(dataset)))):
-            label = dataset.features["label"].int2str(row["label"]) if "label" in row else ""
-            _write(f"  {label}\t{row['text']}")
+    for name, feature in corpus.features.items():
+        _write(f"  {name}: {_describe(feature)}")
+    folder = corpus.folder(options.corpus_dir)
+    try:
+        chosen = find_splits(corpus, options.corpus_dir)
+    except InputError:
+        chosen = []
+    on_disk = chosen and not any(
+        split.missing(folder) for name, split in corpus.splits.items() if name in chosen
+    )
+    if not on_disk:
+        _write(f"\nNot in {folder}: nlpbook-data fetch {corpus.name}")
+        if corpus.by_hand:
+            _write(corpus.by_hand)
+    loaded = load_corpus(options.name, options.corpus_dir, splits=chosen) if on_disk else {}
+    for split, declared in corpus.splits.items():
+        count = f"{len(loaded[split]):,} rows, " if split in loaded else ""
+        _write(f"\n{split}: {count}{declared.source}")
+        if split in loaded:
+            first = loaded[split].select(range(min(options.rows, len(loaded[split]))))
+            for row in readable_rows(first):
+                _write("  " + "\t".join(str(value)[:200] for value in row.values()))
 
 
-def _prefetch(config: str, rest: list[str]) -> None:
+def _describe(feature: object) -> str:
+    if isinstance(feature, ClassLabel):
+        return f"label, {', '.join(feature.names)}"
+    if isinstance(feature, List):
+        return f"list of ({_describe(feature.feature)})"
+    if isinstance(feature, dict | Features):
+        return ", ".join(f"{name}: {_describe(part)}" for name, part in feature.items())
+    return feature.dtype
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    for name in options.names:
+        corpus = find_corpus(name)
+        splits = options.splits or [
+            s for s, declared in corpus.splits.items() if not declared.optional
+        ]
+        find_splits(corpus, options.corpus_dir, splits)  # an unknown split is said first
+        hashes = raw_hashes(corpus, options.corpus_dir, splits=splits)
+        _write(f"{corpus.name}: {len(hashes)} files in {corpus.folder(options.corpus_dir)}")
+        for file, sha256 in hashes.items():
+            size = (corpus.folder(options.corpus_dir) / file).stat().st_size
+            _write(f"  {file}\t{size:,} bytes\tsha256 {sha256}")
+
+
+def _load(options: argparse.Namespace) -> DatasetDict:
+    return load_corpus(
+        options.name,
+        options.corpus_dir,
+        options.cache_dir,
+        accept_files=options.accept_files,
+        splits=options.splits,
+        deduplicate=options.deduplicate,
+    )
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from nlpbook_data.audit import audit_corpus, format_audit, write_audit
+
+    tokenizer = None
+    if options.tokenizer_name:
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(options.tokenizer_name)
+        except Exception as error:  # the loader raises a dozen unrelated types
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(
+                f"{options.tokenizer_name}: no tokenizer could be loaded ({first}). Check the name."
+            ) from error
+    audit = audit_corpus(_load(options), find_corpus(options.name), tokenizer)
+    _write(format_audit(audit))
+    if options.output_dir:
+        for path in write_audit(audit, options.output_dir):
+            _write(f"{path}")
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from nlpbook_data.publish import convert_corpus
+
+    for path in convert_corpus(_load(options), options.output_dir, options.format):
+        _write(f"{path}\t{path.stat().st_size:,} bytes")
+
+
+def _push(options: argparse.Namespace) -> None:
+    from nlpbook_data.publish import push_corpus
+
+    corpus = find_corpus(options.name)
+    _write(push_corpus(corpus, lambda: _load(options), options.repo_id, options.private))
+
+
+def _check(options: argparse.Namespace) -> None:
+    from nlpbook_data.examples import check_file, format_report
+
+    report = check_file(options.file, options.task, most=options.most)
+    _write(format_report(report))
+    if report.errors:
+        sys.exit(1)
+
+
+def _prefetch(options: argparse.Namespace) -> None:
     """Fetch what the recipe run with the same arguments will read, into the same caches."""
     from datasets import load_dataset
     from huggingface_hub import snapshot_download
@@ -85,7 +240,11 @@ def _prefetch(config: str, rest: list[str]) -> None:
     from nlpbook_data.training.arguments import PACKAGE_PREFIX, DataArguments, ModelArguments, parse
 
     data_args, model_args = parse(
-        config, DataArguments, ModelArguments, argv=["--config", config, *rest], partial=True
+        options.config,
+        DataArguments,
+        ModelArguments,
+        argv=["--config", options.config, *options.rest],
+        partial=True,
     )
     for name in dict.fromkeys([model_args.model_name_or_path, model_args.tokenizer_name]):
         if name and not name.startswith(PACKAGE_PREFIX) and not Path(name).expanduser().exists():

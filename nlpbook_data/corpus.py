@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 # Where Korpora writes, so that what it once fetched is found again.
 DEFAULT_CORPUS_DIR = Path("~/Korpora")
+CARVE_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,25 @@ class Split:
     carved_from: str | None = None
     share: float = 0.0
 
+    def paths(self, folder: Path) -> list[Path]:
+        """Return the files in `folder`, patterns resolved, in the order that `parse` gets."""
+        paths = []
+        for name in (*self.files, *self.aligned):
+            if "*" not in name:
+                paths.append(folder / name)
+            elif folder.is_dir():
+                # macOS may have written a Korean name decomposed
+                found = {unicodedata.normalize("NFC", path.name): path for path in folder.iterdir()}
+                paths += [path for known, path in sorted(found.items()) if fnmatchcase(known, name)]
+        return paths
+
+    def missing(self, folder: Path) -> list[str]:
+        """Return the names of files that are not in `folder`; of patterns, all or none."""
+        names = [*self.files, *self.aligned]
+        patterns = [name for name in names if "*" in name]
+        missing = [name for name in names if "*" not in name and not (folder / name).is_file()]
+        return missing + (patterns if patterns and not self.paths(folder) else [])
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -96,7 +116,8 @@ class Corpus:
         texts: the columns of a model's input; rows with equal texts in all of them are duplicates.
         groups: the columns of which no text may stand on two sides of a carved split; `texts` by
             default.
-        license, commercial: the licence, and whether it allows commercial use.
+        license, commercial, redistributable: the licence, whether it allows commercial use, and
+            whether others may be given a copy.
         homepage, citation: where it comes from and how it wants to be cited.
         version: raised when the same files parse to other rows.
         urls: a function that returns ``{file name: URL}``, called only to download.
@@ -116,6 +137,7 @@ class Corpus:
     license: str
     commercial: bool
     homepage: str
+    redistributable: bool = True
     citation: str = ""
     version: int = 1
     files: Mapping[str, RawFile] = field(default_factory=dict)
@@ -150,12 +172,18 @@ class Corpus:
         root = Path(corpus_dir or DEFAULT_CORPUS_DIR).expanduser()
         return root / (self.folder_name or self.name)
 
-    def is_on_disk(self, corpus_dir: str | os.PathLike | None = None) -> bool:
-        """Whether all files of the splits that are not optional are there."""
+    def presence(self, corpus_dir: str | os.PathLike | None = None) -> str:
+        """Return ``"yes"``, ``"partly"`` or ``"no"``: whether the files are on disk.
+
+        Those of optional splits do not count.
+        """
         folder = self.folder(corpus_dir)
-        return not any(
-            _missing(folder, split) for split in self.splits.values() if not split.optional
-        )
+        there = {
+            not split.missing(folder)
+            for split in self.splits.values()
+            if split.files and not split.optional
+        }
+        return "partly" if len(there) == 2 else "yes" if there == {True} else "no"
 
 
 def list_corpora() -> list[str]:
@@ -261,7 +289,7 @@ def find_splits(
     by_hand = bool(manifest) and "fetched" not in manifest
     absent = {}
     for split, declared in corpus.splits.items():
-        missing = _missing(folder, declared)
+        missing = declared.missing(folder)
         unlisted = [file for file in missing if by_hand and file not in manifest["files"]]
         if missing and (declared.optional or unlisted):
             absent[split] = missing
@@ -292,14 +320,14 @@ def raw_hashes(
     folder = corpus.folder(corpus_dir)
     chosen = [corpus.splits[s] for s in splits or find_splits(corpus, corpus_dir)]
     chosen += [corpus.splits[split.carved_from] for split in chosen if split.carved_from]
-    missing = list(dict.fromkeys(file for split in chosen for file in _missing(folder, split)))
+    missing = list(dict.fromkeys(file for split in chosen for file in split.missing(folder)))
     if missing:
         from nlpbook_data.fetch import fetch_corpus
 
         fetch_corpus(corpus, folder, missing)
     manifest = (_manifest(folder) or {"files": {}})["files"]
     hashes = {}
-    for path in dict.fromkeys(path for split in chosen for path in split_paths(folder, split)):
+    for path in dict.fromkeys(path for split in chosen for path in split.paths(folder)):
         file = path.relative_to(folder).as_posix()
         hashes[file] = file_sha256(path, cache_dir)
         vouched = manifest.get(file, {}).get("sha256")
@@ -315,27 +343,6 @@ def raw_hashes(
     return hashes
 
 
-def split_paths(folder: Path, split: Split) -> list[Path]:
-    """Return the files of `split` in `folder`, patterns resolved, in the order `parse` gets."""
-    paths = []
-    for name in (*split.files, *split.aligned):
-        if "*" not in name:
-            paths.append(folder / name)
-        elif folder.is_dir():
-            # macOS may have written a Korean name decomposed
-            found = {unicodedata.normalize("NFC", path.name): path for path in folder.iterdir()}
-            paths += [path for known, path in sorted(found.items()) if fnmatchcase(known, name)]
-    return paths
-
-
-def _missing(folder: Path, split: Split) -> list[str]:
-    """Return the files of `split` that are not in `folder`; of patterns, all or none."""
-    names = [*split.files, *split.aligned]
-    patterns = [name for name in names if "*" in name]
-    missing = [name for name in names if "*" not in name and not (folder / name).is_file()]
-    return missing + (patterns if patterns and not split_paths(folder, split) else [])
-
-
 def _build_split(
     corpus: Corpus,
     target: Path,
@@ -344,7 +351,7 @@ def _build_split(
     expected: Mapping[str, int],
 ) -> None:
     """Parse `split`, and what is carved from it, into `target`."""
-    paths = split_paths(folder, corpus.splits[split])
+    paths = corpus.splits[split].paths(folder)
     rows = _module(corpus.name).parse(paths)
     shares = carved_shares(corpus.splits, split)
     if corpus.large:
@@ -382,7 +389,8 @@ def carve_split(
     dataset = open_split(target, origin)
     for split, rows in carve(dataset, shares, rest=origin, groups=groups).items():
         with SplitWriter(target, f"{split}-carved", dataset.features) as writer:
-            writer.write(dataset.with_format("arrow")[rows])
+            for start in range(0, len(rows), CARVE_ROWS):
+                writer.write(dataset.with_format("arrow")[rows[start : start + CARVE_ROWS]])
         remove_split(target, split)
         for path in target.glob(f"{split}-carved.*"):
             path.rename(target / path.name.replace("-carved", "", 1))
@@ -406,7 +414,7 @@ def _stream_splits(corpus: Corpus, folder: Path, chosen: Sequence[str]) -> Itera
     streams = IterableDatasetDict()
     for split in chosen:
         origin = corpus.splits[split].carved_from or split
-        paths = split_paths(folder, corpus.splits[origin])
+        paths = corpus.splits[origin].paths(folder)
         # several files are shards, which the workers of a loader share out
         files = [paths] if corpus.splits[origin].aligned else [[path] for path in paths]
         streams[split] = IterableDataset.from_generator(

@@ -5,7 +5,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import tracemalloc
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -13,16 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import CORPORA
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from scipy.sparse import csr_matrix
 
 import nlpbook_data.corpora
 from nlpbook_data import InputError, list_corpora, load_corpus
 from nlpbook_data.corpora import nsmc
 from nlpbook_data.corpus import RawFile
-from nlpbook_data.splits import carve
 
 HEADER = "id\tdocument\tlabel"
 ROWS = [
@@ -330,111 +326,6 @@ def test_rebuild_parses_again(tmp_path, load, monkeypatch):
     assert len(parsed) == 2
 
 
-# Carving
-
-LABELS = ClassLabel(names=["가", "나", "다"])
-
-
-def texts_dataset(texts: list[str], labels: list[int]) -> Dataset:
-    features = Features(text=Value("string"), label=LABELS)
-    return Dataset.from_dict({"text": texts, "label": labels}, features)
-
-
-def normal(text: str) -> str:
-    return unicodedata.normalize("NFC", text).strip()
-
-
-VARIANTS = st.sampled_from(
-    [str, lambda text: unicodedata.normalize("NFD", text), lambda text: f" {text}\n"]
-)
-TEXTS = st.lists(st.tuples(st.integers(0, 20), VARIANTS), min_size=1, max_size=80)
-SHARES = st.sampled_from([{"validation": 0.05}, {"validation": 0.1, "test": 0.1}, {"test": 0.4}])
-
-
-@settings(max_examples=50, deadline=None)
-@given(TEXTS, SHARES)
-def test_carve_uses_each_row_once_and_keeps_equal_texts_on_one_side(drawn, shares):
-    texts = [variant(f"각글{number}") for number, variant in drawn]
-    # labels that differ among equal texts
-    dataset = texts_dataset(texts, [position % 3 for position in range(len(texts))])
-    rows = carve(dataset, shares, rest="train")
-    assert sorted(np.concatenate(list(rows.values())).tolist()) == list(range(len(texts)))
-    assert set(rows) == {"train", *shares}
-    sides = {}
-    for split, numbers in rows.items():
-        assert numbers.tolist() == sorted(numbers)
-        for number in numbers:
-            assert sides.setdefault(normal(texts[number]), split) == split
-
-
-@settings(max_examples=50, deadline=None)
-@given(TEXTS, SHARES)
-def test_carve_takes_of_each_label_its_share_to_within_half_a_group(drawn, shares):
-    texts = [variant(f"각글{number}") for number, variant in drawn]
-    labels = np.array([number % 3 for number, _ in drawn])
-    largest = max(Counter(map(normal, texts)).values())
-    rows = carve(texts_dataset(texts, labels.tolist()), shares, rest="train")
-    for label in range(3):
-        for split, share in shares.items():
-            taken, wanted = (labels[rows[split]] == label).sum(), share * (labels == label).sum()
-            assert abs(taken - wanted) <= largest / 2
-
-
-def test_carve_takes_texts_for_equal_in_any_form_and_between_any_blanks():
-    plain = [f"각글 {number}" for number in range(100)]
-    texts = [*plain, *(unicodedata.normalize("NFD", text) for text in plain)]
-    texts += [f"\u3000{text}\n" for text in plain]
-    rows = carve(texts_dataset(texts, [0] * 300), {"test": 0.4}, rest="train")
-    train, test = ({number % 100 for number in rows[split]} for split in ("train", "test"))
-    assert not train & test
-    assert len(test) == 40
-
-
-def test_carve_of_different_texts_takes_exact_shares():
-    dataset = texts_dataset([f"글 {n}" for n in range(300)], [n % 3 for n in range(300)])
-    rows = carve(dataset, {"validation": 0.1, "test": 0.2}, rest="train")
-    assert {split: len(numbers) for split, numbers in rows.items()} == {
-        "train": 210,
-        "validation": 30,
-        "test": 60,
-    }
-    for numbers, each in [(rows["validation"], 10), (rows["test"], 20)]:
-        assert np.bincount(numbers % 3).tolist() == [each] * 3
-
-
-def test_carve_is_the_same_for_ever():
-    """Recorded scores hold only for these splits; to change them, raise the corpora's versions."""
-    dataset = texts_dataset([f"글 {n}" for n in range(60)], [n % 3 for n in range(60)])
-    rows = carve(dataset, {"validation": 0.1}, rest="train")["validation"]
-    assert rows.tolist() == [15, 25, 30, 34, 44, 59]
-
-
-def test_carve_takes_rows_from_all_over():
-    dataset = texts_dataset([f"글 {n:04}" for n in range(1000)], [0] * 1000)
-    rows = carve(dataset, {"validation": 0.1}, rest="train")["validation"]
-    assert np.histogram(rows, bins=5, range=(0, 1000))[0].min() > 8
-
-
-def test_carve_of_several_labels_a_row_takes_its_share_of_rows():
-    features = Features(text=Value("string"), label=List(LABELS))
-    columns = {"text": [f"글 {n}" for n in range(40)], "label": [[0, 1], [], [2], [1]] * 10}
-    rows = carve(Dataset.from_dict(columns, features), {"test": 0.25}, rest="train")
-    assert [len(rows["train"]), len(rows["test"])] == [30, 10]
-
-
-def test_carve_does_not_give_each_text_the_room_of_the_longest():
-    texts = ["긴 글 " * 10_000, *(f"글 {n}" for n in range(2000))]
-    dataset = texts_dataset(texts, [0] * len(texts))
-    tracemalloc.start()
-    try:
-        rows = carve(dataset, {"test": 0.1}, rest="train")
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert len(rows["test"]) == 200
-    assert peak < 20e6  # an array of numpy would take 320 MB
-
-
 # The real NSMC
 
 
@@ -463,7 +354,9 @@ def test_nsmc_every_row_is_read(real_nsmc):
 
 @pytest.mark.corpora
 def test_nsmc_validation_has_no_text_of_train_and_both_labels_alike(real_nsmc):
-    train, validation = ({*map(normal, real_nsmc[s]["text"][:])} for s in ("train", "validation"))
+    train, validation = (
+        {text.strip() for text in real_nsmc[s]["text"]} for s in ("train", "validation")
+    )
     assert not train & validation
     assert len(real_nsmc["validation"]) == pytest.approx(7500, abs=50)
     assert np.mean(real_nsmc["validation"]["label"][:]) == pytest.approx(0.5, abs=0.01)
@@ -480,3 +373,141 @@ def test_nsmc_agrees_with_korporas_own_parser(file):
     texts, labels = NSMCKorpus.cleaning(None, load_text(path, num_heads=1))
     found = [(row["text"], row["label"]) for row in nsmc.parse([path])]
     assert found == list(zip(texts, labels, strict=True))
+
+
+# Splits that are absent, optional, patterns or streamed
+
+MODULE = """
+from datasets import ClassLabel, Features, Value
+from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.corpora._read import read_lines, tables_of_lines
+
+CORPUS = Corpus(
+    name="made-up", task="pretrain", title="", license="", commercial=True, homepage="",
+    features=Features(text=Value("string")),
+    splits={
+        "train": Split("parts", files=("part*.txt",)),
+        "validation": Split("a fifth", carved_from="train", share=0.2),
+        "test": Split("test", files=("test.txt",)),
+        "extra": Split("extra", files=("extra.txt",), optional=True),
+    },
+    by_hand="Ask the institute.", folder_name="MADE", large=LARGE,
+)
+
+def parse(files):
+    for path in files:
+        if LARGE:
+            yield from tables_of_lines(path)
+        else:
+            yield from ({"text": text} for _, text in read_lines(path))
+"""
+TEXTS = [f"{number}번째 줄" for number in range(500)]
+
+
+@pytest.fixture(params=[False, True], ids=["small", "large"])
+def made_up(request, tmp_path: Path, monkeypatch):
+    """Load a made-up corpus of three files, the train texts in two of them."""
+    (tmp_path / "package").mkdir()
+    code = MODULE.replace("LARGE", str(request.param))
+    (tmp_path / "package" / "made_up.py").write_text(code)
+    paths = [*nlpbook_data.corpora.__path__, str(tmp_path / "package")]
+    monkeypatch.setattr(nlpbook_data.corpora, "__path__", paths)
+    monkeypatch.delitem(sys.modules, "nlpbook_data.corpora.made_up", raising=False)
+    folder = tmp_path / "corpora" / "MADE"
+    folder.mkdir(parents=True)
+    for name, texts in {"part1": TEXTS[:300], "part2": TEXTS[300:], "test": TEXTS[:2]}.items():
+        (folder / f"{name}.txt").write_text("".join(f"{t}\n" for t in texts), encoding="utf-8")
+
+    def load(**options: object) -> DatasetDict:
+        return load_corpus("made-up", tmp_path / "corpora", tmp_path / "cache", **options)
+
+    load.folder = folder
+    yield load
+    sys.modules.pop("nlpbook_data.corpora.made_up", None)
+
+
+def test_a_pattern_takes_all_files_that_match_and_carving_loses_nothing(made_up):
+    splits = made_up()
+    assert list(splits) == ["train", "validation", "test"]
+    both = splits["train"]["text"][:] + splits["validation"]["text"][:]
+    assert sorted(both) == sorted(TEXTS)
+    assert 60 < len(splits["validation"]) < 140
+
+
+def test_a_decomposed_file_name_matches_its_pattern(made_up):
+    name = unicodedata.normalize("NFD", "part한글.txt")
+    (made_up.folder / name).write_text("더\n", encoding="utf-8")
+    splits = made_up()
+    assert len(splits["train"]) + len(splits["validation"]) == 501
+
+
+def test_a_corpus_by_hand_that_is_not_there_says_what_to_do(made_up):
+    for path in made_up.folder.glob("part*"):
+        path.unlink()
+    with pytest.raises(InputError, match="Ask the institute") as raised:
+        made_up()
+    assert str(made_up.folder) in str(raised.value)
+
+
+def test_an_optional_split_is_loaded_where_it_is_there_or_asked_for(made_up):
+    with pytest.raises(InputError, match="extra.txt"):
+        made_up(splits=["extra"])
+    (made_up.folder / "extra.txt").write_text("덤\n", encoding="utf-8")
+    assert made_up(splits=["extra"])["extra"]["text"][:] == ["덤"]
+    assert len(made_up()["extra"]) == 1
+
+
+def test_a_split_can_be_loaded_alone_and_is_the_same(made_up):
+    alone, all_of_them = made_up(splits=["validation"]), made_up()
+    assert list(alone) == ["validation"]
+    assert alone["validation"]["text"][:] == all_of_them["validation"]["text"][:]
+
+
+def test_splits_that_a_manifest_by_hand_leaves_out_are_absent_with_a_warning(made_up, caplog):
+    for path in made_up.folder.glob("part*"):
+        path.unlink()
+    (made_up.folder / "manifest.json").write_text(json.dumps({"files": {"test.txt": {"rows": 2}}}))
+    splits = made_up()
+    assert list(splits) == ["test"]
+    assert "made-up: no train split: part*.txt is not there" in caplog.text
+    with pytest.raises(InputError, match="Ask the institute"):
+        made_up(splits=["train"])
+
+
+def test_a_manifest_of_a_fetch_leaves_no_split_out(made_up):
+    (made_up.folder / "test.txt").unlink()
+    manifest = {"fetched": "2026-01-01", "files": {}}
+    (made_up.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="test.txt"):
+        made_up()
+
+
+def test_streamed_rows_are_those_of_the_arrow_files(made_up, tmp_path):
+    streams = made_up(streaming=True)
+    loaded = made_up()
+    assert list(streams) == list(loaded)
+    for split, stream in streams.items():
+        assert [row["text"] for row in stream] == loaded[split]["text"][:]
+
+
+def test_deduplicate_drops_the_rows_of_train_that_are_held_out(made_up, caplog):
+    caplog.set_level("INFO")
+    clean, loaded = made_up(deduplicate=True), made_up()
+    dropped = 0
+    for split in ("train", "validation"):
+        kept = [text for text in loaded[split]["text"] if text not in TEXTS[:2]]
+        assert clean[split]["text"][:] == kept
+        gone = len(loaded[split]) - len(kept)
+        assert f"made-up: {gone} of {len(loaded[split])} rows of {split} dropped" in caplog.text
+        dropped += gone
+    assert dropped == 2 and clean["test"]["text"][:] == TEXTS[:2]
+
+
+def test_a_large_corpus_is_written_in_shards(made_up, monkeypatch, tmp_path):
+    monkeypatch.setattr("nlpbook_data.cache.SHARD_BYTES", 1000)
+    monkeypatch.setattr("nlpbook_data.cache.TABLE_ROWS", 50)
+    monkeypatch.setattr("nlpbook_data.corpus.CARVE_ROWS", 50)
+    monkeypatch.setattr("nlpbook_data.corpora._read.BLOCK_BYTES", 1000)
+    splits = made_up()
+    assert len(splits["train"].cache_files) > 1
+    assert sorted(splits["train"]["text"][:] + splits["validation"]["text"][:]) == sorted(TEXTS)

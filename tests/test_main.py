@@ -1,36 +1,207 @@
 """The command nlpbook-data."""
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+from hub_double import HubDouble
+
+from nlpbook_data import list_corpora, load_corpus
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "nlpbook_data", *arguments], capture_output=True, text=True
-    )
+def command(*arguments: object, env: dict | None = None) -> subprocess.CompletedProcess:
+    words = [sys.executable, "-m", "nlpbook_data", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, env=env, timeout=120)
+
+
+def write_nsmc(folder: Path) -> Path:
+    """A tiny NSMC whose test file has a text of train."""
+    rows = {
+        "train": [(f"{n}번째 영화", n % 2) for n in range(200)] + [("걸작", 1)],
+        "test": [("걸작", 1), ("졸작", 0)],
+    }
+    (folder / "nsmc").mkdir(parents=True)
+    for split, texts in rows.items():
+        lines = [f"{n}\t{text}\t{label}\n" for n, (text, label) in enumerate(texts)]
+        path = folder / "nsmc" / f"ratings_{split}.txt"
+        path.write_text("id\tdocument\tlabel\n" + "".join(lines), encoding="utf-8")
+    return folder
 
 
 def test_list_says_what_there_is_and_what_is_on_disk(tmp_path):
     (tmp_path / "nsmc").mkdir()
     for name in ("ratings_train.txt", "ratings_test.txt"):
         (tmp_path / "nsmc" / name).touch()
-    lines = command("list", "--corpus_dir", str(tmp_path)).stdout.splitlines()
-    rows = {line.split()[0]: line.split() for line in lines}
-    assert rows["nsmc"][1:5] == ["doccls", "200,000", "CC0-1.0", "yes"]
-    assert rows["sample_reviews"][1:5] == ["doccls", "980", "CC0-1.0", "yes"]
+    (tmp_path / "korsts").mkdir()
+    (tmp_path / "korsts" / "sts-dev.tsv").touch()
+    lines = command("list", "--corpus_dir", tmp_path).stdout.splitlines()
+    rows = {line.split()[0]: line.split() for line in lines[1:]}
+    assert list(rows) == list_corpora()
+    assert rows["nsmc"][1:6] == ["doccls", "200,000", "CC0-1.0", "yes", "yes"]
+    assert rows["sample_reviews"][1:6] == ["doccls", "980", "CC0-1.0", "yes", "yes"]
+    assert rows["korsts"][5] == "partly"
     (tmp_path / "nsmc" / "ratings_test.txt").unlink()
-    assert "  no  " in command("list", "--corpus_dir", str(tmp_path)).stdout
+    (tmp_path / "nsmc" / "ratings_train.txt").unlink()
+    line = next(
+        line
+        for line in command("list", "--corpus_dir", tmp_path).stdout.splitlines()
+        if line.startswith("nsmc ")
+    )
+    assert line.split()[5] == "no"
 
 
-def test_show_prints_licence_origins_and_rows():
+def test_show_prints_licence_columns_origins_and_rows():
     done = command("show", "sample_reviews", "--rows", "2")
     assert done.returncode == 0
     assert "CC0-1.0" in done.stdout and "test: 200 rows" in done.stdout
-    assert sum(line.startswith(("  긍정\t", "  부정\t")) for line in done.stdout.splitlines()) == 6
+    assert "  label: label, 부정, 긍정" in done.stdout.splitlines()
+    assert sum("\t긍정" in line or "\t부정" in line for line in done.stdout.splitlines()) == 6
+
+
+def test_show_of_a_corpus_that_is_not_there_says_how_to_get_it_and_fetches_nothing(tmp_path):
+    done = command("show", "modu_ne", "--corpus_dir", tmp_path)
+    assert done.returncode == 0
+    assert f"Not in {tmp_path / 'NIKL_NE'}" in done.stdout and "korean.go.kr" in done.stdout
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_name_is_an_error_with_the_nearest():
     done = command("show", "nsmcc")
     assert done.returncode == 1
-    assert "error: There is no corpus 'nsmcc'. Did you mean nsmc?" in done.stderr
+    assert "error: There is no corpus 'nsmcc'. Did you mean nsmc" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_split_is_an_error_with_the_nearest(tmp_path):
+    done = command("fetch", "nsmc", "--splits", "tets", "--corpus_dir", tmp_path)
+    assert done.returncode == 1
+    assert "error: nsmc has no split 'tets'. Did you mean test?" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def nsmc(tmp_path: Path) -> list[str]:
+    """Options that read a tiny NSMC."""
+    folder = write_nsmc(tmp_path / "corpora")
+    options = ["--corpus_dir", str(folder), "--cache_dir", str(tmp_path / "cache")]
+    return [*options, "--accept_files"]
+
+
+def test_fetch_of_files_that_are_there_checks_them(tmp_path):
+    folder = write_nsmc(tmp_path)
+    done = command("fetch", "nsmc", "--corpus_dir", folder)
+    assert done.returncode == 1
+    assert "ratings_train.txt: sha256" in done.stderr and "the official file has" in done.stderr
+
+
+def test_convert_writes_label_words_to_jsonl(nsmc, tmp_path):
+    done = command("convert", "nsmc", *nsmc, "--format", "jsonl", "--output_dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "out" / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"text": "걸작", "label": "긍정"},
+        {"text": "졸작", "label": "부정"},
+    ]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        f"{split}.jsonl" for split in ("test", "train", "validation")
+    ]
+
+
+def test_convert_to_parquet_keeps_rows_and_types(nsmc, tmp_path):
+    from datasets import Dataset
+
+    done = command("convert", "nsmc", *nsmc, "--output_dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    loaded = load_corpus("nsmc", tmp_path / "corpora", tmp_path / "cache", accept_files=True)
+    for split, rows in loaded.items():
+        read = Dataset.from_parquet(str(tmp_path / "out" / f"{split}.parquet"))
+        assert read.features == rows.features and read[:] == rows[:]
+
+
+def test_convert_does_not_overwrite(nsmc, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "test.parquet").write_text("mine")
+    done = command("convert", "nsmc", *nsmc, "--output_dir", tmp_path / "out")
+    assert done.returncode == 1 and "test.parquet is there already" in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["test.parquet"]
+
+
+def test_convert_deduplicated_drops_what_is_held_out_and_says_how_many(nsmc, tmp_path):
+    arguments = ["--format", "jsonl", "--output_dir", tmp_path / "out", "--deduplicate"]
+    done = command("convert", "nsmc", *nsmc, *arguments)
+    assert done.returncode == 0, done.stderr
+    kept = "".join((tmp_path / "out" / f"{s}.jsonl").read_text() for s in ("train", "validation"))
+    assert "걸작" not in kept and kept.count("번째 영화") == 200
+    dropped = [line for line in done.stderr.splitlines() if "dropped" in line]
+    assert len(dropped) == 2 and sum(": 1 of " in line for line in dropped) == 1
+
+
+def test_audit_prints_a_table_and_writes_json_and_html(nsmc, tmp_path):
+    done = command("audit", "nsmc", *nsmc, "--output_dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"audit.json", "audit.html"}
+    assert "nsmc" in done.stdout
+
+
+def test_check_shows_the_errors_of_a_file_and_fails(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    rows = [
+        {"text": "서울에서 만나요", "entities": [{"start": 0, "end": 2, "label": "장소"}]},
+        {"text": "부산에서", "entities": [{"start": 3, "end": 9, "label": "장소"}]},
+    ]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    path.write_text(lines[0] + "\n", encoding="utf-8")
+    assert command("check", path, "--task", "ner").returncode == 0
+    path.write_text("\n".join(lines), encoding="utf-8")
+    done = command("check", path, "--task", "ner")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "line 2" in done.stdout + done.stderr
+
+
+# Pushing
+
+
+def push(hub: HubDouble, home: Path, name: str, *options: object) -> subprocess.CompletedProcess:
+    env = {**hub.env(home), "HF_HUB_OFFLINE": "0", "PYTHONPATH": os.getcwd()}
+    return command("push", name, "--repo_id", f"tester/{name}", *options, env=env)
+
+
+def test_a_pushed_corpus_is_loaded_from_the_hub_with_its_types(nsmc, tmp_path):
+    with HubDouble() as hub:
+        done = push(hub, tmp_path / "home", "nsmc", *nsmc)
+        assert done.returncode == 0, done.stderr
+        repo = hub.repos["tester/nsmc"]
+        assert repo.repo_type == "dataset" and not repo.private
+        card = repo.files["README.md"].decode()
+        assert "license: cc0-1.0" in card and "ratings_test.txt" in card
+        for name, content in repo.files.items():
+            assert str(tmp_path).encode() not in content, name
+            assert hub.token.encode() not in content, name
+        code = "from datasets import load_dataset; d = load_dataset('tester/nsmc'); "
+        code += "print({s: len(r) for s, r in d.items()}, d['test'].features['label'].names)"
+        env = {**hub.env(tmp_path / "empty"), "HF_HUB_OFFLINE": "0"}
+        loaded = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120
+        )
+    assert loaded.returncode == 0, loaded.stderr
+    rows = load_corpus("nsmc", tmp_path / "corpora", tmp_path / "cache", accept_files=True)
+    sizes = {split: len(dataset) for split, dataset in rows.items()}
+    assert loaded.stdout.strip() == f"{sizes} ['부정', '긍정']"
+
+
+def test_a_corpus_that_may_not_be_passed_on_is_not_pushed_in_public(tmp_path):
+    with HubDouble() as hub:
+        done = push(hub, tmp_path, "modu_ne")
+        assert done.returncode == 1 and "does not let it be passed on" in done.stderr
+        assert not hub.repos
+
+
+def test_a_push_that_the_hub_refuses_is_one_message_without_the_token(nsmc, tmp_path):
+    with HubDouble() as hub:
+        hub.fail_commit = 403
+        done = push(hub, tmp_path / "home", "nsmc", *nsmc)
+        assert done.returncode == 1 and "tester/nsmc: the push failed (" in done.stderr
+        assert hub.token not in done.stdout + done.stderr and "Traceback" not in done.stderr
