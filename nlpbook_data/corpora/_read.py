@@ -2,14 +2,16 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from nlpbook_data.errors import InputError
+
+T = TypeVar("T")
 
 AGAIN = "Fetch the file again."
 BLOCK_BYTES = 1 << 23
@@ -85,6 +87,35 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}, line {error.lineno}: not JSON ({error.msg}). {AGAIN}") from error
     except (ValueError, RecursionError) as error:  # NaN, a number of a million digits
         raise InputError(f"{path}: not JSON ({error}). {AGAIN}") from error
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield ``(place, value)`` a line, each of which is JSON."""
+    for place, line in read_lines(path):
+        try:
+            yield place, json.loads(line, parse_constant=_refuse)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{place}: not JSON ({error.msg}). {AGAIN}") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{place}: not JSON ({error}). {AGAIN}") from error
+
+
+def beside(
+    rows: Iterable[tuple[str, T]], path: Path, rows_path: Path
+) -> Iterator[tuple[str, T, str]]:
+    """Yield ``(place, row, line)``: the n-th line of `path` goes with the n-th row of `rows_path`.
+
+    One that has more of them than the other is refused.
+    """
+    lines = read_lines(path)
+    for number, (row, line) in enumerate(zip_longest(rows, lines), start=1):
+        if row is None or line is None:
+            longer, shorter = (path, rows_path) if row is None else (rows_path, path)
+            raise InputError(
+                f"{shorter} ends after {number - 1:,} rows, where {longer} has another. Fetch both "
+                "files again."
+            )
+        yield *row, line[1]
 
 
 def _refuse(constant: str) -> None:

@@ -1,0 +1,62 @@
+"""Questions and a chatbot's answers, in csv (songys/Chatbot_data)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, Value
+
+from nlpbook_data.corpora._read import read_csv, read_label
+from nlpbook_data.corpus import Corpus, RawFile, Split
+
+
+def urls() -> dict[str, str]:
+    """Return Korpora's table as ``{file name: URL}``."""
+    from Korpora.korpus_chatbot_data import KOREAN_CHATBOT_FETCH_INFORMATION
+
+    return {Path(row["destination"]).name: row["url"] for row in KOREAN_CHATBOT_FETCH_INFORMATION}
+
+
+CORPUS = Corpus(
+    name="korean_chatbot_data",
+    task="generation",
+    title="한국어 챗봇 문답 말뭉치",
+    features=Features(
+        question=Value("string"),
+        answer=Value("string"),
+        label=ClassLabel(names=["일상", "이별", "사랑"]),
+    ),
+    splits={
+        "train": Split("ChatbotData.csv", files=("ChatbotData.csv",)),
+        "validation": Split("10% carved from train", carved_from="train", share=0.1),
+        "test": Split("10% carved from train", carved_from="train", share=0.1),
+    },
+    files={
+        "ChatbotData.csv": RawFile(
+            bytes=889_842,
+            sha256="287eb129695b577321c80ad397bb3c2279164d4ca577874d129fd3db5b30afe2",
+            rows=11_823,
+        ),
+    },
+    texts=("question", "answer"),
+    groups=("question",),
+    # so says the author's own copy on the Hub; Korpora has CC0, and the repository says nothing
+    license="CC-BY-SA-4.0",
+    commercial=True,
+    homepage="https://github.com/songys/Chatbot_data",
+    citation="Song, Y. Chatbot_data_for_Korean v1.0. https://github.com/songys/Chatbot_data",
+    urls=urls,
+)
+
+LABELS = {"0": 0, "1": 1, "2": 2}
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield ``{"question": str, "answer": str, "label": 0 | 1 | 2}`` a row.
+
+    The label is the topic. One of the official file has blanks behind it, which are no text.
+    """
+    for path in files:
+        for place, (question, answer, label) in read_csv(path, ["Q", "A", "label"]):
+            label = read_label(place, label.strip(" "), LABELS)
+            yield {"question": question, "answer": answer, "label": label}

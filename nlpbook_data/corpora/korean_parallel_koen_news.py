@@ -1,0 +1,55 @@
+"""News in Korean and English, a sentence a line in two files (jungyeul/korean-parallel-corpora)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import Features, Value
+
+from nlpbook_data.corpora._read import beside, read_lines
+from nlpbook_data.corpus import Archive, Corpus, Split
+
+
+def urls() -> dict[str, str]:
+    """Return Korpora's table as ``{file name: URL}``."""
+    from Korpora.korpus_korean_parallel import KOREAN_PARALLEL_KOEN_NEWS_FETCH_INFORMATION
+
+    table = KOREAN_PARALLEL_KOEN_NEWS_FETCH_INFORMATION
+    return {Path(row["destination"]).name: row["url"] for row in table}
+
+
+PARTS = {part: f"korean-english-park.{part}" for part in ("train", "dev", "test")}
+
+CORPUS = Corpus(
+    name="korean_parallel_koen_news",
+    task="translation",
+    title="한영 뉴스 병렬 말뭉치",
+    features=Features(korean=Value("string"), english=Value("string")),
+    splits={
+        "validation" if part == "dev" else part: Split(
+            f"{name}.ko and .en", files=(f"{name}.ko",), aligned=(f"{name}.en",)
+        )
+        for part, name in PARTS.items()
+    },
+    texts=("korean", "english"),
+    license="CC-BY-NC-ND-3.0",
+    commercial=False,
+    homepage="https://github.com/jungyeul/korean-parallel-corpora",
+    citation=(
+        "Park, J., Hong, J.-P., & Cha, J.-W. (2016). Korean Language Resources for Everyone. "
+        "PACLIC 30."
+    ),
+    urls=urls,
+    archives=tuple(
+        Archive(files=(f"{name}.tar.gz",), members=(f"{name}.ko", f"{name}.en"))
+        for name in PARTS.values()
+    ),
+    folder_name="korean_parallel",
+)
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield ``{"korean": str, "english": str}`` a line of both files."""
+    korean, english = files
+    for _, sentence, translation in beside(read_lines(korean), english, korean):
+        yield {"korean": sentence, "english": translation}

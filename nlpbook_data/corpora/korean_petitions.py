@@ -1,0 +1,76 @@
+"""Petitions to the Blue House, August 2017 to March 2019: JSON lines, a file a month (lovit)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, Value
+
+from nlpbook_data.corpora._read import malformed, member, read_json_lines, read_label
+from nlpbook_data.corpus import Corpus, Split
+
+
+def urls() -> dict[str, str]:
+    """Return Korpora's table as ``{file name: URL}``."""
+    from Korpora.korpus_korean_petitions import KOREAN_PETITIONS_FETCH_INFORMATION
+
+    table = KOREAN_PETITIONS_FETCH_INFORMATION
+    return {Path(row["destination"]).name: row["url"] for row in table}
+
+
+# The board's own list, in its order (its pages c=35 to c=51).
+CATEGORIES = [
+    *("정치개혁", "외교/통일/국방", "일자리", "미래", "성장동력", "농산어촌", "보건복지"),
+    *("육아/교육", "안전/환경", "저출산/고령화대책", "행정", "반려동물", "교통/건축/국토"),
+    *("경제민주화", "인권/성평등", "문화/예술/체육/언론", "기타"),
+]
+LABELS = {category: number for number, category in enumerate(CATEGORIES)}
+MONTHS = [(2017 + month // 12, month % 12 + 1) for month in range(7, 27)]
+
+CORPUS = Corpus(
+    name="korean_petitions",
+    task="doccls",
+    title="청와대 국민청원 말뭉치 (2017년 8월 – 2019년 3월)",
+    features=Features(
+        text=Value("string"),
+        label=ClassLabel(names=CATEGORIES),
+        title=Value("string"),
+        begin=Value("string"),
+        end=Value("string"),
+        num_agree=Value("int32"),
+    ),
+    splits={
+        "train": Split(
+            "petitions_2017-08 to petitions_2019-03",
+            files=tuple(f"petitions_{year}-{month:02}" for year, month in MONTHS),
+        ),
+        "validation": Split("10% carved from train", carved_from="train", share=0.1),
+        "test": Split("10% carved from train", carved_from="train", share=0.1),
+    },
+    license="CC0-1.0",
+    commercial=True,
+    homepage="https://github.com/lovit/petitions_archive",
+    citation="Kim, H. (2019). 청와대 국민청원 데이터 아카이브. lovit/petitions_archive.",
+    urls=urls,
+    large=True,
+)
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield ``{"text", "label", "title", "begin", "end", "num_agree"}`` a petition.
+
+    The label is its category, begin and end are days (``2018-05-01``); a text may be empty.
+    """
+    for path in files:
+        for place, petition in read_json_lines(path):
+            num_agree = member(place, petition, "num_agree", int)
+            if not 0 <= num_agree < 2**31:
+                raise malformed(f"{place}, num_agree", num_agree, "a number of people")
+            yield {
+                "text": member(place, petition, "content", str),
+                "label": read_label(place, member(place, petition, "category", str), LABELS),
+                "title": member(place, petition, "title", str),
+                "begin": member(place, petition, "begin", str),
+                "end": member(place, petition, "end", str),
+                "num_agree": num_agree,
+            }

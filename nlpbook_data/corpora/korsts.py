@@ -1,0 +1,85 @@
+"""KorSTS: sentence pairs with a similarity from 0 to 5, in tsv without quoting (kakaobrain)."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import Features, Value
+
+from nlpbook_data.corpora._read import malformed, read_tsv
+from nlpbook_data.corpus import Corpus, RawFile, Split
+
+
+def urls() -> dict[str, str]:
+    """Return Korpora's table as ``{file name: URL}``."""
+    from Korpora.korpus_korsts import KORSTS_FETCH_INFORMATION
+
+    return {Path(row["destination"]).name: row["url"] for row in KORSTS_FETCH_INFORMATION}
+
+
+CORPUS = Corpus(
+    name="korsts",
+    task="paircls",
+    title="한국어 문장 유사도 말뭉치 KorSTS",
+    features=Features(
+        sentence1=Value("string"),
+        sentence2=Value("string"),
+        label=Value("float32"),
+        genre=Value("string"),
+        source=Value("string"),
+        year=Value("string"),
+        id=Value("string"),
+    ),
+    splits={
+        "train": Split("sts-train.tsv", files=("sts-train.tsv",)),
+        "validation": Split("sts-dev.tsv", files=("sts-dev.tsv",)),
+        "test": Split("sts-test.tsv", files=("sts-test.tsv",)),
+    },
+    files={
+        "sts-train.tsv": RawFile(
+            bytes=1_046_952,
+            sha256="b5aaa7f957d6ff46f4b6834a8b0f024a9234a6eefe9289aed66746b4533da3b8",
+            rows=5_749,
+        ),
+        "sts-dev.tsv": RawFile(
+            bytes=307_276,
+            sha256="d835b65b424401fbcce6be28a78159df8d61f5b19977ea7a0b83b8cb6105f393",
+            rows=1_500,
+        ),
+        "sts-test.tsv": RawFile(
+            bytes=249_596,
+            sha256="13f83a3440d9db52d134eb40303ce021b03264aa338fbf2871c8786ce04d2105",
+            rows=1_379,
+        ),
+    },
+    texts=("sentence1", "sentence2"),
+    license="CC-BY-SA-4.0",
+    commercial=True,
+    homepage="https://github.com/kakaobrain/KorNLUDatasets",
+    citation="Ham, J. et al. (2020). KorNLI and KorSTS. arXiv:2004.03289.",
+    urls=urls,
+)
+
+HEADER = ["genre", "filename", "year", "id", "score", "sentence1", "sentence2"]
+SCORE = re.compile(r"[0-4](\.[0-9]+)?|5(\.0+)?")
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield ``{"sentence1", "sentence2", "label", "genre", "source", "year", "id"}`` a line.
+
+    The label is the score, a float from 0 to 5; quotes are text.
+    """
+    for path in files:
+        for place, (genre, source, year, id_, score, *sentences) in read_tsv(path, HEADER):
+            if not SCORE.fullmatch(score):
+                raise malformed(place, score, "a score from 0 to 5")
+            yield {
+                "sentence1": sentences[0],
+                "sentence2": sentences[1],
+                "label": float(score),
+                "genre": genre,
+                "source": source,
+                "year": year,
+                "id": id_,
+            }

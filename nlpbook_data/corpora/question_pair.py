@@ -1,0 +1,77 @@
+"""Question pairs: do two questions mean the same? csv with a BOM (songys/Question_pair).
+
+Its column ``is_duplicate`` says the opposite of its name: the author's README has 0 for the
+same question (같은 질문) and 1 for another one (다른 질문), and so do the pairs.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, Value
+
+from nlpbook_data.corpora._read import malformed, read_csv, read_label
+from nlpbook_data.corpus import Corpus, RawFile, Split
+
+
+def urls() -> dict[str, str]:
+    """Return Korpora's table as ``{file name: URL}``."""
+    from Korpora.korpus_question_pair import QUESTION_PAIR_FETCH_INFORMATION
+
+    return {Path(row["destination"]).name: row["url"] for row in QUESTION_PAIR_FETCH_INFORMATION}
+
+
+CORPUS = Corpus(
+    name="question_pair",
+    task="paircls",
+    title="한국어 질문쌍 말뭉치",
+    features=Features(
+        sentence1=Value("string"),
+        sentence2=Value("string"),
+        label=ClassLabel(names=["같은 질문", "다른 질문"]),
+    ),
+    splits={
+        "train": Split("kor_pair_train.csv", files=("kor_pair_train.csv",)),
+        "validation": Split("10% carved from train", carved_from="train", share=0.1),
+        "test": Split(
+            "kor_pair_test.csv (its author warns that train is distributed otherwise)",
+            files=("kor_pair_test.csv",),
+        ),
+    },
+    files={
+        "kor_pair_train.csv": RawFile(
+            bytes=608_164,
+            sha256="b0fa4fa4e6fccb9b77f4e4d69c97c558b32d1356ee9041f5faf68fc0446b6fd7",
+            rows=6_888,
+        ),
+        "kor_pair_test.csv": RawFile(
+            bytes=52_943,
+            sha256="6e25fc564778bbec695ad3b1d0db7cb8956adabb2186e9c0d582c7346a90a073",
+            rows=688,
+        ),
+    },
+    texts=("sentence1", "sentence2"),
+    license="CC-BY-SA-4.0",
+    commercial=True,
+    homepage="https://github.com/songys/Question_pair",
+    citation="Song, Y. Paired Question v.2. https://github.com/songys/Question_pair",
+    urls=urls,
+)
+
+LABELS = {"0": 0, "1": 1}
+TRAIN_HEADER = ["id", "qid1", "qid2", "question1", "question2", "is_duplicate"]
+# The last column has no name, and a 1 in one row of the official file: it means nothing.
+TEST_HEADER = ["test_id", "question1", "question2", "is_duplicate", ""]
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield ``{"sentence1": str, "sentence2": str, "label": 0 | 1}`` a row; 0 is the same."""
+    for path in files:
+        header = TEST_HEADER if "test" in path.name else TRAIN_HEADER
+        first = header.index("question1")
+        for place, cells in read_csv(path, header):
+            if header is TEST_HEADER and cells[-1] not in ("", *LABELS):
+                raise malformed(place, cells[-1], "an empty last cell")
+            question1, question2, label = cells[first : first + 3]
+            label = read_label(place, label, LABELS)
+            yield {"sentence1": question1, "sentence2": question2, "label": label}
