@@ -78,9 +78,16 @@ def align(text: str, tagged: str) -> list[dict[str, int]] | None:
     """Return the entities of `tagged`, which is `text` with tags, or None where it is not.
 
     ``<``, ``>`` and ``:`` may be text as well, so both are read side by side, and a choice that
-    does not fit to the end is taken back. Where two readings fit, an entity goes before a
-    literal ``<`` and the shorter entity before the longer: ``<<2>:NOH>`` tags all of ``<2>``.
+    does not fit to the end is taken back. Where several readings fit, the one holds whose
+    entities have as many ``<`` as ``>``: of ``<<2>:NOH>`` it is ``<2>`` that is tagged, and of
+    ``<<내부자들:POH>>`` what stands between the outer ones. Then an entity goes before a literal
+    ``<``, and a shorter entity before a longer one.
     """
+    found = _align(text, tagged, paired=True)
+    return _align(text, tagged, paired=False) if found is None else found
+
+
+def _align(text: str, tagged: str, paired: bool) -> list[dict[str, int]] | None:
     closings = [(found.start(), found.end(), found[1]) for found in CLOSING.finditer(tagged)]
     # what is left to try: positions in both, and the entities so far as a linked list
     untried: list[tuple[int, int, tuple | None]] = [(0, 0, None)]
@@ -100,10 +107,12 @@ def align(text: str, tagged: str) -> list[dict[str, int]] | None:
         if text[end : end + 1] == "<":
             untried.append((end + 1, until + 1, found))
         for start, after, tag in reversed(closings):
-            length = start - until - 1
-            if length > 0 and text[end : end + length] == tagged[until + 1 : start]:
-                entity = (end, end + length, tag)
-                untried.append((end + length, after, (entity, found)))
+            entity = tagged[until + 1 : start]
+            if not entity or (paired and entity.count("<") != entity.count(">")):
+                continue
+            if text.startswith(entity, end):
+                stop = end + len(entity)
+                untried.append((stop, after, ((end, stop, tag), found)))
     return None
 
 
