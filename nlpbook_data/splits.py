@@ -56,7 +56,7 @@ def carve(
 def _number_groups(dataset: Dataset, columns: Sequence[str]) -> np.ndarray:
     """Return the number of each row's group, counted from 0."""
     # not an array of texts: numpy would give each the room of the longest
-    columns = [[_plain(text) for text in dataset[column][:]] for column in columns]
+    columns = [[plain(text) for text in dataset[column][:]] for column in columns]
     number_of = {text: n for n, text in enumerate(sorted({t for c in columns for t in c}))}
     numbers = np.array([[number_of[text] for text in column] for column in columns], dtype=int)
     if len(columns) == 1:
@@ -101,10 +101,11 @@ def _blocks(dataset: Dataset, columns: Sequence[str]) -> Iterator[list[tuple[str
     for start in range(0, len(dataset), SCAN_ROWS):
         block = dataset[start : start + SCAN_ROWS]
         yield [
-            tuple(map(_plain, texts))
+            tuple(map(plain, texts))
             for texts in zip(*(block[column] for column in columns), strict=True)
         ]
 
 
-def _plain(text: str | None) -> str:
+def plain(text: str | None) -> str:
+    """Return what is compared of a text: NFC, outer blanks off."""
     return unicodedata.normalize("NFC", text or "").strip()
