@@ -1,11 +1,12 @@
 """Reading official files: every error names the file and the line; nothing is guessed."""
 
+import codecs
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 
@@ -17,6 +18,8 @@ AGAIN = "Fetch the file again."
 BLOCK_BYTES = 1 << 23
 # No line of a text corpus is as long; a damaged file without line breaks is.
 MAX_LINE_BYTES = 1 << 26
+# Nor is one item of a JSON file: an article with its questions.
+MAX_ITEM_CHARACTERS = 1 << 26
 
 
 def malformed(place: str, found: object, expected: str) -> InputError:
@@ -120,6 +123,120 @@ def beside(
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
+
+
+def read_json_items(path: Path, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ``(place, object)`` for the objects of an array, one in memory at a time.
+
+    The array is the whole file or, with `key`, the value of that key in the file's object, whose
+    other keys may stand before and after it.
+    """
+    with path.open("rb") as file:
+        text = _JsonText(path, file)
+        if not key:
+            yield from text.items()
+        else:
+            text.expect("{")
+            found, more = 0, text.peek() != "}"
+            while more:
+                name = text.value() if text.peek() == '"' else text.expect("a key")
+                text.expect(":")
+                if name == key:
+                    found += 1
+                    yield from text.items()
+                else:
+                    text.value()
+                more = text.peek() == ","
+                if more:
+                    text.expect(",")
+            text.expect("}")
+            if found != 1:
+                raise InputError(f"{path}: {found} times the key {key!r}, not once. {AGAIN}")
+        if text.peek():
+            raise text.error("more after the end")
+
+
+class _JsonText:
+    """JSON read value by value, through a window that grows to the longest value."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.path, self.file = path, file
+        self.decoder = json.JSONDecoder(parse_constant=_refuse)
+        self.utf8 = codecs.getincrementaldecoder("utf-8-sig")()
+        self.text, self.position, self.ended = "", 0, False
+        self.bytes, self.line, self.column = 0, 1, 1
+
+    def error(self, found: object) -> InputError:
+        line, column = self.line, self.column
+        before = self.text[: self.position]
+        column = len(before) - before.rfind("\n") if "\n" in before else column + len(before)
+        line += before.count("\n")
+        return InputError(f"{self.path}, line {line}, column {column}: not JSON ({found}). {AGAIN}")
+
+    def read(self) -> None:
+        """Drop what was read and append as much as is left, at least a block, or mark the end."""
+        gone = self.text[: self.position]
+        self.line += gone.count("\n")
+        self.column = len(gone) - gone.rfind("\n") if "\n" in gone else self.column + len(gone)
+        block = self.file.read(max(BLOCK_BYTES // 8, len(self.text) - self.position))
+        self.ended = not block
+        split = len(self.utf8.getstate()[0])  # the first bytes of a character
+        try:
+            new = self.utf8.decode(block, final=self.ended)
+        except UnicodeDecodeError as error:
+            place = f"{self.path}, byte {self.bytes - split + error.start:,}"
+            raise InputError(f"{place}: not UTF-8 ({error.reason}). {AGAIN}") from error
+        self.bytes += len(block)
+        self.text, self.position = self.text[self.position :] + new, 0
+
+    def peek(self) -> str:
+        """Return the next character that is no blank, or an empty string at the end."""
+        while True:
+            while self.text[self.position : self.position + 1] in (" ", "\n", "\r", "\t"):
+                self.position += 1
+            if self.position < len(self.text) or self.ended:
+                return self.text[self.position : self.position + 1]
+            self.read()
+
+    def expect(self, mark: str) -> None:
+        if self.peek() != mark:
+            raise self.error(f"{self.peek() or 'the end'!r} where {mark!r} belongs")
+        self.position += 1
+
+    def value(self) -> Any:
+        """Return the value that begins here."""
+        self.peek()
+        while True:
+            try:
+                value, end = self.decoder.raw_decode(self.text, self.position)
+                if end < len(self.text) or self.ended:  # not the first half of a number
+                    self.position = end
+                    return value
+            except json.JSONDecodeError as error:
+                # where text is missing the window ends, or begins a string that does not end
+                unfinished = error.msg.startswith("Unterminated") or error.pos > len(self.text) - 16
+                if self.ended or not unfinished:
+                    self.position = error.pos
+                    raise self.error(error.msg) from error
+            except (ValueError, RecursionError) as error:  # NaN, a number of a million digits
+                raise self.error(error) from error
+            if len(self.text) - self.position > MAX_ITEM_CHARACTERS:
+                raise self.error(f"a value of over {MAX_ITEM_CHARACTERS:,} characters")
+            self.read()
+
+    def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        self.expect("[")
+        number, more = 0, self.peek() != "]"
+        while more:
+            number += 1
+            place = f"{self.path}, item {number}"
+            if self.peek() != "{":
+                raise self.error(f"{self.peek() or 'the end'!r} where item {number} belongs")
+            yield place, self.value()
+            more = self.peek() == ","
+            if more:
+                self.expect(",")
+        self.expect("]")
 
 
 def member(place: str, value: Any, key: str, kind: type | tuple[type, ...]) -> Any:

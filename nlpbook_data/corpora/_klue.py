@@ -1,0 +1,49 @@
+"""What the corpora of KLUE share: where they come from, and their lists of JSON objects."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nlpbook_data.corpora._read import member, read_json_items
+from nlpbook_data.corpus import RawFile, Split
+
+URL = "https://raw.githubusercontent.com/KLUE-benchmark/KLUE/main/klue_benchmark"
+CITATION = (
+    "Park, S. et al. (2021). KLUE: Korean Language Understanding Evaluation. arXiv:2105.09680."
+)
+
+
+def declare(stem: str, train: int, dev: int, suffix: str = "json") -> dict[str, Any]:
+    """Return what the declarations have in common, for the files ``<stem>_{train,dev}.<suffix>``.
+
+    `train` and `dev` are the official rows. The test set of KLUE is not public, so its dev file
+    is the test split here, and validation is taken from train.
+    """
+    train_file, dev_file = f"{stem}_train.{suffix}", f"{stem}_dev.{suffix}"
+    return {
+        "splits": {
+            "train": Split(train_file, files=(train_file,)),
+            "validation": Split("10% carved from train", carved_from="train", share=0.1),
+            "test": Split(
+                f"{dev_file} (dev file; the official test is not public)", files=(dev_file,)
+            ),
+        },
+        "files": {train_file: RawFile(rows=train), dev_file: RawFile(rows=dev)},
+        "license": "CC-BY-SA-4.0",
+        "commercial": True,
+        "homepage": "https://github.com/KLUE-benchmark/KLUE",
+        "citation": CITATION,
+        "urls": lambda: {file: f"{URL}/{stem}/{file}" for file in (train_file, dev_file)},
+    }
+
+
+def read_rows(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ``(place, object)``, with the object's guid in `place`."""
+    for path in files:
+        for place, row in read_json_items(path):
+            yield f"{place}, {member(place, row, 'guid', str)}", row
+
+
+def note(place: str, row: dict[str, Any], key: str) -> str | None:
+    """Return the text ``row[key]``, or None where it is missing or null."""
+    return None if row.get(key) is None else member(place, row, key, str)

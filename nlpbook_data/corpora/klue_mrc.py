@@ -1,0 +1,57 @@
+"""KLUE-MRC: questions about news and Wikipedia, some without an answer (SQuAD's JSON)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, Value
+
+from nlpbook_data.corpora._klue import declare, note
+from nlpbook_data.corpora._read import malformed, member
+from nlpbook_data.corpora._squad import ANSWERS, read_questions
+from nlpbook_data.corpus import Corpus
+
+CORPUS = Corpus(
+    name="klue-mrc",
+    task="qa",
+    title="KLUE 기계 독해",
+    features=Features(
+        id=Value("string"),
+        title=Value("string"),
+        context=Value("string"),
+        question=Value("string"),
+        answers=ANSWERS,
+        question_type=ClassLabel(names=["바꿔 쓴 질문", "여러 문장 추론", "답 없음"]),
+        is_impossible=Value("bool"),
+        news_category=Value("string"),
+        source=Value("string"),
+    ),
+    texts=("context", "question"),
+    groups=("context",),
+    **declare("klue-mrc-v1.1", train=17_554, dev=5_841),
+)
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield a row a question; one that is impossible has no answers (the file's
+    ``plausible_answers``, which only look like one, are left out).
+    """
+    for path in files:
+        for place, article, question, row in read_questions(path, "guid"):
+            type_ = member(place, question, "question_type", int)
+            if type_ not in (1, 2, 3):
+                raise malformed(f"{place}, question_type", type_, "1, 2 or 3")
+            impossible = member(place, question, "is_impossible", bool)
+            if impossible == bool(row["answers"]):
+                raise malformed(
+                    place,
+                    f"is_impossible: {impossible} with {len(row['answers'])} answers",
+                    "a question with answers, or an impossible one without",
+                )
+            yield {
+                **row,
+                "question_type": type_ - 1,
+                "is_impossible": impossible,
+                "news_category": note(place, article, "news_category"),
+                "source": note(place, article, "source"),
+            }

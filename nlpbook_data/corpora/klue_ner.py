@@ -1,0 +1,99 @@
+"""KLUE-NER: named entities, a tag a character.
+
+After five lines of comment each sentence is a line ``## id⇥tagged text``, in which an entity is
+``<text:TAG>``, then a line ``character⇥tag`` a character (a blank is one), then an empty line.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, List, Value
+
+from nlpbook_data.corpora._klue import declare
+from nlpbook_data.corpora._read import malformed, read_lines
+from nlpbook_data.corpora._tagged import join_tokens
+from nlpbook_data.corpus import Corpus
+
+ENTITIES = {"DT": "날짜", "LC": "장소", "OG": "기관", "PS": "인물", "QT": "수량", "TI": "시간"}
+LABELS = {tag: id_ for id_, tag in enumerate(ENTITIES)}
+
+CORPUS = Corpus(
+    name="klue-ner",
+    task="ner",
+    title="KLUE 개체명 인식",
+    features=Features(
+        id=Value("string"),
+        text=Value("string"),
+        entities=List(
+            {
+                "start": Value("int32"),
+                "end": Value("int32"),
+                "label": ClassLabel(names=list(ENTITIES.values())),
+            }
+        ),
+    ),
+    **declare("klue-ner-v1.1", train=21_008, dev=5_000, suffix="tsv"),
+)
+
+COLUMNS = "## 컬럼명 : CHAR\tNE_TAG"
+MARKED = re.compile(rf"<([^<>]*):({'|'.join(ENTITIES)})>")
+MARKS = re.compile(rf":?({'|'.join(ENTITIES)})?>|<")
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield a row a sentence: the text of its characters, and the spans of their tags.
+
+    An I- that continues nothing begins an entity, as conlleval reads it. The tagged text must
+    agree with the characters; where it has angle brackets of its own, or marks that do not
+    close (the official train file has some: KLUE's pull request 39), but for these.
+    """
+    for path in files:
+        for place, id_, tagged, characters in _sentences(path):
+            text, entities = join_tokens(
+                [character for character, _ in characters], [tag for _, tag in characters], ""
+            )
+            plain = MARKED.sub(r"\1", tagged)
+            marks = "<" in plain or ">" in plain
+            if text != plain and not (marks and MARKS.sub("", text) == MARKS.sub("", plain)):
+                raise malformed(
+                    f"{place}, the characters below", text, f"the sentence {plain[:60]!r}"
+                )
+            for entity in entities:
+                entity["label"] = LABELS[entity["label"]]
+            yield {"id": id_, "text": text, "entities": entities}
+
+
+def _sentences(path: Path) -> Iterator[tuple[str, str, str, list[tuple[str, tuple[str, str]]]]]:
+    """Yield ``(place, id, tagged text, [(character, (mark, tag)), …])``; outside both are ""."""
+    lines = read_lines(path)
+    for place, line in lines:
+        if line == COLUMNS:
+            break
+        if not line.startswith("## "):
+            raise malformed(place, line, f"a comment, the last of which is {COLUMNS!r},")
+    else:
+        raise malformed(f"{path}, line 1", "the end", f"the comment {COLUMNS!r}")
+    sentence = None
+    for place, line in lines:
+        if line.startswith("## "):
+            if sentence:
+                yield sentence
+            id_, tab, tagged = line.removeprefix("## ").partition("\t")
+            if not tab or not id_:
+                raise malformed(place, line, "## id⇥tagged text")
+            sentence = (f"{place}, {id_}", id_, tagged, [])
+        elif line.strip("\t"):
+            character, _, tag = line.partition("\t")
+            mark, _, name = tag.partition("-")
+            if not character or (tag != "O" and (mark not in ("B", "I") or name not in ENTITIES)):
+                raise malformed(place, line.replace("\t", "⇥"), "character⇥tag (B-DT, I-DT, …, O)")
+            if sentence is None:
+                raise malformed(place, line.replace("\t", "⇥"), "## id⇥tagged text")
+            sentence[3].append((character, (mark, name) if name else ("", "")))
+        elif sentence:
+            yield sentence
+            sentence = None
+    if sentence:
+        yield sentence

@@ -1,0 +1,106 @@
+"""KLUE-RE: the relation of two entities in a sentence (a list of JSON objects)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, Value
+
+from nlpbook_data.corpora._klue import declare, note, read_rows
+from nlpbook_data.corpora._read import malformed, member, read_label
+from nlpbook_data.corpus import Corpus
+
+# In the order of the official relation_list.json.
+RELATIONS = {
+    "no_relation": "관계 없음",
+    "org:dissolved": "기관: 해산 연도",
+    "org:founded": "기관: 설립 연도",
+    "org:place_of_headquarters": "기관: 본부 소재지",
+    "org:alternate_names": "기관: 다른 이름",
+    "org:member_of": "기관: 상위 기관",
+    "org:members": "기관: 구성 기관",
+    "org:political/religious_affiliation": "기관: 정치·종교 성향",
+    "org:product": "기관: 제품",
+    "org:founded_by": "기관: 설립자",
+    "org:top_members/employees": "기관: 주요 인물",
+    "org:number_of_employees/members": "기관: 구성원 수",
+    "per:date_of_birth": "인물: 출생일",
+    "per:date_of_death": "인물: 사망일",
+    "per:place_of_birth": "인물: 출생지",
+    "per:place_of_death": "인물: 사망지",
+    "per:place_of_residence": "인물: 거주지",
+    "per:origin": "인물: 출신",
+    "per:employee_of": "인물: 소속",
+    "per:schools_attended": "인물: 출신 학교",
+    "per:alternate_names": "인물: 다른 이름",
+    "per:parents": "인물: 부모",
+    "per:children": "인물: 자녀",
+    "per:siblings": "인물: 형제자매",
+    "per:spouse": "인물: 배우자",
+    "per:other_family": "인물: 그 밖의 가족",
+    "per:colleagues": "인물: 동료",
+    "per:product": "인물: 작품",
+    "per:religion": "인물: 종교",
+    "per:title": "인물: 직함",
+}
+TYPES = {
+    "PER": "인물",
+    "ORG": "기관",
+    "LOC": "장소",
+    "DAT": "날짜와 시간",
+    "POH": "그 밖의 고유 명사",
+    "NOH": "그 밖의 수량",
+}
+LABELS = {relation: id_ for id_, relation in enumerate(RELATIONS)}
+TYPE_IDS = {tag: id_ for id_, tag in enumerate(TYPES)}
+ENTITY = {
+    "text": Value("string"),
+    "start": Value("int32"),
+    "end": Value("int32"),
+    "type": ClassLabel(names=list(TYPES.values())),
+}
+
+CORPUS = Corpus(
+    name="klue-re",
+    task="relation",
+    title="KLUE 관계 추출",
+    features=Features(
+        id=Value("string"),
+        text=Value("string"),
+        subject=ENTITY,
+        object=ENTITY,
+        label=ClassLabel(names=list(RELATIONS.values())),
+        source=Value("string"),
+    ),
+    **declare("klue-re-v1.1", train=32_470, dev=7_765),
+)
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield a row a sentence with two entities; their `end` is exclusive, unlike the file's."""
+    for place, row in read_rows(files):
+        text = member(place, row, "sentence", str)
+        yield {
+            "id": row["guid"],
+            "text": text,
+            "subject": _entity(place, row, "subject_entity", text),
+            "object": _entity(place, row, "object_entity", text),
+            "label": read_label(f"{place}, label", row.get("label"), LABELS),
+            "source": note(place, row, "source"),
+        }
+
+
+def _entity(place: str, row: dict[str, Any], key: str, text: str) -> dict[str, Any]:
+    entity = member(place, row, key, dict)
+    place = f"{place}, {key}"
+    word = member(place, entity, "word", str)
+    start = member(place, entity, "start_idx", int)
+    end = member(place, entity, "end_idx", int) + 1
+    if not 0 <= start < end <= len(text) or text[start:end] != word:
+        raise malformed(
+            f"{place}, characters {start} to {end - 1} of the sentence",
+            text[start:end] if 0 <= start < end else "",
+            f"the word {word[:60]!r}",
+        )
+    type_ = read_label(f"{place}, type", entity.get("type"), TYPE_IDS)
+    return {"text": word, "start": start, "end": end, "type": type_}

@@ -1,0 +1,68 @@
+"""KorQuAD 1.0: questions about passages of the Korean Wikipedia (SQuAD 1.1's JSON)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import Features, Value
+
+from nlpbook_data.corpora._read import malformed
+from nlpbook_data.corpora._squad import ANSWERS, read_questions
+from nlpbook_data.corpus import Corpus, RawFile, Split
+
+TRAIN, DEV = "KorQuAD_v1.0_train.json", "KorQuAD_v1.0_dev.json"
+
+
+def urls() -> dict[str, str]:
+    """Return ``{file name: URL}``."""
+    return {file: f"https://korquad.github.io/dataset/{file}" for file in (TRAIN, DEV)}
+
+
+CORPUS = Corpus(
+    name="korquad-v1",
+    task="qa",
+    title="KorQuAD 1.0 한국어 위키백과 기계 독해",
+    features=Features(
+        id=Value("string"),
+        title=Value("string"),
+        context=Value("string"),
+        question=Value("string"),
+        answers=ANSWERS,
+    ),
+    splits={
+        "train": Split(TRAIN, files=(TRAIN,)),
+        "validation": Split("5% carved from train", carved_from="train", share=0.05),
+        "test": Split(f"{DEV} (dev file; the official test is not public)", files=(DEV,)),
+    },
+    files={
+        TRAIN: RawFile(
+            bytes=38_527_475,
+            sha256="40d5115879a701751781df721d901abfa736d8db5f89000f2619433f39bf2dd2",
+            rows=60_407,
+        ),
+        DEV: RawFile(
+            bytes=3_881_058,
+            sha256="25ffeb51e6c51ec02c071b60a10188e10005c144110f0d876b26079d80a35bdf",
+            rows=5_774,
+        ),
+    },
+    texts=("context", "question"),
+    groups=("context",),
+    license="CC-BY-ND-2.0-KR",
+    commercial=True,
+    # no derivatives: others may have the official files, not what push would make of them
+    redistributable=False,
+    homepage="https://korquad.github.io/KorQuad%201.0/",
+    citation="Lim, S., Kim, M., Lee, J. (2019). KorQuAD1.0: Korean QA Dataset for Machine Reading "
+    "Comprehension. arXiv:1909.07005.",
+    urls=urls,
+)
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield a row a question; each has an answer."""
+    for path in files:
+        for place, _, _, row in read_questions(path, "id"):
+            if not row["answers"]:
+                raise malformed(f"{place}, answers", "[]", "at least one answer")
+            yield row

@@ -1,0 +1,100 @@
+"""KorQuAD 2.1: questions about whole pages of the Korean Wikipedia, with their HTML.
+
+Thirteen zips hold three JSON files each for train, two hold five for dev, as the builder of
+Hugging Face (huggingface/datasets, squad_kor_v2.py) lists them: ``{"version", "data": [{"title",
+"url", "context", "raw_html", "qas": [{"id", "question", "answer": {"text", "answer_start",
+"html_answer_text", "html_answer_start"}}]}]}``. ``context`` is the page with the attributes of its
+tags taken off, to which ``answer_start`` counts; ``raw_html`` is the page as it was.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import Features, Value
+
+from nlpbook_data.corpora._read import member, read_json_items
+from nlpbook_data.corpora._squad import ANSWERS, read_answer
+from nlpbook_data.corpus import Archive, Corpus, Split
+
+logger = logging.getLogger(__name__)
+
+URL = "https://github.com/korquad/korquad.github.io/raw/master/dataset/KorQuAD_2.1"
+TRAIN = tuple(f"korquad2.1_train_{n:02}.json" for n in range(39))
+DEV = tuple(f"korquad2.1_dev_{n:02}.json" for n in range(5))
+ARCHIVES = (
+    *(Archive((f"KorQuAD_2.1_train_{n:02}.zip",), TRAIN[3 * n : 3 * n + 3]) for n in range(13)),
+    *(Archive((f"KorQuAD_2.1_dev_{n:02}.zip",), DEV[3 * n : 3 * n + 3]) for n in range(2)),
+)
+
+
+def urls() -> dict[str, str]:
+    """Return ``{zip: URL}``."""
+    zips = [file for archive in ARCHIVES for file in archive.files]
+    return {file: f"{URL}/{'train' if 'train' in file else 'dev'}/{file}" for file in zips}
+
+
+CORPUS = Corpus(
+    name="korquad-v2",
+    task="qa",
+    title="KorQuAD 2.1 한국어 위키백과 웹 문서 기계 독해",
+    features=Features(
+        id=Value("string"),
+        title=Value("string"),
+        url=Value("string"),
+        context=Value("string"),
+        question=Value("string"),
+        answers=ANSWERS,
+    ),
+    splits={
+        "train": Split("KorQuAD_2.1_train_00.zip to _12.zip", files=TRAIN),
+        "validation": Split("5% carved from train", carved_from="train", share=0.05),
+        "test": Split(
+            "KorQuAD_2.1_dev_00.zip and _01.zip (dev files; the official test is not public)",
+            files=DEV,
+        ),
+    },
+    texts=("context", "question"),
+    groups=("context",),
+    license="CC-BY-ND-2.0-KR",
+    commercial=True,
+    # no derivatives: others may have the official files, not what push would make of them
+    redistributable=False,
+    homepage="https://korquad.github.io/",
+    citation="Kim, Y. et al. (2020). KorQuAD 2.0: Korean QA Dataset for Web Document Machine "
+    "Comprehension. Journal of KIISE 47(6), 577-586.",
+    urls=urls,
+    archives=ARCHIVES,
+    large=True,
+)
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield a row a question, with the whole page as its context (officially 83,486 for train and
+    10,165 for dev). An answer that does not stand at its position in the page is kept as it is;
+    how many do so is logged as a warning.
+    """
+    for path in files:
+        moved = []
+        for place, page in read_json_items(path, "data"):
+            context = member(place, page, "context", str)
+            columns = {key: member(place, page, key, str) for key in ("title", "url")}
+            for question in member(place, page, "qas", list):
+                id_ = str(member(place, question, "id", (str, int)))
+                here = f"{place}, {id_}"
+                answer = read_answer(here, member(here, question, "answer", dict), context)
+                if not context.startswith(answer["text"], answer["answer_start"]):
+                    moved.append(id_)
+                yield {
+                    "id": id_,
+                    **columns,
+                    "context": context,
+                    "question": member(here, question, "question", str),
+                    "answers": [answer],
+                }
+        if moved:
+            logger.warning(
+                "%s: %d answers do not stand at their position in the page, the first at %s.",
+                *(path, len(moved), moved[0]),
+            )
