@@ -1,12 +1,12 @@
 """Short film and product reviews written for this project; they ship with the package (CC0)."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
+from nlpbook_data.corpora._read import malformed, member, read_json_lines
 from nlpbook_data.corpus import Corpus, Split
 
 CORPUS = Corpus(
@@ -30,6 +30,12 @@ CORPUS = Corpus(
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
     """Yield ``{"text", "label", "domain"}`` a line of JSON."""
     for path in files:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
+        for place, row in read_json_lines(path):
+            label = member(place, row, "label", int)
+            if label not in (0, 1):
+                raise malformed(f"{place}, label", label, "0 or 1")
+            yield {
+                "text": member(place, row, "text", str),
+                "label": label,
+                "domain": member(place, row, "domain", str),
+            }
