@@ -1,0 +1,31 @@
+"""Rows of the fixtures, as `parse` gives them."""
+
+import importlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nlpbook_data.corpus import find_corpus
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def parse(name: str, split: str, root: Path = FIXTURES) -> list[dict[str, Any]]:
+    """Return what the corpus' `parse` makes of the files of one split below `root`."""
+    corpus = find_corpus(name)
+    module = importlib.import_module(f"nlpbook_data.corpora.{name.replace('-', '_')}")
+    return list(module.parse(corpus.splits[split].paths(corpus.folder(root))))
+
+
+def parse_changed(
+    root: Path, name: str, split: str, file: str, old: str | bytes, new: str | bytes
+) -> list[dict[str, Any]]:
+    """Copy the corpus' fixture to `root`, replace `old` by `new` in `file` once, and parse."""
+    corpus = find_corpus(name)
+    shutil.copytree(corpus.folder(FIXTURES), corpus.folder(root), dirs_exist_ok=True)
+    path = corpus.folder(root) / file
+    old, new = (part.encode() if isinstance(part, str) else part for part in (old, new))
+    content = path.read_bytes()
+    assert content.count(old) >= 1, f"{old!r} is not in {file}"
+    path.write_bytes(content.replace(old, new, 1))
+    return parse(name, split, root)

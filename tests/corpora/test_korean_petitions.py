@@ -1,0 +1,81 @@
+"""Petitions: a JSON object a line, a file a month, the board's categories as labels."""
+
+import json
+import unicodedata
+from datetime import date
+
+import pytest
+from fixture_rows import FIXTURES, parse, parse_changed
+
+from nlpbook_data import InputError
+from nlpbook_data.corpora.korean_petitions import CORPUS
+
+FIRST = "petitions_2017-08"
+
+
+def test_a_row_is_the_petition_its_category_its_days_and_its_supporters():
+    row = parse("korean_petitions", "train")[2]
+    category = CORPUS.features["label"].int2str(row.pop("label"))
+    assert category == "외교/통일/국방"
+    assert row == {
+        "text": "복무 기간의 휴가를 늘려 주세요.",
+        "title": "외교/통일/국방에 관한 청원 2",
+        "begin": "2017-09-01",
+        "end": "2017-09-28",
+        "num_agree": 7,
+    }
+
+
+def test_escapes_quotes_line_breaks_and_decomposed_letters_are_read_as_json_means_them():
+    texts = [row["text"] for row in parse("korean_petitions", "train")]
+    for text in (
+        "마을 일자리를 만들어 주세요.",  # \uXXXX in its file
+        '학교 앞 "안전" 지도를 부탁합니다.',
+        "골목에 가로등이 없습니다.\n밤이 무섭습니다.",
+        "동네 고양이를 돌봐 주세요🐈",
+        unicodedata.normalize("NFD", "복무 기간의 휴가를 늘려 주세요."),
+        "",
+    ):
+        assert text in texts
+
+
+def test_a_file_a_month_from_august_2017_to_march_2019():
+    names = CORPUS.splits["train"].files
+    months = [date.fromisoformat(f"{name.removeprefix('petitions_')}-01") for name in names]
+    assert (months[0], months[-1]) == (date(2017, 8, 1), date(2019, 3, 1))
+    assert all(20 < (b - a).days < 32 for a, b in zip(months, months[1:], strict=False))
+
+
+def test_every_category_of_the_board_is_read():
+    labels = {row["label"] for row in parse("korean_petitions", "train")}
+    assert labels == set(range(17))
+
+
+def test_the_rows_are_those_that_json_reads():
+    lines = [
+        json.loads(line)
+        for path in sorted((FIXTURES / "korean_petitions").iterdir())
+        for line in path.read_text(encoding="utf-8").split("\n")
+        if line
+    ]
+    rows = parse("korean_petitions", "train")
+    assert [row["title"] for row in rows] == [line["title"] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("정치개혁", "정치", "line 1: found '정치' .*정치개혁"),
+        ('"num_agree": 0', '"num_agree": -1', "line 1, num_agree"),
+        ('"num_agree": 0', '"num_agree": 99999999999', "line 1, num_agree"),
+        ('"num_agree": 0', '"num_agree": true', "line 1, num_agree"),
+        ('"num_agree": 0', '"num_agree": NaN', "line 1: not JSON"),
+        ('"content"', '"contents"', "line 1: .*'content'"),
+        ('"content": "', '"content": "\\ud83d', "line 1, content: .*whole character"),
+        ('{"category": "기타"', '["category": "기타"', "line 2: not JSON"),
+        ("}\n", "}\n\n", "line 2: not JSON"),
+    ],
+)
+def test_a_damaged_line_is_refused_with_its_number(old, new, expected, tmp_path):
+    with pytest.raises(InputError, match=f"{FIRST}, {expected}"):
+        parse_changed(tmp_path, "korean_petitions", "train", FIRST, old, new)
