@@ -4,7 +4,7 @@ import codecs
 import csv
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,26 @@ FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 # A longer text is a missing quote or line break, and would tokenize for minutes to be cut to 128.
 MAX_CHARACTERS = 1_000_000
 EMPTY = "the file is empty. It needs rows, and in csv and tsv a header above them."
+NAME_YOURS = "Name yours with --text_column_name and --label_column_name."
+
+
+def raise_error(error: InputError) -> None:
+    """Raise `error`: what readers do with a bad row unless they are told to go on."""
+    raise error
 
 
 def read_rows(
-    path: Path, columns: Iterable[str], optional: Iterable[str] = ()
+    path: Path,
+    columns: Iterable[str],
+    optional: Iterable[str] = (),
+    on_error: Callable[[InputError], None] = raise_error,
+    advice: str = NAME_YOURS,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield ``(place, {column: value})`` a row; `place` names file and line for messages.
 
-    A row holds at least `columns`, and `optional` ones where the file has them.
+    A row holds at least `columns`, and `optional` ones where the file has them. `on_error` gets
+    the error of a row, which is left out if it returns; `advice` ends the message about a missing
+    column.
 
     csv follows RFC 4180; tsv has no quoting (a quote is text, as in NSMC). The encoding is
     UTF-8, with or without BOM, or else cp949, which is logged.
@@ -45,13 +57,19 @@ def read_rows(
         )
     if path.stat().st_size == 0:
         raise InputError(f"{path}: {EMPTY}")
+    empty = True
+
+    def report(error: InputError) -> None:
+        nonlocal empty
+        empty = False
+        on_error(error)
+
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        read = _read_parquet(path, columns, optional)
+        read = _read_parquet(path, columns, optional, advice)
     else:
         reader = {".csv": _read_csv, ".tsv": _read_tsv, ".jsonl": _read_jsonl}[suffix]
-        read = reader(path, columns)
-    empty = True
+        read = reader(path, columns, report, advice)
     for row in read:
         empty = False
         yield row
@@ -109,7 +127,7 @@ def _refuse_nul(path: Path, line: int, text: str) -> None:
         )
 
 
-def _check_columns(place: str | Path, header: list[str], columns: list[str]) -> None:
+def _check_columns(place: str | Path, header: list[str], columns: list[str], advice: str) -> None:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise InputError(f"{place}: the column {twice[0]!r} is there twice. Rename one.")
@@ -118,12 +136,13 @@ def _check_columns(place: str | Path, header: list[str], columns: list[str]) -> 
             names = ", ".join(name[:40] for name in header[:20])
             raise InputError(
                 f"{place}: there is no column {column!r}; the columns are {names}."
-                f"{nearest(column, header)} Name yours with --text_column_name and "
-                "--label_column_name."
+                f"{nearest(column, header)} {advice}"
             )
 
 
-def _read_csv(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _read_csv(
+    path: Path, columns: list[str], on_error: Callable[[InputError], None], advice: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
     with path.open(encoding=find_encoding(path), newline="") as file:
         previous = csv.field_size_limit(MAX_CHARACTERS)
         reader = csv.reader(file, strict=True)
@@ -132,11 +151,13 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, A
             header = next(filter(None, reader), None)
             if header is None:
                 raise InputError(f"{path}: {EMPTY}")
-            _check_columns(path, header, columns)
+            _check_columns(path, header, columns, advice)
             line = reader.line_num + 1
             for cells in reader:
-                if cells:  # a blank line
-                    yield _check_row(path, line, header, cells, "Quote a cell that holds a comma.")
+                hint = "Quote a cell that holds a comma."
+                # a blank line has no cells
+                if cells and _is_whole(path, line, header, cells, hint, on_error):
+                    yield f"{path}, line {line}", dict(zip(header, cells, strict=True))
                 line = reader.line_num + 1
         except csv.Error as error:
             raise InputError(
@@ -147,57 +168,80 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, A
             csv.field_size_limit(previous)
 
 
-def _read_tsv(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _read_tsv(
+    path: Path, columns: list[str], on_error: Callable[[InputError], None], advice: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
     with path.open(encoding=find_encoding(path), newline="\n") as file:
         lines = enumerate(file, start=1)
         header = next((text for _, text in lines if text.strip("\r\n")), "").rstrip("\r\n")
         if not header:
             raise InputError(f"{path}: {EMPTY}")
         header = header.split("\t")
-        _check_columns(path, header, columns)
+        _check_columns(path, header, columns, advice)
         for line, text in lines:
             if text.strip("\r\n"):
                 cells = text.rstrip("\r\n").split("\t")
                 hint = "tsv has no quoting: for cells with tabs or line breaks use csv."
-                yield _check_row(path, line, header, cells, hint)
+                if _is_whole(path, line, header, cells, hint, on_error):
+                    yield f"{path}, line {line}", dict(zip(header, cells, strict=True))
 
 
-def _check_row(
-    path: Path, line: int, header: list[str], cells: list[str], hint: str
-) -> tuple[str, dict[str, str]]:
-    if len(cells) != len(header):
-        hint = hint if len(cells) > len(header) else "Complete the row, or drop it."
-        raise InputError(
+def _is_whole(
+    path: Path,
+    line: int,
+    header: list[str],
+    cells: list[str],
+    hint: str,
+    on_error: Callable[[InputError], None],
+) -> bool:
+    if len(cells) == len(header):
+        return True
+    hint = hint if len(cells) > len(header) else "Complete the row, or drop it."
+    on_error(
+        InputError(
             f"{path}, line {line}: {len(cells)} cells where the header has {len(header)}. {hint}"
         )
-    return f"{path}, line {line}", dict(zip(header, cells, strict=True))
+    )
+    return False
 
 
-def _read_jsonl(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _read_jsonl(
+    path: Path, columns: list[str], on_error: Callable[[InputError], None], advice: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
     with path.open(encoding=find_encoding(path), newline="\n") as file:
         for line, text in enumerate(file, start=1):
             if not text.strip():
                 continue
-            place = f"{path}, line {line}"
             try:
-                pairs = json.loads(text, object_pairs_hook=list)
-            except (ValueError, RecursionError) as error:
-                what = f"{error.msg}, character {error.pos + 1}" if hasattr(error, "pos") else error
-                raise InputError(f"{place}: not JSON ({what}). Each line is one object.") from error
-            if not isinstance(pairs, list) or not all(isinstance(p, tuple) for p in pairs):
-                raise InputError(
-                    f"{place}: found {text[:40].strip()!r} where an object {{…}} belongs."
-                )
-            _check_columns(place, [name for name, _ in pairs], columns)
-            yield place, dict(pairs)
+                row = _read_object(f"{path}, line {line}", text, columns, advice)
+            except InputError as error:
+                on_error(error)
+            else:
+                yield f"{path}, line {line}", row
+
+
+def _read_object(place: str, text: str, columns: list[str], advice: str) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        _check_columns(place, [name for name, _ in pairs], [], advice)
+        return dict(pairs)
+
+    try:
+        row = json.loads(text, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        what = f"{error.msg}, character {error.pos + 1}" if hasattr(error, "pos") else error
+        raise InputError(f"{place}: not JSON ({what}). Each line is one object.") from error
+    if not isinstance(row, dict):
+        raise InputError(f"{place}: found {text[:40].strip()!r} where an object {{…}} belongs.")
+    _check_columns(place, list(row), columns, advice)
+    return row
 
 
 def _read_parquet(
-    path: Path, columns: list[str], optional: list[str]
+    path: Path, columns: list[str], optional: list[str], advice: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         file = pq.ParquetFile(path)
-        _check_columns(path, file.schema_arrow.names, columns)
+        _check_columns(path, file.schema_arrow.names, columns, advice)
         present = [name for name in file.schema_arrow.names if name in {*columns, *optional}]
         row = 0
         for batch in file.iter_batches(columns=present):

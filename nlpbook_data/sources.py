@@ -1,8 +1,8 @@
 """Where a recipe's rows come from: a corpus by name, the user's own files or a Hub dataset."""
 
 import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,29 @@ from nlpbook_data.corpus import (
     raw_hashes,
 )
 from nlpbook_data.errors import InputError, nearest
-from nlpbook_data.files import MAX_CHARACTERS, read_rows
+from nlpbook_data.examples import (
+    are_scores,
+    check_label,
+    check_labels,
+    convert_row,
+    find_schema,
+    find_split_files,
+    group_columns,
+    labels_of,
+    read_examples,
+    row_columns,
+    sort_labels,
+)
 
 logger = logging.getLogger(__name__)
 
 CARVED_SHARE = 0.1
 UNLABELLED = -1
 CARVING = ("nlpbook_data.cache", "nlpbook_data.corpus", "nlpbook_data.splits")
-NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+READING = tuple(
+    f"nlpbook_data.{module}"
+    for module in ("files", "examples", "ner_files", "squad_files", "corpora._tagged")
+)
 OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
 
 
@@ -42,8 +57,9 @@ class Source:
     """A task's splits and what run.json and the card say of them.
 
     Attributes:
-        splits: columns ``text`` (str) and ``label`` (``ClassLabel``, -1 where unlabelled, or a
-            list of them).
+        splits: the columns of the task's schema (see `examples.SCHEMAS`). ``label`` is a
+            ``ClassLabel``, -1 where unlabelled, a list of them, or for scores a float, NaN where
+            there is none; ``entities`` and ``answers`` are None where unlabelled.
         name: of the corpus, the dataset or the files, without folders.
         origins: where each split comes from, in words.
         hashes: sha256 of the raw files, or the fingerprints of a Hub dataset.
@@ -55,37 +71,53 @@ class Source:
     origins: dict[str, str]
     hashes: dict[str, str] = field(default_factory=dict)
     license: str | None = None
+    task: str = "doccls"
 
     @property
     def label_names(self) -> list[str]:
-        """The label words in the order of their ids."""
-        label = next(iter(self.splits.values())).features["label"]
-        return list((label if isinstance(label, ClassLabel) else label.feature).names)
+        """The label words in the order of their ids; empty for a task or scores without any."""
+        feature = _class_label(next(iter(self.splits.values())).features, self.task)
+        return list(feature.names) if feature else []
 
     def is_labelled(self, split: str) -> bool:
-        """Whether the rows of `split` have gold labels."""
-        first = self.splits[split][0]["label"]
-        return first is not None and first != UNLABELLED
+        """Whether the rows of `split` have gold labels (or entities, or answers)."""
+        gold = find_schema(self.task).gold
+        first = self.splits[split][0]
+        if gold is None or gold not in first:
+            return True
+        return first[gold] is not None and first[gold] != UNLABELLED and first[gold] == first[gold]
+
+
+def _class_label(features: Features, task: str) -> ClassLabel | None:
+    """Return the type of the labels of `task`, which may stand in a list or inside entities."""
+    feature = features.get("entities" if task == "ner" else "label")
+    feature = feature.feature if isinstance(feature, List) else feature
+    feature = feature["label"] if isinstance(feature, dict) else feature
+    return feature if isinstance(feature, ClassLabel) else None
+
+
+# ``(place, row)`` in the task's schema, anew at each iteration; a row without gold lacks it.
+Rows = Iterable[tuple[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class _FileRows:
-    """Iterate ``(place, text, labels)`` over a file, as often as asked; no labels: None."""
+    """The rows of a file or folder, as often as asked."""
 
     path: Path
-    args: Any
-    labels_optional: bool
-    multi_label: bool
+    task: str
+    columns: Mapping[str, str]
+    gold: bool
+    label_separator: str | None
 
-    def __iter__(self) -> Iterator[tuple[str, str, list[str] | None]]:
-        text_column, label_column = self.args.text_column_name, self.args.label_column_name
-        optional = [label_column] if self.labels_optional else []
-        required = [text_column] if self.labels_optional else [text_column, label_column]
-        for place, row in read_rows(self.path, required, optional):
-            labels = None
-            if label_column in row:
-                labels = _labels(place, row[label_column], self.args, self.multi_label)
-            yield place, _text(place, row[text_column]), labels
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield from read_examples(
+            self.path,
+            self.task,
+            self.columns,
+            gold=self.gold,
+            label_separator=self.label_separator,
+        )
 
 
 @dataclass(frozen=True)
@@ -93,50 +125,71 @@ class _HubRows:
     """The same over a split of a Hub dataset; ``ClassLabel`` ids become their words."""
 
     dataset: Dataset
-    args: Any
     place: str
-    multi_label: bool
+    task: str
+    columns: Mapping[str, str]
+    label_separator: str | None
 
-    def __iter__(self) -> Iterator[tuple[str, str, list[str] | None]]:
-        text_column, label_column = self.args.text_column_name, self.args.label_column_name
-        known = self.dataset.column_names
-        for column in (text_column, label_column):
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        schema, known = find_schema(self.task), self.dataset.column_names
+        name_of = {column: self.columns.get(column, column) for column in schema.all_columns}
+        names = max(schema.columns, key=lambda names: sum(name_of[c] in known for c in names))
+        for column in (name_of[name] for name in names):
             if column not in known:
+                options = " and ".join(f"--{name}_column_name" for name in names)
                 raise InputError(
                     f"{self.place}: there is no column {column!r}; the columns are "
-                    f"{', '.join(known)}.{nearest(column, known)} Name yours with "
-                    "--text_column_name and --label_column_name."
+                    f"{', '.join(known)}.{nearest(column, known)} Name yours with {options}."
                 )
-        feature = self.dataset.features[label_column]
-        feature = getattr(feature, "feature", feature)
-        for number, row in enumerate(self.dataset, start=1):
-            place, value = f"{self.place}, row {number}", row[label_column]
-            if isinstance(feature, ClassLabel) and value is not None:
-                if value == UNLABELLED:
-                    value = None
-                else:
-                    value = feature.int2str(value)
-            labels = None
-            if value is not None:
-                labels = _labels(place, value, self.args, self.multi_label)
-            yield place, _text(place, row[text_column]), labels
+        wanted = {c: name_of[c] for c in (*names, *schema.optional) if name_of[c] in known}
+        features = self.dataset.features
+        for number, row in enumerate(self.dataset.select_columns([*wanted.values()]), start=1):
+            place = f"{self.place}, row {number}"
+            words = {
+                column: _in_words(features[name], row[name]) for column, name in wanted.items()
+            }
+            if schema.gold in words and words[schema.gold] is None:
+                del words[schema.gold]  # unlabelled
+            yield place, convert_row(place, words, self.task, self.label_separator, number)
+
+
+def _in_words(feature: Any, value: Any) -> Any:
+    """Return `value` with the words of ``ClassLabel`` ids, None for -1."""
+    if value is None:
+        return None
+    if isinstance(feature, ClassLabel):
+        return None if value == UNLABELLED else feature.int2str(value)
+    if isinstance(feature, List):
+        return [_in_words(feature.feature, one) for one in value]
+    if isinstance(feature, dict):
+        return {key: _in_words(feature[key], one) for key, one in value.items()}
+    return value
 
 
 def load_source(
-    args: Any, phases: Any, label_names: Sequence[str] | None = None, multi_label: bool = False
+    args: Any,
+    phases: Any,
+    label_names: Sequence[str] | None = None,
+    multi_label: bool = False,
+    task: str = "doccls",
+    scores: bool | None = None,
 ) -> Source:
     """Load the rows that `args` (`training.DataArguments`) names, of the splits that are needed.
 
     Splits that are not there are carved from train, 10% each, with a fixed seed and equal texts
-    on one side; what came from where is in ``Source.origins``.
+    on one side (equal premises, contexts or prompts in their tasks); what came from where is in
+    ``Source.origins``.
 
     Args:
-        args: one of `corpus`, `dataset_name` or the three files, the columns' names, and how many
-            rows of each split to use (the first ones).
+        args: one of `corpus`, `dataset_name` or the three files, the columns' names (of each
+            column of the task, ``<column>_column_name`` where `args` has it), and how many rows
+            of each split to use (the first ones).
         phases: `do_train`, `do_eval` and `do_predict`: train and validation, validation, test.
         label_names: the labels of a model that is already trained; by default they are found
             in the data.
-        multi_label: a row has any number of labels.
+        multi_label: for doccls, a row has any number of labels.
+        task: one of `examples.SCHEMAS`.
+        scores: for paircls, labels are numbers; by default where those of train have fractions.
 
     Raises:
         InputError: for bad input of any kind, naming file and row.
@@ -152,15 +205,86 @@ def load_source(
         )
     if multi_label and not args.label_separator:
         raise InputError("--label_separator is empty; name what stands between two labels.")
+    separator = args.label_separator if multi_label else None
+    wanted = _Wanted(task, _columns(args, task), label_names, separator, scores)
     if args.corpus:
-        source = _from_corpus(args, multi_label)
+        source = _from_corpus(args, task, multi_label)
     elif args.dataset_name:
-        source = _from_hub(args, label_names, multi_label)
+        source = _from_hub(args, wanted)
     else:
-        source = _from_files(args, files, label_names, multi_label)
-    if label_names is not None and source.label_names != list(label_names):
-        source = _align(source, list(label_names))
+        source = _from_files(files, wanted, args.cache_dir, args.overwrite_cache)
+    names = list(label_names or [])
+    if names and source.label_names and source.label_names != names:
+        source = _align(source, names)
     return _needed(source, args, phases)
+
+
+def load_examples(
+    files: Mapping[str, str | Path] | str | Path,
+    task: str,
+    columns: Mapping[str, str] | None = None,
+    *,
+    label_names: Sequence[str] | None = None,
+    label_separator: str | None = None,
+    scores: bool | None = None,
+    cache_dir: str | None = None,
+    rebuild: bool = False,
+) -> DatasetDict:
+    """Load the user's own files as the typed splits of `task`.
+
+    Args:
+        files: ``{split: path}``, or a folder whose files are named as their splits; what
+            `examples.read_examples` reads. The test file may lack what is to be predicted.
+        task: one of `examples.SCHEMAS`.
+        columns: ``{the task's column: the file's}``, where they differ.
+        label_names: the labels; by default those of train.
+        label_separator: for doccls with several labels a row: what parts them in a cell.
+        scores: for paircls, labels are numbers; by default where those of train have fractions.
+        cache_dir: where Arrow files are kept; by default the cache of datasets.
+        rebuild: read again even where the cache holds the rows.
+
+    Returns:
+        train, validation and test, memory-mapped; those that are missing are carved from train.
+
+    Raises:
+        InputError: for bad input of any kind, naming file and row.
+    """
+    if not isinstance(files, Mapping):
+        files = find_split_files(Path(files).expanduser())
+    for split in files:
+        if split not in ("train", "validation", "test"):
+            raise InputError(f"There is no split {split!r}; it is train, validation or test.")
+    files = {split: Path(path).expanduser() for split, path in files.items()}
+    wanted = _Wanted(task, dict(columns or {}), label_names, label_separator, scores)
+    return _from_files(files, wanted, cache_dir, rebuild).splits
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a task's rows are read as."""
+
+    task: str
+    columns: Mapping[str, str]
+    label_names: Sequence[str] | None
+    label_separator: str | None
+    scores: bool | None
+
+    def key(self, **parts: Any) -> str:
+        return make_key(
+            task=self.task,
+            columns=dict(self.columns),
+            separator=self.label_separator,
+            label_names=list(self.label_names or []),
+            scores=self.scores,
+            code=code_hash(*READING, *CARVING, __name__),
+            **parts,
+        )
+
+
+def _columns(args: Any, task: str) -> dict[str, str]:
+    """Return what ``args.<column>_column_name`` say, of the columns of `task`."""
+    found = {c: getattr(args, f"{c}_column_name", None) for c in find_schema(task).all_columns}
+    return {column: name for column, name in found.items() if name}
 
 
 def _needed(source: Source, args: Any, phases: Any) -> Source:
@@ -192,62 +316,65 @@ def _named_sources(args: Any, files: Mapping[str, Path]) -> dict[str, Any]:
     return {"--corpus": args.corpus, "--dataset_name": args.dataset_name, file_options: files}
 
 
-def _from_corpus(args: Any, multi_label: bool) -> Source:
+def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
     corpus = find_corpus(args.corpus)
     label = corpus.features.get("label")
-    if corpus.task != "doccls" or isinstance(label, ClassLabel) == multi_label:
+    if corpus.task != task or (task == "doccls" and isinstance(label, ClassLabel) == multi_label):
+        labels = "one label" if isinstance(label, ClassLabel) else "several labels"
+        labels = f" with {labels} a row" if corpus.task == "doccls" else ""
         raise InputError(
-            f"The corpus {corpus.name} is for {corpus.task} with "
-            f"{'one label' if isinstance(label, ClassLabel) else 'several labels'} a row. Choose "
-            "another corpus or recipe."
+            f"The corpus {corpus.name} is for {corpus.task}{labels}. Choose another corpus or "
+            "recipe."
         )
     common = (args.corpus_dir, args.cache_dir, args.accept_files)
+    columns = [column for column in find_schema(task).all_columns if column in corpus.features]
     return Source(
         splits=load_corpus(args.corpus, *common, rebuild=args.overwrite_cache).select_columns(
-            ["text", "label"]
+            columns
         ),
         name=corpus.name,
         origins={split: declared.source for split, declared in corpus.splits.items()},
         hashes=raw_hashes(corpus, *common),
         license=corpus.license,
+        task=task,
     )
 
 
 def _from_files(
-    args: Any, files: dict[str, Path], label_names: Sequence[str] | None, multi_label: bool
+    files: Mapping[str, Path], wanted: _Wanted, cache_dir: str | None, rebuild: bool
 ) -> Source:
-    columns = (args.text_column_name, args.label_column_name)
     rows = {
-        split: _FileRows(path, args, labels_optional=split == "test", multi_label=multi_label)
+        split: _FileRows(path, wanted.task, wanted.columns, split != "test", wanted.label_separator)
         for split, path in files.items()
     }
-    for path in files.values():
-        next(read_rows(path, columns[:1]), None)  # a missing file is said before any is hashed
-    hashes = {split: file_sha256(path, args.cache_dir) for split, path in files.items()}
+    for split in rows:  # a missing file is said before any is hashed
+        next(iter(replace(rows[split], gold=False)), None)
+    hashes = {split: _sha256(path, cache_dir) for split, path in files.items()}
     names = [path.name for path in files.values()]
     splits = {split: Split(path.name, files=(path.name,)) for split, path in files.items()}
-    key = make_key(
-        files=hashes,
-        formats=[path.suffix.lower() for path in files.values()],
-        columns=columns,
-        separator=args.label_separator,
-        label_names=label_names,
-        multi_label=multi_label,
-        code=code_hash("nlpbook_data.files", *CARVING, __name__),
-    )
+    key = wanted.key(files=hashes, formats=[path.suffix.lower() for path in files.values()])
     splits = _with_carved(splits)
     return Source(
-        splits=_cached(args, "files", key, rows, splits, label_names, multi_label),
+        splits=_cached("files", key, rows, splits, wanted, cache_dir, rebuild),
         name=", ".join(names),
         origins={split: declared.source for split, declared in splits.items()},
         hashes={
             path.name if names.count(path.name) == 1 else f"{split} {path.name}": hashes[split]
             for split, path in files.items()
         },
+        task=wanted.task,
     )
 
 
-def _from_hub(args: Any, label_names: Sequence[str] | None, multi_label: bool) -> Source:
+def _sha256(path: Path, cache_dir: str | None) -> str:
+    """Return the hash of a file, or of the names and contents in a folder of labels."""
+    if not path.is_dir():
+        return file_sha256(path, cache_dir)
+    files = sorted(path.rglob("*.txt"))
+    return make_key(**{str(file.relative_to(path)): file_sha256(file, cache_dir) for file in files})
+
+
+def _from_hub(args: Any, wanted: _Wanted) -> Source:
     try:
         loaded = load_dataset(args.dataset_name, args.dataset_config_name, cache_dir=args.cache_dir)
     except Exception as error:  # the client raises a dozen unrelated types
@@ -260,24 +387,24 @@ def _from_hub(args: Any, label_names: Sequence[str] | None, multi_label: bool) -
     loaded = {aliases.get(split, split): dataset for split, dataset in loaded.items()}
     loaded = {split: loaded[split] for split in ("train", "validation", "test") if split in loaded}
     rows = {
-        split: _HubRows(dataset, args, f"{args.dataset_name} {split}", multi_label)
+        split: _HubRows(
+            dataset,
+            f"{args.dataset_name} {split}",
+            wanted.task,
+            wanted.columns,
+            wanted.label_separator,
+        )
         for split, dataset in loaded.items()
     }
     splits = _with_carved({s: Split(f"{s} of {args.dataset_name}", files=(s,)) for s in loaded})
     hashes = {split: dataset._fingerprint for split, dataset in loaded.items()}
-    key = make_key(
-        files=hashes,
-        columns=(args.text_column_name, args.label_column_name),
-        separator=args.label_separator,
-        label_names=label_names,
-        multi_label=multi_label,
-        code=code_hash(*CARVING, __name__),
-    )
+    key = wanted.key(files=hashes)
     return Source(
-        splits=_cached(args, "hub", key, rows, splits, label_names, multi_label),
+        splits=_cached("hub", key, rows, splits, wanted, args.cache_dir, args.overwrite_cache),
         name=args.dataset_name,
         origins={split: declared.source for split, declared in splits.items()},
         hashes=hashes,
+        task=wanted.task,
     )
 
 
@@ -293,25 +420,26 @@ def _with_carved(splits: dict[str, Split]) -> dict[str, Split]:
 
 
 def _cached(
-    args: Any,
     kind: str,
     key: str,
-    rows: Mapping[str, _FileRows | _HubRows],
+    rows: Mapping[str, Rows],
     splits: Mapping[str, Split],
-    label_names: Sequence[str] | None,
-    multi_label: bool,
+    wanted: _Wanted,
+    cache_dir: str | None,
+    rebuild: bool,
 ) -> DatasetDict:
-    """Validate, encode, carve and cache; `rows` gives ``(place, text, labels)`` anew each time."""
+    """Validate, encode, carve and cache."""
 
     def build(target: Path) -> None:
-        names = list(label_names or _find_labels(rows))
-        label = ClassLabel(names=names)
-        features = Features(text=Value("string"), label=List(label) if multi_label else label)
+        origin = "train" if "train" in rows else next(iter(rows))
+        columns = row_columns(wanted.task, next(iter(rows[origin]))[1])
+        names, found = _find_labels(rows[origin], wanted)
+        features = _features(wanted, columns, names)
         for split in rows:
-            encoded = _encode(rows[split], names, multi_label, found=label_names is None)
+            encoded = _encode(rows[split], wanted, features, found)
             write_split(target, split, encoded, features)
             if shares := carved_shares(splits, split):
-                carve_split(target, split, shares)
+                carve_split(target, split, shares, group_columns(wanted.task, columns))
         for split in splits:
             if len(open_split(target, split)) == 0:
                 raise InputError(
@@ -319,100 +447,86 @@ def _cached(
                     f"--{split}_file."
                 )
 
-    return cached_splits(kind, key, build, args.cache_dir, args.overwrite_cache)
+    return cached_splits(kind, key, build, cache_dir, rebuild)
 
 
-def _text(place: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise InputError(
-            f"{place}: found {repr(value)[:60]} where a text belongs. Mend or drop the row."
-        )
-    if not value.strip():
-        raise InputError(f"{place}: the text is empty. Mend or drop the row.")
-    if len(value) > MAX_CHARACTERS:
-        raise InputError(
-            f"{place}: a text of {len(value):,} characters, over {MAX_CHARACTERS:,}. Look for a "
-            "missing line break, or cut it."
-        )
-    return _whole(place, value)
-
-
-def _labels(place: str, value: Any, args: Any, multi_label: bool) -> list[str]:
-    if multi_label:
-        values = value if isinstance(value, list) else [value]
-        if isinstance(value, str):
-            values = [part for part in value.split(args.label_separator) if part.strip()]
-        return sorted({_label(place, value) for value in values})
-    if isinstance(value, list):
-        raise InputError(f"{place}: found a list of labels. Pass --multi_label true.")
-    return [_label(place, value)]
-
-
-def _label(place: str, value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # pandas writes whole numbers as floats where a cell is missing
-    label = "" if value is None or value != value else str(value).strip()
-    if not label:
-        raise InputError(f"{place}: the label is missing. Mend or drop the row.")
-    return _whole(place, label)
-
-
-def _whole(place: str, text: str) -> str:
-    r"""Return `text`; refuse a lone surrogate, such as the JSON \ud83d of an emoji cut in two."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        half = ascii(text[error.start])
-        raise InputError(
-            f"{place}: found {half}, half of a character. Mend or drop the row."
-        ) from error
-    return text
-
-
-def _find_labels(rows: Mapping[str, _FileRows | _HubRows]) -> list[str]:
-    """Return the labels of train, numbers in their own order; at least two."""
-    split = "train" if "train" in rows else next(iter(rows))
+def _find_labels(rows: Rows, wanted: _Wanted) -> tuple[list[str] | None, bool]:
+    """Return the labels (None where there are none, or scores) and whether `rows` told them."""
+    if wanted.task not in ("doccls", "paircls", "ner") or wanted.scores:
+        return None, True
+    if wanted.label_names:
+        return list(wanted.label_names), False
     found: set[str] = set()
-    place = split
-    for row in rows[split]:
-        place, _, labels = row
-        found.update(labels or [])
-    if len(found) < 2:
-        raise InputError(
-            f"{place.rsplit(', ', 1)[0]}: {len(found)} label ({', '.join(found) or 'none'}) in "
-            "all rows, where a classifier needs two or more. Check --label_column_name."
-        )
-    if len(found) > 1000:
-        raise InputError(
-            f"{place.rsplit(', ', 1)[0]}: {len(found):,} different labels, such as "
-            f"{sorted(found)[0][:40]!r}. Check --label_column_name."
-        )
-    numeric = all(NUMBER.fullmatch(label) for label in found)
-    return sorted(found, key=lambda label: (float(label) if numeric else 0.0, label))
+    place = ""
+    for placed in rows:
+        place, row = placed
+        found.update(labels_of(row))
+    file = place.rpartition(", ")[0] or place
+    if wanted.task == "paircls" and wanted.scores is None and are_scores(found):
+        return None, True
+    check_labels(file, found, wanted.task)
+    return sort_labels(found), True
+
+
+def _features(wanted: _Wanted, columns: Sequence[str], names: list[str] | None) -> Features:
+    label: Any = Value("float32") if names is None else ClassLabel(names=names)
+    span = {"start": Value("int32"), "end": Value("int32"), "label": label}
+    answer = {"text": Value("string"), "answer_start": Value("int32")}
+    types = {
+        "label": label if wanted.label_separator is None else List(label),
+        "entities": List(span),
+        "answers": List(answer),
+    }
+    return Features({column: types.get(column, Value("string")) for column in columns})
 
 
 def _encode(
-    rows: _FileRows | _HubRows, names: list[str], multi_label: bool, found: bool
+    rows: Rows, wanted: _Wanted, features: Features, found: bool
 ) -> Iterator[dict[str, Any]]:
+    gold = find_schema(wanted.task).gold
+    label_type = _class_label(features, wanted.task)
+    names = label_type.names if label_type else []
     ids = {name: number for number, name in enumerate(names)}
+    whose = "train" if found else "the model"
+    advice = "Mend the row, or add it to train." if found else OTHER_LABELS
     labelled = None
-    for place, text, labels in rows:
+    for place, row in rows:
         if labelled is None:
-            labelled = labels is not None
-        if labelled != (labels is not None):
-            raise InputError(f"{place}: some rows have a label and some none. Label all or none.")
-        for label in labels or []:
-            if label not in ids:
+            labelled = gold in row
+        if labelled != (gold in row):
+            a = "a label" if gold == "label" else gold
+            raise InputError(f"{place}: some rows have {a} and some none. Label all or none.")
+        for column in {*features, *row} - {gold}:
+            if (column in row) != (column in features):
                 raise InputError(
-                    f"{place}: the label {label[:60]!r} is not among those of "
-                    f"{'train' if found else 'the model'} ({', '.join(names[:20])})."
-                    f"{nearest(label, names)} "
-                    + ("Mend the row, or add it to train." if found else OTHER_LABELS)
+                    f"{place}: {column} is {'not ' if column in features else ''}here, other than "
+                    "in the first row. Give all rows of all files the same columns."
                 )
-        encoded = None if labels is None else [ids[label] for label in labels]
-        if not multi_label:
-            encoded = UNLABELLED if encoded is None else encoded[0]
-        yield {"text": text, "label": encoded}
+        if label_type:
+            for label in labels_of(row):
+                check_label(place, label, ids, whose, advice)
+        yield {column: _encode_value(place, column, row, ids, features) for column in features}
+
+
+def _encode_value(
+    place: str, column: str, row: Mapping[str, Any], ids: Mapping[str, int], features: Features
+) -> Any:
+    value = row.get(column)
+    if column == "entities" and value is not None:
+        return [{**entity, "label": ids[entity["label"]]} for entity in value]
+    if column != "label" or (value is None and isinstance(features[column], List)):
+        return value
+    if isinstance(features[column], ClassLabel):
+        return UNLABELLED if value is None else ids[value]
+    if isinstance(features[column], List):
+        return [ids[label] for label in value]
+    try:
+        score = math.nan if value is None else float(value)
+        if value is None or math.isfinite(score):
+            return score
+    except ValueError:
+        pass
+    raise InputError(f"{place}: the label {value[:60]!r} is no number, as the others are. Mend it.")
 
 
 def _align(source: Source, label_names: list[str]) -> Source:
@@ -425,21 +539,33 @@ def _align(source: Source, label_names: list[str]) -> Source:
         )
     # not align_labels_with_mapping: it makes the names lower-case
     ids = {number: label_names.index(name) for number, name in enumerate(source.label_names)}
-    feature = ClassLabel(names=label_names)
+    column = "entities" if source.task == "ner" else "label"
+    label: Any = ClassLabel(names=label_names)
     splits = DatasetDict()
     for split, dataset in source.splits.items():
-        several = not isinstance(dataset.features["label"], ClassLabel)
-        features = Features(dataset.features | {"label": List(feature) if several else feature})
+        feature = dataset.features[column]
+        if column == "entities":
+            feature = List({**feature.feature, "label": label})
+        else:
+            feature = List(label) if isinstance(feature, List) else label
         splits[split] = dataset.map(
-            _renumber, batched=True, fn_kwargs={"ids": ids}, features=features, keep_in_memory=True
+            _renumber,
+            batched=True,
+            fn_kwargs={"ids": ids, "column": column},
+            features=Features(dataset.features | {column: feature}),
+            keep_in_memory=True,
         )
     return replace(source, splits=splits)
 
 
-def _renumber(batch: dict[str, list[Any]], ids: dict[int, int]) -> dict[str, list[Any]]:
-    return {
-        "label": [
-            [ids[i] for i in label] if isinstance(label, list) else ids.get(label, UNLABELLED)
-            for label in batch["label"]
-        ]
-    }
+def _renumber(
+    batch: dict[str, list[Any]], ids: dict[int, int], column: str
+) -> dict[str, list[Any]]:
+    def renumber(value: Any) -> Any:
+        if isinstance(value, list):
+            return [renumber(one) for one in value]
+        if isinstance(value, dict):
+            return {**value, "label": ids[value["label"]]}
+        return None if value is None else ids.get(value, UNLABELLED)
+
+    return {column: [renumber(value) for value in batch[column]]}
