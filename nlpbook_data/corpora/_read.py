@@ -273,7 +273,8 @@ def whole(place: str, text: str) -> str:
 def read_label(place: str, value: object, ids: dict[str, int]) -> int:
     """Return the id of the official label `value`, one of the keys of `ids`."""
     if not isinstance(value, str) or value not in ids:
-        raise malformed(place, value, f"one of the labels {', '.join(ids)}")
+        known = [*ids][:12] + ["…"] * (len(ids) > 12)
+        raise malformed(place, value, f"one of the labels {', '.join(known)}")
     return ids[value]
 
 
