@@ -21,6 +21,8 @@ from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import pyarrow as pa
 from datasets import ClassLabel, Features
@@ -140,6 +142,98 @@ def blocks(separator: str = "\t", comment: str | None = None) -> Format:
 
         text = "\n".join("".join(f"{line(row)}\n" for row in block) for block in tree)
         return text.encode()
+
+    return Format(load, dump)
+
+
+def klue_ner() -> Format:
+    """KLUE-NER: comments, then sentences of a ``## id⇥tagged text`` and ``character⇥tag`` lines."""
+    columns = "## 컬럼명 : CHAR\tNE_TAG"
+
+    def load(data: bytes) -> Any:
+        lines = text_lines(data)
+        if lines is None or columns not in lines:
+            return None
+        start = lines.index(columns) + 1
+        tree: dict[str, list] = {"comments": lines[:start], "sentences": []}
+        for line in lines[start:]:
+            if line.startswith("## "):
+                sentence = {"head": Cells(line[3:].split("\t", 1)), "characters": []}
+                tree["sentences"].append(sentence)
+            elif line.strip("\t"):
+                if not tree["sentences"]:
+                    return None
+                tree["sentences"][-1]["characters"].append(Cells(line.split("\t", 1)))
+        return tree
+
+    def dump(tree: Any) -> bytes:
+        lines = list(tree["comments"])
+        for sentence in tree["sentences"]:
+            lines.append("## " + "\t".join(sentence.get("head", [])))
+            lines += ["\t".join(row) for row in sentence.get("characters", [])]
+            lines.append("")
+        return "".join(f"{line}\n" for line in lines).encode()
+
+    return Format(load, dump)
+
+
+def sections() -> Format:
+    """Wikitext: sections of a `` = title =`` line and the lines after it."""
+
+    def load(data: bytes) -> Any:
+        lines = text_lines(data)
+        if lines is None or not (lines[:1] or [" ="])[0].startswith(" ="):
+            return None
+        found: list[dict] = []
+        for line in lines:
+            if line.startswith(" ="):
+                found.append({"title": line, "lines": []})
+            else:
+                found[-1]["lines"].append(line)
+        return found
+
+    def dump(tree: Any) -> bytes:
+        lines = [line for row in tree for line in (row.get("title", ""), *row.get("lines", []))]
+        return "".join(f"{line}\n" for line in lines).encode()
+
+    return Format(load, dump)
+
+
+TMX = (
+    '<?xml version="1.0" encoding="UTF-8" ?>\n<tmx version="1.4">\n<header srclang="en"/>\n'
+    "  <body>\n{}  </body>\n</tmx>\n"
+)
+
+
+def tmx() -> Format:
+    """TMX: a translation unit has a segment in each language."""
+
+    def load(data: bytes) -> Any:
+        try:
+            root = ElementTree.fromstring(data)
+        except (ElementTree.ParseError, ValueError):
+            return None
+        units = []
+        for unit in root.iter("tu"):
+            texts: dict[str, str] = {}
+            for variant in unit.iter("tuv"):
+                language = variant.get("{http://www.w3.org/XML/1998/namespace}lang", "")
+                for segment in variant.iter("seg"):
+                    texts[language] = "".join(segment.itertext())
+            units.append(texts)
+        return units
+
+    def dump(tree: Any) -> bytes:
+        units = (
+            "    <tu>\n"
+            + "".join(
+                f'      <tuv xml:lang="{language}"><seg>{escape(text)}</seg></tuv>\n'
+                for language, text in unit.items()
+            )
+            + "    </tu>\n"
+            for unit in tree
+        )
+        return TMX.format("".join(units)).encode()
 
     return Format(load, dump)
 
@@ -375,10 +469,11 @@ def _tree(data: bytes, form: Format, rng: random.Random) -> tuple[str, bytes]:
 
 # What an error about one place says after the file's name.
 PLACE = re.compile(
-    r"\b(line|row|character|paragraph|article|document|sentence|question) [\d,]+|after [\d,]+ rows"
+    r"\b(line|row|character|byte|item|paragraph|question) [\d,]+|after [\d,]+ rows"
+    r"|\b(document|sentence) \S"
 )
 # Faults of a whole file, for which its name alone is right.
-WHOLE_FILE = re.compile(r"not JSON|is empty|is no |not a ")
+WHOLE_FILE = re.compile(r"not JSON|times the key|is empty|is no |not a ")
 
 
 SWAPS = 6  # how many of a column's cells are tried in the place of its first
@@ -433,7 +528,7 @@ class Subject:
     def view(self, name: str, data: bytes) -> list[tuple] | None:
         """Return the cells of a file, or None where it must be refused."""
         tree = self.formats[name].load(data)
-        return None if tree is None else [((name, *kind), at, t) for kind, at, t in leaves(tree)]
+        return None if tree is None else named(name, tree)
 
     # -- sentinels
 
@@ -536,16 +631,10 @@ class Subject:
                         for level in levels(kind):
                             seen[level].add(at[: level.count("[]")])
             self.single -= {level for level, found in seen.items() if len(found) > 1}
-        self.complete = {
-            kind
-            for kind in self.columns
-            if all(
-                sentinels.intersection(t) <= set("".join(v for r in rows for _, v in texts_of(r)))
-                for k, _, t in cells
-                if k == kind
-            )
-        }
         self.sentinels = sentinels
+        self.complete = set(self.columns)
+        self.complete -= {kind for kind, _, _ in self.dropped(cells, rows)}
+        self.allow_for_nesting()
         self.laws = self.find_laws(rows)
         self.aligned = self._aligned(rows, positions)
 
@@ -561,6 +650,44 @@ class Subject:
             if len(files) > 1:
                 return True
         return False
+
+    def allow_for_nesting(self) -> None:
+        """Drop from `exact` and `complete` what no longer holds where inner lists vary.
+
+        A context stands in as many rows as it has questions, in none if it has none.
+        """
+        for name, data in self.clean.items():
+            count = len(inner_lists(self.formats[name].load(data)))
+            for number in range(count):
+                for vary in (list.clear, lambda x: x.append(x[0]), lambda x: x.pop(0)):
+                    tree = self.formats[name].load(data)
+                    vary(inner_lists(tree)[number])
+                    try:
+                        rows = self.write_and_parse({name: self.formats[name].dump(tree)})
+                    except InputError:
+                        continue
+                    cells = self.cells(name, named(name, tree))
+                    self.exact = [e for e in self.exact if not self.inexact(e, cells, rows)]
+                    self.complete -= {kind for kind, _, _ in self.dropped(cells, rows)}
+            self.write_and_parse({name: data})
+
+    def cells(self, name: str, view: list[tuple]) -> list[tuple]:
+        """Return the cells of all files, those of `name` as in `view`."""
+        return [c for n, clean in self.views.items() for c in (view if n == name else clean)]
+
+    def inexact(self, exact: tuple[set[Kind], str], cells: list[tuple], rows: list) -> bool:
+        """Whether a column that should be the cells of some kinds is not."""
+        expected = [text for kind, _, text in cells if kind in exact[0] and text]
+        return expected != values_of(rows, exact[1])
+
+    def dropped(self, cells: list[tuple], rows: list) -> list[tuple]:
+        """Return the cells of which no row has all sentinels, though their kind lands in one."""
+        seen = {c for row in rows for _, value in texts_of(row) for c in value}
+        return [
+            cell
+            for cell in cells
+            if cell[0] in self.complete and not self.sentinels.intersection(cell[2]) <= seen
+        ]
 
     def find_laws(self, rows: list[dict[str, Any]]) -> dict[tuple[Kind, str], dict]:
         """Return ``{(kind, column): {cell: value}}`` of the cells that decide a column's value.
@@ -639,22 +766,18 @@ class Subject:
         header = [[c for c in v if c[0][1:2] == ("header",)] for v in (view, self.views[name])]
         if header[0] != header[1]:
             raise Fault(f"rows under a header that is another: {header[0]}")
-        views = [view if other == name else self.views[other] for other in self.views]
-        cells = [cell for v in views for cell in v]
+        cells = self.cells(name, view)
         owners: dict[str, list] = defaultdict(list)
         for kind, at, text in cells:
             for c in self.sentinels.intersection(text):
                 owners[c].append((kind, at))
-        for group, column in self.exact:
-            expected = [t for k, _, t in cells if k in group and t]
-            if expected != values_of(rows, column):
-                raise Fault(f"{column} is not the cells {group}: {values_of(rows, column)}")
+        for exact in self.exact:
+            if self.inexact(exact, cells, rows):
+                raise Fault(f"{exact[1]} is not the cells {exact[0]}: {rows}")
         for row in rows:
             self.check_row(row, owners)
-        seen = {c for row in rows for _, value in texts_of(row) for c in value}
-        for kind, at, text in cells:
-            if kind in self.complete and not self.sentinels.intersection(text) <= seen:
-                raise Fault(f"dropped without a word: {kind} {at}: {text!r}")
+        for kind, at, text in self.dropped(cells, rows):
+            raise Fault(f"dropped without a word: {kind} {at}: {text!r}")
 
     def check_row(self, row: dict[str, Any], owners: dict[str, list]) -> None:
         """Each sentinel in a column of its kind, and all of them of one source row."""
@@ -689,8 +812,10 @@ class Subject:
                 continue
             for cell, row in zip(cells[kind], rows, strict=True):
                 value = repr(skeleton(row[column]))
-                known = len(set(law.values())) == len(law) and value in law.values()
-                if law.get(cell, value) != value or (cell not in law and known):
+                # another cell must not mean the same label, where each label has one
+                one = isinstance(self.features[column], ClassLabel)
+                one = one and len(set(law.values())) == len(law) and value in law.values()
+                if law.get(cell, value) != value or (cell not in law and one):
                     raise Fault(f"{column} is {value} where the file has {cell}: {row}")
 
     def check_labels(self, rows: list[dict[str, Any]]) -> None:
@@ -701,6 +826,16 @@ class Subject:
                     isinstance(value, int) and -1 <= value < feature.num_classes
                 ):
                     raise Fault(f"{value!r} is no label of {column}: {row}")
+
+
+def inner_lists(node: Any, inside: bool = False) -> list[list]:
+    """Return the lists that stand in lists and are not empty."""
+    if isinstance(node, dict):
+        return [found for value in node.values() for found in inner_lists(value, inside)]
+    if not isinstance(node, list) or isinstance(node, Cells):
+        return []
+    found = [inner for value in node for inner in inner_lists(value, True)]
+    return [node, *found] if inside and node else found
 
 
 def scalars(trees: dict[str, Any]) -> dict[Kind, list[tuple[str, Any]]]:
@@ -716,7 +851,9 @@ REACH = {"all": str.isalnum, "hangul": lambda c: "가" <= c <= "힣"}
 
 
 def named(name: str, tree: Any) -> list[tuple]:
-    return [((name, *kind), at, text) for kind, at, text in leaves(tree)]
+    """Return the cells of a file, numbers as texts."""
+    cells = leaves(tree, (str, int, float))
+    return [((name, *kind), at, t if isinstance(t, str) else str(t)) for kind, at, t in cells]
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -17,9 +18,12 @@ from fuzzing import (
     delimited,
     json_lines,
     json_value,
+    klue_ner,
     mutate,
     plain,
     quoted,
+    sections,
+    tmx,
 )
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -35,6 +39,11 @@ MAX_FILES = 3  # of a split that is made of many alike
 
 # Formats that a file's suffix does not tell, by corpus (a file's name where its files differ).
 FORMATS: dict[str, Format | dict[str, Format]] = {
+    "kcbert": plain(),
+    "klue-ner": klue_ner(),
+    "kowikitext": sections(),
+    "namuwikitext": sections(),
+    "open_subtitles": tmx(),
     "korean_hate_speech": {
         "labeled/train.tsv": delimited("\t", header=True),
         "labeled/dev.tsv": delimited("\t", header=True),
@@ -61,6 +70,14 @@ fuzz = settings(
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
+
+
+@pytest.fixture(autouse=True)
+def silence() -> Iterator[None]:
+    """No warnings of parsers, of which there are thousands."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture
