@@ -1,0 +1,63 @@
+"""What the modu_* modules share: 모두의 말뭉치, JSON files that a user fetches by hand."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nlpbook_data.corpora._read import member, read_json_items
+
+HOMEPAGE = "https://kli.korean.go.kr/corpus"
+LICENSE = "NIKL terms of use (by application)"
+
+
+def by_hand(corpus: str, folder: str, files: str) -> str:
+    """Return where to apply for `corpus` and what to put where."""
+    return (
+        f"Sign in at {HOMEPAGE} (once corpus.korean.go.kr), apply for {corpus} and download it "
+        "once approved (the downloads are limited in number and time; keep the archive). Put its "
+        f"{files} into the folder {folder} itself, not into one below."
+    )
+
+
+def read_documents(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ``(place, document)`` of the files' ``document`` arrays, one document in memory."""
+    for path in files:
+        for place, document in read_json_items(path, "document"):
+            name = member(place, document, "id", str)
+            yield f"{path}, document {name}", document
+
+
+def read_list(place: str, value: Any, key: str) -> list[Any]:
+    """Return the array ``value[key]``; null, which the files have for an empty one, is empty."""
+    return member(place, value, key, (list, type(None))) or []
+
+
+def read_metadata(place: str, document: dict[str, Any], *keys: str) -> dict[str, str]:
+    """Return the texts under `keys` of the document's metadata, empty where there are none."""
+    metadata = member(place, document, "metadata", dict)
+    return {
+        key: (member(f"{place}, metadata", metadata, key, (str, type(None))) or "")
+        if key in metadata
+        else ""
+        for key in keys
+    }
+
+
+def read_forms(place: str, document: dict[str, Any]) -> Iterator[str]:
+    """Yield the texts of the document's paragraphs."""
+    for number, paragraph in enumerate(member(place, document, "paragraph", list), start=1):
+        yield member(f"{place}, paragraph {number}", paragraph, "form", str)
+
+
+def read_speaker(place: str, utterance: Any) -> str:
+    """Return who speaks, a number or a name, as a text."""
+    return str(member(place, utterance, "speaker_id", (str, int)))
+
+
+def read_sentences(files: list[Path]) -> Iterator[tuple[str, dict[str, Any], str, str]]:
+    """Yield ``(place, sentence, id, form)`` of the files' documents."""
+    for place, document in read_documents(files):
+        for number, sentence in enumerate(member(place, document, "sentence", list), start=1):
+            name = member(f"{place}, sentence {number}", sentence, "id", str)
+            where = f"{place.partition(', document ')[0]}, sentence {name}"
+            yield where, sentence, name, member(where, sentence, "form", str)

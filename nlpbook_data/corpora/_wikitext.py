@@ -1,0 +1,63 @@
+r"""What kowikitext and namuwikitext share: sections that begin with a `` = title =`` line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from nlpbook_data.corpora._read import AGAIN, BLOCK_BYTES, MAX_LINE_BYTES, malformed
+from nlpbook_data.errors import InputError
+
+HEADING = b"\n ="
+
+
+def tables_of_sections(path: Path) -> Iterator[pa.Table]:
+    r"""Yield tables of ``title`` and ``text``, a section a row.
+
+    A section begins at each line that begins with `` =``, as in Korpora. Its title is that line as
+    it stands; its text is the lines after it, outer blanks and blank lines off, joined by ``\n``.
+    What is in memory at once is a block of the file.
+    """
+    number, rest = 1, b""
+    with path.open("rb") as file:
+        first = file.read(5)
+        if first and not first.removeprefix(b"\xef\xbb\xbf").startswith(b" ="):
+            raise malformed(f"{path}, line 1", repr(first), "a title ' = … ='")
+        rest = first.removeprefix(b"\xef\xbb\xbf")
+        while block := file.read(BLOCK_BYTES):
+            data = rest + block
+            # only what is new can hold a heading, but for one that the blocks share
+            cut = data.rfind(HEADING, max(0, len(rest) - len(HEADING)))
+            if cut < 0:
+                if len(data) > MAX_LINE_BYTES:
+                    raise InputError(
+                        f"{path}, line {number}: a section longer than {MAX_LINE_BYTES:,} bytes. "
+                        f"{AGAIN}"
+                    )
+                rest = data
+                continue
+            yield _table(path, number, data[:cut])
+            number += data.count(b"\n", 0, cut + 1)
+            rest = data[cut + 1 :]
+    if rest:
+        yield _table(path, number, rest)
+
+
+def _table(path: Path, number: int, data: bytes) -> pa.Table:
+    """Return the sections of `data`, which begins at the line `number` of `path`."""
+    if b"\0" in data:
+        line = number + data.count(b"\n", 0, data.index(b"\0"))
+        raise InputError(f"{path}, line {line}: a NUL, which no text holds. {AGAIN}")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = number + data.count(b"\n", 0, error.start)
+        raise InputError(f"{path}, line {line}: not UTF-8 ({error.reason}). {AGAIN}") from error
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").removesuffix("\r")
+    titles, texts = [], []
+    for section in text[2:].split("\n ="):
+        title, _, body = section.partition("\n")
+        titles.append(f" ={title}")
+        texts.append("\n".join(filter(None, map(str.strip, body.split("\n")))))
+    return pa.table({"title": pa.array(titles, pa.string()), "text": pa.array(texts, pa.string())})

@@ -1,0 +1,85 @@
+"""모두의 말뭉치, named entities of newspapers and speech: 15 tags over characters (NIKL, v1)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, List, Value
+
+from nlpbook_data.corpora._modu import (
+    HOMEPAGE,
+    LICENSE,
+    by_hand,
+    read_sentences,
+)
+from nlpbook_data.corpora._read import malformed, member, read_label
+from nlpbook_data.corpus import Corpus, Split
+
+NAMES = {
+    "PS": "사람",
+    "LC": "지역",
+    "OG": "기관",
+    "AF": "인공물",
+    "DT": "날짜",
+    "TI": "시간",
+    "CV": "문명·문화",
+    "AM": "동물",
+    "PT": "식물",
+    "QT": "수량",
+    "FD": "학문 분야",
+    "TR": "이론",
+    "EV": "사건",
+    "MT": "물질",
+    "TM": "용어",
+}
+LABELS = {tag: n for n, tag in enumerate(NAMES)}
+
+CORPUS = Corpus(
+    name="modu_ne",
+    task="ner",
+    title="모두의 말뭉치: 개체명 분석 말뭉치",
+    features=Features(
+        id=Value("string"),
+        text=Value("string"),
+        entities=List(
+            {
+                "start": Value("int32"),
+                "end": Value("int32"),
+                "label": ClassLabel(names=list(NAMES.values())),
+            }
+        ),
+    ),
+    splits={
+        "train": Split("NXNE*.json (newspapers) + SXNE*.json (speech)", files=("[NS]XNE*.json",)),
+        "validation": Split("10% carved from train", carved_from="train", share=0.1),
+        "test": Split("10% carved from train", carved_from="train", share=0.1),
+    },
+    license=LICENSE,
+    commercial=False,
+    homepage=HOMEPAGE,
+    citation="국립국어원 (2020). 국립국어원 개체명 분석 말뭉치 (버전 1.0).",
+    by_hand=by_hand(
+        "개체명 분석 말뭉치 (2019, v1; that of 2020 has other files and keys)",
+        "NIKL_NE",
+        "NXNE1902008030.json and SXNE1902007240.json",
+    ),
+    folder_name="NIKL_NE",
+)
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield ``{"id", "text", "entities": [{"start", "end", "label"}]}`` a sentence.
+
+    Every span is checked against the text that the corpus gives beside it.
+    """
+    for place, sentence, name, text in read_sentences(files):
+        entities = []
+        for number, entity in enumerate(member(place, sentence, "NE", list), start=1):
+            where = f"{place}, NE {number}"
+            start, end = (member(where, entity, key, int) for key in ("begin", "end"))
+            form = member(where, entity, "form", str)
+            if not 0 <= start < end <= len(text) or text[start:end] != form:
+                raise malformed(f"{where}, begin and end", text[max(start, 0) : end], repr(form))
+            label = read_label(f"{where}, label", member(where, entity, "label", str), LABELS)
+            entities.append({"start": start, "end": end, "label": label})
+        yield {"id": name, "text": text, "entities": entities}
