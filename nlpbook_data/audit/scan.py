@@ -317,7 +317,7 @@ def _mix(digests: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _canonical(column: pa.ChunkedArray) -> list[str]:
-    return [json.dumps(value, sort_keys=True, ensure_ascii=False) for value in column.to_pylist()]
+    return [json.dumps(value, sort_keys=True, default=str) for value in column.to_pylist()]
 
 
 def _count_characters(scan: _Scan, column: str, texts: pa.ChunkedArray) -> np.ndarray:
@@ -376,9 +376,10 @@ def _read_target(scan: _Scan, column: str, start: int, table: pa.Table) -> None:
         lists = found.to_pylist()
         if isinstance(feature, List):  # in any order
             lists = [
-                v and sorted(v, key=lambda item: json.dumps(item, sort_keys=True)) for v in lists
+                v and sorted(v, key=lambda item: json.dumps(item, sort_keys=True, default=str))
+                for v in lists
             ]
-        texts = [json.dumps(v, sort_keys=True, ensure_ascii=False) for v in lists]
+        texts = [json.dumps(v, sort_keys=True, default=str) for v in lists]
         values[start:end] = _digests(texts).view(np.int64)
         if column == "entities":
             scan.counts[column].update(e["label"] for v in lists for e in v or ())
@@ -704,7 +705,7 @@ def _percentile(counts: Counter, percent: int) -> int:
 
 def _edges(counts: Counter) -> list[int]:
     """Return the borders of about `BINS` bins of a round width, up to the 99th percentile."""
-    width = max(1, _percentile(counts, 99) // BINS)
+    width = max(1, -(-_percentile(counts, 99) // BINS))
     if width > 2:  # 2, 5, 10, 20, 50, …
         power = 10 ** (len(str(width)) - 1)
         width = next(n * power for n in (1, 2, 5, 10) if n * power >= width)
