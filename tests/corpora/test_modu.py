@@ -1,0 +1,319 @@
+"""모두의 말뭉치: what Korpora reads of the same files, and where it is not to be followed."""
+
+import importlib
+import json
+import shutil
+import tracemalloc
+import unicodedata
+from pathlib import Path
+
+import pytest
+from fixture_rows import FIXTURES, parse, parse_changed
+
+from nlpbook_data import InputError, load_corpus
+from nlpbook_data.corpora import modu_mp, modu_ne, modu_written
+from nlpbook_data.corpus import find_corpus
+
+NAMES = [f"modu_{kind}" for kind in ("ne", "mp", "news", "web", "written", "spoken", "messenger")]
+
+
+def korpora(name: str, root: Path = FIXTURES, **options):
+    """Return the `train` that Korpora's own class reads below `root`."""
+    from Korpora.loader import KORPUS
+
+    return KORPUS[name](root_dir=str(find_corpus(name).folder(root)), **options).train
+
+
+def write(root: Path, name: str, file: str, *documents: dict) -> None:
+    """Write a file of `documents` below `root`."""
+    folder = find_corpus(name).folder(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text(json.dumps({"id": "X", "document": documents}), encoding="utf-8")
+
+
+def tag_of(name: str, label: int) -> str:
+    module = importlib.import_module(f"nlpbook_data.corpora.{name}")
+    return {number: tag for tag, number in module.LABELS.items()}[label]
+
+
+# --- rows are Korpora's ---------------------------------------------------------------------
+
+
+def test_named_entities_are_those_that_korpora_reads():
+    rows = parse("modu_ne", "train")
+    assert [
+        (
+            row["id"],
+            row["text"],
+            [tag_of("modu_ne", entity["label"]) for entity in row["entities"]],
+            [(entity["start"], entity["end"]) for entity in row["entities"]],
+        )
+        for row in rows
+    ] == [(x.sentence_id, x.sentence, x.tags, x.positions) for x in korpora("modu_ne")]
+    assert len(rows) == 7
+
+
+def test_morphemes_are_those_that_korpora_reads():
+    rows = [row for row in parse("modu_mp", "train") if row["morphemes"]]
+    assert [
+        (
+            row["id"],
+            row["text"],
+            tuple(m["form"] for m in row["morphemes"]),
+            tuple(tag_of("modu_mp", m["tag"]) for m in row["morphemes"]),
+            tuple(m["word"] for m in row["morphemes"]),
+        )
+        for row in rows
+    ] == [
+        (x.sentence_id, x.sentence, x.morphemes, x.tags, x.eojeol_ids) for x in korpora("modu_mp")
+    ]
+    assert len(rows) == 4
+
+
+def test_articles_are_those_that_korpora_reads():
+    rows = parse("modu_news", "train")
+    assert [
+        [row[key] for key in ("id", "title", "author", "publisher", "date")]
+        + [row["topic"], row["original_topic"], row["text"].split("\n")]
+        for row in rows
+    ] == [list(vars(news).values()) for news in korpora("modu_news", load_light=False)]
+    assert len(rows) == 4
+
+
+@pytest.mark.parametrize(("name", "count"), [("modu_web", 3), ("modu_written", 6)])
+def test_texts_are_those_that_korpora_reads(name, count):
+    texts = [row["text"] for row in parse(name, "train")]
+    assert texts == korpora(name).texts
+    assert len(texts) == count
+
+
+def test_turns_are_those_that_korpora_reads():
+    rows = parse("modu_spoken", "train")
+    assert [row["text"] for row in rows] == korpora("modu_spoken").texts
+    assert [row["speaker"] for row in rows] == [
+        *("P1", "P2", "P1"),
+        *("P1", "P2"),
+        *("SD2000001", "SD2000002"),
+    ]
+
+
+def test_conversations_are_those_that_korpora_reads():
+    rows = parse("modu_messenger", "train")
+    keys = ("form", "original_form", "speaker", "time")
+    assert [
+        (row["id"], *(tuple(said[key] for said in row["utterances"]) for key in keys))
+        for row in rows
+    ] == [
+        (x.document_id, x.form, x.original_form, x.speaker_id, x.time)
+        for x in korpora("modu_messenger")
+    ]
+    assert [len(row["utterances"]) for row in rows] == [4, 2]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_without_a_file_of_that_name_is_refused_by_both(name, tmp_path):
+    write(tmp_path, name, "OTHER.json")
+    with pytest.raises(ValueError, match="Not found corpus files"):
+        korpora(name, tmp_path)
+    with pytest.raises(InputError):
+        load_corpus(name, tmp_path, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_are_taken_by_the_names_that_korpora_takes(name, tmp_path):
+    folder = find_corpus(name).folder(tmp_path)
+    shutil.copytree(find_corpus(name).folder(FIXTURES), folder)
+    module = importlib.import_module(type_of(name).__module__)
+    stems = [f"{a}{b}{c}" for a in "NSEWM" for b in "WLPIZXBSRACDEM" for c in ("RW", "NE", "MP")]
+    for stem in stems:
+        (folder / f"{stem}9900000001.json").touch()
+    taken = {path.name for path in find_corpus(name).splits["train"].paths(folder)}
+    assert taken == {Path(path).name for path in module.find_corpus_paths(str(folder))}
+
+
+def type_of(name: str) -> type:
+    from Korpora.loader import KORPUS
+
+    return KORPUS[name]
+
+
+# --- what a row holds -----------------------------------------------------------------------
+
+
+def test_entities_are_spans_of_the_untouched_text():
+    first, _, third, fourth, fifth, sixth, last = parse("modu_ne", "train")
+    assert first == {
+        "id": "NWRW1800000001.1.1.1",
+        "text": '이순신 장군은 노량 앞바다에서 "거북선"을 지켰다.',
+        "entities": [
+            {"start": 0, "end": 3, "label": 0},
+            {"start": 8, "end": 14, "label": 1},
+            {"start": 18, "end": 21, "label": 3},
+        ],
+    }
+    assert third["entities"][-1]["end"] == len(third["text"])
+    assert fourth["text"].endswith(unicodedata.normalize("NFD", "좋아") + "한다🐈 물리학")
+    assert fifth["text"] == "  상대성 이론과 엘니뇨, 올림픽  "
+    assert [sixth["text"][e["start"] : e["end"]] for e in sixth["entities"]] == ["서울", "서울"]
+    assert last["text"] == "" and last["entities"] == []
+
+
+def test_entity_names_are_korean_and_all_fifteen_are_read():
+    names = find_corpus("modu_ne").features["entities"].feature["label"].names
+    seen = {e["label"] for row in parse("modu_ne", "train") for e in row["entities"]}
+    assert seen == set(range(15)) == set(range(len(names)))
+    assert (names[0], names[2], names[14]) == ("사람", "기관", "용어")
+
+
+def test_the_tags_are_those_of_korporas_tagmaps():
+    assert (
+        modu_ne.NAMES.keys() == type_of("modu_ne")(root_dir=str(FIXTURES / "NIKL_NE")).tagmap.keys()
+    )
+    assert (
+        modu_mp.NAMES.keys() == type_of("modu_mp")(root_dir=str(FIXTURES / "NIKL_MP")).tagmap.keys()
+    )
+
+
+def test_morphemes_count_eojeols_from_zero():
+    row = parse("modu_mp", "train")[0]
+    assert [(m["form"], tag_of("modu_mp", m["tag"]), m["word"]) for m in row["morphemes"]] == [
+        ("아버지", "NNG", 0),
+        ("가", "JKS", 0),
+        ("방", "NNG", 1),
+        ("에", "JKB", 1),
+        ("들어가", "VV", 2),
+        ("시", "EP", 2),
+        ("ㄴ다", "EF", 2),
+        (".", "SF", 2),
+    ]
+
+
+def test_messages_are_joined_by_line_breaks():
+    row = parse("modu_messenger", "train")[0]
+    assert row["text"] == '누나 어디야??\nname1 집에 왔어 ㅋㅋ\n"곧" 갈게😀\n두 줄로\n보낸다'
+    assert row["utterances"][1]["original_form"] == "하나 집에 왔어 ㅋㅋ"
+    assert row["topic"] == "여행 (여행지, 계획 등)"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loading_gives_typed_rows_and_loses_none(name, tmp_path):
+    loaded = load_corpus(name, FIXTURES, tmp_path)
+    rows = [row for split in loaded.values() for row in split]
+    parsed = parse(name, "train")
+    assert sorted(map(repr, rows)) == sorted(map(repr, parsed))
+    assert loaded["train"].features == find_corpus(name).features
+
+
+# --- where Korpora is wrong -----------------------------------------------------------------
+
+
+def test_sentences_without_analysis_are_kept_and_korpora_drops_them():
+    unanalysed = [row["text"] for row in parse("modu_mp", "train") if not row["morphemes"]]
+    assert unanalysed == ["분석하지 않은 문장", ""]
+    assert not set(unanalysed) & {x.sentence for x in korpora("modu_mp")}
+
+
+def test_a_broken_morpheme_is_an_error_where_korpora_drops_its_sentence(tmp_path):
+    change = ("NXMP1902008040.json", '"word_id": 3,', '"word_id": "3",')
+    with pytest.raises(InputError, match=r"NXMP.*sentence NWRW1800000002\.1\.1\.1.*word_id"):
+        parse_changed(tmp_path, "modu_mp", "train", *change)
+    assert len(korpora("modu_mp", tmp_path)) == len(korpora("modu_mp")) - 1
+
+
+def test_a_broken_file_is_an_error_where_korpora_goes_on_without_it(tmp_path):
+    with pytest.raises(InputError, match=r"SARW1800000001\.json, line \d+.*not JSON"):
+        parse_changed(tmp_path, "modu_spoken", "train", "SARW1800000001.json", "[\n", "[,\n")
+    assert korpora("modu_spoken", tmp_path).texts == korpora("modu_spoken").texts[-2:]
+
+
+@pytest.mark.parametrize("utterances", [[], None])
+def test_a_document_without_utterances_has_no_turn(utterances, tmp_path):
+    document = {"id": "X.1", "metadata": {"title": "", "topic": ""}, "utterance": utterances}
+    write(tmp_path, "modu_spoken", "SARW1900000001.json", document)
+    assert parse("modu_spoken", "train", tmp_path) == []
+    assert korpora("modu_spoken", tmp_path).texts == ([""] if utterances == [] else [])
+
+
+def test_a_conversation_without_messages_is_no_row(tmp_path):
+    document = {"id": "X.1", "metadata": {"topic": ""}, "utterance": []}
+    write(tmp_path, "modu_messenger", "MDRW1900000001.json", document)
+    assert parse("modu_messenger", "train", tmp_path) == []
+    with pytest.raises(ValueError, match="not enough values"):
+        korpora("modu_messenger", tmp_path)
+
+
+def test_a_turn_ends_with_its_document(tmp_path):
+    said = {"speaker_id": "P1", "original_form": "네."}
+    metadata = {"title": "", "topic": ""}
+    documents = [{"id": f"X.{n}", "metadata": metadata, "utterance": [said]} for n in range(2)]
+    write(tmp_path, "modu_spoken", "SARW1900000001.json", *documents)
+    assert [row["text"] for row in parse("modu_spoken", "train", tmp_path)] == ["네.", "네."]
+
+
+def test_speakers_may_be_numbers(tmp_path):
+    said = [{"speaker_id": n, "original_form": str(n)} for n in (-1, 1)]
+    document = {"id": "X.1", "metadata": {"title": None}, "utterance": said}
+    write(tmp_path, "modu_spoken", "SARW1900000001.json", document)
+    rows = parse("modu_spoken", "train", tmp_path)
+    assert [(row["speaker"], row["text"]) for row in rows] == [("-1", "-1"), ("1", "1")]
+    assert [(row["title"], row["topic"]) for row in rows] == [("", ""), ("", "")]
+
+
+# --- damage ---------------------------------------------------------------------------------
+
+NE = "NXNE1902008030.json"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"begin": 8,\n                            "end": 14', '"begin": 9,"end": 15', "begin"),
+        ('"begin": 18,', '"begin": -4,', "begin and end"),
+        ('"label": "LC"', '"label": "XX"', "found 'XX'.*one of the labels PS, LC"),
+        ('"label": "LC"', '"label": 1', "label: found '1'"),
+        ('"NE": [', '"ne": [', "an object with 'NE'"),
+        ('"sentence": [', '"sentences": [', "document NWRW1800000001.1: .*'sentence'"),
+    ],
+)
+def test_damage_is_named_with_file_and_sentence(old, new, said, tmp_path):
+    with pytest.raises(InputError, match=rf"{NE}, (sentence NWRW1800000001\.1\.1\.1|.*).*{said}"):
+        parse_changed(tmp_path, "modu_ne", "train", NE, old, new)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "old", "new", "said"),
+    [
+        ("modu_mp", "NXMP1902008040.json", '"VV"', '"VVV"', "one of the labels NNG"),
+        ("modu_mp", "NXMP1902008040.json", '"word_id": 3', '"word_id": 4', "one of the 3 words"),
+        ("modu_mp", "NXMP1902008040.json", '"word_id": 1', '"word_id": 0', "one of the 3 words"),
+        ("modu_mp", "NXMP1902008040.json", '"morpheme": [', '"morph": [', "with 'morpheme'"),
+        ("modu_news", "NWRW1800000001.json", '"form": ', '"from": ', "paragraph 1: .*'form'"),
+        ("modu_news", "NWRW1800000001.json", '"사회"', "3", "topic: found '3'"),
+        ("modu_web", "EBRW1903002753.json", '"paragraph": [', '"p": [', "with 'paragraph'"),
+        ("modu_written", "WARW1800000007.json", '"document"', '"doc"', "'document'"),
+        ("modu_spoken", "SARW1800000001.json", '"speaker_id": "P1"', '"speaker_id": null', "None"),
+        ("modu_messenger", "MDRW1900000002.json", '"time"', '"at"', "utterance 1: .*'time'"),
+        ("modu_messenger", "MDRW1900000002.json", "누나", "\\ud83d", "a whole character"),
+    ],
+)
+def test_damage_of_the_others_is_named_with_its_file(name, file, old, new, said, tmp_path):
+    with pytest.raises(InputError, match=rf"{file}.*{said}"):
+        parse_changed(tmp_path, name, "train", file, old, new)
+
+
+def test_memory_holds_a_document_not_the_file(tmp_path):
+    document = {"id": "X.1", "metadata": {}, "paragraph": [{"form": "가나다 " * 2500}]}
+    write(tmp_path, "modu_written", "WARW1900000001.json", *[document] * 300)
+    path = tmp_path / "NIKL_WRITTEN" / "WARW1900000001.json"
+    tracemalloc.start()
+    assert sum(1 for _ in modu_written.parse([path])) == 300
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < path.stat().st_size / 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_to_apply_and_what_to_put_where_is_said(name):
+    corpus = find_corpus(name)
+    assert corpus.homepage in corpus.by_hand and corpus.folder_name in corpus.by_hand
+    assert not corpus.commercial
