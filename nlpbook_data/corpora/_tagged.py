@@ -1,7 +1,7 @@
 """Entities as character spans, from tags a token and from ``<entity:TAG>`` in the text."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 OUTSIDE = ("O", "-")
@@ -46,14 +46,22 @@ def join_tokens(
     return separator.join(tokens), entities
 
 
-def untag(tagged: str, text: str | None = None) -> tuple[str, list[dict[str, Any]]] | None:
+def untag(
+    tagged: str, text: str | None = None, labels: Collection[str] | None = None
+) -> tuple[str, list[dict[str, Any]]] | None:
     """Return the text of `tagged` without its tags, and their entities.
 
     Where the original `text` is known, which may hold ``<``, ``>`` and ``:`` itself, the tags are
-    those that leave it; None where no choice of tags does.
+    those that leave it; None where no choice of tags does. Only tags of `labels` count, if given.
+
+    Of several choices, the one holds whose entities have as many ``<`` as ``>``: in
+    ``<<2>:NOH>`` it is ``<2>`` that is tagged, in ``<<내부자들:POH>>`` what stands between the
+    outer ones. Then an entity goes before a literal ``<``, and a shorter entity before a longer.
     """
     pieces, entities, length, end = [], [], 0, 0
     for mark in MARK.finditer(tagged):
+        if labels is not None and mark[2] not in labels:
+            continue
         pieces += [tagged[end : mark.start()], mark[1]]
         start = length + mark.start() - end
         length = start + len(mark[1])
@@ -62,20 +70,32 @@ def untag(tagged: str, text: str | None = None) -> tuple[str, list[dict[str, Any
     plain = "".join(pieces) + tagged[end:]
     if text is None or plain == text:
         return plain, entities
-    found = _align(tagged, text)
+    closes = [
+        (close.start(), close.end(), close[1])
+        for close in CLOSE.finditer(tagged)
+        if labels is None or close[1] in labels
+    ]
+    found = _align(tagged, text, closes, paired=True)
+    found = _align(tagged, text, closes, paired=False) if found is None else found
     return None if found is None else (text, found)
 
 
-def _align(tagged: str, text: str) -> list[dict[str, Any]] | None:
-    """Search for the tags that leave `text`; of several choices, the one with early short tags."""
-    stack, seen = [(0, 0, -1, ())], set()
+def _align(
+    tagged: str, text: str, closes: Sequence[tuple[int, int, str]], paired: bool
+) -> list[dict[str, Any]] | None:
+    """Search for the tags that leave `text`; `closes` are ``(start, end, label)`` of ``:TAG>``."""
+    # places in `text` and `tagged`, and the entities so far as a linked list
+    stack, seen = [(0, 0, ())], set()
     while stack:
-        at, position, start, found = stack.pop()
-        if (at, position, start) in seen:
+        position, at, found = stack.pop()
+        opening = tagged.find("<", at)
+        until = len(tagged) if opening < 0 else opening
+        start = position + until - at
+        if (start, until) in seen or text[position:start] != tagged[at:until]:
             continue
-        seen.add((at, position, start))
-        if at == len(tagged):
-            if position == len(text) and start < 0:
+        seen.add((start, until))
+        if opening < 0:
+            if start == len(text):
                 entities = []
                 while found:
                     found, entity = found
@@ -83,10 +103,13 @@ def _align(tagged: str, text: str) -> list[dict[str, Any]] | None:
                 return entities[::-1]
             continue
         # what is pushed last is tried first
-        if tagged[at] == text[position : position + 1]:
-            stack.append((at + 1, position + 1, start, found))
-        if start < 0 and tagged[at] == "<":
-            stack.append((at + 1, position, position, found))
-        if 0 <= start < position and (close := CLOSE.match(tagged, at)):
-            stack.append((close.end(), position, -1, (found, (start, position, close[1]))))
+        if text.startswith("<", start):
+            stack.append((start + 1, until + 1, found))
+        for close, after, label in reversed(closes):
+            entity = tagged[until + 1 : close]
+            if not entity or (paired and entity.count("<") != entity.count(">")):
+                continue
+            if text.startswith(entity, start):
+                end = start + len(entity)
+                stack.append((end, after, (found, (start, end, label))))
     return None

@@ -6,7 +6,8 @@ from typing import Any
 
 from datasets import ClassLabel, Features, List, Value
 
-from nlpbook_data.corpora._read import malformed, read_label, read_lines
+from nlpbook_data.corpora._read import malformed, read_lines
+from nlpbook_data.corpora._tagged import join_tokens
 from nlpbook_data.corpus import Corpus, RawFile, Split
 
 
@@ -63,12 +64,8 @@ CORPUS = Corpus(
     urls=urls,
 )
 
-# Each tag in full: (its class, whether it begins an entity).
-FULL_TAGS = {"-": (None, False)} | {
-    f"{tag}_{part}": (number, part == "B") for tag, number in LABELS.items() for part in "BI"
-}
-FULL_TAG_IDS = {tag: number for number, tag in enumerate(FULL_TAGS)}
-MEANINGS = list(FULL_TAGS.values())
+# Each tag in full: (its mark, its class).
+FULL_TAGS = {"-": ("", "")} | {f"{tag}_{mark}": (mark, tag) for tag in TAGS for mark in "BI"}
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
@@ -76,37 +73,31 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
 
     The text is the words joined by one blank. Words keep their particles, as tagged. A ``TAG_I``
     that continues nothing (another class or no entity before it: 47 of 3,809 in a tenth of the
-    corpus) begins an entity, as seqeval reads it by default.
+    corpus) begins an entity, as in conlleval.
     """
     for path in files:
-        words: list[str] = []
-        tags: list[int] = []
+        words: list[tuple[str, tuple[str, str]]] = []
         for place, line in read_lines(path):
             if not line:
                 if words:  # blank lines in a row part the same two sentences
-                    yield _join(words, tags)
-                words, tags = [], []
+                    yield _join(words)
+                words = []
                 continue
             cells = line.split("\t")
             if len(cells) != 3 or not cells[0].isdecimal() or not cells[1]:
                 raise malformed(place, line.replace("\t", "⇥"), "index⇥word⇥tag or a blank line")
             if words and cells[0] == "1":
                 raise malformed(place, line.replace("\t", "⇥"), "a blank line before a sentence")
-            words.append(cells[1])
-            tags.append(read_label(place, cells[2], FULL_TAG_IDS))
+            if cells[2] not in FULL_TAGS:
+                raise malformed(place, cells[2], f"-, or one of {', '.join(TAGS)} with _B or _I,")
+            words.append((cells[1], FULL_TAGS[cells[2]]))
         if words:
-            yield _join(words, tags)
+            yield _join(words)
 
 
-def _join(words: list[str], tags: list[int]) -> dict[str, Any]:
-    entities: list[dict[str, int]] = []
-    start, before = 0, None
-    for word, tag in zip(words, tags, strict=True):
-        label, begins = MEANINGS[tag]
-        end = start + len(word)
-        if label is not None and label == before and not begins:
-            entities[-1]["end"] = end
-        elif label is not None:
-            entities.append({"start": start, "end": end, "label": label})
-        start, before = end + 1, label
-    return {"text": " ".join(words), "entities": entities}
+def _join(words: list[tuple[str, tuple[str, str]]]) -> dict[str, Any]:
+    text, entities = join_tokens([word for word, _ in words], [tag for _, tag in words])
+    return {
+        "text": text,
+        "entities": [entity | {"label": LABELS[entity["label"]]} for entity in entities],
+    }

@@ -1,6 +1,5 @@
 """The book's named entities: ``text␞text with <entity:TAG>`` lines (from kmounlp/NER)."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from datasets import ClassLabel, Features, List, Value
 
 from nlpbook_data.corpora._read import malformed, read_lines
+from nlpbook_data.corpora._tagged import untag
 from nlpbook_data.corpus import Corpus, Split
 
 TAGS = {
@@ -55,7 +55,6 @@ CORPUS = Corpus(
 )
 
 SEPARATOR = "␞"
-CLOSING = re.compile(f":({'|'.join(TAGS)})>")
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
@@ -68,57 +67,9 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
             halves = line.split(SEPARATOR)
             if len(halves) != 2:
                 raise malformed(place, line, f"text{SEPARATOR}text with <entity:TAG>")
-            entities = align(*halves)
-            if entities is None:
-                raise malformed(place, halves[1], f"the text before {SEPARATOR} with <entity:TAG>")
-            yield {"text": halves[0], "entities": entities}
-
-
-def align(text: str, tagged: str) -> list[dict[str, int]] | None:
-    """Return the entities of `tagged`, which is `text` with tags, or None where it is not.
-
-    ``<``, ``>`` and ``:`` may be text as well, so both are read side by side, and a choice that
-    does not fit to the end is taken back. Where several readings fit, the one holds whose
-    entities have as many ``<`` as ``>``: of ``<<2>:NOH>`` it is ``<2>`` that is tagged, and of
-    ``<<내부자들:POH>>`` what stands between the outer ones. Then an entity goes before a literal
-    ``<``, and a shorter entity before a longer one.
-    """
-    found = _align(text, tagged, paired=True)
-    return _align(text, tagged, paired=False) if found is None else found
-
-
-def _align(text: str, tagged: str, paired: bool) -> list[dict[str, int]] | None:
-    closings = [(found.start(), found.end(), found[1]) for found in CLOSING.finditer(tagged)]
-    # what is left to try: positions in both, and the entities so far as a linked list
-    untried: list[tuple[int, int, tuple | None]] = [(0, 0, None)]
-    tried = set()
-    while untried:
-        at, tag_at, found = untried.pop()
-        opening = tagged.find("<", tag_at)
-        until = len(tagged) if opening < 0 else opening
-        end = at + until - tag_at
-        if (end, until) in tried or text[at:end] != tagged[tag_at:until]:
-            continue
-        tried.add((end, until))
-        if opening < 0:
-            if end == len(text):
-                return _entities(found)
-            continue
-        if text[end : end + 1] == "<":
-            untried.append((end + 1, until + 1, found))
-        for start, after, tag in reversed(closings):
-            entity = tagged[until + 1 : start]
-            if not entity or (paired and entity.count("<") != entity.count(">")):
-                continue
-            if text.startswith(entity, end):
-                stop = end + len(entity)
-                untried.append((stop, after, ((end, stop, tag), found)))
-    return None
-
-
-def _entities(found: tuple | None) -> list[dict[str, int]]:
-    entities = []
-    while found:
-        (start, end, tag), found = found
-        entities.append({"start": start, "end": end, "label": LABELS[tag]})
-    return entities[::-1]
+            text, tagged = halves
+            found = untag(tagged, text, LABELS)
+            if found is None:
+                raise malformed(place, tagged, f"the text before {SEPARATOR} with <entity:TAG>")
+            entities = [entity | {"label": LABELS[entity["label"]]} for entity in found[1]]
+            yield {"text": text, "entities": entities}

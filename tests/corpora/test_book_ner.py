@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlpbook_data import InputError
-from nlpbook_data.corpora.ner import CORPUS, LABELS, TAGS, align
+from nlpbook_data.corpora._tagged import untag
+from nlpbook_data.corpora.ner import CORPUS, LABELS, TAGS
 
 NAMES = CORPUS.features["entities"].feature["label"]
 
@@ -20,6 +21,11 @@ def spans(row: dict) -> list[tuple[str, str]]:
         (row["text"][entity["start"] : entity["end"]], NAMES.int2str(entity["label"]))
         for entity in row["entities"]
     ]
+
+
+def align(text: str, with_tags: str) -> list[dict] | None:
+    found = untag(with_tags, text, TAGS)
+    return found and [entity | {"label": LABELS[entity["label"]]} for entity in found[1]]
 
 
 def tagged(text: str, entities: list[dict]) -> str:
