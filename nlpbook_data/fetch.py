@@ -46,14 +46,14 @@ def fetch_corpus(corpus: Corpus, folder: Path, missing: Iterable[str]) -> None:
             records, an archive is damaged or dangerous. Nothing is left under a file's name.
     """
     missing = list(dict.fromkeys(missing))
-    plan = _plan(corpus, folder, missing)  # refuses what comes by hand before a folder is made
-    if plan == _Plan() and not _leftovers(corpus, folder):
-        return
-    with _locked(folder, missing):
-        try:
+    try:
+        plan = _plan(corpus, folder, missing)  # refuses what comes by hand before a folder is made
+        if plan == _Plan() and not _leftovers(corpus, folder):
+            return
+        with _locked(folder, missing):
             _fetch_missing(corpus, folder, missing)
-        except OSError as error:
-            raise InputError(_disk_message(error, folder)) from error
+    except OSError as error:
+        raise InputError(_disk_message(error, folder)) from error
 
 
 def _fetch_missing(corpus: Corpus, folder: Path, missing: Sequence[str]) -> None:

@@ -21,10 +21,10 @@ class Server:
         headers: sent with every answer of 200 and 206.
         requests: ``(path, Range or None)`` of each.
         conditions: the If-Range of each.
-        busy, most: how many answers are on their way, and the most that there were.
+        busy, most: how many answers are in their first half, and the most that ever were.
         spy: called when half of an answer is sent.
         first_byte: set when the first byte of a body was sent.
-        pause: seconds between the blocks of `block` bytes.
+        pause: seconds before each of the blocks of `block` bytes.
         done: set when the test is over, which ends answers that hang.
     """
 
@@ -68,8 +68,6 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(state, how)
         except (BrokenPipeError, ConnectionResetError):  # a client that was killed
             pass
-        finally:
-            state.busy -= 1
 
     def _answer(self, state: Server, how: str) -> None:
         body = state.files.get(self.path, state.content)
@@ -127,6 +125,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         half = len(body) // 2
         self._send(state, body[:half], chunked)
+        with state.lock:
+            state.busy -= 1
         state.spy()
         if how == "hang":
             state.done.wait(30)
@@ -137,11 +137,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, state: Server, data: bytes, chunked: bool) -> None:
         for start in range(0, len(data), state.block):
+            if state.pause:
+                time.sleep(state.pause)
             block = data[start : start + state.block]
             self.wfile.write(b"%x\r\n%s\r\n" % (len(block), block) if chunked else block)
             state.first_byte.set()
-            if state.pause:
-                time.sleep(state.pause)
 
     def log_message(self, *arguments: object) -> None:
         pass
