@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from fixture_rows import FIXTURES, parse, parse_changed
 
-from nlpbook_data import InputError
+from nlpbook_data import InputError, load_corpus
 from nlpbook_data.corpora.korean_petitions import CORPUS
 
 FIRST = "petitions_2017-08"
@@ -60,6 +60,15 @@ def test_the_rows_are_those_that_json_reads():
     ]
     rows = parse("korean_petitions", "train")
     assert [row["title"] for row in rows] == [line["title"] for line in lines]
+
+
+def test_petitions_stream_without_arrow_files_and_land_in_one_split_each(tmp_path):
+    splits = load_corpus(
+        "korean_petitions", FIXTURES, cache_dir=tmp_path, accept_files=True, streaming=True
+    )
+    titles = [row["title"] for split in splits.values() for row in split]
+    assert sorted(titles) == sorted(row["title"] for row in parse("korean_petitions", "train"))
+    assert not list(tmp_path.rglob("*.arrow"))
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,21 @@
 """Question pairs: 0 is the same question; train and test have headers of their own."""
 
 import unicodedata
+from pathlib import Path
 
 import pytest
-from fixture_rows import parse, parse_changed
+from conftest import CORPORA
+from fixture_rows import FIXTURES, parse, parse_changed
 
 from nlpbook_data import InputError
 from nlpbook_data.corpus import find_corpus
 
 
-def words(split: str) -> list[tuple[str, str, str]]:
+def words(split: str, root: Path = FIXTURES) -> list[tuple[str, str, str]]:
     label = find_corpus("question_pair").features["label"]
     return [
         (row["sentence1"], row["sentence2"], label.int2str(row["label"]))
-        for row in parse("question_pair", split)
+        for row in parse("question_pair", split, root)
     ]
 
 
@@ -49,3 +51,14 @@ def test_the_nameless_last_column_of_test_is_no_label():
 def test_a_damaged_row_is_refused_with_its_line(split, file, old, new, place, tmp_path):
     with pytest.raises(InputError, match=f"{file}, {place}"):
         parse_changed(tmp_path, "question_pair", split, file, old, new)
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_real_pairs_called_the_same_share_more_of_their_syllables(split):
+    shares = {"같은 질문": [], "다른 질문": []}
+    for question1, question2, label in words(split, CORPORA):
+        one, two = set(question1), set(question2)
+        shares[label].append(len(one & two) / len(one | two))
+    same, other = (sum(values) / len(values) for values in shares.values())
+    assert same > 1.5 * other

@@ -1,0 +1,39 @@
+"""Every corpus has a fixture in its official layout, and loads from it as from a user's disk."""
+
+import importlib
+
+import pytest
+from fixture_rows import FIXTURES
+
+from nlpbook_data import list_corpora, load_corpus
+from nlpbook_data.corpus import find_corpus
+
+NAMES = [name for name in list_corpora() if not find_corpus(name).packaged]
+WHOLE = [name for name in NAMES if find_corpus(name).presence(FIXTURES) == "yes"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_split_that_has_files_has_a_fixture(name):
+    corpus = find_corpus(name)
+    for split, declared in corpus.splits.items():
+        paths = declared.paths(corpus.folder(FIXTURES))
+        assert declared.carved_from or any(path.is_file() for path in paths), split
+
+
+def test_few_fixtures_lack_some_of_many_files_alike():
+    assert set(NAMES) - set(WHOLE) <= {"korquad-v2"}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_corpus_loads_from_its_fixture(name, tmp_path):
+    corpus = find_corpus(name)
+    loaded = load_corpus(name, FIXTURES, cache_dir=tmp_path, accept_files=True)
+    module = importlib.import_module(f"nlpbook_data.corpora.{name.replace('-', '_')}")
+    rows = 0
+    for split in loaded:
+        assert loaded[split].features == corpus.features
+        if not corpus.splits[split].carved_from:
+            parsed = module.parse(corpus.splits[split].paths(corpus.folder(FIXTURES)))
+            rows += sum(part.num_rows if hasattr(part, "num_rows") else 1 for part in parsed)
+    assert sum(len(split) for split in loaded.values()) == rows
+    assert rows
