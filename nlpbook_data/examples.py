@@ -86,14 +86,21 @@ SCHEMAS = {
 }
 
 
-def find_schema(task: str) -> Schema:
-    """Return the schema of `task`; raise InputError with the nearest names otherwise."""
+def find_schema(task: str, columns: Collection[str] = ()) -> Schema:
+    """Return the schema of `task`, which has `columns`; else InputError with the nearest names."""
     if task not in SCHEMAS:
         raise InputError(
             f"There is no task {task!r}.{nearest(task, SCHEMAS)} The tasks are: "
             f"{', '.join(SCHEMAS)}."
         )
-    return SCHEMAS[task]
+    schema = SCHEMAS[task]
+    for column in columns:
+        if column not in schema.all_columns:
+            raise InputError(
+                f"{task} has no column {column!r}.{nearest(column, schema.all_columns)} It has "
+                f"{', '.join(schema.all_columns)}."
+            )
+    return schema
 
 
 def find_split_files(folder: Path) -> dict[str, Path]:
@@ -202,14 +209,8 @@ def read_examples(
     Raises:
         InputError: for bad input of any kind, naming file and row.
     """
-    schema = find_schema(task)
     columns = dict(columns or {})
-    for column in columns:
-        if column not in schema.all_columns:
-            raise InputError(
-                f"{task} has no column {column!r}.{nearest(column, schema.all_columns)} It has "
-                f"{', '.join(schema.all_columns)}."
-            )
+    schema = find_schema(task, columns)
     kind = detect_format(path, task, columns)
     empty = True
 
