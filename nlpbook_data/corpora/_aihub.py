@@ -1,7 +1,11 @@
 """What the modules of AI Hub's Korean-English corpus share: workbooks, two texts a row."""
 
 import logging
+import re
+import struct
 import unicodedata
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,13 @@ PARTS = {
     "조례": ("5_문어체_조례", "5_decree", 1),
     "지자체웹사이트": ("6_문어체_지자체웹사이트", "6_government_website", 1),
 }
+
+# The reader makes a table up to the last cell, however far it is from the others, and where that
+# is too large for the memory the process dies. The official workbooks have 2 million cells.
+MAX_CELLS = 20_000_000
+REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,9})(\d{1,19})["']""")
+BLOCK_BYTES = 1 << 20
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError)
 
 
 def declare(name: str, title: str, parts: Sequence[str]) -> Corpus:
@@ -101,29 +112,53 @@ def _read_workbook(path: Path) -> Iterator[tuple[str, str]]:
                 f"{path}: encrypted, or of Excel before 2007. Save it as .xlsx without a password."
             )
     try:
+        _check_extent(path)
         with load_workbook(path) as workbook:
-            sheet = workbook.get_sheet_by_index(0)
-            width = None
-            for number, cells in enumerate(sheet.iter_rows(), start=1):
-                place = f"{path}, row {number}"
-                if width is None:
-                    header = [cell.strip() if isinstance(cell, str) else cell for cell in cells]
-                    while header and header[-1] == "":
-                        header.pop()
-                    if header[-2:] != HEADER:
-                        found = " | ".join(map(str, header[-2:]))
-                        raise malformed(place, found, "a header that ends in 원문 | 번역문")
-                    width = len(header)
-                elif any(cell != "" for cell in cells):
-                    if any(cell != "" for cell in cells[width:]):
-                        raise malformed(place, cells[width:], "nothing right of 번역문")
-                    for name, cell in zip(HEADER, cells[width - 2 :], strict=False):
-                        if not isinstance(cell, str):
-                            raise malformed(f"{place}, {name}", cell, "a text")
-                    yield cells[width - 2], cells[width - 1]
-            if width is None:
-                raise malformed(f"{path}, row 1", "", "a header that ends in 원문 | 번역문")
-    except CalamineError as error:
-        raise InputError(
-            f"{path}: not a workbook ({str(error).splitlines()[0]}). {AGAIN}"
-        ) from error
+            yield from _read_sheet(path, workbook.get_sheet_by_index(0).iter_rows())
+    except (CalamineError, *DAMAGE) as error:
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: not a workbook ({said}). {AGAIN}") from error
+
+
+def _read_sheet(path: Path, rows: Iterator[list[Any]]) -> Iterator[tuple[str, str]]:
+    header = [cell.strip() if isinstance(cell, str) else cell for cell in next(rows, [])]
+    while header and header[-1] == "":
+        header.pop()
+    if header[-2:] != HEADER:
+        found = " | ".join(map(str, header[-2:]))
+        raise malformed(f"{path}, row 1", found, "a header that ends in 원문 | 번역문")
+    width = len(header)
+    for number, cells in enumerate(rows, start=2):
+        if all(cell == "" for cell in cells):
+            continue
+        place = f"{path}, row {number}"
+        if any(cell != "" for cell in cells[width:]):
+            raise malformed(place, cells[width:], "nothing right of 번역문")
+        korean, english = cells[width - 2 : width]
+        for name, cell in zip(HEADER, (korean, english), strict=True):
+            if not isinstance(cell, str):
+                raise malformed(f"{place}, {name}", cell, "a text")
+        yield korean, english
+
+
+def _check_extent(path: Path) -> None:
+    """Refuse a workbook with a cell that is too far out to be read."""
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            if part.filename.endswith("sharedStrings.xml"):
+                continue
+            width = height = 1
+            with archive.open(part) as file:
+                rest = b""
+                while block := file.read(BLOCK_BYTES):
+                    for column, row in REFERENCE.findall(rest + block):
+                        number = 0
+                        for letter in column.upper():
+                            number = 26 * number + letter - 64
+                        width, height = max(width, number), max(height, int(row))
+                    rest = block[-64:]
+            if width * height > MAX_CELLS:
+                raise InputError(
+                    f"{path}: not a table in {part.filename}, with {height:,} rows and {width:,} "
+                    f"columns. {AGAIN}"
+                )

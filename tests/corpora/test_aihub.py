@@ -255,14 +255,30 @@ def test_entities_are_not_expanded(tmp_path):
     head = f'{HEAD}<!DOCTYPE s [<!ENTITY a "AAAA"><!ENTITY b SYSTEM "file:///etc/passwd">]>'
     (tmp_path / "AIHub_Translation").mkdir()
     path = write_xlsx(tmp_path / "AIHub_Translation" / SPOKEN, [HEADER, [1, "§", "A"]], head=head)
-    with zipfile.ZipFile(path) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
+    data = path.read_bytes()
     for entity in ("&a;", "&b;"):
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, part in parts.items():
-                archive.writestr(name, part.replace("§".encode(), entity.encode()))
+        path.write_bytes(data)
+        replace_inside(path, "§", entity)
         with pytest.raises(InputError, match="not a workbook"):
             parse("aihub_spoken_translation", "train", tmp_path)
+
+
+def test_a_cell_far_out_is_refused_before_it_takes_the_memory_of_a_whole_sheet(tmp_path):
+    (tmp_path / "AIHub_Translation").mkdir()
+    path = Path(shutil.copy(FOLDER / SPOKEN, tmp_path / "AIHub_Translation"))
+    replace_inside(path, 'r="A4"', 'r="XFD1048576"')
+    with pytest.raises(InputError, match="with 1,048,576 rows and 16,384 columns"):
+        parse("aihub_spoken_translation", "train", tmp_path)
+
+
+def replace_inside(path: Path, old: str, new: str) -> None:
+    """Replace `old` by `new` in the files that the workbook at `path` is made up of."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    assert any(old.encode() in part for part in parts.values())
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part.replace(old.encode(), new.encode()))
 
 
 def test_where_to_apply_and_what_to_put_where_is_said():
