@@ -79,7 +79,8 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
             start, end = (member(where, entity, key, int) for key in ("begin", "end"))
             form = member(where, entity, "form", str)
             if not 0 <= start < end <= len(text) or text[start:end] != form:
-                raise malformed(f"{where}, begin and end", text[max(start, 0) : end], repr(form))
+                found = text[max(start, 0) : end]
+                raise malformed(f"{where}, begin and end", found, repr(form[:60]))
             label = read_label(f"{where}, label", member(where, entity, "label", str), LABELS)
             entities.append({"start": start, "end": end, "label": label})
         yield {"id": name, "text": text, "entities": entities}
