@@ -59,6 +59,7 @@ CORPUS = Corpus(
     files={"train_data": RawFile(rows=90_000)},
     license="연구와 리더보드 학습에만, 상업적 이용 불가 (research and leaderboard only)",
     commercial=False,
+    redistributable=False,
     homepage="https://github.com/naver/nlp-challenge/tree/master/missions/ner",
     citation="Naver and Changwon National University (2018). Naver NLP Challenge, NER.",
     urls=urls,
