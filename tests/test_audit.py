@@ -18,8 +18,8 @@ from transformers import AutoTokenizer
 
 from nlpbook_data import InputError, load_corpus
 from nlpbook_data.audit import audit_corpus, format_audit, scan, write_audit
-from nlpbook_data.audit.odd import KINDS, find_characters, is_mojibake, of_kind, show
-from nlpbook_data.audit.page import make_page
+from nlpbook_data.audit.odd import KINDS, PATTERNS, find_characters, is_mojibake, of_kind, show
+from nlpbook_data.audit.page import WORDS, make_page
 from nlpbook_data.audit.report import to_json
 from nlpbook_data.corpus import Corpus, Split, find_corpus
 from nlpbook_data.splits import find_leaks
@@ -114,6 +114,14 @@ def test_texts_that_read_the_same_only_together_are_no_copies():
         features, ("premise", "hypothesis"), train=[("가나", "다"), ("가", "나다"), ("다", "가나")]
     )
     assert audit.splits["train"].copies.extra_rows == 0
+
+
+def test_pairs_of_one_text_are_counted():
+    features = Features(premise=Value("string"), hypothesis=Value("string"))
+    audit = audit_of(
+        features, ("premise", "hypothesis"), train=[("가", "나"), ("가", " 가"), ("나", "가")]
+    )
+    assert rows_of(audit, "equal_sides") == [1]
 
 
 def test_conflicts_name_both_labels_and_the_rows_that_a_majority_outvotes():
@@ -223,6 +231,10 @@ def test_copies_leaks_and_conflicts_agree_with_comparing_all_pairs(train, test):
     assert conflict.outvoted == conflict.rows - best
 
 
+def test_every_finding_has_korean_words():
+    assert {*scan.SHAPES, *KINDS, *PATTERNS, *scan.SPANS} <= set(WORDS)
+
+
 def test_small_batches_count_the_same(monkeypatch):
     rows = [(text, n % 2) for n, text in enumerate(["가", "&amp;", " 나", "가", "x" * 99, ""] * 4)]
     whole = asdict(reviews(train=rows, test=rows[:5]))
@@ -259,6 +271,7 @@ def test_small_batches_count_the_same(monkeypatch):
         ("값 " + "한글".encode().decode("cp1252", "ignore"), "mojibake"),
         ("안녕하세요".encode("euc-kr").decode("latin-1"), "mojibake"),
         ("占쏙옙占쏙옙", "mojibake"),
+        ("재미있었어요".encode().decode("cp949", "ignore"), "mojibake"),
     ],
 )
 def test_an_odd_passage_is_found_where_it_is(text, kind):
@@ -274,6 +287,7 @@ def test_an_odd_passage_is_found_where_it_is(text, kind):
         "별점 <그래비티> 5 < 10 & 3 > 2",
         "R&B; R&D; 그리고 café naïve ½²³ × ÷ ±°",
         "漢字와 カタカナ, Ｆｕｌｌ",
+        "李承晩 大統領은 占領地의 快樂을 잃고 黎明을 기다렸다",
     ],
 )
 def test_an_ordinary_text_has_nothing_odd(text):
@@ -424,6 +438,17 @@ def test_tokens_are_those_of_the_whole_input(tokenizer):
     assert "cut at 128" in format_audit(audit)
 
 
+def test_tokens_that_the_vocabulary_lacks_are_counted(tokenizer):
+    data = {"text": ["영화", "𓀀 좋다 𓀀", "좋다"], "label": [0, 0, 1]}
+    audit = audit_corpus(
+        DatasetDict(train=Dataset.from_dict(data, features=SENTIMENT)),
+        declare(SENTIMENT),
+        tokenizer,
+    )
+    found = audit.splits["train"].findings["unknown_token"]
+    assert (found.rows, found.count, found.examples[0].row) == (1, 2, 1)
+
+
 # Any corpus
 
 
@@ -531,7 +556,7 @@ def test_the_table_shows_the_figures():
     lines = format_audit(
         reviews(train=[("가", 0), ("가", 1), ("나", 1)], test=[("가", 1), ("\xa0다", 0)])
     ).splitlines()
-    figures = {line[:36].strip(): line[36:].split() for line in lines}
+    figures = {line[:42].strip(): line[42:].split() for line in lines}
     assert figures["rows"] == ["3", "2"]
     assert figures["extra copies"] == ["1", "0"]
     assert figures["rows that stand in test too"] == ["2"]

@@ -53,6 +53,13 @@ BYTES = re.compile(f"[\x80-\xff{CP1252}]{{3,}}")
 # What cp949 makes of U+FFFD in UTF-8: the usual scar of a text that was decoded wrongly twice.
 SCAR = re.compile("(?:占쏙옙|占쏙|쏙옙)+")
 HANGUL = re.compile("[가-힣]")
+# What cp949 makes of Hangul in UTF-8 begins with a Chinese character whose two bytes could begin
+# a syllable; a mix with Hangul that turns back into two syllables is hardly an accident.
+MIXED = re.compile("[^\0-\x7f]{4,}")
+SYLLABLES = re.compile("[가-힣]{2}")
+BEGIN_IN_CP949 = bytes(
+    b for lead in range(0xEA, 0xEE) for low in range(0xA1, 0xC0) for b in (lead, low)
+).decode("cp949")
 
 _LONE_JAMO = list(KINDS).index("lone_jamo") + 1
 _FIRST_PATTERN = len(KINDS) + 1  # codes of the characters that a pattern can begin with
@@ -67,7 +74,7 @@ def _table() -> np.ndarray:
             table[first : last + 1] = number
     for number, first in enumerate(("&", "<"), start=_FIRST_PATTERN):
         table[ord(first)] = number
-    for character in [*map(chr, range(0xA1, 0x100)), *CP1252, "占", "쏙"]:
+    for character in [*map(chr, range(0xA1, 0x100)), *CP1252, *BEGIN_IN_CP949, "占", "쏙"]:
         if not table[ord(character)]:
             table[ord(character)] = _FIRST_PATTERN + 2
     return table
@@ -112,6 +119,10 @@ def find_passages(kind: str, text: str) -> Iterator[tuple[int, int]]:
         yield from (match.span() for match in SCAR.finditer(text))
         for match in BYTES.finditer(text):
             if is_mojibake(match[0]):
+                yield match.span()
+        for match in MIXED.finditer(text):
+            raw = match[0].encode("cp949", "ignore")
+            if SYLLABLES.search(raw.decode("utf-8", "ignore")):
                 yield match.span()
 
 

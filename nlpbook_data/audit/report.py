@@ -12,7 +12,8 @@ from nlpbook_data.cache import write_text
 from nlpbook_data.errors import InputError
 
 MOST_POINTS = 4
-LABEL_WIDTH = 36
+MOST_COPIES = 3
+LABEL_WIDTH = 42
 
 
 def write_audit(audit: Audit, folder: Path) -> list[Path]:
@@ -47,7 +48,7 @@ def format_audit(audit: Audit) -> str:
     lines += ["", *_table(audit), *_section("labels", _labels(audit))]
     lines += _section("rows whose texts stand in another split", _overlaps(audit))
     lines += _section("equal texts, different labels", _conflicts(audit))
-    lines += _section("most copied texts (rows)", _copied(audit))
+    lines += _section("most copied texts", _copied(audit))
     lines += _section("examples (rows count from 0)", _examples(audit))
     return "\n".join(lines)
 
@@ -76,7 +77,6 @@ def _table(audit: Audit) -> Iterator[str]:
             yield _line(f"rows that stand in {split} too", cells, width)
     for column in splits[0].conflicts if splits else ():
         yield row(f"texts with conflicting {column}", lambda s, c=column: s.conflicts[c].texts)
-        yield row("  their rows", lambda s, c=column: s.conflicts[c].rows)
     for column in audit.texts:
         yield row(
             f"characters of {column}, mean", lambda s, c=column: f"{s.characters[c].mean:.1f}"
@@ -170,8 +170,9 @@ def describe(conflict: Conflict) -> str:
 def _copied(audit: Audit) -> Iterator[str]:
     for split, found in audit.splits.items():
         if found.copies.most:
-            most = [f"{copy['text']} ×{copy['rows']:,}" for copy in found.copies.most]
-            yield f"  {split}: {' | '.join(most)}"
+            yield f"  {split}"
+            for copy in found.copies.most[:MOST_COPIES]:
+                yield f"    {copy['rows']:>9,} ×  {copy['text']}"
 
 
 def _examples(audit: Audit) -> Iterator[str]:

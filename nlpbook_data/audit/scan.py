@@ -38,7 +38,16 @@ VERY_LONG = 10
 # Columns that say what of the text is asked: equal texts with others are no conflict.
 GIVEN = ("subject", "object")
 
-SHAPES = ("empty", "blank", "blank_edge", "one_character", "very_long", "not_NFC")
+SHAPES = (
+    "empty",
+    "blank",
+    "blank_edge",
+    "one_character",
+    "very_long",
+    "equal_sides",
+    "not_NFC",
+    "unknown_token",
+)
 SPANS = (
     *("span_out_of_range", "span_with_blank_edge", "spans_overlap"),
     *("answer_not_at_start", "answer_with_blank_edge", "span_is_another_text"),
@@ -279,6 +288,8 @@ def _scan(dataset: Dataset, texts: Sequence[str], tokenizer: Any, bar: tqdm) -> 
             _find_shapes(scan.findings, start, values, plains, lengths)
             _find_odd(scan.findings, start, values, lengths)
         key = _mix([scan.columns[column][start:end] for column in texts])
+        if len(texts) > 1:
+            _find_equal_sides(scan, start, columns)
         given = [_canonical(table[column]) for column in GIVEN if column in table.column_names]
         scan.keys[start:end] = key
         scan.asked[start:end] = _mix([key, *map(_digests, given)]) if given else key
@@ -286,7 +297,14 @@ def _scan(dataset: Dataset, texts: Sequence[str], tokenizer: Any, bar: tqdm) -> 
             _read_target(scan, column, start, table)
         _find_spans(scan.findings, start, table, texts)
         if tokenizer:
-            scan.tokens.update(_count_tokens(tokenizer, columns))
+            ids = _tokenize(tokenizer, columns)
+            scan.tokens.update(map(len, ids))
+            unknown = [row.count(tokenizer.unk_token_id) for row in ids]
+            rows = np.flatnonzero(unknown)
+            examples = [
+                " ⏐ ".join(show(texts[row]) for texts in columns) for row in rows[:MOST_EXAMPLES]
+            ]
+            scan.findings["unknown_token"].add(rows + start, sum(unknown), examples.__getitem__)
         bar.update(len(table))
     for column in texts:
         _find_very_long(scan, column)
@@ -327,12 +345,12 @@ def _count_characters(scan: _Scan, column: str, texts: pa.ChunkedArray) -> np.nd
     return lengths
 
 
-def _count_tokens(tokenizer: Any, columns: list[list[str]]) -> Counter:
-    """Count the lengths of the model's inputs; columns after the second join the second."""
+def _tokenize(tokenizer: Any, columns: list[list[str]]) -> list[list[int]]:
+    """Return the model's inputs; columns after the second join the second."""
     columns = [[unicodedata.normalize("NFC", text) for text in texts] for texts in columns]
     first, rest = columns[0], columns[1:]
     pairs = [[" ".join(texts) for texts in zip(*rest, strict=True)]] if rest else []
-    encoded = tokenizer(
+    return tokenizer(
         first,
         *pairs,
         padding=False,
@@ -340,8 +358,7 @@ def _count_tokens(tokenizer: Any, columns: list[list[str]]) -> Counter:
         return_attention_mask=False,
         return_token_type_ids=False,
         verbose=False,
-    )
-    return Counter(map(len, encoded["input_ids"]))
+    )["input_ids"]
 
 
 # Labels
@@ -492,6 +509,14 @@ def _find_odd(
         findings[kind].add(
             rows + start, count, lambda n, r=rows, p=places: show(texts[r[n]], *p[n])
         )
+
+
+def _find_equal_sides(scan: _Scan, start: int, columns: list[list[str]]) -> None:
+    """Count pairs whose texts are the same one."""
+    end = start + len(columns[0])
+    sides = [digests[start:end] for digests in scan.columns.values()]
+    rows = np.flatnonzero(np.all([side == sides[0] for side in sides], axis=0))
+    scan.findings["equal_sides"].add(rows + start, len(rows), lambda n: show(columns[0][rows[n]]))
 
 
 def _find_very_long(scan: _Scan, column: str) -> None:
