@@ -8,6 +8,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from nlpbook_data.errors import InputError
@@ -20,6 +21,8 @@ BLOCK_BYTES = 1 << 23
 MAX_LINE_BYTES = 1 << 26
 # Nor is one item of a JSON file: an article with its questions.
 MAX_ITEM_CHARACTERS = 1 << 26
+# Longer than each of JSON's words and escapes, of which a window may hold the first half.
+TAIL = 16
 
 
 def malformed(place: str, found: object, expected: str) -> InputError:
@@ -209,13 +212,15 @@ class _JsonText:
         while True:
             try:
                 value, end = self.decoder.raw_decode(self.text, self.position)
-                if end < len(self.text) or self.ended:  # not the first half of a number
+                # a number may go on where the window ends
+                whole = self.text[end - 1] in '"]}' or end + TAIL < len(self.text)
+                if whole or self.ended:
                     self.position = end
                     return value
             except json.JSONDecodeError as error:
                 # where text is missing the window ends, or begins a string that does not end
-                unfinished = error.msg.startswith("Unterminated") or error.pos > len(self.text) - 16
-                if self.ended or not unfinished:
+                near_end = error.pos > len(self.text) - TAIL
+                if self.ended or not (near_end or error.msg.startswith("Unterminated")):
                     self.position = error.pos
                     raise self.error(error.msg) from error
             except (ValueError, RecursionError) as error:  # NaN, a number of a million digits
@@ -281,43 +286,42 @@ def read_label(place: str, value: object, ids: dict[str, int]) -> int:
 def tables_of_lines(path: Path, column: str = "text") -> Iterator[pa.Table]:
     r"""Yield the lines of a plain-text file as tables of one column; lines end in \n or \r\n.
 
-    As fast as Python splits bytes: no object is made for a line but its bytes.
+    No Python object is made for a line: Arrow's buffers are the bytes that were read, without
+    the line breaks, and where those stood.
     """
     number, rest = 1, b""
     with path.open("rb") as file:
         for block in chain(iter(lambda: file.read(BLOCK_BYTES), b""), [b""]):
-            data = rest + block
-            if block:
-                lines = data.split(b"\n")
-                rest = lines.pop()
-                if len(rest) > MAX_LINE_BYTES:
-                    raise InputError(
-                        f"{path}, line {number + len(lines)}: longer than {MAX_LINE_BYTES:,} "
-                        f"bytes. {AGAIN}"
-                    )
-            else:
-                lines = [data] if data else []
-            if number == 1 and lines:
-                lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+            data = rest + (block or b"\n" * bool(rest))
+            cut = data.rfind(b"\n") + 1
+            data, rest = data[:cut], data[cut:]
+            if len(rest) > MAX_LINE_BYTES:
+                line = number + data.count(b"\n")
+                raise InputError(f"{path}, line {line}: over {MAX_LINE_BYTES:,} bytes. {AGAIN}")
+            if number == 1:
+                data = data.removeprefix(b"\xef\xbb\xbf")
             if b"\r" in data:
-                lines = [line.removesuffix(b"\r") for line in lines]
+                data = data.replace(b"\r\n", b"\n")
+            breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+            offsets = np.append(0, breaks - np.arange(len(breaks))).astype(np.int32)
+            buffers = pa.py_buffer(offsets), pa.py_buffer(data.replace(b"\n", b""))
+            texts = pa.StringArray.from_buffers(len(breaks), *buffers)
             try:
-                texts = pa.array(lines, pa.binary()).cast(pa.string())
+                texts.validate(full=True)
             except pa.ArrowInvalid as error:
-                raise _undecodable(path, number, lines) from error
+                raise _undecodable(path, number, data) from error
             if b"\0" in data:
-                bad = [n for n, line in enumerate(lines, number) if b"\0" in line]
-                line = bad[0] if bad else number + len(lines)
+                line = number + data.count(b"\n", 0, data.index(b"\0"))
                 raise InputError(f"{path}, line {line}: a NUL, which no text holds. {AGAIN}")
-            if lines:
+            if len(texts):
                 yield pa.table({column: texts})
-            number += len(lines)
+            number += len(texts)
 
 
-def _undecodable(path: Path, number: int, lines: list[bytes]) -> InputError:
-    for n, line in enumerate(lines, number):
+def _undecodable(path: Path, number: int, data: bytes) -> InputError:
+    for line, text in enumerate(data.split(b"\n"), number):
         try:
-            line.decode()
+            text.decode()
         except UnicodeDecodeError as error:
-            return InputError(f"{path}, line {n}: not UTF-8 ({error.reason}). {AGAIN}")
+            return InputError(f"{path}, line {line}: not UTF-8 ({error.reason}). {AGAIN}")
     return InputError(f"{path}, line {number}: not UTF-8. {AGAIN}")
