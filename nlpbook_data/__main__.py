@@ -113,7 +113,7 @@ def _list(options: argparse.Namespace) -> None:
                 name,
                 corpus.task,
                 f"{sum(counts.values()):,}" if known else "?",
-                corpus.license,
+                corpus.license if len(corpus.license) < 22 else f"{corpus.license[:20]}…",
                 "yes" if corpus.commercial else "no",
                 corpus.presence(options.corpus_dir),
                 corpus.title,

@@ -70,6 +70,7 @@ class Split:
             for corpora that come by hand in files that vary; at least one file must match.
         aligned: files whose n-th line belongs to the n-th row; `parse` gets them after `files`.
         optional: loaded only where its files are there, or by name.
+        rows: the official rows, where they are not known for each file.
         carved_from: the split that it is taken from, equal texts kept on one side.
         share: the fraction of that split's rows.
     """
@@ -78,6 +79,7 @@ class Split:
     files: tuple[str, ...] = ()
     aligned: tuple[str, ...] = ()
     optional: bool = False
+    rows: int | None = None
     carved_from: str | None = None
     share: float = 0.0
 
@@ -153,11 +155,12 @@ class Corpus:
     @property
     def rows(self) -> dict[str, int]:
         """The official rows of each split that has files, where they are known."""
-        counts = {
-            split: [self.files.get(file, RawFile()).rows for file in declared.files]
-            for split, declared in self.splits.items()
-        }
-        return {split: sum(known) for split, known in counts.items() if known and all(known)}
+        rows = {}
+        for name, split in self.splits.items():
+            known = [self.files.get(file, RawFile()).rows for file in split.files]
+            if split.rows or (known and all(known)):
+                rows[name] = split.rows or sum(known)
+        return rows
 
     @property
     def file_names(self) -> list[str]:

@@ -75,10 +75,12 @@ def assign(texts: pa.ChunkedArray, shares: Mapping[str, float]) -> np.ndarray:
     For corpora too large to hold: a pure function of the text (NFC, outer ASCII blanks off), so
     equal texts fall on one side and a share is met on average.
     """
-    values = texts.cast(pa.large_binary()).to_pylist()
-    if not unicodedata.is_normalized("NFC", b"\n".join(values).decode()):
+    values = texts.cast(pa.binary()).to_pylist()
+    # a buffer may hold more than these rows, or none; both cost time at most
+    buffers = [str(chunk.buffers()[2] or b"", "utf-8") for chunk in texts.chunks]
+    if not all(unicodedata.is_normalized("NFC", buffer) for buffer in buffers):
         values = [unicodedata.normalize("NFC", value.decode()).encode() for value in values]
-    sums = np.fromiter((zlib.crc32(value.strip()) for value in values), np.uint32, len(values))
+    sums = np.fromiter(map(zlib.crc32, map(bytes.strip, values)), np.uint32, len(values))
     bounds = np.cumsum(list(shares.values()))
     position = np.searchsorted(bounds, sums / 2**32, side="right")
     return np.where(position == len(bounds), -1, position)

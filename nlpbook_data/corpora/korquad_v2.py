@@ -48,11 +48,12 @@ CORPUS = Corpus(
         answers=ANSWERS,
     ),
     splits={
-        "train": Split("KorQuAD_2.1_train_00.zip to _12.zip", files=TRAIN),
+        "train": Split("KorQuAD_2.1_train_00.zip to _12.zip", files=TRAIN, rows=83_486),
         "validation": Split("5% carved from train", carved_from="train", share=0.05),
         "test": Split(
             "KorQuAD_2.1_dev_00.zip and _01.zip (dev files; the official test is not public)",
             files=DEV,
+            rows=10_165,
         ),
     },
     texts=("context", "question"),
