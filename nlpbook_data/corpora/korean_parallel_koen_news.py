@@ -34,6 +34,7 @@ CORPUS = Corpus(
     texts=("korean", "english"),
     license="CC-BY-NC-ND-3.0",
     commercial=False,
+    redistributable=False,  # ND: what is pushed is converted
     homepage="https://github.com/jungyeul/korean-parallel-corpora",
     citation=(
         "Park, J., Hong, J.-P., & Cha, J.-W. (2016). Korean Language Resources for Everyone. "
