@@ -37,7 +37,8 @@ PARTS = {
 MAX_CELLS = 20_000_000
 REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,9})(\d{1,19})["']""")
 BLOCK_BYTES = 1 << 20
-DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError)
+# OSError: of a seek to where a damaged zip file points
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 
 
 def declare(name: str, title: str, parts: Sequence[str]) -> Corpus:
@@ -116,7 +117,7 @@ def _read_workbook(path: Path) -> Iterator[tuple[str, str]]:
         with load_workbook(path) as workbook:
             yield from _read_sheet(path, workbook.get_sheet_by_index(0).iter_rows())
     except (CalamineError, *DAMAGE) as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
+        said = (str(error) or type(error).__name__).splitlines()[0][:100]
         raise InputError(f"{path}: not a workbook ({said}). {AGAIN}") from error
 
 
@@ -147,18 +148,24 @@ def _check_extent(path: Path) -> None:
         for part in archive.infolist():
             if part.filename.endswith("sharedStrings.xml"):
                 continue
-            width = height = 1
+            columns, rows, rest = set(), {0}, b""
             with archive.open(part) as file:
-                rest = b""
                 while block := file.read(BLOCK_BYTES):
-                    for column, row in REFERENCE.findall(rest + block):
-                        number = 0
-                        for letter in column.upper():
-                            number = 26 * number + letter - 64
-                        width, height = max(width, number), max(height, int(row))
+                    for column, row in set(REFERENCE.findall(rest + block)):
+                        columns.add(column)
+                        rows.add(row)
                     rest = block[-64:]
+            width = max(map(_column_number, columns), default=0)
+            height = max(map(int, rows))
             if width * height > MAX_CELLS:
                 raise InputError(
                     f"{path}: not a table in {part.filename}, with {height:,} rows and {width:,} "
                     f"columns. {AGAIN}"
                 )
+
+
+def _column_number(letters: bytes) -> int:
+    number = 0
+    for letter in letters.upper():
+        number = 26 * number + letter - 64
+    return number

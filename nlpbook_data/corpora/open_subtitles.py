@@ -60,6 +60,7 @@ class _Units:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: dict[str, list[str]] = {"ko": [], "en": []}
+        self.empty = True  # no element seen yet
         self.unit: dict[str, str] | None = None  # of the <tu> that is open
         self.language: str | None = None  # of the <tuv>
         self.text: list[str] | None = None  # of the <seg>
@@ -77,7 +78,9 @@ class _Units:
                     yield self._table()
             self.parser.Parse(b"", True)
         except expat.ExpatError as error:
-            raise InputError(f"{self._place()}: not XML ({error}). {AGAIN}") from error
+            said = expat.ErrorString(error.code)
+            place = f"{self.path}, line {error.lineno}"
+            raise InputError(f"{place}: not XML ({said}). {AGAIN}") from error
         yield self._table()
 
     def _table(self) -> pa.Table:
@@ -86,6 +89,9 @@ class _Units:
         return pa.table({"korean": korean, "english": english})
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if self.empty and name != "tmx":
+            raise malformed(self._place(), f"<{name}>", "<tmx>")
+        self.empty = False
         if self.text is not None:
             raise malformed(self._place(), f"<{name}>", "the text of a <seg>")
         if name == "tu":

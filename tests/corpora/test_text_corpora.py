@@ -1,0 +1,328 @@
+"""kcbert, kowikitext, namuwikitext, open_subtitles: Korpora's rows, streamed, and where not."""
+
+import importlib
+import tracemalloc
+import unicodedata
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from fixture_rows import FIXTURES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nlpbook_data import InputError, load_corpus
+from nlpbook_data.corpora import _read, _wikitext, open_subtitles
+from nlpbook_data.corpus import find_corpus
+
+NAMES = ["kcbert", "kowikitext", "namuwikitext", "open_subtitles"]
+WIKIS = {"kowikitext": "KowikiTextKorpus", "namuwikitext": "NamuwikiTextKorpus"}
+SPLITS = ["train", "validation", "test"]
+
+
+def paths(name: str, split: str = "train") -> list[Path]:
+    corpus = find_corpus(name)
+    return corpus.splits[split].paths(corpus.folder(FIXTURES))
+
+
+def rows(tables) -> list[tuple[str, ...]]:
+    return [tuple(row.values()) for table in tables for row in table.to_pylist()]
+
+
+def parse(name: str, split: str = "train") -> list[tuple[str, ...]]:
+    module = importlib.import_module(f"nlpbook_data.corpora.{name}")
+    return rows(module.parse(paths(name, split)))
+
+
+def korpora_wiki(path: Path, name: str = "kowikitext") -> list[tuple[str, str]]:
+    """Return the titles and texts that Korpora's `load` reads."""
+    import Korpora
+
+    texts, titles = getattr(Korpora, WIKIS[name]).load(None, str(path))
+    return list(zip(titles, texts, strict=True))
+
+
+# --- all of them ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loading_and_streaming_lose_no_row(name, tmp_path):
+    loaded = load_corpus(name, FIXTURES, tmp_path)
+    streamed = load_corpus(name, FIXTURES, tmp_path, streaming=True)
+    known = [row for split in SPLITS if split in loaded for row in loaded[split]]
+    parsed = [row for split in SPLITS[: 3 if name in WIKIS else 1] for row in parse(name, split)]
+    assert sorted(map(str, (tuple(row.values()) for row in known))) == sorted(map(str, parsed))
+    assert {split: list(rows) for split, rows in streamed.items()} == {
+        split: list(rows) for split, rows in loaded.items()
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_has_an_archive_and_every_archive_an_address(name):
+    corpus = find_corpus(name)
+    urls = corpus.urls()
+    assert set(urls) == {file for archive in corpus.archives for file in archive.files}
+    assert set(corpus.file_names) == {m for archive in corpus.archives for m in archive.members}
+    assert all(url.startswith("https://") and url.endswith(file) for file, url in urls.items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_holds_a_block_not_the_file(name, tmp_path, monkeypatch):
+    for module in (_read, _wikitext, open_subtitles):
+        monkeypatch.setattr(module, "BLOCK_BYTES", 1 << 16)
+    unit = {
+        "kcbert": "댓글 하나 둘 셋\n",
+        "open_subtitles": "<tu><tuv xml:lang='en'><seg>a b c</seg></tuv>\n"
+        "<tuv xml:lang='ko'><seg>가 나 다</seg></tuv></tu>\n",
+    }.get(name, " = 제목 =\n\n 본문 하나\n\n 본문 둘\n")
+    path = tmp_path / "big"
+    text = unit * 60_000
+    path.write_text(f"<tmx>{text}</tmx>" if name == "open_subtitles" else text, encoding="utf-8")
+    module = importlib.import_module(f"nlpbook_data.corpora.{name}")
+    tracemalloc.start()
+    assert sum(map(len, module.parse([path]))) == 60_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < path.stat().st_size / 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_damaged_bytes_are_refused_with_their_line(name, tmp_path):
+    path = tmp_path / "damaged"
+    lines = paths(name)[0].read_bytes().split(b"\n")
+    module = importlib.import_module(f"nlpbook_data.corpora.{name}")
+    for damage in (b"\xea\xb0", b"\0"):
+        at = next(n for n in range(2, len(lines)) if "".join(lines[n].decode().split()) != "")
+        damaged = [*lines]
+        damaged[at] = damaged[at][:-1] + damage + damaged[at][-1:]
+        path.write_bytes(b"\n".join(damaged))
+        with pytest.raises(InputError, match=rf"damaged, line {at + 1}"):
+            list(module.parse([path]))
+
+
+@pytest.mark.parametrize("name", [*WIKIS, "open_subtitles"])
+def test_an_html_page_is_refused(name, tmp_path):
+    path = tmp_path / "page"
+    module = importlib.import_module(f"nlpbook_data.corpora.{name}")
+    for page in ("<!DOCTYPE html>\n<html>404</html>\n", "<html><body>404</body></html>"):
+        path.write_text(page)
+        with pytest.raises(InputError, match="page, line 1"):
+            list(module.parse([path]))
+
+
+# --- kcbert ---------------------------------------------------------------------------------
+
+
+def test_lines_are_those_that_korpora_reads():
+    from Korpora.utils import load_text
+
+    texts = [text for (text,) in parse("kcbert")]
+    assert texts == load_text(paths("kcbert")[0])
+    assert texts[2:5] == ["", " ㅋㅋㅋㅋ 앞뒤 빈칸 ", unicodedata.normalize("NFD", "응원합니다")]
+
+
+def test_the_three_parts_are_one_archive():
+    (archive,) = find_corpus("kcbert").archives
+    assert [file[-2:] for file in archive.files] == ["aa", "ab", "ac"]
+
+
+# --- wikitext -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("name", WIKIS)
+def test_sections_are_those_that_korpora_reads(name, split):
+    assert parse(name, split) == korpora_wiki(paths(name, split)[0], name)
+
+
+def test_a_section_is_its_heading_and_its_lines():
+    assert parse("kowikitext") == [
+        (" = 나무 =", '나무는 "흔히" 볼 수 있다.\n둘째 문단, 끝🌳'),
+        (" = = 종류 = =", ""),
+        (" = = = 큰 나무 = = =", unicodedata.normalize("NFD", "크다")),
+        (" = 빈 문서 =", ""),
+        (" = 분류:나무 =", "나무\n=이것은 제목이 아니다\n전각 빈칸\n끝 줄"),
+    ]
+
+
+LINES = st.text(alphabet="가= a\t\u3000\u2028\x1c🙂", max_size=6)
+SECTIONS = st.lists(
+    st.tuples(LINES, st.lists(LINES.filter(lambda line: not line.startswith(" =")), max_size=4)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(deadline=None)
+@given(sections=SECTIONS, block=st.integers(1, 40), newline=st.booleans(), crlf=st.booleans())
+def test_any_sections_are_korporas_whatever_the_blocks(
+    tmp_path_factory, sections, block, newline, crlf
+):
+    text = "\n".join(f" ={title}\n\n" + "\n".join(lines) for title, lines in sections)
+    text += "\n" * newline
+    path = tmp_path_factory.getbasetemp() / "wiki"
+    path.write_bytes((text.replace("\n", "\r\n") if crlf else text).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_wikitext, "BLOCK_BYTES", block)
+        assert rows(_wikitext.tables_of_sections(path)) == korpora_wiki(path)
+
+
+def test_the_line_after_a_heading_is_text_and_korpora_loses_it(tmp_path):
+    """As after a line of a formula, which looks like a heading."""
+    path = tmp_path / "wiki"
+    path.write_text(" = 합 =\n\n 하나 더하기 둘\n = 1 + 2\n 은 셋이다.\n", encoding="utf-8")
+    titles = [" = 합 =", " = 1 + 2"]
+    assert rows(_wikitext.tables_of_sections(path)) == list(
+        zip(titles, ["하나 더하기 둘", "은 셋이다."], strict=True)
+    )
+    assert korpora_wiki(path) == list(zip(titles, ["하나 더하기 둘", ""], strict=True))
+
+
+def test_an_empty_file_has_no_section(tmp_path):
+    (tmp_path / "wiki").touch()
+    assert rows(_wikitext.tables_of_sections(tmp_path / "wiki")) == []
+
+
+def test_a_byte_order_mark_is_no_part_of_the_title(tmp_path):
+    path = tmp_path / "wiki"
+    path.write_bytes(b"\xef\xbb\xbf = A =\n\n a\n")
+    assert rows(_wikitext.tables_of_sections(path)) == [(" = A =", "a")]
+
+
+def test_a_section_that_does_not_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(_wikitext, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(_wikitext, "MAX_LINE_BYTES", 200)
+    path = tmp_path / "wiki"
+    path.write_text(" = A =\n\n a\n = B =\n\n" + " b\n" * 1000)
+    with pytest.raises(InputError, match="wiki, line 4: a section longer than 200 bytes"):
+        list(_wikitext.tables_of_sections(path))
+
+
+def test_the_dev_file_is_the_validation_split_and_only_kowiki_may_be_used_commercially():
+    for name in WIKIS:
+        corpus = find_corpus(name)
+        assert corpus.splits["validation"].files[0].endswith(".dev")
+        assert corpus.commercial == (name == "kowikitext")
+
+
+# --- open_subtitles -------------------------------------------------------------------------
+
+
+def units(tmp_path: Path, *texts: str, head: str = "<tmx><body>") -> list[tuple[str, str]]:
+    """Return the rows of a TMX file with `texts` in its body."""
+    path = tmp_path / "en-ko.tmx"
+    path.write_text(f"{head}\n{''.join(texts)}</body></tmx>\n", encoding="utf-8")
+    return rows(open_subtitles.parse([path]))
+
+
+def unit(english: str, korean: str) -> str:
+    """Return a translation unit, as OPUS lays it out."""
+    return (
+        f'    <tu>\n      <tuv xml:lang="en"><seg>{english}</seg></tuv>\n'
+        f'      <tuv xml:lang="ko"><seg>{korean}</seg></tuv>\n    </tu>\n'
+    )
+
+
+def korpora_units(path: Path) -> list[tuple[str, str]]:
+    from Korpora.korpus_open_subtitles import parse_xtm
+
+    english, korean = parse_xtm(str(path))
+    return list(zip(korean, english, strict=True))
+
+
+def test_pairs_are_those_that_korpora_reads():
+    assert parse("open_subtitles") == korpora_units(paths("open_subtitles")[0])
+    assert parse("open_subtitles")[2:4] == [
+        (unicodedata.normalize("NFD", "아니요") + "🙂", "- Yes. - No!"),
+        (" 문이 닫힌다 ", "[Door closes]"),
+    ]
+
+
+def test_characters_are_unescaped_and_korpora_leaves_them(tmp_path):
+    text = unit(
+        "Tom &amp; Jerry &lt;i&gt; isn&apos;t &quot;on&quot;", "톰과 제리&#x1F642; &#44032;"
+    )
+    assert units(tmp_path, text) == [("톰과 제리🙂 가", 'Tom & Jerry <i> isn\'t "on"')]
+    assert korpora_units(tmp_path / "en-ko.tmx")[0][1].startswith("Tom &amp; Jerry &lt;i&gt;")
+
+
+@pytest.mark.parametrize("korean", ["탭\t하나", "전각\u3000빈칸", "붙는\u00a0빈칸", ""])
+def test_pairs_with_other_blanks_or_an_empty_text_are_kept_and_korpora_drops_them(korean, tmp_path):
+    assert units(tmp_path, unit("One", korean), unit("Two", "둘")) == [
+        (korean, "One"),
+        ("둘", "Two"),
+    ]
+    assert korpora_units(tmp_path / "en-ko.tmx") == [("둘", "Two")]
+
+
+def test_the_language_decides_not_the_order(tmp_path):
+    text = unit("A", "가").replace('"en"', '"x"').replace('"ko"', '"en"').replace('"x"', '"ko"')
+    assert units(tmp_path, text) == [("A", "가")]
+    assert korpora_units(tmp_path / "en-ko.tmx") == [("가", "A")]
+
+
+def test_layout_comments_properties_and_character_data_do_not_matter(tmp_path):
+    text = (
+        '<tu tuid="1"><prop type="x">y</prop><tuv xml:lang="en"><seg>A</seg></tuv><!-- c -->'
+        '<tuv\nxml:lang="ko"><seg><![CDATA[<가>]]>\n나</seg></tuv></tu>'
+    )
+    assert units(tmp_path, text) == [("<가>\n나", "A")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('<tu><tuv xml:lang="en"><seg>A</seg></tuv></tu>', "line 2: found 'en'"),
+        ("<tu></tu>", "line 2: found 'no <seg>'"),
+        (unit("A", "가").replace('"ko"', '"en"'), "line 4: found .*'en'"),
+        (unit("A", "가").replace('"ko"', '"ja"'), "line 4: found .*'ja'"),
+        (unit("A", "가").replace(' xml:lang="ko"', ""), "line 4: found .*None"),
+        (unit("A", "가<b>나</b>"), "line 4: found '<b>'"),
+        ("<seg>A</seg>", "line 2: found '<seg>"),
+        (unit("A", "가").replace("</tu>\n", ""), "line 5: not XML"),
+        ("<tu><tu></tu></tu>", "line 2: found '<tu>'"),
+        (unit("A", "&unknown;"), "line 4: not XML"),
+        (unit("A", "&#xD83D;"), "line 4: not XML"),
+        (unit("A", "a & b"), "line 4: not XML"),
+    ],
+)
+def test_what_is_no_pair_is_refused_with_its_line(text, said, tmp_path):
+    with pytest.raises(InputError, match=rf"en-ko\.tmx, {said}"):
+        units(tmp_path, text)
+
+
+def test_a_file_that_ends_early_is_refused(tmp_path):
+    path = tmp_path / "en-ko.tmx"
+    path.write_bytes(paths("open_subtitles")[0].read_bytes()[:-40])
+    with pytest.raises(InputError, match="not XML"):
+        list(open_subtitles.parse([path]))
+
+
+@pytest.mark.parametrize(
+    "entity",
+    ['<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">', '<!ENTITY b SYSTEM "/etc/passwd">'],
+)
+def test_a_document_type_is_refused_and_no_entity_expanded(entity, tmp_path):
+    head = f"<!DOCTYPE tmx [{entity}]>\n<tmx><body>"
+    with pytest.raises(InputError, match="line 1: found '<!DOCTYPE'"):
+        units(tmp_path, unit("A", "&b;"), head=head)
+
+
+@given(texts=st.lists(st.text("가a &<>\"'\u3000🙂\n", max_size=8), min_size=1, max_size=8))
+@settings(deadline=None)
+def test_any_text_comes_back_whatever_the_blocks(tmp_path_factory, texts):
+    from xml.sax.saxutils import escape
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(open_subtitles, "BLOCK_BYTES", 5)
+        found = units(
+            tmp_path_factory.getbasetemp(), *(unit(escape(t), escape(t[::-1])) for t in texts)
+        )
+    assert found == [(text[::-1], text) for text in texts]
+
+
+def test_tables_have_the_declared_columns():
+    for name in NAMES:
+        module = importlib.import_module(f"nlpbook_data.corpora.{name}")
+        schema = pa.schema([(column, pa.string()) for column in module.CORPUS.features])
+        assert all(table.schema == schema for table in module.parse(paths(name)))
