@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nlpbook_data.corpora._read import member, read_json_items
+from nlpbook_data.corpora._read import member, read_json_items, shown
 from nlpbook_data.corpus import RawFile, Split
 
 URL = "https://raw.githubusercontent.com/KLUE-benchmark/KLUE/main/klue_benchmark"
@@ -41,7 +41,7 @@ def read_rows(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield ``(place, object)``, with the object's guid in `place`."""
     for path in files:
         for place, row in read_json_items(path):
-            yield f"{place}, {member(place, row, 'guid', str)}", row
+            yield f"{place}, {shown(member(place, row, 'guid', str))}", row
 
 
 def note(place: str, row: dict[str, Any], key: str) -> str | None:

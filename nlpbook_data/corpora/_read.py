@@ -31,6 +31,11 @@ def malformed(place: str, found: object, expected: str) -> InputError:
     return InputError(f"{place}: found {found[:60]!r} where {expected} belongs. {AGAIN}")
 
 
+def shown(name: str) -> str:
+    """Return an id of a file as a message can show it: on one line and cut to 60 characters."""
+    return repr(name)[1:-1][:60]
+
+
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     r"""Yield ``(place, line)``: UTF-8, with or without BOM, lines ending in \n or \r\n."""
     with path.open("rb") as lines:

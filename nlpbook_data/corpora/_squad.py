@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import List, Value
 
-from nlpbook_data.corpora._read import malformed, member, read_json_items
+from nlpbook_data.corpora._read import malformed, member, read_json_items, shown
 
 ANSWERS = List({"text": Value("string"), "answer_start": Value("int32")})
 
@@ -24,7 +24,7 @@ def read_questions(path: Path, id_key: str) -> Iterator[tuple[str, dict, dict, d
             context = member(place, paragraph, "context", str)
             for question in member(place, paragraph, "qas", list):
                 id_ = member(place, question, id_key, str)
-                here = f"{place}, {id_}"
+                here = f"{place}, {shown(id_)}"
                 answers = [
                     read_answer(here, answer, context)
                     for answer in member(here, question, "answers", list)

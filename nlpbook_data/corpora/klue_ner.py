@@ -12,7 +12,7 @@ from typing import Any
 from datasets import ClassLabel, Features, List, Value
 
 from nlpbook_data.corpora._klue import declare
-from nlpbook_data.corpora._read import malformed, read_lines
+from nlpbook_data.corpora._read import malformed, read_lines, shown
 from nlpbook_data.corpora._tagged import join_tokens
 from nlpbook_data.corpus import Corpus
 
@@ -85,7 +85,7 @@ def _sentences(path: Path) -> Iterator[tuple[str, str, str, list[tuple[str, tupl
             id_, tab, tagged = line.removeprefix("## ").partition("\t")
             if not tab or not id_:
                 raise malformed(place, line, "## id⇥tagged text")
-            sentence = (f"{place}, {id_}", id_, tagged, [])
+            sentence = (f"{place}, {shown(id_)}", id_, tagged, [])
         elif line.strip("\t"):
             character, _, tag = line.partition("\t")
             mark, _, name = tag.partition("-")

@@ -14,7 +14,7 @@ from typing import Any
 
 from datasets import Features, Value
 
-from nlpbook_data.corpora._read import member, read_json_items
+from nlpbook_data.corpora._read import member, read_json_items, shown
 from nlpbook_data.corpora._squad import ANSWERS, read_answer
 from nlpbook_data.corpus import Archive, Corpus, Split
 
@@ -83,7 +83,7 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
             columns = {key: member(place, page, key, str) for key in ("title", "url")}
             for question in member(place, page, "qas", list):
                 id_ = str(member(place, question, "id", (str, int)))
-                here = f"{place}, {id_}"
+                here = f"{place}, {shown(id_)}"
                 answer = read_answer(here, member(here, question, "answer", dict), context)
                 if not context.startswith(answer["text"], answer["answer_start"]):
                     moved.append(id_)
