@@ -13,6 +13,9 @@ import io
 import json
 import random
 import re
+import struct
+import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +29,7 @@ from xml.sax.saxutils import escape
 
 import pyarrow as pa
 from datasets import ClassLabel, Features
+from xlsx_writer import write_xlsx
 
 from nlpbook_data.cache import as_tables
 from nlpbook_data.errors import InputError
@@ -55,6 +59,8 @@ class Format:
     load: Callable[[bytes], Any]
     dump: Callable[[Any], bytes]
     typed: bool = False  # values that are no text, and keys
+    packed: bool = False  # a zip file, whose members are mutated
+    lenient: bool = False  # what `load` cannot read may yet be read
 
 
 def text_lines(data: bytes) -> list[str] | None:
@@ -210,7 +216,7 @@ def tmx() -> Format:
 
     def load(data: bytes) -> Any:
         try:
-            root = ElementTree.fromstring(data)
+            root = ElementTree.fromstring(data, ElementTree.XMLParser(encoding="UTF-8"))
         except (ElementTree.ParseError, ValueError):
             return None
         units = []
@@ -236,6 +242,90 @@ def tmx() -> Format:
         return TMX.format("".join(units)).encode()
 
     return Format(load, dump)
+
+
+def workbook() -> Format:
+    """An .xlsx file as AI Hub has them: the last two columns of the header and what is below.
+
+    XML that is not well-formed, cells without a reference and references to no shared string are
+    the only faults for which rows are not held against the file: calamine reads over them in ways
+    of its own (`lenient`). In a file that was not packed again the zip's checksums find them.
+    """
+
+    def xml(data: bytes) -> ElementTree.Element:
+        root = ElementTree.fromstring(data)
+        for element in root.iter():
+            element.tag = element.tag.rpartition("}")[2]  # calamine reads over namespaces
+        return root
+
+    def load(data: bytes) -> Any:
+        try:
+            parts = unpack(data)
+            strings = xml(parts["xl/sharedStrings.xml"])
+            sheet = xml(parts["xl/worksheets/sheet1.xml"])
+            texts = ["".join(t.text or "" for t in s.iter("t")) for s in strings]
+            rows = defaultdict(dict)
+            for cell in sheet.iter("c"):
+                text: Any = cell.findtext("v", "")
+                number = DIGITS.fullmatch(text)
+                if cell.get("t") == "s":
+                    text = texts[int(number[0])]
+                elif number:
+                    text = int(text)
+                letter, row = REFERENCE.fullmatch(cell.get("r", "")).groups()
+                rows[int(row)][ord(letter) - ord("A")] = text
+        except (*ZIP_ERRORS, ElementTree.ParseError, AttributeError, TypeError):
+            return None
+        table = [[row.get(x, "") for x in range(26)] for _, row in sorted(rows.items())]
+        header = [x.strip() if isinstance(x, str) else x for x in table[0]] if table else []
+        while header and header[-1] == "":
+            header.pop()
+        width = len(header)
+        return {
+            "before": Cells(header[:-2]),
+            "header": [Cells(header[-2:])],
+            "rows": [
+                {
+                    "before": Cells(row[: width - 2]),
+                    "pair": Cells(row[width - 2 : width]),
+                    "after": Cells(row[width:]),
+                }
+                for row in table[1:]
+                if any(cell != "" for cell in row)
+            ],
+        }
+
+    def dump(tree: Any) -> bytes:
+        rows = [[*tree.get("before", []), *(x for row in tree.get("header", []) for x in row)]]
+        for row in tree.get("rows", []):
+            cells = [x for part in ("before", "pair", "after") for x in row.get(part, [])]
+            rows.append([None if x == "" else x for x in cells][:26])
+        file = io.BytesIO()
+        write_xlsx(file, rows)
+        return file.getvalue()
+
+    return Format(load, dump, packed=True, lenient=True)
+
+
+DIGITS = re.compile("[0-9]{1,18}")
+REFERENCE = re.compile(r"([A-Z])([0-9]{1,7})")
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, LookupError, ValueError, EOFError, OSError)
+ZIP_ERRORS = (*ZIP_ERRORS, NotImplementedError, RuntimeError, MemoryError, struct.error)
+
+
+def unpack(data: bytes) -> dict[str, bytes]:
+    """Return the members of a zip file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def pack(parts: dict[str, bytes]) -> bytes:
+    """Return a zip file of `parts`."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(zipfile.ZipInfo(name), part)
+    return file.getvalue()
 
 
 def json_value() -> Format:
@@ -347,8 +437,16 @@ def mutate(data: bytes, form: Format, seed: int) -> tuple[str, bytes]:
     kinds = [_bytes, _bytes, _line, _line, _separator, _token, _token, _tree, _tree, _tree, _tree]
     chosen = rng.choice([*kinds, _tree, _tree, _whole])
     try:
-        name, changed = chosen(data, form, rng)
-    except (LookupError, ValueError):  # nothing there that it could change
+        if form.packed and chosen is not _tree and rng.random() < 0.8:
+            parts = unpack(data)
+            member = rng.choice(
+                [*parts, *[name for name in parts if "sheet" in name or "Str" in name]]
+            )
+            name, parts[member] = chosen(parts[member], form, rng)
+            name, changed = f"{name} in {member}", pack(parts)
+        else:
+            name, changed = chosen(data, form, rng)
+    except (*ZIP_ERRORS, TypeError):  # nothing there that it could change
         return f"no {chosen.__name__}", data
     return f"{chosen.__name__[1:]}: {name}", changed
 
@@ -470,7 +568,7 @@ def _tree(data: bytes, form: Format, rng: random.Random) -> tuple[str, bytes]:
 # What an error about one place says after the file's name.
 PLACE = re.compile(
     r"\b(line|row|character|byte|item|paragraph|question) [\d,]+|after [\d,]+ rows"
-    r"|\b(document|sentence) \S"
+    r"|\b(document|sentence) "  # and its id
 )
 # Faults of a whole file, for which its name alone is right.
 WHOLE_FILE = re.compile(r"not JSON|times the key|is empty|is no |not a ")
@@ -507,7 +605,9 @@ class Subject:
         untouched = self.write_and_parse({name: formats[name].dump(t) for name, t in trees.items()})
         assert untouched == self.write_and_parse(files), "the format's reader and writer disagree"
         assert untouched, "a fixture without rows"
-        self.used = set("".join(data.decode() for data in files.values()))
+        self.used = set().union(
+            *(t for name, tree in trees.items() for _, _, t in named(name, tree))
+        )
         self.clean = self.fill(trees, untouched)
         self.views = {name: self.view(name, data) for name, data in self.clean.items()}
         self.learn()
@@ -548,7 +648,11 @@ class Subject:
             return filled if [skeleton(row) for row in rows] == shape else None
 
         chosen: dict[Kind, tuple[str, tuple[Kind, ...]]] = {}
-        for reach, size in (("all", 1), ("hangul", 1), ("hangul", 2), ("hangul", 3)):
+        # "same": equal texts stay equal, for what rows are gathered by
+        for reach, size in (
+            *(("all", 1), ("hangul", 1), ("hangul", 2), ("hangul", 3)),
+            *(("all same", 1), ("hangul same", 1)),
+        ):
             left = [k for k in kinds if k not in chosen and self.reaches(trees, k, reach)]
             for group in combinations(left, size):
                 linkable = len({kind[0] for kind in group}) == 1 and chosen.keys().isdisjoint(group)
@@ -558,12 +662,15 @@ class Subject:
         filled = attempt(chosen)
         assert filled, f"sentinels in {sorted(map(str, chosen))} one by one, but not in all at once"
         self.filled_kinds = set(chosen)
+        self.gathering = {kind for kind, (reach, _) in chosen.items() if reach.endswith("same")}
         return filled
 
     def reaches(self, trees: dict[str, Any], kind: Kind, reach: str) -> bool:
         """Whether a kind of cell has something to fill."""
         return any(
-            any(map(REACH[reach], t)) for k, _, t in named(kind[0], trees[kind[0]]) if k == kind
+            any(map(REACH[reach.split()[0]], t))
+            for k, _, t in named(kind[0], trees[kind[0]])
+            if k == kind
         )
 
     def filled(self, trees: dict[str, Any], chosen: dict) -> dict[str, bytes]:
@@ -577,7 +684,8 @@ class Subject:
             # linked cells share their sentinels as far up as they share a row
             where = at if len(group) == 1 else at[: min(map(shared_depth, combinations(group, 2)))]
             key = kind if len(group) == 1 else group
-            takes = REACH[reach]
+            where = () if reach.endswith("same") else where
+            takes = REACH[reach.split()[0]]
             return "".join(
                 (known.get((key, where, c)) or known.setdefault((key, where, c), next(fresh)))
                 if takes(c)
@@ -599,17 +707,13 @@ class Subject:
         rows = self.write_and_parse(self.clean)
         cells = [cell for view in self.views.values() for cell in view]
         sentinels = set(SYLLABLES) - self.used
-        owners: dict[str, set[Kind]] = defaultdict(set)
-        positions: dict[str, set] = defaultdict(set)
-        for kind, at, text in cells:
-            for c in sentinels.intersection(text):
-                owners[c].add(kind)
-                positions[c].add((kind, at))
+        self.sentinels = sentinels
+        positions = self.owners(cells)
         self.columns: dict[Kind, set[str]] = defaultdict(set)
         for row in rows:
             for column, value in texts_of(row):
                 for c in sentinels.intersection(value):
-                    for kind in owners[c]:
+                    for kind, _ in positions[c]:
                         self.columns[kind].add(column)
         # kinds of which a column is the cells, one for one and in order
         self.exact: list[tuple[set[Kind], str]] = []
@@ -622,21 +726,35 @@ class Subject:
                         self.exact.append((group, column))
         # of which levels a row holds several: answers of a question, lines of a document
         self.single: set[Kind] = {level for kind, _, _ in cells for level in levels(kind)}
-        for row in rows:
-            seen: dict[Kind, set] = defaultdict(set)
-            for _, value in texts_of(row):
-                for c in sentinels.intersection(value):
-                    if len(positions[c]) == 1:
-                        ((kind, at),) = positions[c]
-                        for level in levels(kind):
-                            seen[level].add(at[: level.count("[]")])
-            self.single -= {level for level, found in seen.items() if len(found) > 1}
-        self.sentinels = sentinels
+        self.single -= self.shared_levels(cells, rows)
+        self.other_names = self.find_other_names(cells)
         self.complete = set(self.columns)
         self.complete -= {kind for kind, _, _ in self.dropped(cells, rows)}
         self.allow_for_nesting()
         self.laws = self.find_laws(rows)
         self.aligned = self._aligned(rows, positions)
+
+    def owners(self, cells: list[tuple]) -> dict[str, list[tuple]]:
+        """Return ``{sentinel: [(kind, list positions), …]}``."""
+        found: dict[str, list] = defaultdict(list)
+        for kind, at, text in cells:
+            for c in self.sentinels.intersection(text):
+                found[c].append((kind, at))
+        return found
+
+    def shared_levels(self, cells: list[tuple], rows: list[dict[str, Any]]) -> set[Kind]:
+        """Return the lists of which one row holds several items."""
+        owners, shared = self.owners(cells), set()
+        for row in rows:
+            seen: dict[Kind, set] = defaultdict(set)
+            for _, value in texts_of(row):
+                for c in self.sentinels.intersection(value):
+                    if len(owners[c]) == 1:
+                        ((kind, at),) = owners[c]
+                        for level in levels(kind):
+                            seen[level].add(at[: level.count("[]")])
+            shared |= {level for level, found in seen.items() if len(found) > 1}
+        return shared
 
     def _aligned(self, rows: list, positions: dict) -> bool:
         """Whether a row holds cells of several files, line n of each."""
@@ -651,15 +769,46 @@ class Subject:
                 return True
         return False
 
-    def allow_for_nesting(self) -> None:
-        """Drop from `exact` and `complete` what no longer holds where inner lists vary.
+    def find_other_names(self, cells: list[tuple]) -> dict[Kind, list[Kind]]:
+        """Return the kinds of cells that take the place of another, never beside it."""
+        at: dict[Kind, set] = defaultdict(set)
+        for kind, position, _ in cells:
+            at[kind].add(position)
+        return {
+            kind: [
+                other
+                for other in self.columns
+                if other != kind
+                and other[:-1] == kind[:-1]
+                and self.columns[other] == self.columns[kind]
+                and at[other].isdisjoint(at[kind])
+            ]
+            for kind in self.columns
+        }
 
-        A context stands in as many rows as it has questions, in none if it has none.
+    def allow_for_nesting(self) -> None:
+        """Drop from `exact`, `complete` and `single` what does not hold where inner lists vary.
+
+        A context stands in as many rows as it has questions, in none if it has none; a section
+        may have one line or many.
         """
+        texts = [(kind, text) for view in self.views.values() for kind, _, text in view]
+        used = set().union(*(text for _, text in texts))
+        kept = set().union(*(text for kind, text in texts if kind in self.gathering))
+        change = sorted((used - kept) & self.sentinels)
+        other = dict(zip(change, sorted(self.sentinels - used), strict=False))
+
+        def add_another(items: list) -> None:
+            for number, item in enumerate(items):
+                another = rewrite(item, lambda k, at, t: translated(t, other))
+                if another != item:
+                    items.insert(number + 1, another)
+                    return
+
         for name, data in self.clean.items():
             count = len(inner_lists(self.formats[name].load(data)))
             for number in range(count):
-                for vary in (list.clear, lambda x: x.append(x[0]), lambda x: x.pop(0)):
+                for vary in (list.clear, lambda x: x.append(x[0]), lambda x: x.pop(0), add_another):
                     tree = self.formats[name].load(data)
                     vary(inner_lists(tree)[number])
                     try:
@@ -669,6 +818,7 @@ class Subject:
                     cells = self.cells(name, named(name, tree))
                     self.exact = [e for e in self.exact if not self.inexact(e, cells, rows)]
                     self.complete -= {kind for kind, _, _ in self.dropped(cells, rows)}
+                    self.single -= self.shared_levels(cells, rows)
             self.write_and_parse({name: data})
 
     def cells(self, name: str, view: list[tuple]) -> list[tuple]:
@@ -683,10 +833,17 @@ class Subject:
     def dropped(self, cells: list[tuple], rows: list) -> list[tuple]:
         """Return the cells of which no row has all sentinels, though their kind lands in one."""
         seen = {c for row in rows for _, value in texts_of(row) for c in value}
-        return [
+        lost = [
             cell
             for cell in cells
             if cell[0] in self.complete and not self.sentinels.intersection(cell[2]) <= seen
+        ]
+        # a key and its other name, of which a file has one, can only land in one column
+        places = {(kind, at) for kind, at, _ in cells} if lost else ()
+        return [
+            (kind, at, text)
+            for kind, at, text in lost
+            if not any((other, at) in places for other in self.other_names.get(kind, ()))
         ]
 
     def find_laws(self, rows: list[dict[str, Any]]) -> dict[tuple[Kind, str], dict]:
@@ -760,6 +917,9 @@ class Subject:
             raise Fault(f"an error that is no sentence or two: {message[:1000]}")
 
     def check_rows(self, name: str, rows: list[dict[str, Any]], view: list[tuple] | None) -> None:
+        if view is None and self.formats[name].lenient:
+            self.check_labels(rows)
+            return
         if view is None:
             raise Fault(f"rows of what is no such file: {rows}")
         self.check_labels(rows)
@@ -767,10 +927,7 @@ class Subject:
         if header[0] != header[1]:
             raise Fault(f"rows under a header that is another: {header[0]}")
         cells = self.cells(name, view)
-        owners: dict[str, list] = defaultdict(list)
-        for kind, at, text in cells:
-            for c in self.sentinels.intersection(text):
-                owners[c].append((kind, at))
+        owners = self.owners(cells)
         for exact in self.exact:
             if self.inexact(exact, cells, rows):
                 raise Fault(f"{exact[1]} is not the cells {exact[0]}: {rows}")
@@ -865,6 +1022,10 @@ def levels(kind: Kind) -> list[Kind]:
 def shared_depth(pair: tuple[Kind, Kind]) -> int:
     """Return how many lists two kinds of cells share."""
     return len(set(levels(pair[0])) & set(levels(pair[1])))
+
+
+def translated(cell: Any, table: dict[str, str]) -> Any:
+    return "".join(table.get(c, c) for c in cell) if isinstance(cell, str) else cell
 
 
 def texts_of(row: Any, column: str = "") -> Iterator[tuple[str, str]]:

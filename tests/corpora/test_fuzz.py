@@ -24,6 +24,7 @@ from fuzzing import (
     quoted,
     sections,
     tmx,
+    workbook,
 )
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -59,7 +60,7 @@ FORMATS: dict[str, Format | dict[str, Format]] = {
     "nsmc": delimited("\t", header=True),
     "nsmc_raw": plain(),
 }
-SUFFIXES = {".json": json_value(), ".jsonl": json_lines(), ".csv": quoted()}
+SUFFIXES = {".xlsx": workbook(), ".json": json_value(), ".jsonl": json_lines(), ".csv": quoted()}
 
 fuzz = settings(
     max_examples=EXAMPLES,
@@ -125,8 +126,8 @@ def subjects_of(name: str, folder: Path) -> list[Subject]:
         paths = [path for path in declared.paths(source) if path.is_file()]
         if not paths:
             continue
-        if not declared.aligned and len(paths) > MAX_FILES:
-            paths = paths[:MAX_FILES]
+        if not declared.aligned:
+            paths = paths[: 1 if paths[0].suffix == ".xlsx" else MAX_FILES]
         files = {path.relative_to(source).as_posix(): path.read_bytes() for path in paths}
         if corpus.packaged:
             files = {f: b"".join(d.splitlines(True)[:PACKAGED_ROWS]) for f, d in files.items()}
