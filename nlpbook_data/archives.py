@@ -232,7 +232,7 @@ def _unpack_zip(
                 # Python's other decompressors cannot be told how much to put out at once
                 raise ArchiveError(f"{entry.filename!r} is packed otherwise than by deflate")
             with archive.open(entry) as stream:
-                _write(stream, targets[member], budget)
+                _write(stream, targets[member], budget, entry.file_size)
     return found
 
 

@@ -180,10 +180,9 @@ def _check(corpus: Corpus, folder: Path, file: str, path: Path, origin: str) -> 
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     size = path.stat().st_size
     if known.sha256 not in (None, sha256) or known.bytes not in (None, size):
-        official = " and ".join(
-            [f"{known.bytes:,} bytes"] * (known.bytes is not None)
-            + [f"sha256 {known.sha256}"] * (known.sha256 is not None)
-        )
+        length = "" if known.bytes is None else f"{known.bytes:,} bytes"
+        checksum = "" if known.sha256 is None else f"sha256 {known.sha256}"
+        official = " and ".join(filter(None, (length, checksum)))
         raise WrongFile(
             f"{corpus.name}: {origin} gave {size:,} bytes with sha256 {sha256}, where the official "
             f"file has {official}. Nothing was kept; try again later."

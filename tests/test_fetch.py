@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from datasets import DatasetDict, Features, Value
+from fetch_kill import try_once
 from loopback import PAGE, Server, serve
 
 import nlpbook_data.corpora
@@ -825,3 +826,10 @@ def test_a_killed_process_leaves_half_which_the_next_one_continues(server, tmp_p
     fetch(server, tmp_path, known=False)
     assert_fetched(tmp_path)
     assert int(server.requests[1][1].strip("bytes=-")) > 0
+
+
+@pytest.mark.parametrize("seed", range(1000, 1010))
+def test_nothing_wrong_is_left_by_a_process_killed_at_a_random_moment(server, tmp_path, seed):
+    """Ten of fetch_kill.py's; ``python tests/fetch_kill.py --seed 1003 --times 1`` repeats one."""
+    when, found = try_once(seed, server, tmp_path / "killed")
+    assert found == [], when
