@@ -54,12 +54,12 @@ BYTES = re.compile(f"[\x80-\xff{CP1252}]{{3,}}")
 SCAR = re.compile("(?:占쏙옙|占쏙|쏙옙)+")
 HANGUL = re.compile("[가-힣]")
 # What cp949 makes of Hangul in UTF-8 begins with a Chinese character whose two bytes could begin
-# a syllable; a mix with Hangul that turns back into two syllables is hardly an accident.
-MIXED = re.compile("[^\0-\x7f]{4,}")
+# a syllable; where three characters from there turn back into two syllables, it is no accident.
+BEGIN_IN_CP949 = "".join(
+    bytes([lead, low]).decode("cp949") for lead in range(0xEA, 0xEE) for low in range(0xA1, 0xC0)
+)
+BEGIN = re.compile(f"[{BEGIN_IN_CP949}]")
 SYLLABLES = re.compile("[가-힣]{2}")
-BEGIN_IN_CP949 = bytes(
-    b for lead in range(0xEA, 0xEE) for low in range(0xA1, 0xC0) for b in (lead, low)
-).decode("cp949")
 
 _LONE_JAMO = list(KINDS).index("lone_jamo") + 1
 _FIRST_PATTERN = len(KINDS) + 1  # codes of the characters that a pattern can begin with
@@ -120,10 +120,10 @@ def find_passages(kind: str, text: str) -> Iterator[tuple[int, int]]:
         for match in BYTES.finditer(text):
             if is_mojibake(match[0]):
                 yield match.span()
-        for match in MIXED.finditer(text):
-            raw = match[0].encode("cp949", "ignore")
-            if SYLLABLES.search(raw.decode("utf-8", "ignore")):
-                yield match.span()
+        for match in BEGIN.finditer(text):
+            raw = text[match.start() : match.start() + 3].encode("cp949", "ignore")
+            if SYLLABLES.match(raw.decode("utf-8", "ignore")):
+                yield match.start(), match.start() + 3
 
 
 def is_mojibake(passage: str) -> bool:

@@ -627,8 +627,8 @@ def _example(scan: _Scan, texts: Sequence[str], row: int) -> Example:
 def _overlaps(scans: dict[str, _Scan], texts: Sequence[str]) -> list[Overlap]:
     overlaps = []
     for other, held in scans.items():
-        keys = np.unique(held.keys)
-        words = np.unique(np.concatenate([held.columns[column] for column in texts]))
+        keys = np.sort(held.keys)
+        words = np.sort(np.concatenate([held.columns[column] for column in texts]))
         for split, scan in scans.items():
             if split == other:
                 continue
