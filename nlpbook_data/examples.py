@@ -262,7 +262,10 @@ def _read_table(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a table under the task's names of its columns."""
     name_of = {column: columns.get(column, column) for column in schema.all_columns}
-    first = next(read_rows(path, (), name_of.values(), lambda error: None), ("", {}))[1]
+    try:
+        first = next(read_rows(path, (), name_of.values(), lambda error: None), ("", {}))[1]
+    except InputError:  # which reading says as well, after what is wrong with the header
+        first = {}
 
     def needed(names: tuple[str, ...]) -> list[str]:
         return [column for column in names if gold or column != schema.gold]

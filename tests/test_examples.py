@@ -739,6 +739,11 @@ def test_a_missing_column_is_named_with_the_nearest_and_the_options(tmp_path):
         assert part in message
 
 
+def test_a_header_that_is_wrong_is_said_before_rows_that_are_not_there(tmp_path):
+    message = refused(written(tmp_path / "a.csv", "premise,label\n"), "paircls")
+    assert "no column 'hypothesis'" in message
+
+
 def test_a_row_of_the_other_kind_of_pair_is_refused(tmp_path):
     message = refused(write_jsonl(tmp_path / "a.jsonl", ROWS["nli"] + ROWS["sts"]), "paircls")
     assert "line 2" in message and "'premise'" in message
