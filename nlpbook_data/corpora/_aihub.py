@@ -1,19 +1,15 @@
 """What the modules of AI Hub's Korean-English corpus share: workbooks, two texts a row."""
 
 import logging
-import re
-import struct
 import unicodedata
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Features, Value
-from python_calamine import CalamineError, load_workbook
 
-from nlpbook_data.corpora._read import AGAIN, malformed
+from nlpbook_data.corpora._read import malformed
+from nlpbook_data.corpora._xlsx import read_first_sheet
 from nlpbook_data.corpus import Corpus, Split
 from nlpbook_data.errors import InputError
 
@@ -31,14 +27,6 @@ PARTS = {
     "조례": ("5_문어체_조례", "5_decree", 1),
     "지자체웹사이트": ("6_문어체_지자체웹사이트", "6_government_website", 1),
 }
-
-# The reader makes a table up to the last cell, however far it is from the others, and where that
-# is too large for the memory the process dies. The official workbooks have 2 million cells.
-MAX_CELLS = 20_000_000
-REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,9})(\d{1,19})["']""")
-BLOCK_BYTES = 1 << 20
-# OSError: of a seek to where a damaged zip file points
-DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 
 
 def declare(name: str, title: str, parts: Sequence[str]) -> Corpus:
@@ -107,65 +95,19 @@ def _workbooks(part: str) -> list[str]:
 
 
 def _read_workbook(path: Path) -> Iterator[tuple[str, str]]:
-    with path.open("rb") as file:
-        if file.read(4) == b"\xd0\xcf\x11\xe0":
-            raise InputError(
-                f"{path}: encrypted, or of Excel before 2007. Save it as .xlsx without a password."
-            )
-    try:
-        _check_extent(path)
-        with load_workbook(path) as workbook:
-            yield from _read_sheet(path, workbook.get_sheet_by_index(0).iter_rows())
-    except (CalamineError, *DAMAGE) as error:
-        said = (str(error) or type(error).__name__).splitlines()[0][:100]
-        raise InputError(f"{path}: not a workbook ({said}). {AGAIN}") from error
-
-
-def _read_sheet(path: Path, rows: Iterator[list[Any]]) -> Iterator[tuple[str, str]]:
-    header = [cell.strip() if isinstance(cell, str) else cell for cell in next(rows, [])]
-    while header and header[-1] == "":
-        header.pop()
-    if header[-2:] != HEADER:
-        found = " | ".join(map(str, header[-2:]))
-        raise malformed(f"{path}, row 1", found, "a header that ends in 원문 | 번역문")
-    width = len(header)
-    for number, cells in enumerate(rows, start=2):
-        if all(cell == "" for cell in cells):
-            continue
+    rows = read_first_sheet(path)
+    number, header = next(rows, (1, {}))
+    names = [str(header[column]) for column in sorted(header)][-2:] if number == 1 else []
+    width = max(header, default=0)
+    if [name.strip() for name in names] != HEADER or width - 1 not in header:
+        place = f"{path}, row 1"
+        raise malformed(place, " | ".join(names), "a header that ends in 원문 | 번역문")
+    for number, cells in rows:
         place = f"{path}, row {number}"
-        if any(cell != "" for cell in cells[width:]):
-            raise malformed(place, cells[width:], "nothing right of 번역문")
-        korean, english = cells[width - 2 : width]
-        for name, cell in zip(HEADER, (korean, english), strict=True):
+        if max(cells) > width:
+            raise malformed(place, cells[max(cells)], "nothing right of 번역문")
+        pair = [cells.get(column, "") for column in (width - 1, width)]
+        for name, cell in zip(HEADER, pair, strict=True):
             if not isinstance(cell, str):
                 raise malformed(f"{place}, {name}", cell, "a text")
-        yield korean, english
-
-
-def _check_extent(path: Path) -> None:
-    """Refuse a workbook with a cell that is too far out to be read."""
-    with zipfile.ZipFile(path) as archive:
-        for part in archive.infolist():
-            if part.filename.endswith("sharedStrings.xml"):
-                continue
-            columns, rows, rest = set(), {0}, b""
-            with archive.open(part) as file:
-                while block := file.read(BLOCK_BYTES):
-                    for column, row in set(REFERENCE.findall(rest + block)):
-                        columns.add(column)
-                        rows.add(row)
-                    rest = block[-64:]
-            width = max(map(_column_number, columns), default=0)
-            height = max(map(int, rows))
-            if width * height > MAX_CELLS:
-                raise InputError(
-                    f"{path}: not a table in {part.filename}, with {height:,} rows and {width:,} "
-                    f"columns. {AGAIN}"
-                )
-
-
-def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters.upper():
-        number = 26 * number + letter - 64
-    return number
+        yield pair[0], pair[1]
