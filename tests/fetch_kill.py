@@ -4,8 +4,8 @@
 
 Each time a loopback server sends a corpus of three plain files and four archives (a zip, a gz and a
 tar.gz in three parts, one zip that already lies there) slowly, and breaks connections off, to a
-process of its own (with shorter back-off and a slower disk), which is killed (-9) after a random time that
-starts when the server sends its first byte. Then:
+process of its own (with shorter back-off and a slower disk). That is killed (-9) after a random
+time that starts when the server sends its first byte. Then:
 
 - no file under its final name may have other than its right bytes;
 - every such file must have its right entry in the manifest, and the manifest must be readable;

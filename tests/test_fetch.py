@@ -25,7 +25,7 @@ from loopback import PAGE, Server, serve
 
 import nlpbook_data.corpora
 from nlpbook_data import Corpus, InputError, load_corpus
-from nlpbook_data.corpus import RawFile, Split, find_splits
+from nlpbook_data.corpus import RawFile, Split, find_corpus, find_splits, list_corpora
 from nlpbook_data.fetch import ATTEMPTS, fetch_corpus
 
 TEXTS = [f"{number}번째 줄의 글" for number in range(5000)]
@@ -293,6 +293,28 @@ def test_a_fetched_file_that_is_changed_later_is_refused(load, tmp_path):
     path.write_bytes(path.read_bytes().replace("0번째".encode(), "영번째".encode(), 1))
     with pytest.raises(InputError, match="the manifest beside it"):
         load()
+
+
+@pytest.mark.parametrize("name", list_corpora())
+def test_every_corpus_can_be_downloaded_or_says_how_to_get_it(name, tmp_path, monkeypatch):
+    asked = {}
+
+    def note(downloads: list, *_: object) -> None:
+        asked.update({download.file: download.url for download in downloads})
+        raise InputError("enough")
+
+    monkeypatch.setattr("nlpbook_data.fetch.download_all", note)
+    declared = find_corpus(name)
+    with pytest.raises(InputError) as raised:
+        fetch_corpus(declared, tmp_path / name, declared.file_names)
+    if declared.urls:
+        assert {url.partition("://")[0] for url in asked.values()} <= {"https", "http"}
+        parts = {part for archive in declared.archives for part in archive.files}
+        assert asked.keys() <= {*declared.file_names, *parts}
+        assert len(set(asked.values())) == len(asked) > 0
+    else:
+        assert (declared.by_hand or "Install the package again") in str(raised.value)
+    assert not (tmp_path / name).exists()
 
 
 def test_nsmc_is_fetched_from_korporas_table():
