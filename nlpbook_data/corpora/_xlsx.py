@@ -1,11 +1,12 @@
 """Reading the first sheet of an .xlsx workbook row by row, strictly.
 
 What spreadsheet programs mend in silence is an error here: texts that are not there, cells twice
-or out of order, broken XML. There is no DTD, so no entity is expanded, and memory holds the texts
-of the workbook once, never its table.
+or out of order, broken XML. There is no DTD, so no entity is expanded, and memory holds the packed
+file and the texts of the workbook, never its table.
 """
 
 import functools
+import io
 import posixpath
 import re
 import struct
@@ -38,13 +39,13 @@ def read_first_sheet(path: Path) -> Iterator[tuple[int, dict[int, Cell]]]:
 
     Texts are str, numbers (and dates) float, truth values bool; empty cells are not there.
     """
-    with path.open("rb") as file:
-        if file.read(4) == b"\xd0\xcf\x11\xe0":
-            raise InputError(
-                f"{path}: encrypted, or of Excel before 2007. Save it as .xlsx without a password."
-            )
+    data = path.read_bytes()  # a damaged file on disk raises OSErrors that are none of the disk
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        raise InputError(
+            f"{path}: encrypted, or of Excel before 2007. Save it as .xlsx without a password."
+        )
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             sheet, strings = _find_parts(path, archive)
             texts = _read_texts(path, archive, strings) if strings else []
             yield from _Sheet(path, texts).rows(archive, sheet)
