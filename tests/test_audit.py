@@ -271,6 +271,9 @@ def test_small_batches_count_the_same(monkeypatch):
         ("값 " + "한글".encode().decode("cp1252", "ignore"), "mojibake"),
         ("안녕하세요".encode("euc-kr").decode("latin-1"), "mojibake"),
         ("占쏙옙占쏙옙", "mojibake"),
+        ("시진핑’s".encode().decode("mac-roman"), "mojibake"),
+        ("노키아 äôs x", "mojibake"),
+        ("it’s".encode().decode("cp1252"), "mojibake"),
         ("재미있었어요".encode().decode("cp949", "ignore"), "mojibake"),
     ],
 )

@@ -50,8 +50,10 @@ TAG = re.compile(
 # What cp1252 makes of the bytes 0x80 to 0x9F; latin-1 keeps them as control characters.
 CP1252 = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 BYTES = re.compile(f"[\x80-\xff{CP1252}]{{3,}}")
-# What cp949 makes of U+FFFD in UTF-8: the usual scar of a text that was decoded wrongly twice.
-SCAR = re.compile("(?:占쏙옙|占쏙|쏙옙)+")
+# What cp949 makes of U+FFFD in UTF-8, the usual scar of a text that was decoded wrongly twice; what
+# Mac Roman makes of a quotation mark (``‚Äô``, or ``äô`` where it was cleaned since), and what
+# cp1252 does (``â€™``).
+SCAR = re.compile("(?:占쏙옙|占쏙|쏙옙)+|‚Ä.|[äÄ]ô|â€.")
 HANGUL = re.compile("[가-힣]")
 # What cp949 makes of Hangul in UTF-8 begins with a Chinese character whose two bytes could begin
 # a syllable; where three characters from there turn back into two syllables, it is no accident.
