@@ -49,6 +49,7 @@ def declare(name: str, title: str, parts: Sequence[str]) -> Corpus:
         groups=("korean", "english"),
         license="AI Hub terms of use (by application)",
         commercial=False,
+        redistributable=False,
         homepage=PAGE,
         citation="한국어-영어 번역(병렬) 말뭉치, AI Hub, 한국지능정보사회진흥원 (2019).",
         by_hand=(

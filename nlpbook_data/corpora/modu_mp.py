@@ -85,6 +85,7 @@ CORPUS = Corpus(
     },
     license=LICENSE,
     commercial=False,
+    redistributable=False,
     homepage=HOMEPAGE,
     citation="국립국어원 (2020). 국립국어원 형태 분석 말뭉치 (버전 1.0).",
     by_hand=by_hand("형태 분석 말뭉치", "NIKL_MP", "NXMP1902008040.json and SXMP1902008031.json"),

@@ -30,6 +30,7 @@ CORPUS = Corpus(
     },
     license=LICENSE,
     commercial=False,
+    redistributable=False,
     homepage=HOMEPAGE,
     citation="국립국어원 (2020). 국립국어원 웹 말뭉치 (버전 1.0).",
     by_hand=by_hand(

@@ -37,6 +37,7 @@ CORPUS = Corpus(
     texts=("korean", "english"),
     license="none stated; a link to http://www.opensubtitles.org/ is asked for",
     commercial=False,
+    redistributable=False,
     homepage="https://opus.nlpl.eu/OpenSubtitles/corpus/version/OpenSubtitles",
     citation=(
         "Lison, P. and Tiedemann, J. (2016). OpenSubtitles2016: Extracting Large Parallel Corpora "

@@ -316,4 +316,4 @@ def test_memory_holds_a_document_not_the_file(tmp_path):
 def test_where_to_apply_and_what_to_put_where_is_said(name):
     corpus = find_corpus(name)
     assert corpus.homepage in corpus.by_hand and corpus.folder_name in corpus.by_hand
-    assert not corpus.commercial
+    assert not corpus.commercial and not corpus.redistributable
