@@ -89,6 +89,7 @@ def check_file(
     *,
     label_names: Sequence[str] | None = None,
     label_separator: str | None = None,
+    gold: bool = True,
 ) -> Report:
     """Read all of `path` as rows of `task` and go on after each row that is wrong.
 
@@ -101,6 +102,7 @@ def check_file(
         label_names: the labels that there may be; by default any in train or in a single file,
             and in the other splits those of train.
         label_separator: for doccls with several labels a row: what parts them in a cell.
+        gold: False: what is to be predicted may be missing, as it may from a test split.
 
     Raises:
         InputError: there is no such file, task or column: nothing to report on.
@@ -120,7 +122,8 @@ def check_file(
     known = list(label_names) if label_names else None
     for split, file in files.items():
         whose = "label_names" if label_names else "train"
-        checked = _check(report, split, file, columns, most, known, whose, label_separator)
+        needed = gold and split != "test"
+        checked = _check(report, split, file, columns, most, known, whose, label_separator, needed)
         if split == "train" and known is None and checked.labels:
             known = list(checked.labels)
     return report
@@ -135,9 +138,10 @@ def _check(
     known: Sequence[str] | None,
     whose: str,
     label_separator: str | None,
+    gold: bool,
 ) -> FileReport:
     """Read one file and add what it holds, and what is wrong with it, to `report`."""
-    task, gold = report.task, find_schema(report.task).gold
+    task = report.task
     checked = report.files[split] = FileReport(path, "")
     labels: Counter[str] = Counter()
     lengths: dict[str, array] = {}
@@ -158,7 +162,7 @@ def _check(
             path,
             task,
             columns,
-            gold=split != "test",
+            gold=gold,
             label_separator=label_separator,
             on_error=on_error,
         )
@@ -185,7 +189,9 @@ def _check(
         if task == "paircls" and are_scores(labels):
             scores = [float(label) for label in labels]
             checked.scores = (min(scores), max(scores))
-        elif gold in ("label", "entities") and split in ("file", "train") and checked.rows:
+        elif (
+            task in ("doccls", "paircls", "ner") and split != "validation" and gold and checked.rows
+        ):
             check_labels(str(path), labels, task)
     except InputError as error:
         on_error(error)

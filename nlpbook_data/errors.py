@@ -11,7 +11,13 @@ class InputError(Exception):
     """
 
 
+def shown(names: Iterable[object]) -> str:
+    """Return up to 20 of `names`, each cut to 40 characters, for one line of a message."""
+    cut = (" ".join(str(name)[:40].split()) for _, name in zip(range(20), names, strict=False))
+    return ", ".join(cut).encode("utf-8", "backslashreplace").decode()
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` Did you mean …?`` for up to three of `known` that resemble `word`, else ``""``."""
     close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
+    return f" Did you mean {' or '.join(map(shown, zip(close)))}?" if close else ""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nlpbook_data.errors import InputError, nearest
+from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.files import FORMATS, MAX_CHARACTERS, find_encoding, raise_error, read_rows
 from nlpbook_data.ner_files import Layout, find_layout, read_ner_file, read_text_lines
 from nlpbook_data.squad_files import read_squad
@@ -384,7 +384,7 @@ def check_labels(place: str, labels: Collection[str], task: str) -> None:
         raise InputError(f"{place}: there is no entity in any row. Look at the file.")
     if task != "ner" and len(labels) < 2:
         raise InputError(
-            f"{place}: {len(labels)} label ({', '.join(labels) or 'none'}) in all rows, where a "
+            f"{place}: {len(labels)} label ({shown(labels) or 'none'}) in all rows, where a "
             "classifier needs two or more. Check --label_column_name."
         )
     if len(labels) > MAX_LABELS:
@@ -401,7 +401,7 @@ def check_label(
     if label not in known:
         raise InputError(
             f"{place}: the label {label[:60]!r} is not among those of {whose} "
-            f"({', '.join([*known][:20])}).{nearest(label, known)} "
+            f"({shown(known)}).{nearest(label, known)} "
             + (advice or "Mend the row, or add it to train.")
         )
 
@@ -409,8 +409,9 @@ def check_label(
 def read_text(place: str, value: Any, column: str = "text") -> str:
     """Return `value`, a text that is whole, not blank and at most `MAX_CHARACTERS` long."""
     if not isinstance(value, str):
+        a = "an" if column == "answer" else "a"
         raise InputError(
-            f"{place}: found {repr(value)[:60]} where a {column} belongs. Mend or drop the row."
+            f"{place}: found {repr(value)[:60]} where {a} {column} belongs. Mend or drop the row."
         )
     if not value.strip():
         raise InputError(f"{place}: the {column} is empty. Mend or drop the row.")
@@ -496,8 +497,8 @@ def read_entities(place: str, value: Any, text: str) -> list[dict[str, Any]]:
     entities.sort(key=lambda entity: entity["start"])
     for one, other in zip(entities, entities[1:], strict=False):
         if other["start"] < one["end"]:
-            shown = " and ".join(f"{e['start']}-{e['end']} {e['label'][:40]}" for e in (one, other))
-            raise InputError(f"{place}: the entities {shown} overlap. Keep one of them.")
+            spans = [f"{e['start']}-{e['end']} {shown([e['label']])}" for e in (one, other)]
+            raise InputError(f"{place}: the entities {' and '.join(spans)} overlap. Keep one.")
     return entities
 
 
@@ -651,6 +652,6 @@ def _objects(place: str, column: str, value: Any) -> list[dict[str, Any]]:
 def _need_key(place: str, value: dict[str, Any], key: str) -> None:
     if key not in value:
         raise InputError(
-            f"{place}: there is no {key!r}; it has {', '.join(map(str, list(value)[:10]))}."
+            f"{place}: there is no {key!r}; it has {shown(value)}."
             f"{nearest(key, map(str, value))} Mend the row."
         )

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nlpbook_data.errors import InputError, nearest
+from nlpbook_data.errors import InputError, nearest, shown
 
 logger = logging.getLogger(__name__)
 
@@ -133,9 +133,8 @@ def _check_columns(place: str | Path, header: list[str], columns: list[str], adv
         raise InputError(f"{place}: the column {twice[0]!r} is there twice. Rename one.")
     for column in columns:
         if column not in header:
-            names = ", ".join(name[:40] for name in header[:20])
             raise InputError(
-                f"{place}: there is no column {column!r}; the columns are {names}."
+                f"{place}: there is no column {column!r}; the columns are {shown(header)}."
                 f"{nearest(column, header)} {advice}"
             )
 
@@ -248,6 +247,6 @@ def _read_parquet(
             for values in batch.to_pylist():
                 row += 1
                 yield f"{path}, row {row}", values
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{path}: not a whole parquet file ({first}). Write it again.") from error

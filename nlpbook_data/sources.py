@@ -25,7 +25,7 @@ from nlpbook_data.corpus import (
     load_corpus,
     raw_hashes,
 )
-from nlpbook_data.errors import InputError, nearest
+from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.examples import (
     are_scores,
     check_label,
@@ -139,7 +139,7 @@ class _HubRows:
                 options = " and ".join(f"--{name}_column_name" for name in names)
                 raise InputError(
                     f"{self.place}: there is no column {column!r}; the columns are "
-                    f"{', '.join(known)}.{nearest(column, known)} Name yours with {options}."
+                    f"{shown(known)}.{nearest(column, known)} Name yours with {options}."
                 )
         wanted = {c: name_of[c] for c in (*names, *schema.optional) if name_of[c] in known}
         features = self.dataset.features
@@ -535,7 +535,7 @@ def _align(source: Source, label_names: list[str]) -> Source:
     if unknown:
         raise InputError(
             f"{source.name} has the label {unknown[0]!r}, which the model does not know "
-            f"({', '.join(label_names[:20])}). Choose the model or the data that fit."
+            f"({shown(label_names)}). Choose the model or the data that fit."
         )
     # not align_labels_with_mapping: it makes the names lower-case
     ids = {number: label_names.index(name) for number, name in enumerate(source.label_names)}

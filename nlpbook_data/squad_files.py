@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nlpbook_data.errors import InputError, nearest
+from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.files import EMPTY, find_encoding, raise_error
 
 
@@ -20,7 +20,7 @@ def read_squad(
     """
     document = _read_json(path)
     if not isinstance(document, dict) or not isinstance(document.get("data"), list):
-        found = ", ".join(list(document)[:10]) if isinstance(document, dict) else "no object"
+        found = shown(document) if isinstance(document, dict) else "no object"
         raise InputError(
             f'{path}: found {found} where SQuAD\'s {{"data": [{{"paragraphs": …}}]}} belongs. '
             "Save rows as .jsonl, one object a line."
@@ -49,7 +49,7 @@ def read_squad(
                     on_error(error)
                     continue
                 if "id" in row:
-                    where += f" ({str(row['id'])[:40]})"
+                    where += f" ({shown([row['id']])})"
                 yield where, {"title": title, "context": paragraph["context"], **row}
 
 
@@ -100,7 +100,7 @@ def _need(place: str, value: Any, key: str) -> None:
         raise InputError(f"{place}: found {repr(value)[:60]} where an object {{…}} belongs.")
     if key not in value:
         raise InputError(
-            f"{place}: there is no {key!r}; it has {', '.join(list(value)[:20])}."
+            f"{place}: there is no {key!r}; it has {shown(value)}."
             f"{nearest(key, value)} Mend or drop it."
         )
 

@@ -120,6 +120,12 @@ def test_labels_of_the_other_splits_are_those_of_train(tmp_path):
         assert part in error
 
 
+def test_a_file_to_predict_on_needs_no_labels_where_it_is_said(tmp_path):
+    path = write(tmp_path / "a.jsonl", [{"text": "가"}, {"text": ""}])
+    assert check_file(path, "doccls", gold=False).wrong == 1
+    assert "no column 'label'" in check_file(path, "doccls").errors[0]
+
+
 def test_labels_may_be_given(tmp_path):
     path = write(tmp_path / "a.jsonl", [ner("서울", (0, 2, "LOC")), ner("가", (0, 1, "LCO"))])
     (error,) = check_file(path, "ner", label_names=["LOC", "PER"]).errors

@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import CORPORA
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from nlpbook_data import InputError
+from nlpbook_data.corpora import klue_ner, korquad_v1, naver_changwon_ner, ner
 from nlpbook_data.examples import find_split_files, read_examples
 
 bounded = settings(
@@ -189,7 +191,7 @@ def test_flat_answers(tmp_path, suffix, start):
         ({"answer_text": "서울", "answer_start": "둘"}, ("'둘'", "whole number")),
         ({"answer_text": "서울", "answer_start": 0.5}, ("0.5", "whole number")),
         ({"answer_text": "", "answer_start": 0}, ("answer is empty",)),
-        ({"answer_text": 3, "answer_start": 0}, ("found 3 where a answer",)),
+        ({"answer_text": 3, "answer_start": 0}, ("found 3 where an answer",)),
         ({"answers": None}, ("answers is None", "[] for none")),
         ({"answers": {"text": ["서울"], "answer_start": []}}, ("differ in length",)),
         ({"answers": [{"txt": "서울", "answer_start": 0}]}, ("no 'text'", "Did you mean txt")),
@@ -839,3 +841,49 @@ def test_splits_that_are_not_clear_are_refused(tmp_path, names, parts):
     with pytest.raises(InputError) as raised:
         find_split_files(tmp_path)
     assert all(part in str(raised.value) for part in parts)
+
+
+# Official files, read as a user's own and by the parsers of their corpora
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize(
+    ("module", "file", "tags"),
+    [
+        (ner, "ner/val.txt", [*ner.TAGS]),
+        (klue_ner, "klue-ner/klue-ner-v1.1_dev.tsv", [*klue_ner.ENTITIES]),
+        (naver_changwon_ner, "naver_changwon_ner/train_data", [*naver_changwon_ner.TAGS]),
+    ],
+)
+def test_official_named_entities_are_read_as_their_corpora_read_them(module, file, tags):
+    expected = [
+        (row["text"], [{**span, "label": tags[span["label"]]} for span in row["entities"]])
+        for row in module.parse([CORPORA / file])
+    ]
+    assert [(row["text"], row["entities"]) for row in read(CORPORA / file, "ner")] == expected
+
+
+@pytest.mark.corpora
+def test_official_questions_are_read_as_their_corpus_reads_them():
+    path = CORPORA / "korquad-v1" / "KorQuAD_v1.0_dev.json"
+    assert read(path, "qa") == [*korquad_v1.parse([path])]
+
+
+@bounded
+@given(data=st.data(), name=st.sampled_from([*LAYOUTS, "squad.json"]))
+def test_a_damaged_file_is_rows_or_an_error_that_names_it(tmp_path, data, name):
+    squad_json = json.dumps(SQUAD, ensure_ascii=False)
+    content = bytearray(LAYOUTS.get(name, squad_json).encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(content)))
+        lost = data.draw(st.integers(0, 5))
+        content[at : at + lost] = data.draw(st.sampled_from(DAMAGE)).encode()
+    path = written(tmp_path / name, bytes(content))
+    try:
+        read(path, "qa" if name == "squad.json" else "ner")
+    except InputError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+
+
+DAMAGE = ["", "\t", "\n", "\n\n", "<", ">", ":", "null", "[]", "{}", "-1", "NaN", "\0", '"', "# "]
+DAMAGE += ["\\ud83d", "99999999999999999999", "B-", "I-PER", "O", "␞", "-DOCSTART-", "각", " "]
