@@ -18,6 +18,7 @@ from transformers import AutoTokenizer
 
 from nlpbook_data import InputError, load_corpus
 from nlpbook_data.audit import audit_corpus, format_audit, scan, write_audit
+from nlpbook_data.audit.figures import Balance, Example, Finding
 from nlpbook_data.audit.odd import KINDS, PATTERNS, find_characters, is_mojibake, of_kind, show
 from nlpbook_data.audit.page import WORDS, make_page
 from nlpbook_data.audit.report import to_json
@@ -62,7 +63,7 @@ def reviews(**splits: list[tuple]):
 
 
 def rows_of(audit, finding: str, split: str = "train") -> list[int]:
-    found = audit.splits[split].findings.get(finding, scan.Finding())
+    found = audit.splits[split].findings.get(finding, Finding())
     return [example.row for example in found.examples]
 
 
@@ -146,7 +147,7 @@ def test_conflicts_name_both_labels_and_the_rows_that_a_majority_outvotes():
 def test_rows_without_a_label_conflict_with_none():
     audit = reviews(train=[("가", 1), ("가", -1), ("가", None)])
     assert audit.conflicts["label"].texts == 0
-    assert audit.splits["train"].labels["label"] == scan.Balance("rows", {"부정": 0, "긍정": 1}, 2)
+    assert audit.splits["train"].labels["label"] == Balance("rows", {"부정": 0, "긍정": 1}, 2)
 
 
 def test_floats_conflict_where_they_are_more_than_a_point_apart():
@@ -322,7 +323,7 @@ def test_findings_count_rows_passages_and_code_points():
     found = audit.splits["train"].findings["zero_width"]
     assert (found.rows, found.count) == (2, 3)
     assert found.characters == {"U+200B": 2, "U+200D": 1}
-    assert found.examples[0] == scan.Example(0, "⟨U+200B⟩가⟨U+200B⟩")
+    assert found.examples[0] == Example(0, "⟨U+200B⟩가⟨U+200B⟩")
 
 
 def test_no_more_than_five_examples_are_kept():
@@ -374,7 +375,7 @@ def test_spans_that_cannot_be_are_found():
     assert rows_of(audit, "span_with_blank_edge") == [3]
     assert rows_of(audit, "spans_overlap") == [4]
     balance = audit.splits["train"].labels["entities"]
-    assert balance == scan.Balance("entities", {"인물": 8, "기관": 0}, 1)
+    assert balance == Balance("entities", {"인물": 8, "기관": 0}, 1)
 
 
 def test_answers_that_are_not_in_place_are_found_and_unanswerable_ones_counted():
@@ -439,6 +440,7 @@ def test_tokens_are_those_of_the_whole_input(tokenizer):
     tokens = audit.splits["train"].tokens
     assert (tokens.mean, tokens.max) == (round(np.mean(expected), 2), max(expected))
     assert tokens.over == {str(most): sum(n > most for n in expected) for most in (128, 256, 512)}
+    assert audit.tokenizer == "encoder"  # no path of this machine
     assert "cut at 128" in format_audit(audit)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from nlpbook_data.audit.scan import Audit, Balance, Lengths
+from nlpbook_data.audit.figures import Audit, Balance, Lengths
 
 STYLE = """
 :root { color-scheme: light; }
@@ -165,9 +165,7 @@ def _histograms(lengths: dict[str, Lengths]) -> Iterator[str]:
     for split, found in lengths.items():
         yield f'<div><span class="quiet">{escape(split)}</span>{_histogram(found)}</div>'
     yield "</div>"
-    rows = [
-        [split, f"{s.mean:,.1f}", s.median, s.p95, s.p99, s.max] for split, s in lengths.items()
-    ]
+    rows = [[split, s.mean, s.median, s.p95, s.p99, s.max] for split, s in lengths.items()]
     yield _table(["", "평균", "중앙값", "95 %", "99 %", "최대"], rows)
 
 
@@ -284,10 +282,12 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _class(cell: object) -> str:
-    return "n" if isinstance(cell, int) or str(cell)[-1:] == "%" else "t"
+    return "n" if isinstance(cell, int | float) or str(cell)[-1:] == "%" else "t"
 
 
 def _cell(cell: object) -> str:
+    if isinstance(cell, float):
+        return f"{cell:,.1f}"
     return f"{cell:,}" if isinstance(cell, int) else escape(str(cell))
 
 

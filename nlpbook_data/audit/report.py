@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from nlpbook_data.audit.figures import Audit, Conflict, Lengths, SplitAudit
 from nlpbook_data.audit.page import INFORMATION, make_page, share
-from nlpbook_data.audit.scan import Audit, Conflict, Lengths, SplitAudit
 from nlpbook_data.cache import write_text
 from nlpbook_data.errors import InputError
 
@@ -36,7 +36,7 @@ def write_audit(audit: Audit, folder: Path) -> list[Path]:
 
 
 def to_json(audit: Audit) -> str:
-    """Return the audit as JSON; its fields are those of the dataclasses of `scan`."""
+    """Return the audit as JSON; its fields are those of the dataclasses of `figures`."""
     return json.dumps(asdict(audit), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 

@@ -1,7 +1,7 @@
 """Count what a corpus holds: two passes over Arrow batches, never all texts in memory.
 
-A row costs 8 bytes of memory for its texts (16 or more where the input has several columns) and
-9 for each label column. Texts are compared by 64-bit digests: among n different ones two digests
+A row costs 24 bytes of memory for its texts (8 more for each further text column) and 9 for each
+label column, and sorting them about as much again. Texts are compared by 64-bit digests: among n different ones two digests
 are equal with a probability of n² / 2⁶⁵, 3 in 10¹⁰ for 100,000 rows and 3 in 10⁴ for 100 million,
 so that the counts are exact for all practical ends. Equal texts are those of `splits`: the same
 after NFC, outer blanks off.
@@ -11,8 +11,9 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,18 +22,28 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, List, Value
 from tqdm.auto import tqdm
 
+from nlpbook_data.audit.figures import (
+    FLOAT_CONFLICT,
+    MOST_EXAMPLES,
+    Audit,
+    Balance,
+    Conflict,
+    Copies,
+    Example,
+    Finding,
+    Lengths,
+    Overlap,
+    SplitAudit,
+)
 from nlpbook_data.audit.odd import KINDS, PATTERNS, find_characters, find_passages, of_kind, show
 from nlpbook_data.corpus import Corpus
 from nlpbook_data.splits import plain
 
-MOST_EXAMPLES = 5
 LIMITS = (128, 256, 512)
 BINS = 30
 # A batch is at most so many rows, and about as many bytes.
 BATCH_ROWS = 10_000
 BATCH_BYTES = 16_000_000
-# Two float labels of one text conflict where they are further apart.
-FLOAT_CONFLICT = 1.0
 # A text is very long where it has so many times the characters of the median one.
 VERY_LONG = 10
 # Columns that say what of the text is asked: equal texts with others are no conflict.
@@ -52,141 +63,6 @@ SPANS = (
     *("span_out_of_range", "span_with_blank_edge", "spans_overlap"),
     *("answer_not_at_start", "answer_with_blank_edge", "span_is_another_text"),
 )
-
-
-@dataclass(frozen=True)
-class Example:
-    """A row (counted from 0) and what was seen there; invisible characters as ``⟨U+200B⟩``."""
-
-    row: int
-    text: str
-
-
-@dataclass
-class Finding:
-    """Rows that have something, how often they have it, and the first of them.
-
-    `characters` counts the code points where the finding is a kind of character.
-    """
-
-    rows: int = 0
-    count: int = 0
-    examples: list[Example] = field(default_factory=list)
-    characters: dict[str, int] = field(default_factory=dict)
-
-    def add(self, rows: Sequence[int], count: int, example: Callable[[int], str]) -> None:
-        """Count `rows`, of which the n-th looks like ``example(n)``."""
-        for n in range(min(len(rows), MOST_EXAMPLES - len(self.examples))):
-            self.examples.append(Example(int(rows[n]), example(n)))
-        self.rows += len(rows)
-        self.count += int(count)
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """Lengths of the rows: percentiles are lengths that occur (the smallest that p % reach).
-
-    `over` has the rows with more tokens than 128, 256 and 512: what a model of that many
-    positions cuts. `counts` are the rows between two of `edges` (the first included); the last
-    one holds all that is longer than the last edge.
-    """
-
-    mean: float
-    median: int
-    p95: int
-    p99: int
-    max: int
-    over: dict[str, int]
-    edges: list[int]
-    counts: list[int]
-
-
-@dataclass(frozen=True)
-class Balance:
-    """How often each label occurs.
-
-    `unit` is what is counted: rows, entities, answers or values (bins of a float label). `none`
-    counts unlabelled rows (-1 or null) or, of entities, rows without any.
-    """
-
-    unit: str
-    counts: dict[str, int]
-    none: int
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Equal texts within a split: texts that occur more than once, and rows beyond the first.
-
-    `most` has the texts that occur most often: ``{"rows", "row" (the first), "text"}``.
-    """
-
-    texts: int
-    extra_rows: int
-    most: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """Equal texts with different labels: texts, their rows, and rows that the majority outvotes.
-
-    No classifier of the text can be right on the outvoted rows. Float labels conflict where they
-    are more than `FLOAT_CONFLICT` apart; none is outvoted. Examples are the texts with most rows:
-    ``{"text", "labels": [{"label", "rows", "split", "row" (the first)}]}``.
-    """
-
-    texts: int
-    rows: int
-    outvoted: int
-    examples: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Rows of `split` whose texts stand in `other` too: all of them, and column by column.
-
-    A column's text may stand in any text column of the other split.
-    """
-
-    split: str
-    other: str
-    rows: int
-    columns: dict[str, int]
-    examples: list[Example]
-
-
-@dataclass(frozen=True)
-class SplitAudit:
-    """The figures of one split."""
-
-    rows: int
-    source: str
-    copies: Copies
-    labels: dict[str, Balance]
-    conflicts: dict[str, Conflict]
-    characters: dict[str, Lengths]
-    tokens: Lengths | None
-    findings: dict[str, Finding]
-
-
-@dataclass(frozen=True)
-class Audit:
-    """The figures of a corpus; ``dataclasses.asdict`` makes it JSON.
-
-    `conflicts` are those of all splits together, by label column.
-    """
-
-    name: str
-    title: str
-    task: str
-    license: str
-    commercial: bool
-    homepage: str
-    texts: list[str]
-    tokenizer: str
-    splits: dict[str, SplitAudit]
-    overlaps: list[Overlap]
-    conflicts: dict[str, Conflict]
 
 
 @dataclass
@@ -251,11 +127,17 @@ def audit_corpus(splits: DatasetDict, corpus: Corpus, tokenizer: Any = None) -> 
         commercial=corpus.commercial,
         homepage=corpus.homepage,
         texts=list(corpus.texts),
-        tokenizer=str(getattr(tokenizer, "name_or_path", "")) if tokenizer else "",
+        tokenizer=_name(tokenizer) if tokenizer else "",
         splits=audits,
         overlaps=_overlaps(scans, corpus.texts),
         conflicts=_conflicts(scans, corpus.texts),
     )
+
+
+def _name(tokenizer: Any) -> str:
+    """Return the tokenizer's name on the Hub, or its folder's without the path."""
+    name = str(getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__)
+    return Path(name).resolve().name if Path(name).is_dir() else name
 
 
 # One pass over a split
