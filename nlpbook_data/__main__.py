@@ -81,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     command = add("check", help="validate your own file and show its first errors")
     command.add_argument("file", type=Path)
     command.add_argument("--task", required=True, help="doccls, paircls, ner, qa, search, …")
+    command.add_argument(
+        "--columns", nargs="+", default=[], metavar="text=본문", help="the task's name=your name"
+    )
+    command.add_argument("--labels", nargs="+", help="the labels that there may be")
     command.add_argument("--most", type=int, default=20, help="errors to show")
     command.set_defaults(run=_check)
     command = add(
@@ -224,9 +228,15 @@ def _push(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from nlpbook_data.examples import check_file, format_report
+    from nlpbook_data.check import check_file, format_report
 
-    report = check_file(options.file, options.task, most=options.most)
+    for pair in options.columns:
+        if "=" not in pair:
+            raise InputError(f"--columns {pair}: write the task's column, =, and your file's.")
+    columns = dict(pair.split("=", 1) for pair in options.columns)
+    report = check_file(
+        options.file, options.task, columns, options.most, label_names=options.labels
+    )
     _write(format_report(report))
     if report.errors:
         sys.exit(1)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import unicodedata
@@ -18,7 +19,8 @@ from scipy.sparse import csr_matrix
 import nlpbook_data.corpora
 from nlpbook_data import InputError, list_corpora, load_corpus
 from nlpbook_data.corpora import nsmc
-from nlpbook_data.corpus import RawFile
+from nlpbook_data.corpus import RawFile, find_corpus
+from nlpbook_data.publish import TASK_CATEGORIES
 
 HEADER = "id\tdocument\tlabel"
 ROWS = [
@@ -100,6 +102,26 @@ def test_a_module_put_into_the_folder_is_a_corpus(tmp_path, monkeypatch):
     assert {"made-up", "nsmc", "sample_reviews"} <= set(list_corpora())
     loaded = load_corpus("made-up", tmp_path, tmp_path / "cache")
     assert {split: rows["text"][:] for split, rows in loaded.items()} == {"test": ["a", "b"]}
+
+
+@pytest.mark.parametrize("name", list_corpora())
+def test_a_declaration_is_complete(name):
+    corpus = find_corpus(name)
+    assert corpus.name == name and corpus.task in TASK_CATEGORIES
+    assert re.search("[가-힣]", corpus.title) and corpus.license and corpus.homepage
+    assert set(corpus.texts) | set(corpus.groups) <= set(corpus.features)
+    assert not [split for split in corpus.splits.values() if not split.source]
+    for split in corpus.splits.values():
+        assert bool(split.files) != bool(split.carved_from)
+        assert split.carved_from is None or corpus.splits[split.carved_from].files
+        assert 0 < split.share < 1 if split.carved_from else split.share == 0
+    urls = corpus.urls() if corpus.urls else {}
+    unpacked = {member for archive in corpus.archives for member in archive.members}
+    assert set(corpus.files) <= {*corpus.file_names, *urls}
+    if not corpus.packaged and not corpus.by_hand:
+        assert set(corpus.file_names) <= {*urls, *unpacked}
+    assert {file for archive in corpus.archives for file in archive.files} <= set(urls)
+    assert all(url.startswith("https://") for url in urls.values()), urls
 
 
 # sample_reviews

@@ -161,6 +161,15 @@ def test_check_shows_the_errors_of_a_file_and_fails(tmp_path):
     assert "line 2" in done.stdout + done.stderr
 
 
+def test_check_takes_your_columns_and_labels(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("본문,분류\n좋아요,긍정\n그저 그래요,중립\n", encoding="utf-8")
+    columns = ["--columns", "text=본문", "label=분류"]
+    assert command("check", path, "--task", "doccls", *columns).returncode == 0
+    done = command("check", path, "--task", "doccls", *columns, "--labels", "긍정", "부정")
+    assert done.returncode == 1 and "line 3" in done.stdout and "중립" in done.stdout
+
+
 # Pushing
 
 

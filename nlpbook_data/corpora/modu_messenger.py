@@ -22,7 +22,7 @@ UTTERANCE = ("speaker", "form", "original_form", "time")
 
 CORPUS = Corpus(
     name="modu_messenger",
-    task="dialogue",
+    task="pretrain",
     title="모두의 말뭉치: 메신저 말뭉치",
     features=Features(
         id=Value("string"),
