@@ -1,10 +1,10 @@
 """Count what a corpus holds: two passes over Arrow batches, never all texts in memory.
 
 A row costs 24 bytes of memory for its texts (8 more for each further text column) and 9 for each
-label column, and sorting them about as much again. Texts are compared by 64-bit digests: among n different ones two digests
-are equal with a probability of n² / 2⁶⁵, 3 in 10¹⁰ for 100,000 rows and 3 in 10⁴ for 100 million,
-so that the counts are exact for all practical ends. Equal texts are those of `splits`: the same
-after NFC, outer blanks off.
+label column, and sorting them about as much again. Texts are compared by 64-bit digests: among n
+different ones two digests are equal with a probability of n² / 2⁶⁵, 3 in 10¹⁰ for 100,000 rows and
+3 in 10⁴ for 100 million, so that the counts are exact for all practical ends. Equal texts are
+those of `splits`: the same after NFC, outer blanks off.
 """
 
 import hashlib
