@@ -111,7 +111,7 @@ def download_all(
     Raises:
         InputError: the first error, which ends all downloads; what has come of those stays.
     """
-    stop = threading.Event()
+    stop, taking = threading.Event(), threading.Lock()
     queues: dict[str, deque[Download]] = {}
     for download in downloads:
         queues.setdefault(urlsplit(download.url).netloc, deque()).append(download)
@@ -128,9 +128,13 @@ def download_all(
 
     def work(queue: deque[Download]) -> None:
         try:
-            while queue and not stop.is_set():
-                _complete(client, queue.popleft(), keep, attempts, stop)
-        except (_Stopped, IndexError):  # another thread took the last one
+            while not stop.is_set():
+                with taking:
+                    download = queue.popleft() if queue else None
+                if download is None:
+                    return
+                _complete(client, download, keep, attempts, stop)
+        except _Stopped:
             pass
         except BaseException as error:
             errors.append(error)

@@ -455,8 +455,9 @@ def test_corpus_is_refused_without_network_soon_and_leaves_nothing(
     start = time.monotonic()
     message = refuse(*(*TINY, "--corpus", "nsmc", "--corpus_dir", corpora), env=without_network())
     assert time.monotonic() - start < 20
-    path = corpora / "nsmc" / "ratings_train.txt"
-    assert_parts(message, ("ratings_train.txt could not be fetched", "network", str(path)))
+    # both files come at once, and either may be the first to fail
+    path = corpora / "nsmc" / "ratings_t"
+    assert_parts(message, (".txt could not be fetched", "network", str(path)))
     assert not corpora.exists()
 
 
