@@ -173,7 +173,9 @@ class _Sheet:
         if name == "v" or name == "t":
             self.parser.CharacterDataHandler = None
         elif name == "c":
-            value = self.value("".join(self.pieces)) if self.pieces else ""
+            # a shared text without its number is a lost one, any other is an empty cell
+            known = self.pieces or self.kind == "s"
+            value = self.value("".join(self.pieces)) if known else ""
             if value != "":
                 self.cells[self.column] = value
             self.kind = None
