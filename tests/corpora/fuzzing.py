@@ -25,10 +25,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
+from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 import pyarrow as pa
-from datasets import ClassLabel, Features
+from datasets import ClassLabel, Features, List
 from xlsx_writer import write_xlsx
 
 from nlpbook_data.cache import as_tables
@@ -60,7 +61,6 @@ class Format:
     dump: Callable[[Any], bytes]
     typed: bool = False  # values that are no text, and keys
     packed: bool = False  # a zip file, whose members are mutated
-    lenient: bool = False  # what `load` cannot read may yet be read
 
 
 def text_lines(data: bytes) -> list[str] | None:
@@ -216,14 +216,14 @@ def tmx() -> Format:
 
     def load(data: bytes) -> Any:
         try:
-            root = ElementTree.fromstring(data, ElementTree.XMLParser(encoding="UTF-8"))
-        except (ElementTree.ParseError, ValueError):
+            root = xml(data)
+        except (expat.ExpatError, ValueError):
             return None
         units = []
         for unit in root.iter("tu"):
             texts: dict[str, str] = {}
             for variant in unit.iter("tuv"):
-                language = variant.get("{http://www.w3.org/XML/1998/namespace}lang", "")
+                language = variant.get("xml:lang", "")
                 for segment in variant.iter("seg"):
                     texts[language] = "".join(segment.itertext())
             units.append(texts)
@@ -244,37 +244,46 @@ def tmx() -> Format:
     return Format(load, dump)
 
 
+def xml(data: bytes) -> ElementTree.Element:
+    """Return the tree, without namespaces and doctypes."""
+
+    def refuse(*_: object) -> None:
+        raise ValueError("a doctype")
+
+    builder, parser = ElementTree.TreeBuilder(), expat.ParserCreate("UTF-8")
+    parser.StartElementHandler = lambda name, found: builder.start(name.rpartition(":")[2], found)
+    parser.EndElementHandler = lambda name: builder.end(name.rpartition(":")[2])
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse
+    parser.Parse(data, True)
+    return builder.close()
+
+
 def workbook() -> Format:
-    """An .xlsx file as AI Hub has them: the last two columns of the header and what is below.
-
-    XML that is not well-formed, cells without a reference and references to no shared string are
-    the only faults for which rows are not held against the file: calamine reads over them in ways
-    of its own (`lenient`). In a file that was not packed again the zip's checksums find them.
-    """
-
-    def xml(data: bytes) -> ElementTree.Element:
-        root = ElementTree.fromstring(data)
-        for element in root.iter():
-            element.tag = element.tag.rpartition("}")[2]  # calamine reads over namespaces
-        return root
+    """An .xlsx file as AI Hub has them: the last two columns of the header and what is below."""
 
     def load(data: bytes) -> Any:
         try:
-            parts = unpack(data)
+            parts = unpack(data, ["xl/sharedStrings.xml", "xl/worksheets/sheet1.xml"])
             strings = xml(parts["xl/sharedStrings.xml"])
             sheet = xml(parts["xl/worksheets/sheet1.xml"])
             texts = ["".join(t.text or "" for t in s.iter("t")) for s in strings]
-            rows = defaultdict(dict)
-            for cell in sheet.iter("c"):
-                text: Any = cell.findtext("v", "")
-                number = DIGITS.fullmatch(text)
-                if cell.get("t") == "s":
-                    text = texts[int(number[0])]
-                elif number:
-                    text = int(text)
-                letter, row = REFERENCE.fullmatch(cell.get("r", "")).groups()
-                rows[int(row)][ord(letter) - ord("A")] = text
-        except (*ZIP_ERRORS, ElementTree.ParseError, AttributeError, TypeError):
+            rows: dict[int, dict] = {}
+            at = 0
+            for row in sheet.iter("row"):
+                at = int(row.get("r", at + 1))
+                rows[at], column = {}, 0
+                for cell in row.iter("c"):
+                    found = REFERENCE.fullmatch(cell.get("r", chr(65 + column) + str(at)))
+                    column = ord(found[1]) - 64
+                    text: Any = cell.findtext("v", "")
+                    number = DIGITS.fullmatch(text)
+                    if cell.get("t") == "s":
+                        text = texts[int(number[0])]
+                    elif number:
+                        text = int(text)
+                    rows[at][column - 1] = text
+        except (*ZIP_ERRORS, expat.ExpatError, AttributeError, TypeError):
             return None
         table = [[row.get(x, "") for x in range(26)] for _, row in sorted(rows.items())]
         header = [x.strip() if isinstance(x, str) else x for x in table[0]] if table else []
@@ -288,7 +297,7 @@ def workbook() -> Format:
                 {
                     "before": Cells(row[: width - 2]),
                     "pair": Cells(row[width - 2 : width]),
-                    "after": Cells(row[width:]),
+                    "after": Cells(row[width : max(n for n, x in enumerate(row, 1) if x != "")]),
                 }
                 for row in table[1:]
                 if any(cell != "" for cell in row)
@@ -304,7 +313,7 @@ def workbook() -> Format:
         write_xlsx(file, rows)
         return file.getvalue()
 
-    return Format(load, dump, packed=True, lenient=True)
+    return Format(load, dump, packed=True)
 
 
 DIGITS = re.compile("[0-9]{1,18}")
@@ -313,10 +322,10 @@ ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, LookupError, ValueError, EOFError,
 ZIP_ERRORS = (*ZIP_ERRORS, NotImplementedError, RuntimeError, MemoryError, struct.error)
 
 
-def unpack(data: bytes) -> dict[str, bytes]:
-    """Return the members of a zip file."""
+def unpack(data: bytes, names: list[str] | None = None) -> dict[str, bytes]:
+    """Return the members of a zip file, all or those of `names`."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+        return {name: archive.read(name) for name in names or archive.namelist()}
 
 
 def pack(parts: dict[str, bytes]) -> bytes:
@@ -337,7 +346,7 @@ def json_value() -> Format:
         except (ValueError, RecursionError):
             return None
 
-    return Format(load, lambda tree: _dumps(tree, indent=1).encode(), typed=True)
+    return Format(load, lambda tree: _dumps(tree, (",\n", ": ")).encode(), typed=True)
 
 
 def json_lines() -> Format:
@@ -363,8 +372,8 @@ def _loads(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-def _dumps(tree: Any, indent: int | None = None) -> str:
-    text = json.dumps(tree, ensure_ascii=False, indent=indent).replace(TWICE, "")
+def _dumps(tree: Any, separators: tuple[str, str] | None = None) -> str:
+    text = json.dumps(tree, ensure_ascii=False, separators=separators).replace(TWICE, "")
     text = re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)
     text = text.replace(f'"{HUGE}"', "9" * 5000).replace(f'"{INFINITE}"', "1e999")
     return text.replace(f'"{DEEP}"', "[" * 2000 + "]" * 2000)
@@ -571,7 +580,7 @@ PLACE = re.compile(
     r"|\b(document|sentence) "  # and its id
 )
 # Faults of a whole file, for which its name alone is right.
-WHOLE_FILE = re.compile(r"not JSON|times the key|is empty|is no |not a ")
+WHOLE_FILE = re.compile(r"^: (not JSON \(|not a workbook \(|\d+ times the key)")
 
 
 SWAPS = 6  # how many of a column's cells are tried in the place of its first
@@ -917,12 +926,9 @@ class Subject:
             raise Fault(f"an error that is no sentence or two: {message[:1000]}")
 
     def check_rows(self, name: str, rows: list[dict[str, Any]], view: list[tuple] | None) -> None:
-        if view is None and self.formats[name].lenient:
-            self.check_labels(rows)
-            return
         if view is None:
             raise Fault(f"rows of what is no such file: {rows}")
-        self.check_labels(rows)
+        self.check_values(rows)
         header = [[c for c in v if c[0][1:2] == ("header",)] for v in (view, self.views[name])]
         if header[0] != header[1]:
             raise Fault(f"rows under a header that is another: {header[0]}")
@@ -975,14 +981,25 @@ class Subject:
                 if law.get(cell, value) != value or (cell not in law and one):
                     raise Fault(f"{column} is {value} where the file has {cell}: {row}")
 
-    def check_labels(self, rows: list[dict[str, Any]]) -> None:
+    def check_values(self, rows: list[dict[str, Any]]) -> None:
+        """Labels are ids of labels, spans lie in the text."""
         for row in rows:
             for column, value in row.items():
-                feature = self.features[column]
-                if isinstance(feature, ClassLabel) and not (
-                    isinstance(value, int) and -1 <= value < feature.num_classes
-                ):
-                    raise Fault(f"{value!r} is no label of {column}: {row}")
+                self.check_value(self.features[column], value, row)
+
+    def check_value(self, feature: Any, value: Any, row: dict[str, Any]) -> None:
+        if isinstance(feature, ClassLabel):
+            if not isinstance(value, int) or not -1 <= value < feature.num_classes:
+                raise Fault(f"{value!r} is no label: {row}")
+        elif isinstance(feature, List):
+            for item in value:
+                self.check_value(feature.feature, item, row)
+        elif isinstance(feature, dict):
+            for key, inner in feature.items():
+                self.check_value(inner, value[key], row)
+            if {"start", "end"} <= feature.keys():
+                if not 0 <= value["start"] < value["end"] <= len(row["text"]):
+                    raise Fault(f"a span that is not in the text: {row}")
 
 
 def inner_lists(node: Any, inside: bool = False) -> list[list]:

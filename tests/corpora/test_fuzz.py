@@ -1,4 +1,8 @@
-"""Mutated fixtures of every corpus: right rows, or an error that names file and row."""
+"""Mutated fixtures of every corpus: right rows, or an error that names file and row.
+
+A new corpus is fuzzed by its fixture in `fixtures`, in its official format; where the file's suffix
+does not tell the format, `FORMATS` must. NLPBOOK_FUZZ_EXAMPLES is the number of examples each.
+"""
 
 import importlib
 import json
@@ -301,7 +305,7 @@ def records(files: list[Path], get=member, read=read_json) -> Iterator[dict]:
     for path in files:
         found = read(path)
         if not isinstance(found, list):
-            raise InputError(f"{path}: not a list.")
+            raise InputError(f"{path}, row 1: not a list.")
         for number, row in enumerate(found, start=1):
             place = f"{path}, row {number}"
             label = get(place, row, "label", int)
