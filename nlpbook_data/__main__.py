@@ -12,6 +12,7 @@ from datasets import ClassLabel, DatasetDict, Features, List
 
 from nlpbook_data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError
+from nlpbook_data.examples import SCHEMAS
 
 # Weights as safetensors, configuration, tokenizer, card: no pickle, no other framework's weights.
 MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "README.md"]
@@ -80,10 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_push)
     command = add("check", help="validate your own file and show its first errors")
     command.add_argument("file", type=Path)
-    command.add_argument("--task", required=True, help="doccls, paircls, ner, qa, search, …")
-    command.add_argument(
-        "--columns", nargs="+", default=[], metavar="text=본문", help="the task's name=your name"
-    )
+    command.add_argument("--task", required=True, help=", ".join(SCHEMAS))
+    columns = {column for schema in SCHEMAS.values() for column in schema.all_columns}
+    for column in sorted(columns):
+        command.add_argument(f"--{column}_column_name", dest=f"column {column}", metavar="NAME")
+    command.add_argument("--multi_label", nargs="?", const="true", help="several labels a row")
+    command.add_argument("--label_separator", default="|", help="between several labels in a cell")
     command.add_argument("--labels", nargs="+", help="the labels that there may be")
     command.add_argument("--most", type=int, default=20, help="errors to show")
     command.set_defaults(run=_check)
@@ -230,15 +233,19 @@ def _push(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     from nlpbook_data.check import check_file, format_report
 
-    for pair in options.columns:
-        if "=" not in pair:
-            raise InputError(f"--columns {pair}: write the task's column, =, and your file's.")
-    columns = dict(pair.split("=", 1) for pair in options.columns)
+    columns = {
+        option.removeprefix("column "): name
+        for option, name in vars(options).items()
+        if option.startswith("column ") and name
+    }
+    several = (options.multi_label or "false").lower() == "true"
     report = check_file(
-        options.file, options.task, columns, options.most, label_names=options.labels
+        *(options.file, options.task, columns, options.most),
+        label_names=options.labels,
+        label_separator=options.label_separator if several else None,
     )
     _write(format_report(report))
-    if report.errors:
+    if not report.is_right:
         sys.exit(1)
 
 

@@ -164,10 +164,17 @@ def test_check_shows_the_errors_of_a_file_and_fails(tmp_path):
 def test_check_takes_your_columns_and_labels(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("본문,분류\n좋아요,긍정\n그저 그래요,중립\n", encoding="utf-8")
-    columns = ["--columns", "text=본문", "label=분류"]
+    columns = ["--text_column_name", "본문", "--label_column_name", "분류"]
     assert command("check", path, "--task", "doccls", *columns).returncode == 0
     done = command("check", path, "--task", "doccls", *columns, "--labels", "긍정", "부정")
     assert done.returncode == 1 and "line 3" in done.stdout and "중립" in done.stdout
+
+
+def test_check_of_several_labels_a_row(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label\n좋아요,긍정|영화\n별로,부정\n", encoding="utf-8")
+    done = command("check", path, "--task", "doccls", "--multi_label", "true")
+    assert done.returncode == 0 and "영화 1" in done.stdout
 
 
 # Pushing
