@@ -198,10 +198,11 @@ def list_corpora() -> list[str]:
 
 def find_corpus(name: str) -> Corpus:
     """Return the declaration of `name`; raise InputError with the nearest names otherwise."""
-    if name not in list_corpora():
-        known = list_corpora()
+    known = list_corpora()
+    if name not in known:
         raise InputError(
-            f"There is no corpus {name!r}.{nearest(name, known)} The names are: {', '.join(known)}."
+            f"There is no corpus {name!r}.{nearest(name, known)} `nlpbook-data list` names the "
+            f"{len(known)} that there are."
         )
     return _module(name).CORPUS
 
@@ -495,7 +496,9 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        return manifest | {"files": {name: dict(f) for name, f in manifest["files"].items()}}
+        if not all(isinstance(entry, dict) for entry in manifest["files"].values()):
+            raise TypeError("an entry of files is no object")
+        return manifest
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not a manifest ({error}). Mend it, or delete it to check the files against "
