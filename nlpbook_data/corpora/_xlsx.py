@@ -213,7 +213,10 @@ def _feed(
     path: Path, archive: zipfile.ZipFile, part: str, parser: expat.XMLParserType
 ) -> Iterator[None]:
     """Parse `part` of the archive, stopping after each block."""
-    if archive.getinfo(part).file_size > MAX_PART_BYTES:
+    info = archive.getinfo(part)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile(f"{part}: compressed as no workbook is")
+    if info.file_size > MAX_PART_BYTES:
         raise InputError(
             f"{path}: not a workbook: {part} has over {MAX_PART_BYTES:,} bytes. {AGAIN}"
         )
