@@ -580,7 +580,7 @@ PLACE = re.compile(
     r"|\b(document|sentence) "  # and its id
 )
 # Faults of a whole file, for which its name alone is right.
-WHOLE_FILE = re.compile(r"^: (not JSON \(|not a workbook \(|\d+ times the key)")
+WHOLE_FILE = re.compile(r"^: (not JSON \(|not a workbook\b|\d+ times the key)")
 
 
 SWAPS = 6  # how many of a column's cells are tried in the place of its first
