@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 CARVE_SEED = 42
 SCAN_ROWS = 10_000
+# The first bytes in UTF-8 of conjoining jamo (and some others) and of combining accents.
+DECOMPOSED = (b"\xe1", b"\xcc", b"\xcd")
 
 
 def carve(
@@ -72,14 +74,19 @@ def _number_groups(dataset: Dataset, columns: Sequence[str]) -> np.ndarray:
 def assign(texts: pa.ChunkedArray, shares: Mapping[str, float]) -> np.ndarray:
     """Return for each text the position of its split in `shares`, or -1 for the rest.
 
-    For corpora too large to hold: a pure function of the text (NFC, outer ASCII blanks off), so
-    equal texts fall on one side and a share is met on average.
+    For corpora too large to hold: a pure function of the text (decomposed Hangul and accents
+    composed, outer ASCII blanks off), so equal texts fall on one side and a share is met on
+    average.
     """
     values = texts.cast(pa.binary()).to_pylist()
-    # a buffer may hold more than these rows, or none; both cost time at most
-    buffers = [str(chunk.buffers()[2] or b"", "utf-8") for chunk in texts.chunks]
-    if not all(unicodedata.is_normalized("NFC", buffer) for buffer in buffers):
-        values = [unicodedata.normalize("NFC", value.decode()).encode() for value in values]
+    joined = b"".join(values)
+    if any(lead in joined for lead in DECOMPOSED):  # a look for bytes, as decoding all is slow
+        values = [
+            unicodedata.normalize("NFC", value.decode()).encode()
+            if any(lead in value for lead in DECOMPOSED)
+            else value
+            for value in values
+        ]
     sums = np.fromiter(map(zlib.crc32, map(bytes.strip, values)), np.uint32, len(values))
     bounds = np.cumsum(list(shares.values()))
     position = np.searchsorted(bounds, sums / 2**32, side="right")
