@@ -4,7 +4,7 @@
 
 Each measurement is a process of its own; only the call is timed, not the imports. `load` is
 load_corpus from raw files into Arrow (checksums, splits carved by a hash), `reopen` the same call
-again, `stream` the train rows of streaming=True in batches of 1,000 (in the first round alone);
+again, `stream` the train rows of streaming=True in batches of 100 (in the first round alone);
 `pyarrow.csv` and `Korpora.load_text` read the same lines into memory. Prints a table and writes
 benchmarks/scale.json; ratios are within a round, and the median of the rounds is shown. Memory is
 the peak resident set of the process, without shared pages, above what it held before the call.
@@ -30,7 +30,7 @@ CODE = {
     "reopen": "splits = load_corpus(name, root, cache); rows = sum(map(len, splits.values()))",
     "stream": (
         "train = load_corpus(name, root, cache, streaming=True)['train']\n"
-        "rows = sum(len(next(iter(batch.values()))) for batch in train.iter(1000))"
+        "rows = sum(len(next(iter(batch.values()))) for batch in train.iter(100))"
     ),
     "pyarrow.csv": (
         "table = csv.read_csv(path, csv.ReadOptions(column_names=['text']),\n"

@@ -191,20 +191,20 @@ class Corpus:
 
 def list_corpora() -> list[str]:
     """Return the names that `load_corpus` takes, sorted; each is a module of `corpora`."""
-    package = importlib.import_module("nlpbook_data.corpora")
-    names = [info.name for info in pkgutil.iter_modules(package.__path__)]
-    return sorted(_module(name).CORPUS.name for name in names if not name.startswith("_"))
+    return sorted(_module(name).CORPUS.name for name in _modules() if not name.startswith("_"))
 
 
 def find_corpus(name: str) -> Corpus:
     """Return the declaration of `name`; raise InputError with the nearest names otherwise."""
+    if _module_name(name) in _modules() and not name.startswith("_"):  # imports no other
+        corpus = _module(name).CORPUS
+        if corpus.name == name:
+            return corpus
     known = list_corpora()
-    if name not in known:
-        raise InputError(
-            f"There is no corpus {name!r}.{nearest(name, known)} `nlpbook-data list` names the "
-            f"{len(known)} that there are."
-        )
-    return _module(name).CORPUS
+    raise InputError(
+        f"There is no corpus {name!r}.{nearest(name, known)} `nlpbook-data list` names the "
+        f"{len(known)} that there are."
+    )
 
 
 def load_corpus(
@@ -508,11 +508,14 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 
 def _code_hash(name: str) -> str:
     """Hash the code that makes the rows: the corpus' module, what modules share, and ours."""
-    package = importlib.import_module("nlpbook_data.corpora")
-    names = [info.name for info in pkgutil.iter_modules(package.__path__)]
-    modules = [_module_name(name), *(name for name in names if name.startswith("_"))]
+    modules = [_module_name(name), *(name for name in _modules() if name.startswith("_"))]
     ours = ("nlpbook_data.cache", "nlpbook_data.splits", __name__)
     return code_hash(*(f"nlpbook_data.corpora.{module}" for module in sorted(modules)), *ours)
+
+
+def _modules() -> list[str]:
+    package = importlib.import_module("nlpbook_data.corpora")
+    return [info.name for info in pkgutil.iter_modules(package.__path__)]
 
 
 def _module_name(name: str) -> str:
