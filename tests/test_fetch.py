@@ -779,6 +779,8 @@ def start_fetch(url: str, folder: Path, known: bool = False, before: str = "") -
     script = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from test_fetch import *\nlogging.basicConfig()\n"
+        # where the tests are a job in the background, a shell has it ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"{before}\n"
         f"fetch_corpus(corpus({url!r}, {known}), Path({str(folder)!r}), [FILE])"
     )
