@@ -1,4 +1,4 @@
-"""What the corpora of KLUE share: where they come from, and their lists of JSON objects."""
+"""What the corpora of KLUE share: where they come from, their lists of JSON objects, tags."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,8 @@ URL = "https://raw.githubusercontent.com/KLUE-benchmark/KLUE/main/klue_benchmark
 CITATION = (
     "Park, S. et al. (2021). KLUE: Korean Language Understanding Evaluation. arXiv:2105.09680."
 )
+# KLUE-NER's tags.
+ENTITIES = {"DT": "날짜", "LC": "장소", "OG": "기관", "PS": "인물", "QT": "수량", "TI": "시간"}
 
 
 def declare(stem: str, train: int, dev: int, suffix: str = "json") -> dict[str, Any]:

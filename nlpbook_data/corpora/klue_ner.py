@@ -11,12 +11,11 @@ from typing import Any
 
 from datasets import ClassLabel, Features, List, Value
 
-from nlpbook_data.corpora._klue import declare
+from nlpbook_data.corpora._klue import ENTITIES, declare
 from nlpbook_data.corpora._read import malformed, read_lines, shown
 from nlpbook_data.corpora._tagged import join_tokens
 from nlpbook_data.corpus import Corpus
 
-ENTITIES = {"DT": "날짜", "LC": "장소", "OG": "기관", "PS": "인물", "QT": "수량", "TI": "시간"}
 LABELS = {tag: id_ for id_, tag in enumerate(ENTITIES)}
 
 CORPUS = Corpus(

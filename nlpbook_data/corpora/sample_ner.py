@@ -1,0 +1,58 @@
+"""Sentences with named entities written for this project; they ship with the package (CC0)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, List, Value
+
+from nlpbook_data.corpora._klue import ENTITIES
+from nlpbook_data.corpora._read import malformed, member, read_json_lines, read_label
+from nlpbook_data.corpus import Corpus, Split
+
+LABELS = {tag: id_ for id_, tag in enumerate(ENTITIES)}
+
+CORPUS = Corpus(
+    name="sample_ner",
+    task="ner",
+    title="여섯 가지 개체명 (직접 쓴 예제 말뭉치)",
+    features=Features(
+        text=Value("string"),
+        entities=List(
+            {
+                "start": Value("int32"),
+                "end": Value("int32"),
+                "label": ClassLabel(names=list(ENTITIES.values())),
+            }
+        ),
+    ),
+    splits={
+        split: Split(f"{split}.jsonl, written for this project", files=(f"{split}.jsonl",))
+        for split in ("train", "validation", "test")
+    },
+    license="CC0-1.0",
+    commercial=True,
+    homepage="nlpbook_data/samples/sample_ner",
+    packaged=True,
+)
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield ``{"text", "entities": [{"start", "end", "label"}]}`` a line of JSON.
+
+    The entities must follow each other in the text and not overlap; the file has KLUE-NER's tags.
+    """
+    for path in files:
+        for place, row in read_json_lines(path):
+            text = member(place, row, "text", str)
+            entities, free = [], 0
+            for number, entity in enumerate(member(place, row, "entities", list), start=1):
+                here = f"{place}, entity {number}"
+                start, end = (member(here, entity, key, int) for key in ("start", "end"))
+                if not free <= start < end <= len(text):
+                    expected = f"a span between {free} and the text's end, {len(text)},"
+                    raise malformed(here, f"{start}-{end}", expected)
+                label = read_label(here, member(here, entity, "label", str), LABELS)
+                entities.append({"start": start, "end": end, "label": label})
+                free = end
+            yield {"text": text, "entities": entities}
