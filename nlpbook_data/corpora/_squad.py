@@ -15,8 +15,7 @@ def read_questions(path: Path, id_key: str) -> Iterator[tuple[str, dict, dict, d
     """Yield ``(place, article, question, row)`` for each question; `row` has the columns of qa.
 
     The file is ``{"data": [{"title", "paragraphs": [{"context", "qas": [{`id_key`, "question",
-    "answers": [{"text", "answer_start"}, …]}]}]}]}``. An answer that does not stand at its
-    position in the context is an error.
+    "answers": [{"text", "answer_start"}, …]}]}]}]}``.
     """
     for place, article in read_json_items(path, "data"):
         title = member(place, article, "title", str)
@@ -25,16 +24,6 @@ def read_questions(path: Path, id_key: str) -> Iterator[tuple[str, dict, dict, d
             for question in member(place, paragraph, "qas", list):
                 id_ = member(place, question, id_key, str)
                 here = f"{place}, {shown(id_)}"
-                answers = [
-                    read_answer(here, answer, context)
-                    for answer in member(here, question, "answers", list)
-                ]
-                for text, start in (answer.values() for answer in answers):
-                    if not text or not context.startswith(text, start):
-                        there = context[start : start + len(text)]
-                        raise malformed(
-                            here, there, f"the answer {text[:60]!r} (position {start} of context)"
-                        )
                 yield (
                     here,
                     article,
@@ -44,9 +33,21 @@ def read_questions(path: Path, id_key: str) -> Iterator[tuple[str, dict, dict, d
                         "title": title,
                         "context": context,
                         "question": member(here, question, "question", str),
-                        "answers": answers,
+                        "answers": read_answers(here, question, context),
                     },
                 )
+
+
+def read_answers(place: str, question: Any, context: str) -> list[dict[str, Any]]:
+    """Return the answers of `question`, each of which must stand at its position in `context`."""
+    answers = [
+        read_answer(place, answer, context) for answer in member(place, question, "answers", list)
+    ]
+    for text, start in (answer.values() for answer in answers):
+        if not text or not context.startswith(text, start):
+            there = context[start : start + len(text)]
+            raise malformed(place, there, f"the answer {text[:60]!r} (position {start} of context)")
+    return answers
 
 
 def read_answer(place: str, answer: Any, context: str) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""Questions about short passages, all written for this project; ships with the package (CC0)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, Value
+
+from nlpbook_data.corpora._read import member, read_json_lines, read_label
+from nlpbook_data.corpora._squad import ANSWERS, read_answers
+from nlpbook_data.corpus import Corpus, Split
+
+QUESTION_TYPES = ["누가", "언제", "어디", "무엇", "얼마", "왜", "어떻게"]
+IDS = {type_: id_ for id_, type_ in enumerate(QUESTION_TYPES)}
+
+CORPUS = Corpus(
+    name="sample_qa",
+    task="qa",
+    title="짧은 글과 물음 (직접 쓴 예제 말뭉치)",
+    features=Features(
+        id=Value("string"),
+        title=Value("string"),
+        context=Value("string"),
+        question=Value("string"),
+        answers=ANSWERS,
+        question_type=ClassLabel(names=QUESTION_TYPES),
+    ),
+    splits={
+        split: Split(f"{split}.jsonl, written for this project", files=(f"{split}.jsonl",))
+        for split in ("train", "validation", "test")
+    },
+    texts=("context", "question"),
+    groups=("context",),
+    license="CC0-1.0",
+    commercial=True,
+    homepage="nlpbook_data/samples/sample_qa",
+    packaged=True,
+)
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield a row a line of JSON; a question that its passage leaves open has no answers."""
+    for path in files:
+        for place, row in read_json_lines(path):
+            context = member(place, row, "context", str)
+            type_ = member(place, row, "question_type", str)
+            yield {
+                "id": member(place, row, "id", str),
+                "title": member(place, row, "title", str),
+                "context": context,
+                "question": member(place, row, "question", str),
+                "answers": read_answers(place, row, context),
+                "question_type": read_label(f"{place}, question_type", type_, IDS),
+            }
