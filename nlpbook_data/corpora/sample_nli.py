@@ -1,0 +1,44 @@
+"""Sentence pairs for inference written for this project; they ship with the package (CC0)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Features, Value
+
+from nlpbook_data.corpora._read import member, read_json_lines, read_label
+from nlpbook_data.corpus import Corpus, Split
+
+CORPUS = Corpus(
+    name="sample_nli",
+    task="paircls",
+    title="자연어 추론 (직접 쓴 예제 말뭉치)",
+    features=Features(
+        premise=Value("string"),
+        hypothesis=Value("string"),
+        label=ClassLabel(names=["함의", "중립", "모순"]),
+    ),
+    splits={
+        split: Split(f"{split}.jsonl, written for this project", files=(f"{split}.jsonl",))
+        for split in ("train", "validation", "test")
+    },
+    texts=("premise", "hypothesis"),
+    groups=("premise",),
+    license="CC0-1.0",
+    commercial=True,
+    homepage="nlpbook_data/samples/sample_nli",
+    packaged=True,
+)
+
+LABELS = {"함의": 0, "중립": 1, "모순": 2}
+
+
+def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield ``{"premise", "hypothesis", "label"}`` a line of JSON, whose label is a word."""
+    for path in files:
+        for place, row in read_json_lines(path):
+            yield {
+                "premise": member(place, row, "premise", str),
+                "hypothesis": member(place, row, "hypothesis", str),
+                "label": read_label(f"{place}, label", member(place, row, "label", str), LABELS),
+            }
