@@ -79,6 +79,20 @@ class Source:
         feature = _class_label(next(iter(self.splits.values())).features, self.task)
         return list(feature.names) if feature else []
 
+    def positive_label(self, label: str | None) -> str | None:
+        """Return the class whose own F1 is scored: `label`, else the second where there are two.
+
+        Raises:
+            InputError: `label` is none of the labels.
+        """
+        names = self.label_names
+        if label is not None and label not in names:
+            raise InputError(
+                f"--positive_label {label}: no such label.{nearest(label, names)} The labels are "
+                f"{', '.join(names) or 'scores'}."
+            )
+        return names[1] if label is None and len(names) == 2 else label
+
     def is_labelled(self, split: str) -> bool:
         """Whether the rows of `split` have gold labels (or entities, or answers)."""
         gold = find_schema(self.task).gold

@@ -71,7 +71,7 @@ def main() -> None:
         known = None if args.do_train else label_names(model_args)
         source = load_source(data_args, args, known, task_args.multi_label)
     names = source.label_names
-    run.describe(source)
+    run.describe(source, best_by="macro_f1")
 
     # 3. Tokenizer and cached tokenization
     tokenizer = load_tokenizer(model_args)
@@ -104,6 +104,8 @@ def main() -> None:
             balanced_weights(np.array(encoded["train"]["labels"][:]), len(names))
         )
 
+    loss = ClassificationLoss(weights, args.label_smoothing_factor)
+
     for seed_run in run.each_seed():
         # 4. Model
         model = load_model(
@@ -116,7 +118,7 @@ def main() -> None:
             model,
             tokenizer,
             max_length,
-            loss=ClassificationLoss(weights, args.label_smoothing_factor),
+            loss=loss,
             compute_metrics=compute_metrics,
             train_dataset=encoded.get("train"),
             eval_dataset=encoded.get("validation"),

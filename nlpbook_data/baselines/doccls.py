@@ -35,21 +35,38 @@ def character_ngrams(
     Returns:
         Probabilities (rows, num_labels) a split, and the seconds that all of it took.
     """
+    start = time.perf_counter()
+    vectorizer = ngram_vectorizer(len(train_texts))
+    features = vectorizer.fit_transform(train_texts)
+    tests = [vectorizer.transform(texts) for texts in test_texts]
+    return fit_logistic(features, labels, num_labels, tests), time.perf_counter() - start
+
+
+def ngram_vectorizer(texts: int) -> Any:
+    """Return scikit-learn's TF-IDF of character n-grams, as it suits so many `texts`."""
     # Importing scikit-learn takes 1.5 s: not at the start of every run.
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
 
-    start = time.perf_counter()
-    vectorizer = TfidfVectorizer(
+    return TfidfVectorizer(
         analyzer="char_wb",
         ngram_range=(1, 4),
-        min_df=2 if len(train_texts) >= 5000 else 1,
+        min_df=2 if texts >= 5000 else 1,
         max_features=300_000,
         sublinear_tf=True,
         dtype=np.float32,
     )
-    features = vectorizer.fit_transform(train_texts)
-    tests = [vectorizer.transform(texts) for texts in test_texts]
+
+
+def fit_logistic(
+    features: Any, labels: np.ndarray, num_labels: int, tests: list[Any]
+) -> list[np.ndarray]:
+    """Train logistic regression and return probabilities (rows, num_labels) of each of `tests`.
+
+    Args:
+        features: sparse, (n, features), as are `tests`.
+        labels: class ids, (n,), or 0/1 vectors, (n, num_labels).
+    """
+    from sklearn.linear_model import LogisticRegression
 
     def fit_predict(target: np.ndarray) -> list[np.ndarray]:
         if len(np.unique(target)) == 1:  # the one class there is, with certainty
@@ -64,14 +81,14 @@ def character_ngrams(
             if len(np.unique(labels[:, i])) == 2:
                 for output, column in zip(outputs, fit_predict(labels[:, i]), strict=True):
                     output[:, i] = column[:, 1]
-    else:
-        present = np.unique(labels)  # a class may have no training row
-        outputs = []
-        for probabilities in fit_predict(labels):
-            full = np.zeros((len(probabilities), num_labels))
-            full[:, present] = probabilities
-            outputs.append(full)
-    return outputs, time.perf_counter() - start
+        return outputs
+    present = np.unique(labels)  # a class may have no training row
+    outputs = []
+    for probabilities in fit_predict(labels):
+        full = np.zeros((len(probabilities), num_labels))
+        full[:, present] = probabilities
+        outputs.append(full)
+    return outputs
 
 
 def balanced_weights(labels: np.ndarray, num_labels: int) -> np.ndarray:

@@ -13,13 +13,14 @@ from nlpbook_data.training.arguments import (  # noqa: E402
     parse,
 )
 from nlpbook_data.training.features import encode_splits, text_lengths  # noqa: E402
-from nlpbook_data.training.loss import ClassificationLoss  # noqa: E402
+from nlpbook_data.training.loss import ClassificationLoss, SquaredErrorLoss  # noqa: E402
 from nlpbook_data.training.models import (  # noqa: E402
     clamp_length,
     label_names,
     load_config,
     load_model,
     load_tokenizer,
+    match_token_types,
 )
 from nlpbook_data.training.run import Run, launch  # noqa: E402
 from nlpbook_data.training.trainer import make_trainer  # noqa: E402
@@ -30,6 +31,7 @@ __all__ = [
     "ModelArguments",
     "RecipeArguments",
     "Run",
+    "SquaredErrorLoss",
     "clamp_length",
     "encode_splits",
     "label_names",
@@ -38,6 +40,7 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "make_trainer",
+    "match_token_types",
     "parse",
     "text_lengths",
 ]

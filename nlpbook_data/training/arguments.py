@@ -115,7 +115,8 @@ class RecipeArguments(TrainingArguments):
     )
     load_best_model_at_end: bool = field(default=True, metadata={"help": "the best on validation"})
     metric_for_best_model: str | None = field(
-        default="macro_f1", metadata={"help": "macro_f1, accuracy or loss, of validation"}
+        default="auto",
+        metadata={"help": "a score of validation, or loss; auto: macro_f1, pearson for scores"},
     )
     logging_steps: float = field(default=0.02, metadata={"help": "below 1: share of all steps"})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "hide NaN losses"})

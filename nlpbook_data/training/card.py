@@ -37,11 +37,11 @@ def write_card(run: Any, task: str, pipeline_tag: str, usage: str, labels: list[
                 dataset_type=data["name"].replace(" ", "_"),
                 dataset_name=data["name"],
                 dataset_split=split,
-                metric_type="f1" if metric == "macro_f1" else metric,
+                metric_type="f1" if metric.endswith("f1") else metric,
                 metric_name=SHOWN[metric],
                 metric_value=round(model_scores[metric], 4),
             )
-            for metric in ("accuracy", "macro_f1")
+            for metric in SHOWN
             if metric in model_scores
         ]
         or None,
@@ -71,7 +71,7 @@ def write_card(run: Any, task: str, pipeline_tag: str, usage: str, labels: list[
     sections = [
         f"# {name.rsplit('/', 1)[-1]}",
         f"{task} 모델입니다. {origin}.",
-        f"레이블: {', '.join(labels[:50])}",
+        *([f"레이블: {', '.join(labels[:50])}"] if labels else []),
         "## 성능 (Scores)",
         "\n".join(_score_table(run.scores, split)),
         "\n".join(f"- {fact}" for fact in facts),

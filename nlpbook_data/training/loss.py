@@ -69,3 +69,26 @@ class ClassificationLoss:
             )
         count = self.items(labels) if num_items_in_batch is None else num_items_in_batch
         return total / count
+
+
+@dataclass
+class SquaredErrorLoss:
+    """Mean squared error of one score a row."""
+
+    def items(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return what the loss of `labels` is divided by: their count."""
+        return labels.ne(IGNORED).sum()
+
+    def __call__(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the sum over `labels`, -100 left out, divided by `num_items_in_batch`.
+
+        Args:
+            outputs: of a model, with ``logits`` (rows, 1).
+            labels: (rows,) floats.
+            num_items_in_batch: `items` of the global batch; by default of these labels.
+        """
+        errors = outputs["logits"].float().squeeze(1) - labels
+        total = (errors.square() * labels.ne(IGNORED)).sum()
+        return total / (self.items(labels) if num_items_in_batch is None else num_items_in_batch)

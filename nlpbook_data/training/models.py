@@ -46,8 +46,14 @@ def load_config(args: ModelArguments, **overrides: Any) -> Any:
 
 
 def label_names(args: ModelArguments) -> list[str]:
-    """Return the labels that a fine-tuned model knows, in the order of their ids."""
-    names = load_config(args).id2label
+    """Return the labels that a fine-tuned model knows, in the order of their ids.
+
+    A model of scores has none.
+    """
+    config = load_config(args)
+    if config.problem_type == "regression":
+        return []
+    names = config.id2label
     if names == {0: "LABEL_0", 1: "LABEL_1"}:
         raise InputError(
             f"{args.model_name_or_path}: its config names no labels; it is not fine-tuned. Name "
@@ -99,6 +105,19 @@ def clamp_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
             "--max_length %d is more than the model takes: %d is used.", max_length, min(limits)
         )
     return min(limits)
+
+
+def match_token_types(tokenizer: PreTrainedTokenizerBase, config: Any) -> bool:
+    """Return whether the model tells two texts apart by ``token_type_ids``.
+
+    Where it does not, its tokenizer stops giving them: KLUE's RoBERTa comes with BERT's tokenizer,
+    and embeds a single type.
+    """
+    if getattr(config, "type_vocab_size", 0) > 1:
+        return "token_type_ids" in tokenizer.model_input_names
+    names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
+    return False
 
 
 def _counts_from_padding(config: Any) -> bool:

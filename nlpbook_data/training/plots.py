@@ -46,7 +46,12 @@ def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) 
     if evals and f"eval_{metric}" in evals[0]:
         right = left.twinx()
         values = [row[f"eval_{metric}"] for row in evals]
-        name = {"macro_f1": "검증 매크로 F1", "accuracy": "검증 정확도"}.get(metric, metric)
+        name = {
+            "macro_f1": "검증 매크로 F1",
+            "accuracy": "검증 정확도",
+            "pearson": "검증 피어슨 상관",
+            "spearman": "검증 스피어먼 상관",
+        }.get(metric, metric)
         right.plot(epochs, values, "s--", color="#55a868", ms=4, label=name)
         right.set_ylabel(name)
         best = int(np.argmax(values))
@@ -94,5 +99,19 @@ def plot_confusion_matrix(scores: dict[str, Any], names: list[str], path: Path) 
                     color="white" if shares[row, column] > 0.5 else "black",
                 )
     figure.colorbar(image, label="정답별 비율", shrink=0.8)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
+def plot_scores(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw the prediction of each row against its label, and the line where they are equal."""
+    pyplot = _pyplot()
+    gold, predicted = (np.array([row[name] for row in rows]) for name in ("label", "prediction"))
+    figure, axes = pyplot.subplots(figsize=(4.8, 4.8), layout="constrained")
+    axes.scatter(gold, predicted, s=8, alpha=0.35, color="#4c72b0", linewidths=0)
+    ends = [min(gold.min(), predicted.min()), max(gold.max(), predicted.max())]
+    axes.plot(ends, ends, "--", color="#999999", lw=1)
+    axes.set(xlabel="정답 점수", ylabel="예측 점수", title="예측과 정답")
+    axes.grid(alpha=0.3)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)

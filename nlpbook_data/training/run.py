@@ -152,8 +152,16 @@ class Run:
         with self.args.main_process_first(local=False, desc="preparing data"):
             yield
 
-    def describe(self, source: Any) -> None:
-        """Record the data; refuse to continue a run that began with other data."""
+    def describe(self, source: Any, best_by: str) -> None:
+        """Record the data; refuse to continue a run that began with other data.
+
+        Args:
+            source: of `load_source`.
+            best_by: the score of validation that chooses among checkpoints and seeds, unless the
+                user named one.
+        """
+        if self.args.metric_for_best_model == "auto":
+            self.args.metric_for_best_model = best_by
         data = {
             "name": source.name,
             "splits": source.origins,
@@ -321,8 +329,9 @@ class Run:
             usage: Python source for the card; MODEL stands for the model's name.
             labels: in words.
         """
-        metric = self.args.metric_for_best_model or "macro_f1"
-        metric = "macro_f1" if metric == "loss" else metric.removeprefix("eval_")
+        metric = (self.args.metric_for_best_model or "loss").removeprefix("eval_")
+        if metric == "loss":  # which is not among the scores
+            metric = "macro_f1" if labels else "pearson"
         if len(self.seed_runs) > 1 and self.is_main:
             self._open()  # where all seeds were finished before
             best = max(self.seed_runs, key=lambda r: r.scores.get("validation", {}).get(metric, 0))

@@ -3,8 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-# Scores that are worth a line, in this order, as far as a task has them.
-SHOWN = {"accuracy": "accuracy", "macro_f1": "macro-F1", "micro_f1": "micro-F1"}
+# Scores that are worth a line, in this order, as far as a task has them; the first is the headline.
+SHOWN = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "f1": "F1",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+}
 
 
 def summary_lines(run: Any) -> list[str]:
@@ -50,13 +57,19 @@ def score_rows(scores: dict[str, Any], split: str) -> list[tuple[str, dict[str, 
     return rows
 
 
+def headline(scores: dict[str, Any]) -> str:
+    """Return the name of the score that a task is judged by."""
+    return next(name for name in SHOWN if name in scores)
+
+
 def verdict(scores: dict[str, Any], split: str) -> list[str]:
-    """Say in words how the model stands to the best baseline, by accuracy."""
+    """Say in words how the model stands to the best baseline, by the headline score."""
     rows = score_rows(scores, split)
     if len(rows) < 2:
         return []
-    model = _value(rows[0][1], "accuracy")
-    name, best = max(((n, _value(v, "accuracy")) for n, v in rows[1:]), key=lambda row: row[1])
+    metric = headline(rows[0][1])
+    model = _value(rows[0][1], metric)
+    name, best = max(((n, _value(v, metric)) for n, v in rows[1:]), key=lambda row: row[1])
     seconds = scores["baselines"][name].get("seconds")
     cost = f" in {_duration(seconds)} on one core" if seconds else ""
     if model > best:

@@ -29,6 +29,7 @@ from nlpbook_data.training.hub import push_folder
 from nlpbook_data.training.loss import IGNORED
 from nlpbook_data.training.run import COMPLETE, Run
 from nlpbook_data.training.sampler import GlobalBatchSampler
+from nlpbook_data.training.summary import SHOWN
 
 logger = logging.getLogger(__name__)
 
@@ -276,12 +277,15 @@ class _EvaluationLines(TrainerCallback):
     """One line an evaluation."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and "eval_macro_f1" in (logs or {}):
-            self.write(
-                f"epoch {state.epoch:.2f}  step {state.global_step}  validation: "
-                f"loss {logs['eval_loss']:.4f}  accuracy {logs['eval_accuracy']:.4f}  "
-                f"macro-F1 {logs['eval_macro_f1']:.4f}"
-            )
+        if state.is_world_process_zero and "eval_loss" in (logs or {}):
+            shown = {"loss": "loss"} | SHOWN
+            scores = [
+                f"{shown[name]} {logs[f'eval_{name}']:.4f}"
+                for name in shown
+                if f"eval_{name}" in logs
+            ]
+            place = f"epoch {state.epoch:.2f}  step {state.global_step}  validation: "
+            self.write(place + "  ".join(scores))
 
     def write(self, line: str) -> None:
         logger.info(line)

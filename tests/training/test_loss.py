@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlpbook_data.training.loss import ClassificationLoss
+from nlpbook_data.training.loss import ClassificationLoss, SquaredErrorLoss
 
 WEIGHTS = [None, torch.tensor([0.5, 2.0, 1.0, 4.0])]
 CUTS = st.lists(st.integers(0, 13), max_size=4)  # empty parts are among them
@@ -123,3 +123,17 @@ def test_items_counts_rows_weights_or_cells():
     assert ClassificationLoss(WEIGHTS[1]).items(labels) == 0.5 + 4 + 2 + 2
     assert ClassificationLoss().items(torch.zeros(5, classes)) == 5 * classes
     assert ClassificationLoss(WEIGHTS[1]).items(torch.full((1, classes), -100.0)) == 0
+
+
+@pytest.mark.parametrize("sizes", [[7], [4, 3], [2, 2, 2, 1], [7, 1]])
+def test_squared_errors_of_parts_add_up_to_the_mean_over_all_rows(sizes):
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(8, 1, generator=generator), torch.rand(8, generator=generator)
+    labels[7] = -100  # the row of a process that a ragged batch left empty
+    loss, count = SquaredErrorLoss(), torch.tensor(7)
+    parts = zip(logits.split([*sizes, 8 - sum(sizes)]), labels.split([*sizes, 8 - sum(sizes)]))
+    total = sum(loss(dict(logits=a), b, num_items_in_batch=count) for a, b in parts)
+    expected = torch.nn.MSELoss()(logits[:7, 0], labels[:7])
+    torch.testing.assert_close(total, expected)
+    assert loss.items(labels) == 7
+    torch.testing.assert_close(loss(dict(logits=logits), labels), expected)

@@ -1,0 +1,87 @@
+"""The yardsticks of sentence pairs: n-grams of both texts, of the second alone, and overlap."""
+
+import time
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from scipy.sparse import hstack
+
+from nlpbook_data.baselines.doccls import (
+    character_ngrams,
+    fit_logistic,
+    majority,
+    ngram_vectorizer,
+)
+
+Pairs = tuple[list[str], list[str]]
+
+
+def predict_pairs(
+    splits: Mapping[str, Mapping[str, list[str]]], labels: np.ndarray, num_labels: int
+) -> Iterator[tuple[str, dict[str, np.ndarray], float]]:
+    """Train each yardstick on train and predict the other splits.
+
+    Args:
+        splits: ``{split: {column: texts}}``, two columns, train among the splits.
+        labels: of train: class ids, or scores where `num_labels` is 0.
+
+    Yields:
+        Name, probabilities (rows, num_labels) or scores (rows,) a split, and seconds.
+    """
+    names = list(splits["train"])
+    pairs = {split: tuple(texts[name] for name in names) for split, texts in splits.items()}
+    train, tests = pairs.pop("train"), pairs
+    if not num_labels:
+        low, high = labels.min(), labels.max()
+        start = time.perf_counter()
+        scores = {split: low + overlap(pair) * (high - low) for split, pair in tests.items()}
+        yield "character overlap", scores, time.perf_counter() - start
+        return
+    rows = {split: len(first) for split, (first, _) in tests.items()}
+    yield "majority", {s: majority(labels, num_labels, n) for s, n in rows.items()}, 0.0
+    seconds = [second for _, second in tests.values()]
+    predicted, took = character_ngrams(train[1], labels, num_labels, seconds)
+    yield f"{names[1]} alone", dict(zip(tests, predicted, strict=True)), took
+    predicted, took = pair_ngrams(train, labels, num_labels, list(tests.values()))
+    yield "character n-grams", dict(zip(tests, predicted, strict=True)), took
+
+
+def pair_ngrams(
+    train: Pairs, labels: np.ndarray, num_labels: int, tests: list[Pairs]
+) -> tuple[list[np.ndarray], float]:
+    """Train logistic regression on the character n-grams of each text and on those of both.
+
+    Args:
+        train: the first and the second texts, n each.
+        labels: class ids, (n,).
+        tests: the pairs of each split to predict.
+
+    Returns:
+        Probabilities (rows, num_labels) a split, and the seconds that all of it took.
+    """
+    start = time.perf_counter()
+    vectorizer = ngram_vectorizer(2 * len(labels)).fit([*train[0], *train[1]])
+
+    def features(pairs: Pairs):
+        first, second = map(vectorizer.transform, pairs)
+        return hstack([first, second, first.multiply(second)], format="csr")
+
+    outputs = fit_logistic(features(train), labels, num_labels, list(map(features, tests)))
+    return outputs, time.perf_counter() - start
+
+
+def overlap(pairs: Pairs) -> np.ndarray:
+    """Return the Dice coefficient of the character bigrams of each pair's texts, 0 to 1, (rows,).
+
+    Blanks do not count; a text of one character has no bigram and counts as its own.
+    """
+
+    def bigrams(text: str) -> set[str]:
+        text = "".join(text.split())
+        return {text[i : i + 2] for i in range(max(len(text) - 1, 1))}
+
+    scores = []
+    for first, second in zip(*pairs, strict=True):
+        a, b = bigrams(first), bigrams(second)
+        scores.append(2 * len(a & b) / (len(a) + len(b)))
+    return np.array(scores)

@@ -1,0 +1,66 @@
+"""Pairs of texts into token ids: which are cut, and what is carried over."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from nlpbook_data.features.paircls import encode
+from nlpbook_data.training.arguments import resolve_package
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(resolve_package("package:models/encoder"))
+
+
+def batch(*pairs: tuple[str, str, float]) -> dict[str, list]:
+    return {
+        name: list(values)
+        for name, values in zip(("a", "b", "label"), zip(*pairs, strict=True), strict=True)
+    }
+
+
+def encoded(tokenizer, *pairs, max_length=64, token_types=True):
+    columns = {"columns": ("a", "b"), "token_types": token_types}
+    return encode(batch(*pairs), tokenizer, max_length, **columns)
+
+
+@settings(max_examples=60, deadline=None)
+@given(first=st.integers(1, 40), second=st.integers(1, 40), max_length=st.integers(8, 60))
+def test_the_longer_text_loses_its_tokens_first(tokenizer, first, second, max_length):
+    texts = ("가 " * first).strip(), ("나 " * second).strip()
+    lengths = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+    rows = encoded(tokenizer, (*texts, 0), max_length=max_length)
+    types = rows["token_type_ids"][0]
+    special = tokenizer.num_special_tokens_to_add(pair=True)
+    kept = [len(types) - sum(types) - (special - 1), sum(types) - 1]
+    room = max_length - special
+    assert sum(kept) == min(room, sum(lengths))
+    longer, shorter = (0, 1) if lengths[0] >= lengths[1] else (1, 0)
+    if sum(lengths) > room:  # the shorter one is whole, or both are as long
+        assert kept[shorter] == min(lengths[shorter], kept[shorter])
+        assert kept[shorter] == lengths[shorter] or abs(kept[0] - kept[1]) <= 1
+    assert kept[longer] <= lengths[longer]
+
+
+def test_texts_are_composed_and_in_order(tokenizer):
+    plain = encoded(tokenizer, ("한국", "서울", 1))
+    decomposed = encoded(
+        tokenizer, (*(unicodedata.normalize("NFD", t) for t in ("한국", "서울")), 1)
+    )
+    assert plain == decomposed
+    assert plain["input_ids"] != encoded(tokenizer, ("서울", "한국", 1))["input_ids"]
+
+
+def test_a_model_without_token_types_gets_none(tokenizer):
+    assert set(encoded(tokenizer, ("가", "나", 1), token_types=False)) == {"input_ids", "labels"}
+
+
+@pytest.mark.parametrize("missing", [-1, float("nan"), None])
+def test_labels_are_left_out_where_a_row_has_none(tokenizer, missing):
+    assert encoded(tokenizer, ("가", "나", 0), ("가", "다", 2))["labels"] == [0, 2]
+    assert encoded(tokenizer, ("가", "나", 0.5), ("가", "다", 4.2))["labels"] == [0.5, 4.2]
+    assert "labels" not in encoded(tokenizer, ("가", "나", missing))

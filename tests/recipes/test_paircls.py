@@ -1,0 +1,169 @@
+"""recipes/paircls.py as users run it, on data that ships or that the test writes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY
+from transformers import AutoTokenizer, pipeline
+
+from nlpbook_data.training.arguments import resolve_package
+
+MODEL = [*TINY, "--model_name_or_path", "package:models/encoder", "--num_train_epochs", "1"]
+COMMON = {
+    *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+    *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl", "learning_curve.png"),
+}
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def visible(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+def write_rows(path: Path, rows: list[dict]) -> Path:
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def scored(rows: int) -> list[dict]:
+    return [
+        {"sentence1": f"{n}번 글", "sentence2": f"{n % 7}번 다른 글", "label": (n % 11) / 2}
+        for n in range(rows)
+    ]
+
+
+def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp_path):
+    result = run_recipe("paircls", launcher="accelerate")
+
+    assert result.status == 0, result.stderr
+    folder = tmp_path / "outputs" / "paircls"
+    assert visible(folder) == COMMON | {"confusion_matrix.png"}
+    scores = read_json(folder / "metrics.json")
+    assert set(scores["baselines"]) == {"majority", "hypothesis alone", "character n-grams"}
+    rows = read_rows(folder / "predictions.jsonl")
+    assert set(rows[0]) == {"premise", "hypothesis", "label", "prediction", "probabilities"}
+    right = np.mean([row["label"] == row["prediction"] for row in rows])
+    assert scores["test"]["accuracy"] == pytest.approx(right)
+    classify = pipeline("text-classification", model=str(folder))
+    for row in rows[:5]:
+        pair = {"text": row["premise"], "text_pair": row["hypothesis"]}
+        found = classify(pair, truncation=True)
+        assert found["label"] == row["prediction"]
+        assert found["score"] == pytest.approx(max(row["probabilities"].values()), abs=1e-4)
+
+
+def test_labels_with_fractions_are_scores_chosen_by_pearson(fork_recipe, tmp_path):
+    path = write_rows(tmp_path / "scores.jsonl", scored(80))
+    extra = ["--baselines", "true", "--learning_rate", "1e-2", "--output_dir", "out"]
+    result = fork_recipe("paircls", *MODEL, "--train_file", path, *extra)
+
+    assert result.status == 0, result.stderr
+    folder = tmp_path / "out"
+    assert visible(folder) == COMMON | {"scores.png"}
+    scores = read_json(folder / "metrics.json")
+    rows = read_rows(folder / "predictions.jsonl")
+    gold, predicted = ([row[name] for row in rows] for name in ("label", "prediction"))
+    assert scores["test"]["pearson"] == pytest.approx(np.corrcoef(gold, predicted)[0, 1], abs=1e-4)
+    assert "pearson" in scores["baselines"]["character overlap"]["test"]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "검증(validation) pearson" in card and "레이블:" not in card
+    errors = [abs(row["label"] - row["prediction"]) for row in read_rows(folder / "errors.jsonl")]
+    assert errors == sorted(errors, reverse=True)
+
+    # the finished model predicts, and its scores are known to be scores, from the folder alone
+    again = [{**row, "label": round(row["label"])} for row in scored(9)]
+    test = write_rows(tmp_path / "whole.jsonl", again)
+    options = ["--do_train", "false", "--do_eval", "false", "--output_dir", "again"]
+    result = fork_recipe("paircls", "--model_name_or_path", folder, "--test_file", test, *options)
+    assert result.status == 0, result.stderr
+    assert [row["label"] for row in read_rows(tmp_path / "again" / "predictions.jsonl")] == [
+        float(row["label"]) for row in again
+    ]
+
+
+def test_unlabelled_pairs_are_predicted(fork_recipe, tmp_path):
+    train = [
+        {"premise": f"글 {n}", "hypothesis": f"{n}", "label": ["가", "나"][n % 2]}
+        for n in range(60)
+    ]
+    path = write_rows(tmp_path / "train.jsonl", train)
+    test = [{"premise": "새 글", "hypothesis": "다른 글"}] * 3
+    files = ["--train_file", path, "--test_file", write_rows(tmp_path / "test.jsonl", test)]
+    result = fork_recipe("paircls", *MODEL, *files, "--output_dir", "out")
+    assert result.status == 0, result.stderr
+    rows = read_rows(tmp_path / "out" / "predictions.jsonl")
+    assert len(rows) == 3 and {row["label"] for row in rows} == {None}
+    assert "test" not in read_json(tmp_path / "out" / "metrics.json")
+
+
+@pytest.mark.parametrize("positive", ["같음", "다름"])
+def test_the_positive_class_is_the_one_named(fork_recipe, tmp_path, positive):
+    rows = [
+        {"sentence1": f"글 {n}", "sentence2": f"{n}", "label": ["같음", "다름"][n % 3 == 0]}
+        for n in range(90)
+    ]
+    path = write_rows(tmp_path / "pairs.jsonl", rows)
+    options = ["--train_file", path, "--positive_label", positive, "--output_dir", "out"]
+    result = fork_recipe("paircls", *MODEL, *options)
+    assert result.status == 0, result.stderr
+    scores = read_json(tmp_path / "out" / "metrics.json")["test"]
+    assert scores["f1"] == scores["per_class"][positive]["f1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--corpus", "nsmc"], ("nsmc is for doccls",)),
+        (["--corpus", "sample_nli", "--positive_label", "반대"], ("반대", "함의, 중립, 모순")),
+        (["--train_file", "a.jsonl"], ("a.jsonl", "no such file")),
+        (["--train_file", "bad.jsonl"], ("bad.jsonl, line 2", "hypothesis")),
+        (["--corpus", "sample_nli", "--metric_for_best_model", "pearson"], ("pearson", "macro_f1")),
+    ],
+)
+def test_bad_input_is_one_message_and_leaves_nothing(fork_recipe, tmp_path, options, parts):
+    pair = {"premise": "가", "hypothesis": "나", "label": "함의"}
+    write_rows(tmp_path / "bad.jsonl", [pair, {"premise": "가", "label": "함의"}])
+    result = fork_recipe("paircls", *MODEL, *options, "--output_dir", "out")
+    assert result.status == 1 and "Traceback" not in result.stderr, result.stderr
+    for part in parts:
+        assert part in result.error
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_processes_give_the_predictions_of_one(run_recipe, tmp_path):
+    path = write_rows(tmp_path / "scores.jsonl", scored(61))
+    options = [*MODEL, "--train_file", path, "--per_device_train_batch_size"]
+    for processes, size, folder in ((1, 8, "one"), (2, 4, "two")):
+        result = run_recipe("paircls", *options, size, "--output_dir", folder, processes=processes)
+        assert result.status == 0, result.stderr
+    one, two = (read_rows(tmp_path / folder / "predictions.jsonl") for folder in ("one", "two"))
+    assert [row["sentence1"] for row in one] == [row["sentence1"] for row in two]
+    found = [[row["prediction"] for row in rows] for rows in (one, two)]
+    np.testing.assert_allclose(*found, atol=1e-5)
+
+
+def test_a_model_of_one_token_type_saves_a_tokenizer_that_gives_none(fork_recipe, tmp_path):
+    folder = tmp_path / "roberta"
+    AutoTokenizer.from_pretrained(resolve_package("package:models/encoder")).save_pretrained(folder)
+    config = read_json(Path(resolve_package("package:models/encoder")) / "config.json")
+    (folder / "config.json").write_text(json.dumps(config | {"type_vocab_size": 1}))
+    path = write_rows(tmp_path / "scores.jsonl", scored(40))
+    model = [*TINY, "--model_name_or_path", folder, "--num_train_epochs", "1"]
+    result = fork_recipe("paircls", *model, "--train_file", path, "--output_dir", "out")
+    assert result.status == 0, result.stderr
+    saved = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert "token_type_ids" not in saved("가", "나")
+    predict = pipeline("text-classification", model=str(tmp_path / "out"), function_to_apply="none")
+    row = read_rows(tmp_path / "out" / "predictions.jsonl")[0]
+    found = predict({"text": row["sentence1"], "text_pair": row["sentence2"]}, truncation=True)
+    assert found["score"] == pytest.approx(row["prediction"], abs=1e-4)
