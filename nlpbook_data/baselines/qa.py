@@ -1,0 +1,56 @@
+"""The yardstick of question answering: the sentence of the context nearest to the question."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+# What ends a sentence, with closing quotes and brackets, where a blank follows; or a new line.
+_SENTENCE = re.compile(r"\S.*?(?:[.!?…。]+[\"'”’」』)\]]*(?=\s)|(?=\s*(?:\n|\Z)))")
+
+
+def split_sentences(text: str) -> list[tuple[int, int]]:
+    """Return start and end (exclusive) of each sentence of `text`, outer blanks off.
+
+    A sentence ends with a line, or at a full stop, question or exclamation mark before a blank;
+    so 3.5 is one word, and "A. B" two sentences. Every character that is not blank is in one.
+    """
+    return [match.span() for match in _SENTENCE.finditer(text)]
+
+
+def nearest_sentence(
+    questions: Sequence[str], contexts: Sequence[str]
+) -> list[tuple[int, int, float]]:
+    """Return the sentence of each context that is nearest to its question.
+
+    Nearest is the cosine of TF-IDF of characters' bi- and trigrams within words, with the
+    frequencies of the contexts' sentences; of equals the first. Nothing is trained on answers.
+
+    Returns:
+        Start, end (exclusive) and cosine of a sentence a question; 0, 0 in a blank context.
+    """
+    # Importing scikit-learn takes 1.5 s: not at the start of every run.
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    spans = {context: split_sentences(context) for context in contexts}
+    first, sentences = {}, []
+    for context, found in spans.items():
+        first[context] = len(sentences)
+        sentences += [context[start:end] for start, end in found]
+    if not sentences:
+        return [(0, 0, 0.0)] * len(questions)
+    vectorizer = TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(2, 3), sublinear_tf=True, dtype=np.float32
+    )
+    passages = vectorizer.fit_transform(sentences)
+    asked = vectorizer.transform(questions)
+    nearest = []
+    for row, context in enumerate(contexts):
+        found, begin = spans[context], first[context]
+        if not found:
+            nearest.append((0, 0, 0.0))
+            continue
+        cosines = (passages[begin : begin + len(found)] @ asked[row].T).toarray().ravel()
+        best = int(cosines.argmax())
+        nearest.append((*found[best], float(cosines[best])))
+    return nearest

@@ -1,0 +1,188 @@
+"""Scores of extractive question answering, as a module of `evaluate`: KorQuAD's and KLUE-MRC's."""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+
+_DESCRIPTION = """\
+Exact match and syllable F1 as KorQuAD 1.0's evaluate-v1.0.py defines them, exact match and ROUGE-W
+as KLUE-baseline defines them for KLUE-MRC. Of several gold answers the best counts. A question
+without one is right where the prediction is empty (nothing but blanks and punctuation), as in
+SQuAD 2.
+"""
+
+_INPUTS = """
+Args:
+    predictions: a text a question; an empty one says that there is no answer.
+    references: the gold answers of each question, [{"text", "answer_start"}, …]; [] for none.
+    question_types: the name of each question's type, for the break-down by them.
+    context_lengths: the characters of each context, for the break-down by the third of the context
+        in which the first answer starts.
+Returns:
+    exact_match, f1 (KorQuAD), klue_exact_match, rouge_w (KLUE): fractions; where some questions
+    have no answer also has_answer_exact_match, has_answer_f1 and no_answer_accuracy; with the
+    columns per_question_type and per_answer_position, {name: {the four scores, support}}.
+Examples:
+    >>> metric = QuestionAnswering(keep_in_memory=True)
+    >>> answers = [{"text": "서울", "answer_start": 0}, {"text": "서울 시", "answer_start": 0}]
+    >>> scores = metric.compute(predictions=["서울에", "〈서울〉"], references=[answers, answers])
+    >>> scores["exact_match"], round(scores["f1"], 3), round(scores["rouge_w"], 3)
+    (0.5, 0.9, 0.733)
+"""
+
+POSITIONS = ("first third", "middle third", "last third")
+
+
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
+class QuestionAnswering(evaluate.Metric):
+    """See `_DESCRIPTION` and `_INPUTS`."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        answer = {"text": datasets.Value("string"), "answer_start": datasets.Value("int64")}
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation="",
+            inputs_description=_INPUTS,
+            features=datasets.Features(
+                predictions=datasets.Value("string"), references=datasets.List(answer)
+            ),
+        )
+
+    def _compute(
+        self,
+        predictions: list[str],
+        references: list[list[dict[str, Any]]],
+        question_types: Sequence[str] | None = None,
+        context_lengths: Sequence[int] | None = None,
+    ) -> dict[str, Any]:
+        answers = [[answer["text"] for answer in gold] for gold in references]
+        scores = {
+            name: np.array([score(p, gold) for p, gold in zip(predictions, answers, strict=True)])
+            for name, score in SCORES.items()
+        }
+        has_answer = np.array([bool(gold) for gold in answers])
+        result: dict[str, Any] = {name: float(values.mean()) for name, values in scores.items()}
+        if not has_answer.all():
+            if has_answer.any():
+                for name in ("exact_match", "f1"):
+                    result[f"has_answer_{name}"] = float(scores[name][has_answer].mean())
+            result["no_answer_accuracy"] = float(scores["exact_match"][~has_answer].mean())
+        if question_types is not None:
+            result["per_question_type"] = _break_down(scores, question_types)
+        if context_lengths is not None:
+            thirds = [
+                POSITIONS[min(3 * gold[0]["answer_start"] // max(length, 1), 2)] if gold else None
+                for gold, length in zip(references, context_lengths, strict=True)
+            ]
+            result["per_answer_position"] = _break_down(scores, thirds, POSITIONS)
+        return result
+
+
+def _break_down(
+    scores: dict[str, np.ndarray], groups: Sequence[str | None], names: Sequence[str] | None = None
+) -> dict[str, dict[str, float]]:
+    found = np.array(groups, dtype=object)
+    parts = {name: found == name for name in names or sorted(set(groups) - {None})}
+    return {
+        name: {key: float(values[part].mean()) for key, values in scores.items()}
+        | {"support": int(part.sum())}
+        for name, part in parts.items()
+        if part.any()
+    }
+
+
+_KORQUAD_BLANKS = str.maketrans(dict.fromkeys("'\"《》<>〈〉()‘’", " "))
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+# A sequence, not a set of characters: KLUE-baseline closes its bracket before the parentheses.
+_KLUE_BLANKS = re.compile("['\"《》<>〈〉]\\(\\)‘’")
+
+
+def normalize_korquad(text: str) -> str:
+    """Return `text` as KorQuAD compares it.
+
+    Quotes, angle brackets and parentheses become blanks, letters small, ASCII's punctuation
+    nothing, and runs of blanks one blank.
+    """
+    text = text.translate(_KORQUAD_BLANKS).lower().translate(_NO_PUNCTUATION)
+    return " ".join(text.split())
+
+
+def normalize_klue(text: str) -> str:
+    """Return `text` as KLUE-MRC compares it: small letters, no ASCII punctuation, single blanks.
+
+    Of its brackets and quotes only what ASCII has goes: 《》〈〉‘’ stay.
+    """
+    text = _KLUE_BLANKS.sub(" ", text.lower()).translate(_NO_PUNCTUATION)
+    return " ".join(text.split())
+
+
+def exact_match(prediction: str, answers: Sequence[str]) -> float:
+    """Return 1.0 where `prediction` is one of `answers`, by KorQuAD's rules."""
+    return _best(_equal, normalize_korquad, prediction, answers)
+
+
+def f1(prediction: str, answers: Sequence[str]) -> float:
+    """Return the F1 of the syllables (characters, blanks left out), by KorQuAD's rules.
+
+    As there, it is 0 where nothing is left of both, though they match exactly.
+    """
+    return _best(_f1, normalize_korquad, prediction, answers)
+
+
+def klue_exact_match(prediction: str, answers: Sequence[str]) -> float:
+    """Return 1.0 where `prediction` is one of `answers`, by KLUE-MRC's rules."""
+    return _best(_equal, normalize_klue, prediction, answers)
+
+
+def rouge_w(prediction: str, answers: Sequence[str]) -> float:
+    """Return KLUE-MRC's ROUGE-W: the F1 of the longest run of characters that both have.
+
+    KLUE-baseline finds it with `difflib`, which starts no run in an answer of 200 characters or
+    more at a character that it has often; so does this.
+    """
+    return _best(_rouge_w, normalize_klue, prediction, answers)
+
+
+SCORES: dict[str, Callable[[str, Sequence[str]], float]] = {
+    "exact_match": exact_match,
+    "f1": f1,
+    "klue_exact_match": klue_exact_match,
+    "rouge_w": rouge_w,
+}
+
+
+def _best(
+    score: Callable[[str, str], float],
+    normalize: Callable[[str], str],
+    prediction: str,
+    answers: Sequence[str],
+) -> float:
+    prediction = normalize(prediction)
+    if not answers:  # SQuAD 2
+        return float(not prediction)
+    return max(score(prediction, normalize(answer)) for answer in answers)
+
+
+def _equal(prediction: str, answer: str) -> float:
+    return float(prediction == answer)
+
+
+def _f1(prediction: str, answer: str) -> float:
+    predicted, gold = (Counter(text.replace(" ", "")) for text in (prediction, answer))
+    common = (predicted & gold).total()
+    return 2 * common / (predicted.total() + gold.total()) if common else 0.0
+
+
+def _rouge_w(prediction: str, answer: str) -> float:
+    if not prediction or not answer:
+        return float(prediction == answer)
+    matcher = SequenceMatcher(None, prediction, answer)
+    run = matcher.find_longest_match(0, len(prediction), 0, len(answer)).size
+    return 2 * run / (len(prediction) + len(answer))

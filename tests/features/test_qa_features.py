@@ -1,0 +1,694 @@
+"""Questions to windows of tokens and logits to answers, with tokenizers of four kinds."""
+
+import itertools
+import re
+import string
+import tracemalloc
+import unicodedata
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import CORPORA, TOKENIZERS
+from datasets import Dataset
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import (
+    Tokenizer,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from nlpbook_data import load_corpus
+from nlpbook_data.errors import InputError
+from nlpbook_data.features.qa import (
+    compose,
+    decode,
+    encode,
+    number_questions,
+    strip_particle,
+    tune_threshold,
+)
+from nlpbook_data.training.arguments import resolve_package
+
+SYLLABLES = "가나다라마바사서울에는은의로이1.A"
+CONTEXT = "서울에서 부산까지 걸었다. 1998년에는 배를 탔다."
+TEXTS = st.lists(
+    st.sampled_from([*SYLLABLES, " ", "  ", "\n", "\u3000", "😀", "ㅋ", "\u1100\u1161\u11a8"])
+    | st.sampled_from(["e\u0301", "\u200b", "㎏", "\u1161", "ﬁ", "뷁"]),
+    max_size=40,
+).map("".join)
+
+
+def bert_like(model, normalizer, pre_tokenizer, **special) -> PreTrainedTokenizerFast:
+    backend = Tokenizer(model)
+    if normalizer:
+        backend.normalizer = normalizer
+    backend.pre_tokenizer = pre_tokenizer
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, backend.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        pad_token="[PAD]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **special,
+    )
+
+
+def make_wordpiece() -> PreTrainedTokenizerFast:
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "서울에서", "##에서", "##에는", "199", "##8년"]
+    words += [*SYLLABLES, *(f"##{c}" for c in SYLLABLES)]
+    return bert_like(
+        models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"),
+        normalizers.BertNormalizer(lowercase=True, strip_accents=True),
+        pre_tokenizers.BertPreTokenizer(),
+        unk_token="[UNK]",
+    )
+
+
+def make_byte_level() -> PreTrainedTokenizerFast:
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.post_processor = processors.ByteLevel(trim_offsets=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<s>", "</s>", "<pad>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator([CONTEXT] * 3, trainer)
+    backend.post_processor = processors.Sequence(
+        [
+            processors.ByteLevel(trim_offsets=False),
+            processors.TemplateProcessing(
+                single="<s> $A </s>",
+                pair="<s> $A </s> </s> $B </s>",
+                special_tokens=[("<s>", 0), ("</s>", 1)],
+            ),
+        ]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def make_unigram() -> PreTrainedTokenizerFast:
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁", "▁서울", "에서", "▁부산까지", "다."]
+    vocabulary = [(piece, -2.0) for piece in pieces] + [(c, -4.0) for c in SYLLABLES]
+    return bert_like(
+        models.Unigram(vocabulary, unk_id=1),
+        normalizers.NFKC(),
+        pre_tokenizers.Metaspace(),
+        unk_token="[UNK]",
+    )
+
+
+MAKERS = {
+    "WordPiece": make_wordpiece,
+    "byte-level BPE": make_byte_level,
+    "Unigram": make_unigram,
+    "shipped": lambda: AutoTokenizer.from_pretrained(resolve_package("package:models/encoder")),
+}
+KINDS = {name: make() for name, make in MAKERS.items()}
+every_kind = pytest.mark.parametrize("tokenizer", KINDS.values(), ids=KINDS)
+
+
+def make_batch(context, question="어디?", *answers):
+    found = [{"text": text, "answer_start": start} for text, start in answers]
+    return {"context": [context], "question": [question], "answers": [found]}
+
+
+LENGTH, STRIDE = 24, 5
+
+
+def first_tokens(features, stride):
+    """Return the number of each window's first token in its context."""
+    begins, begin = [], 0
+    for k, starts in enumerate(features["char_starts"]):
+        begin = 0 if features["window"][k] == 0 else begin
+        begins.append(begin)
+        begin += len(starts) - stride
+    return begins
+
+
+def check_runs(features, answers, stride):
+    """Check each window's positions against a search over all of the context's tokens."""
+    begins = first_tokens(features, stride)
+    rows = number_questions(features["window"])
+    for row, gold in enumerate(answers):
+        mine = np.flatnonzero(rows == row)
+        assert len(mine)
+        tokens = {}
+        for k in mine:
+            for t, span in enumerate(
+                zip(features["char_starts"][k], features["char_ends"][k], strict=True)
+            ):
+                assert tokens.setdefault(begins[k] + t, span) == span
+        assert sorted(tokens) == list(range(len(tokens)))
+        wanted = set()
+        if gold:
+            start = gold[0]["answer_start"]
+            wanted = set(range(start, start + len(gold[0]["text"])))
+        touching = {t for t, (a, b) in tokens.items() if wanted & set(range(a, b))}
+        covered = wanted & {c for a, b in tokens.values() for c in range(a, b)}
+        for k in mine:
+            here = {begins[k] + t for t in range(len(features["char_starts"][k]))}
+            first, last = features["start_positions"][k], features["end_positions"][k]
+            if not touching or not touching <= here:
+                assert (first, last) == (0, 0)
+                continue
+            shift = begins[k] - features["context_position"][k]
+            run = range(first + shift, last + shift + 1)
+            assert set(run) <= here
+            assert covered <= {c for t in run for c in range(*tokens[t])}
+            for shorter in (run[1:], run[:-1]):  # every token of the answer is needed
+                assert not touching <= set(shorter)
+
+
+@every_kind
+@settings(max_examples=150, deadline=None)
+@given(context=TEXTS, places=st.tuples(st.integers(0, 60), st.integers(0, 60)))
+@example(context="가", places=(0, 1))
+@example(context=CONTEXT, places=(len(CONTEXT) - 5, len(CONTEXT)))
+def test_positions_are_the_tightest_run_where_a_window_holds_the_answer(tokenizer, context, places):
+    start, end = sorted(min(place, len(context)) for place in places)
+    gold = [[{"text": context[start:end], "answer_start": start}] if end > start else []]
+    batch = {"context": [context], "question": ["어디?"], "answers": gold}
+    features = encode(batch, tokenizer, LENGTH, STRIDE, training=False)
+    check_runs(features, gold, STRIDE)
+
+
+@every_kind
+@settings(max_examples=60, deadline=None)
+@given(context=TEXTS)
+def test_every_character_with_a_token_is_in_a_window_and_spans_are_trimmed(tokenizer, context):
+    features = encode(make_batch(context), tokenizer, LENGTH, STRIDE, training=False)
+    covered = set()
+    for starts, ends in zip(features["char_starts"], features["char_ends"], strict=True):
+        for a, b in zip(starts, ends, strict=True):
+            assert 0 <= a <= b <= len(context)
+            assert context[a:b] == context[a:b].strip()
+            covered |= set(range(a, b))
+    whole = tokenizer(
+        unicodedata.normalize("NFC", context), add_special_tokens=False, verbose=False
+    )
+    assert bool(covered) <= bool(whole["input_ids"])
+    if unicodedata.is_normalized("NFC", context):
+        spans = whole.encodings[0].offsets
+        wanted = {c for a, b in spans for c in range(a, b) if not context[c].isspace()}
+        assert wanted <= covered
+
+
+@every_kind
+@pytest.mark.parametrize("length, stride", [(24, 5), (32, 0), (40, 16), (384, 128)])
+def test_windows_are_those_of_the_tokenizer_itself(tokenizer, length, stride):
+    context = CONTEXT * 6
+    ours = encode(make_batch(context), tokenizer, length, stride, training=True)
+    theirs = tokenizer(
+        "어디?",
+        context,
+        max_length=length,
+        stride=stride,
+        truncation="only_second",
+        return_overflowing_tokens=True,
+    )
+    assert ours["input_ids"] == theirs["input_ids"]
+    if "token_type_ids" in tokenizer.model_input_names:
+        assert ours["token_type_ids"] == theirs["token_type_ids"]
+
+
+@every_kind
+@pytest.mark.parametrize("answer", ["서", "서울에서", "탔다.", CONTEXT])
+def test_answers_at_both_ends_of_the_context_come_back_whole(tokenizer, answer):
+    start = CONTEXT.rindex(answer)
+    features = encode(make_batch(CONTEXT, "?", (answer, start)), tokenizer, 200, 0, training=False)
+    place = features["context_position"][0]
+    first, last = features["start_positions"][0] - place, features["end_positions"][0] - place
+    span = features["char_starts"][0][first], features["char_ends"][0][last]
+    assert span[0] <= start and start + len(answer) <= span[1]
+
+
+@every_kind
+def test_a_question_without_answer_or_with_one_outside_the_window_points_at_cls(tokenizer):
+    features = encode(make_batch(CONTEXT), tokenizer, 200, 0, training=True)
+    assert (features["start_positions"], features["end_positions"]) == ([0], [0])
+    long = "가나다라 " * 40 + "서울"
+    features = encode(make_batch(long, "?", ("서울", 200)), tokenizer, 32, 8, training=True)
+    assert features["start_positions"][0] == features["end_positions"][0] == 0
+    assert features["start_positions"][-1] > 0
+
+
+def test_the_first_of_several_answers_is_trained_on():
+    batch = make_batch("가 나 다", "?", ("다", 4), ("가", 0))
+    features = encode(batch, KINDS["WordPiece"], 32, 0, training=False)
+    place = features["context_position"][0]
+    assert features["char_starts"][0][features["start_positions"][0] - place] == 4
+
+
+def test_an_answer_that_is_elsewhere_counts_where_it_is_nearest():
+    starts = []
+    for said in (1, 5, 6):
+        batch = make_batch("가 나 나 가", "?", ("가", said))
+        features = encode(batch, KINDS["WordPiece"], 32, 0, training=False)
+        place = features["context_position"][0]
+        starts.append(features["char_starts"][0][features["start_positions"][0] - place])
+    assert starts == [0, 6, 6]
+    lost = encode(make_batch("가 나", "?", ("다", 1)), KINDS["WordPiece"], 32, 0, training=True)
+    assert lost["start_positions"] == [0]
+
+
+@every_kind
+@pytest.mark.parametrize("form", ["NFD", "NFKD"])
+def test_a_decomposed_context_gives_the_tokens_of_the_composed_one_at_its_own_positions(
+    tokenizer, form
+):
+    apart = unicodedata.normalize(form, CONTEXT)
+    ours = encode(make_batch(apart), tokenizer, 200, 0, training=False)
+    theirs = encode(make_batch(CONTEXT), tokenizer, 200, 0, training=False)
+    assert ours["input_ids"] == theirs["input_ids"]
+    for k in range(len(ours["char_starts"][0])):
+        mine = apart[ours["char_starts"][0][k] : ours["char_ends"][0][k]]
+        theirs_too = CONTEXT[theirs["char_starts"][0][k] : theirs["char_ends"][0][k]]
+        assert unicodedata.normalize("NFC", mine) == theirs_too
+
+
+@settings(max_examples=500)
+@given(st.text(st.characters(codec="utf-8") | st.sampled_from("각\u1100\u1161\u11a8e\u0301\u09be")))
+def test_composed_text_is_nfc_and_each_character_tells_its_origin(text):
+    composed, origin = compose(text)
+    assert composed == unicodedata.normalize("NFC", text)
+    if origin is None:
+        assert composed == text
+        return
+    pieces = sorted(set(zip(*(ends.tolist() for ends in origin), strict=True)))
+    assert [a for a, _ in pieces] == [0, *(b for _, b in pieces[:-1])]
+    assert pieces[-1][1] == len(text)
+    for character, a, b in zip(composed, *origin, strict=True):
+        assert character in unicodedata.normalize("NFC", text[a:b])
+
+
+@every_kind
+def test_a_long_question_is_cut_and_the_context_keeps_its_windows(tokenizer):
+    features = encode(
+        make_batch(CONTEXT, "부산 " * 300, ("탔다", CONTEXT.index("탔다"))),
+        *(tokenizer, 64, 16),
+        training=False,
+    )
+    assert all(len(ids) <= 64 for ids in features["input_ids"])
+    special = tokenizer.num_special_tokens_to_add(pair=True)
+    for ids, chars in zip(features["input_ids"], features["char_starts"], strict=True):
+        assert len(ids) - len(chars) == special + min(32, 64 - special - 16 - 8)
+    assert any(features["start_positions"])
+
+
+@every_kind
+@pytest.mark.parametrize("context", ["", " \n "])
+def test_a_question_about_an_empty_context_is_kept_and_gets_an_empty_answer(tokenizer, context):
+    features = encode(make_batch(context), tokenizer, 32, 8, training=False)
+    assert len(features["input_ids"]) == 1
+    logits = [np.ones(len(features["input_ids"][0]))]
+    (decoded,) = decode(logits, logits, features, [0], [context], unanswerable=True)
+    assert (decoded.answers, decoded.best().text, decoded.null_score) == ([], "", 1.0)
+
+
+def test_rows_without_gold_have_no_positions_and_training_no_offsets():
+    batch = make_batch(CONTEXT)
+    assert set(encode(batch, KINDS["WordPiece"], 64, 8, training=True)) == {
+        *("input_ids", "token_type_ids", "start_positions", "end_positions")
+    }
+    del batch["answers"]
+    assert set(encode(batch, KINDS["byte-level BPE"], 64, 8, training=False)) == {
+        *("input_ids", "window", "context_position", "char_starts", "char_ends")
+    }
+
+
+@pytest.mark.parametrize("stride", [-1, 29, 64])
+def test_a_stride_without_room_for_the_question_is_refused(stride):
+    with pytest.raises(InputError, match=f"stride of {stride} "):
+        encode(make_batch(CONTEXT), KINDS["WordPiece"], 35, stride, training=True)
+
+
+def test_a_slow_tokenizer_is_refused():
+    with pytest.raises(InputError, match="fast"):
+        encode(make_batch(CONTEXT), SimpleNamespace(is_fast=False), 64, 8, training=True)
+
+
+# decoding
+
+
+@st.composite
+def windowed(draw):
+    """Windows of few questions with logits that often tie, and settings of `decode`."""
+    contexts = draw(st.lists(st.text("가나 ", min_size=0, max_size=14), min_size=1, max_size=3))
+    columns = {"context_position": [], "char_starts": [], "char_ends": []}
+    questions, starts, ends = [], [], []
+    value = st.integers(-3, 3)
+    for number, context in enumerate(contexts):
+        room = draw(st.integers(2, 6))
+        for begin in range(0, max(1, len(context) - 1), max(1, room - 1)):
+            chars = range(begin, min(begin + room, len(context)))
+            place = draw(st.integers(1, 3))
+            questions.append(number)
+            columns["context_position"].append(place)
+            columns["char_starts"].append(list(chars))
+            columns["char_ends"].append([c + (context[c] != " ") for c in chars])
+            size = place + len(chars) + 1
+            starts.append(np.array(draw(st.lists(value, min_size=size, max_size=size)), float))
+            ends.append(np.array(draw(st.lists(value, min_size=size, max_size=size)), float))
+    limits = {
+        "n_best": draw(st.integers(1, 6)),
+        "max_answer_length": draw(st.none() | st.integers(1, 5)),
+        "max_answer_characters": draw(st.none() | st.integers(1, 5)),
+    }
+    return contexts, columns, questions, starts, ends, limits
+
+
+def search(contexts, columns, questions, starts, ends, limits):
+    """Try every span of every window: {question: [(score, start, end)]}, best first."""
+    found = [{} for _ in contexts]
+    for k, number in enumerate(questions):
+        place, size = columns["context_position"][k], len(columns["char_starts"][k])
+        for i, j in itertools.combinations_with_replacement(range(size), 2):
+            a, b = columns["char_starts"][k][i], columns["char_ends"][k][j]
+            blank = contexts[number][a] == " " or contexts[number][b - 1] == " "
+            too_long = j - i + 1 > (limits["max_answer_length"] or 99)
+            too_wide = b - a > (limits["max_answer_characters"] or 99)
+            if columns["char_ends"][k][j] == columns["char_starts"][k][j] or blank:
+                continue
+            if not (too_long or too_wide):
+                score = starts[k][place + i] + ends[k][place + j]
+                found[number][a, b] = max(score, found[number].get((a, b), -np.inf))
+    return [
+        sorted(((s, a, b) for (a, b), s in spans.items()), key=lambda x: (-x[0], *x[1:]))
+        for spans in found
+    ]
+
+
+@settings(max_examples=400, deadline=None)
+@given(windowed(), st.randoms(use_true_random=False))
+def test_the_n_best_are_those_of_a_search_over_all_spans_in_any_order_of_windows(case, random):
+    contexts, columns, questions, starts, ends, limits = case
+    order = list(range(len(questions)))
+    random.shuffle(order)
+    decoded = decode(
+        [starts[k] for k in order],
+        [ends[k] for k in order],
+        {name: [values[k] for k in order] for name, values in columns.items()},
+        [questions[k] for k in order],
+        contexts,
+        **limits,
+    )
+    wanted = search(contexts, columns, questions, starts, ends, limits)
+    for number, (context, one, spans) in enumerate(zip(contexts, decoded, wanted, strict=True)):
+        spans = spans[: limits["n_best"]]
+        total = sum(np.exp(score) for score, _, _ in spans)
+        assert len(one.answers) == len(spans)
+        for answer, (score, _, _) in zip(one.answers, spans, strict=True):
+            assert answer.score == pytest.approx(np.exp(score) / total)
+            assert context[answer.start : answer.end] == answer.text != ""
+        if spans:
+            assert (one.answers[0].start, one.answers[0].end) == spans[0][1:]
+            nulls = [starts[k][0] + ends[k][0] for k in order if questions[k] == number]
+            assert one.null_difference == pytest.approx(min(nulls) - spans[0][0])
+
+
+@settings(max_examples=100, deadline=None)
+@given(windowed(), st.sampled_from([np.nan, 1e9, -100.0]))
+def test_padded_logits_give_what_ragged_ones_give_whatever_the_padding_is(case, filling):
+    contexts, columns, questions, starts, ends, limits = case
+    padded = []
+    for rows in (starts, ends):
+        array = np.full((len(rows), 40), filling)
+        for k, row in enumerate(rows):
+            array[k, : len(row) - 1] = row[:-1]  # [SEP] is not read either
+        padded.append(array)
+    ragged = decode(starts, ends, columns, questions, contexts, **limits)
+    assert decode(*padded, columns, questions, contexts, **limits) == ragged
+
+
+def test_rows_of_datasets_decode_as_lists_do():
+    contexts = [CONTEXT * 3, CONTEXT]
+    batch = {"context": contexts, "question": ["어디?", "언제?"]}
+    columns = encode(batch, KINDS["shipped"], 40, 8, training=False)
+    rows = Dataset.from_dict(columns)
+    rng = np.random.default_rng(0)
+    logits = [[rng.normal(size=len(ids)) for ids in columns["input_ids"]] for _ in range(2)]
+    numbers = number_questions(rows["window"][:])
+    assert numbers.tolist() == sorted(numbers) and set(numbers) == {0, 1}
+    decoded = decode(*logits, rows, numbers, contexts)
+    assert decoded == decode(*logits, columns, numbers, contexts)
+    assert len(decoded[0].answers) == 20
+
+
+def test_padding_needs_no_memory_of_its_own():
+    columns = {"context_position": [1], "char_starts": [[0, 1]], "char_ends": [[1, 2]]}
+    peaks = []
+    for width in (4, 4, 1_000_000):  # the first call imports
+        logits = np.zeros((1, width), dtype=np.float32)
+        tracemalloc.start()
+        decode(logits, logits, columns, [0], ["가나"])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < 2 * peaks[1] < 1_000_000
+
+
+HAND = {"context_position": [2], "char_starts": [[0, 3]], "char_ends": [[2, 7]]}
+
+
+def decode_by_hand(**options):
+    start = np.array([1.0, 99, 2, 0, 99])
+    end = np.array([1.0, 99, 0, 3, 99])
+    return decode([start], [end], HAND, [0], ["서울 부산에서"], **options)[0]
+
+
+def test_answers_scores_and_null_difference_by_hand():
+    decoded = decode_by_hand()
+    assert [(a.text, a.start, a.end) for a in decoded.answers] == [
+        *(("서울 부산에서", 0, 7), ("부산에서", 3, 7), ("서울", 0, 2)),
+    ]
+    weights = np.exp([5, 3, 2])
+    assert [a.score for a in decoded.answers] == pytest.approx(weights / weights.sum())
+    assert decoded.null_difference == 2 - 5
+    assert decoded.null_score == 0
+
+
+def test_no_answer_takes_its_share_of_the_probabilities_where_there_may_be_none():
+    decoded = decode_by_hand(unanswerable=True)
+    weights = np.exp([5, 3, 2, 2])
+    assert decoded.null_score == pytest.approx(weights[3] / weights.sum())
+    assert sum(a.score for a in decoded.answers) + decoded.null_score == pytest.approx(1)
+
+
+def test_the_threshold_chooses_between_the_best_answer_and_none():
+    decoded = decode_by_hand(unanswerable=True)
+    assert decoded.best(-3.0).text == decoded.best().text == "서울 부산에서"
+    assert (decoded.best(-3.1).text, decoded.best(-3.1).score) == ("", decoded.null_score)
+
+
+def test_the_smallest_null_of_a_questions_windows_counts():
+    columns = {name: values * 2 for name, values in HAND.items()}
+    rows = [np.array([5.0, 0, 1, 0, 0]), np.array([-2.0, 0, 0, 0, 0])]
+    (decoded,) = decode(rows, rows, columns, [0, 0], ["서울 부산에서"])
+    assert decoded.null_difference == -4 - 2
+
+
+def test_answers_that_become_one_by_the_particle_step_add_their_scores_up():
+    columns = {"context_position": [1], "char_starts": [[0, 2]], "char_ends": [[2, 4]]}
+    start, end = np.array([0.0, 3, 0]), np.array([0.0, 1, 1])
+    plain, stripped = (
+        decode([start], [end], columns, [0], ["서울에서"], strip=strip)[0].answers
+        for strip in (None, lambda context, start, end, last: min(end, 2))
+    )
+    assert (stripped[0].text, stripped[0].start, stripped[0].end) == ("서울", 0, 2)
+    together = sum(a.score for a in plain if a.start == 0)
+    assert stripped[0].score == pytest.approx(together)
+
+
+def test_no_windows_give_empty_answers():
+    (decoded,) = decode([], [], {n: [] for n in HAND}, [], ["서울"])
+    assert decoded.best().text == ""
+
+
+# the threshold for unanswerable questions
+
+
+def test_the_threshold_by_hand():
+    # answering the first two is right, the third has no answer, the fourth would be wrong
+    threshold, score = tune_threshold([-2, -1, 0, 1], [1, 1, 0, 0], [True, True, False, True])
+    assert (threshold, score) == (-1.0, 0.75)
+
+
+def test_no_question_is_answered_where_none_has_an_answer():
+    threshold, score = tune_threshold([-2.0, 3.0], [1, 1], [False, False])
+    assert threshold < -2 and score == 1.0
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-4, 4).map(float) | st.just(np.inf),
+            st.sampled_from([0.0, 0.5, 1.0]),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_no_threshold_is_better_than_the_tuned_one(rows):
+    rows = [(d, s if d < np.inf else 0.0, has) for d, s, has in rows]
+
+    def score(threshold):
+        points = [
+            (s if has else 0.0) if d <= threshold and d < np.inf else float(not has)
+            for d, s, has in rows
+        ]
+        return sum(points) / len(points)
+
+    threshold, best = tune_threshold(*zip(*rows, strict=True))
+    assert np.isfinite(threshold)
+    assert score(threshold) == pytest.approx(best)
+    assert best == pytest.approx(max(score(t) for t in np.arange(-6, 6, 0.5)))
+
+
+# the particle step
+
+
+def strip(answer, rest="", last=0, before=""):
+    context = before + answer + rest
+    start = len(before)
+    return context[start : strip_particle(context, start, start + len(answer), start + last)]
+
+
+@pytest.mark.parametrize(
+    "answer, rest, stripped",
+    [
+        ("서울에서", " 왔다", "서울"),
+        ("서울은", "", "서울"),
+        ("부산는", "", "부산는"),  # 는 follows a vowel: no particle
+        ("학교는", ".", "학교"),
+        ("학교은", "", "학교은"),
+        ("서울로", "", "서울"),
+        ("집으로", "", "집"),
+        ("집로", "", "집로"),
+        ("강물이라는", " 말", "강물"),
+        ("서울에", "서는", "서울"),  # 에서는 goes on beyond the answer
+        ("외교학과", "를", "외교학과"),  # 과를 is no particle
+        ("1998년에", "는 비가", "1998년"),
+        ("3도", " 올랐다", "3도"),
+        ("3만", "", "3만"),
+        ("3은", "", "3"),
+        ("BTS가", "", "BTS"),
+        ("서울", " 에서", "서울"),
+        ("은", "", "은"),  # nothing would be left
+        ("집에서부터는", "", "집"),
+    ],
+)
+def test_the_particle_step(answer, rest, stripped):
+    assert strip(answer, rest) == stripped
+
+
+def test_only_the_last_token_is_cut():
+    assert strip("서울에서", last=2) == "서울에서"
+    assert strip("서울에서", last=1) == "서울"
+    assert strip("그 서울에서", last=2) == "그 서울"
+
+
+def test_a_decomposed_particle_is_one_too():
+    apart = unicodedata.normalize("NFD", "서울에서")
+    assert strip(apart) == unicodedata.normalize("NFD", "서울")
+
+
+@settings(max_examples=300)
+@given(
+    st.text([*SYLLABLES, " ", "😀", "\u11ab"], min_size=1, max_size=12),
+    st.lists(st.integers(0, 12), min_size=3, max_size=3),
+)
+def test_the_particle_step_leaves_a_character_of_the_last_token(context, places):
+    start, last, end = sorted(min(place, len(context) - 1) for place in places)
+    assert last < strip_particle(context, start, end + 1, last) <= end + 1
+
+
+# KorQuAD
+
+
+def normalize(text: str) -> str:
+    for mark in "'\"《》<>〈〉()‘’":
+        text = text.replace(mark, " ")
+    kept = "".join(c for c in text.lower() if c not in string.punctuation)
+    return re.sub(r"\s+", " ", kept).strip()
+
+
+def korquad_scores(prediction: str, answers: list[str]) -> tuple[bool, float]:
+    """Exact match and syllable F1 of evaluate-v1.0.py, worked out anew."""
+    scores = []
+    for answer in answers:
+        a, b = (Counter(normalize(text).replace(" ", "")) for text in (prediction, answer))
+        common = sum(min(n, b[c]) for c, n in a.items())
+        scores.append(2 * common / (sum(a.values()) + sum(b.values())) if common else 0.0)
+    return any(normalize(prediction) == normalize(a) for a in answers), max(scores)
+
+
+@pytest.fixture(scope="module")
+def korquad():
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "kcbert-base")
+    splits = load_corpus("korquad-v1", CORPORA)
+    rows = {
+        split: {c: dataset[c][:] for c in ("context", "question", "answers")}
+        for split, dataset in splits.items()
+    }
+    return tokenizer, rows
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize("length, stride", [(384, 128), (128, 64)])
+def test_no_question_of_korquad_is_dropped_and_every_run_is_the_tightest(korquad, length, stride):
+    tokenizer, splits = korquad
+    for rows in splits.values():
+        features = encode(rows, tokenizer, length, stride, training=False)
+        check_runs(features, rows["answers"], stride)
+        numbers = number_questions(features["window"])
+        assert set(numbers) == set(range(len(rows["context"])))
+        held = numbers[np.array(features["start_positions"]) > 0]
+        assert set(held) == set(numbers)  # each answer is whole in a window
+
+
+@pytest.mark.corpora
+def test_perfect_positions_on_korquad_before_and_after_the_particle_step(korquad, record_property):
+    tokenizer, splits = korquad
+    figures = {}
+    for split, rows in splits.items():
+        features = encode(rows, tokenizer, 384, 128, training=False)
+        logits = []
+        for column in ("start_positions", "end_positions"):
+            logits.append([np.zeros(len(ids)) for ids in features["input_ids"]])
+            for row, position in zip(logits[-1], features[column], strict=True):
+                row[position] = 9.0 if position else 1.0
+        numbers = number_questions(features["window"])
+        for name, step in (("tokens", None), ("particle step", strip_particle)):
+            decoded = decode(
+                *(*logits, features, numbers, rows["context"]), max_answer_length=None, strip=step
+            )
+            scores = [
+                korquad_scores(one.best().text, [a["text"] for a in answers])
+                for one, answers in zip(decoded, rows["answers"], strict=True)
+            ]
+            figures[split, name] = 100 * np.mean(scores, axis=0)
+    shown = ", ".join(f"{s} {n} EM {em:.2f} F1 {f1:.2f}" for (s, n), (em, f1) in figures.items())
+    record_property("summary", f"KorQuAD by perfect positions: {shown}")
+    for split in splits:
+        before, after = figures[split, "tokens"], figures[split, "particle step"]
+        assert (after > before).all()
+        assert after[0] > 98 and 76 < before[0] < 80
