@@ -1,0 +1,629 @@
+"""Spans to labelled windows and back, with a tiny tokenizer of every kind and by hand."""
+
+import unicodedata
+from collections import Counter
+from functools import cache
+
+import numpy as np
+import pytest
+from conftest import CORPORA, TOKENIZERS
+from datasets import Dataset
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from tokenizers import (
+    Regex,
+    Tokenizer,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from nlpbook_data import load_corpus
+from nlpbook_data.corpora._tagged import spans_of_tags
+from nlpbook_data.errors import InputError
+from nlpbook_data.features.ner import alignment_ceiling, decode, encode, tag_names
+
+bounded = settings(max_examples=60, deadline=None)
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+CORPUS = [
+    "서울에서 부산까지 홍길동이 갔다.",
+    "김철수 씨는 2024년 5월 3일 서울시청에서 이영희를 만났다",
+    "삼성전자와 LG전자는 3.5% 올랐다 café naïve",
+    "한국은행 총재 이주열은 오후 3시에 발표했다 ㅋㅋㅋ 👍",
+] * 5
+
+
+def wrap(tokenizer: Tokenizer, specials: bool = True) -> PreTrainedTokenizerFast:
+    if specials:
+        ids = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=ids
+        )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]")
+
+
+@cache
+def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
+    shared = {"vocab_size": 150, "special_tokens": SPECIAL, "show_progress": False}
+    if kind.startswith("wordpiece"):
+        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        strip = kind == "wordpiece-uncased"  # its normalizer takes letters apart and drops some
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=strip, strip_accents=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        trainer = trainers.WordPieceTrainer(**shared)
+    elif kind == "bpe":
+        tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.BpeTrainer(**shared)
+    elif kind.startswith("unigram"):
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.normalizer = normalizers.NFKC()
+        scheme = "never" if kind == "unigram-bare" else "always"
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+        trainer = trainers.UnigramTrainer(unk_token="[UNK]", **shared)
+    else:
+        tokenizer = Tokenizer(models.BPE())
+        prefix = kind == "byte-level-prefix"
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(initial_alphabet=alphabet, **shared | {"vocab_size": 320})
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    return wrap(tokenizer, specials=kind != "byte-level")
+
+
+KINDS = [
+    *("wordpiece", "wordpiece-uncased", "bpe", "unigram", "unigram-bare"),
+    *("byte-level", "byte-level-prefix"),
+]
+words = st.sampled_from(" ".join(CORPUS[:4]).split())
+oddities = st.sampled_from(
+    [" ", "  ", "\t", "\u3000", "👨‍👩‍👧", "뷁", "ﬁ", "①", "\u200b", "é", "A", "é"]
+)
+texts = st.lists(
+    st.one_of(words, words.map(lambda word: word + " "), oddities), min_size=2, max_size=12
+).map(lambda pieces: unicodedata.normalize("NFC", "".join(pieces)))
+
+
+def gold_tags(windows: Dataset) -> np.ndarray:
+    return np.maximum(np.concatenate([*windows["labels"], []]).astype(int), 0)
+
+
+def one_hot(tags: np.ndarray, size: int = 13) -> np.ndarray:
+    return np.eye(size)[tags]
+
+
+def bare(rows: list[list[dict]]) -> list[list[tuple[int, int, int]]]:
+    return [[(span["start"], span["end"], span["label"]) for span in spans] for spans in rows]
+
+
+def make_entities(*spans: tuple[int, int, int]) -> list[dict]:
+    return [dict(zip(("start", "end", "label"), span, strict=True)) for span in spans]
+
+
+def round_trip(text, entities, tokenizer, max_length=512, stride=0):
+    batch = {"text": [text], "entities": [entities]}
+    windows = Dataset.from_dict(encode(batch, tokenizer, max_length, stride))
+    return bare(decode(windows, one_hot(gold_tags(windows))))[0]
+
+
+def edges_of(text: str, tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The places in `text` where no token goes over, by the tokenizer's own word."""
+    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+    crossed = {place for start, end in offsets for place in range(start + 1, end)}
+    return [place for place in range(len(text) + 1) if place not in crossed]
+
+
+def is_on_edges(text: str, start: int, end: int, tokenizer: PreTrainedTokenizerFast) -> bool:
+    """No token goes over an edge but with blanks, and a token covers the characters there."""
+    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+    offsets = [pair for pair in offsets if text[slice(*pair)].strip()]
+    crossing = [
+        text[min(first, place) : place] if place == start else text[place:last]
+        for first, last in offsets
+        for place in (start, end)
+        if first < place < last
+    ]
+    covered = all(any(first <= i < last for first, last in offsets) for i in (start, end - 1))
+    return covered and not any(piece.strip() for piece in crossing)
+
+
+def draw_entities(data: st.DataObject, text: str, places: list[int]) -> list[dict]:
+    """Entities between some of `places`, some of them neighbours, none with a blank at its edge."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    size = min(len(places), rng.integers(2, 9))
+    chosen = sorted(rng.choice(places, size=size, replace=False).tolist())
+    entities = []
+    for start, end in zip(chosen, chosen[1:], strict=False):
+        piece = text[start:end]
+        start, end = end - len(piece.lstrip()), start + len(piece.rstrip())
+        if start < end and rng.random() < 0.7:
+            entities.append((start, end, int(rng.integers(6))))
+    return make_entities(*entities)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_entities_between_token_edges_come_back_exactly(kind):
+    tokenizer = make_tokenizer(kind)
+    tried = Counter()
+
+    @bounded
+    @given(texts, st.data())
+    def check(text, data):
+        entities = draw_entities(data, text, edges_of(text, tokenizer))
+        entities = [e for e in entities if is_on_edges(text, e["start"], e["end"], tokenizer)]
+        tried["entities"] += len(entities)
+        tried["neighbours"] += len({e["start"] for e in entities} & {e["end"] for e in entities})
+        tried["with blanks"] += sum(" " in text[e["start"] : e["end"]] for e in entities)
+        assert round_trip(text, entities, tokenizer) == [tuple(e.values()) for e in entities]
+
+    check()
+    assert tried["entities"] and tried["neighbours"] and tried["with blanks"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_windows_give_what_the_whole_text_gives(kind):
+    tokenizer = make_tokenizer(kind)
+    several = Counter()
+
+    @bounded
+    @given(st.lists(texts, min_size=1, max_size=3), st.integers(4, 9), st.data())
+    def check(rows, max_length, data):
+        stride = data.draw(st.integers(0, max_length - 3))
+        places = [list(range(len(text) + 1)) for text in rows]
+        entities = [draw_entities(data, t, p) for t, p in zip(rows, places, strict=True)]
+        batch = {"text": rows, "entities": entities}
+        whole = Dataset.from_dict(encode(batch, tokenizer, 4096, 0))
+        cut = Dataset.from_dict(encode(batch, tokenizer, max_length, stride))
+        several[len(cut) > len(whole)] += 1
+        assert max(map(len, cut["input_ids"])) <= max_length
+        expected = decode(whole, one_hot(gold_tags(whole)))
+        assert decode(cut, one_hot(gold_tags(cut))) == expected
+        assert len(expected) == len(rows)
+
+    check()
+    assert several[True] > 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_windows_hold_every_token_and_share_at_least_the_stride(kind):
+    tokenizer = make_tokenizer(kind)
+
+    @bounded
+    @given(texts, st.integers(4, 9), st.data())
+    def check(text, max_length, data):
+        special = tokenizer.num_special_tokens_to_add()
+        room = max_length - special
+        stride = data.draw(st.integers(0, room - 1))
+        encoded = encode({"text": [text], "entities": [[]]}, tokenizer, max_length, stride)
+        whole = tokenizer(text)["input_ids"]
+        front, back = whole[: special // 2], whole[len(whole) - special // 2 :]
+        inner = whole[special // 2 : len(whole) - special // 2]
+        reached = 0
+        for ids, first in zip(encoded["input_ids"], encoded["first_token"], strict=True):
+            assert ids == front + inner[first : first + room] + back
+            assert first == 0 or first <= reached - stride
+            assert first == 0 or len(ids) == max_length
+            reached = first + room
+        assert reached >= len(inner)
+        assert encoded["first_token"] == sorted(set(encoded["first_token"]))
+
+    check()
+
+
+def test_an_empty_text_is_one_window_without_entities():
+    windows = Dataset.from_dict(
+        encode({"text": ["", "부산"], "entities": [[], []]}, make_tokenizer("wordpiece"), 8, 0)
+    )
+    assert len(windows) == 2
+    assert windows["first_token"][:] == [0, 0]
+    everything = np.ones(sum(map(len, windows["input_ids"])), dtype=int)
+    assert bare(decode(windows, one_hot(everything)))[0] == []
+    assert round_trip("", [], make_tokenizer("byte-level")) == []  # without special tokens
+
+
+PIECES = [
+    "서울",
+    "##에서",
+    "서울에서",
+    "부산",
+    "##까지",
+    "남북",
+    "에서",
+    "은",
+    "##은",
+    "2024",
+    "년",
+    "##년",
+]
+VOCABULARY = {piece: id_ for id_, piece in enumerate([*SPECIAL, *PIECES])}
+
+
+@pytest.fixture(scope="module")
+def wordpiece() -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.WordPiece(VOCABULARY, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return wrap(tokenizer)
+
+
+def label_names_of(text, entities, tokenizer, max_length=64, stride=0):
+    """The labels of each window: O, B-0, I-0, …, and _ for no loss."""
+    names = [*tag_names([str(i) for i in range(6)]), "_"]
+    encoded = encode({"text": [text], "entities": [entities]}, tokenizer, max_length, stride)
+    return [" ".join(names[max(i, -1)] for i in labels) for labels in encoded["labels"]]
+
+
+def test_tag_names_are_o_and_two_of_each_label():
+    assert tag_names(["인물", "기타 수량"]) == [
+        "O",
+        "B-인물",
+        "I-인물",
+        "B-기타 수량",
+        "I-기타 수량",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "entities", "expected"),
+    [
+        ("부산 서울", [(0, 2, 1)], "_ B-1 O _"),
+        ("서울에서", [(0, 2, 1)], "_ B-1 _"),  # the particle is in the token
+        ("부산까지", [(0, 2, 1)], "_ B-1 O _"),  # the particle is a token
+        ("부산 서울", [(0, 5, 0)], "_ B-0 I-0 _"),  # a blank inside
+        ("부산 서울", [(0, 2, 0), (3, 5, 0)], "_ B-0 B-0 _"),
+        ("부산까지", [(0, 2, 1), (2, 4, 2)], "_ B-1 B-2 _"),  # neighbours without a blank
+        ("남북", [(0, 1, 1), (1, 2, 2)], "_ B-1 _"),  # of two in a token, the first
+        ("뷁뷁이 부산", [(0, 2, 3)], "_ B-3 O _"),  # [UNK]
+        ("부산까지", [(1, 4, 3)], "_ B-3 I-3 _"),  # begins inside a token
+        ("부산까지", [(0, 3, 3)], "_ B-3 I-3 _"),  # ends inside a token
+        ("부산 서울", [(2, 5, 3)], "_ O B-3 _"),  # a blank at its edge is not its own
+        ("부산 서울", [(2, 3, 3)], "_ O O _"),  # nothing but a blank
+        ("", [], "_ _"),
+    ],
+)
+def test_labels_by_hand(wordpiece, text, entities, expected):
+    assert label_names_of(text, make_entities(*entities), wordpiece) == [expected]
+
+
+def test_an_entity_that_a_window_cuts_goes_on_inside_the_next(wordpiece):
+    found = label_names_of("부산까지 서울 부산", make_entities((0, 7, 2)), wordpiece, 4, 0)
+    assert found == ["_ B-2 I-2 _", "_ I-2 O _"]
+
+
+def test_a_token_of_the_bytes_of_one_character_goes_on_inside():
+    tokenizer = make_tokenizer("byte-level")
+    assert len(tokenizer("뷁")["input_ids"]) == 3
+    assert label_names_of("뷁", make_entities((0, 1, 0)), tokenizer) == ["B-0 I-0 I-0"]
+
+
+def test_a_token_that_is_a_blank_is_labelled_but_never_begins_an_entity():
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "▁": 1, "가": 2}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Metaspace(prepend_scheme="never"),
+            pre_tokenizers.Split(Regex("."), "isolated"),
+        ]
+    )
+    tokenizer = wrap(tokenizer, specials=False)
+    found = label_names_of("가 가 가 가", make_entities((2, 5, 0)), tokenizer)
+    assert found == ["O O B-0 I-0 I-0 O O"]
+
+
+def test_a_token_without_characters_takes_no_loss():
+    tokenizer = make_tokenizer("unigram")
+    encoded = tokenizer("㈜ 부산", return_offsets_mapping=True)
+    empty = [start == end for start, end in encoded["offset_mapping"]]
+    labels = encode({"text": ["㈜ 부산"], "entities": [[]]}, tokenizer, 64, 0)["labels"][0]
+    assert [label == -100 for label in labels] == empty
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "byte-level-prefix"])
+def test_a_mark_of_a_blank_that_is_not_there_does_not_begin_the_first_entity(kind):
+    tokenizer = make_tokenizer(kind)
+    encoded = tokenizer("ﬁ", return_offsets_mapping=True)
+    assert tokenizer.convert_ids_to_tokens(encoded["input_ids"])[1] in ("▁", "Ġ")
+    assert encoded["offset_mapping"][1:3] == [(0, 1), (0, 1)]
+    [found] = label_names_of("ﬁ", make_entities((0, 1, 0)), tokenizer)
+    assert found.startswith("_ O B-0")
+
+
+def test_blanks_in_a_tokens_offsets_are_no_part_of_an_entity():
+    tokenizer = make_tokenizer("byte-level")
+    text = "서울에서 부산까지"
+    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+    assert any(text[start:end][:1] == " " for start, end in offsets) or (4, 5) in offsets
+    encoded = encode({"text": [text], "entities": [[]]}, tokenizer, 64, 0)
+    pieces = [text[s:e] for s, e in zip(encoded["starts"][0], encoded["ends"][0], strict=True)]
+    assert "".join(pieces) == "서울에서부산까지"
+
+
+def test_rows_without_entities_have_no_labels_column(wordpiece):
+    encoded = encode({"text": ["부산", "서울"], "entities": [[], None]}, wordpiece, 8, 0)
+    assert sorted(encoded) == ["ends", "first_token", "input_ids", "starts"]
+
+
+def test_a_stride_that_leaves_no_way_forward_is_refused(wordpiece):
+    batch = {"text": ["부산"], "entities": [[]]}
+    with pytest.raises(InputError, match="8 tokens has room for 6 of the text, of which 6"):
+        encode(batch, wordpiece, 8, 6)
+    with pytest.raises(InputError, match="room for 0"):
+        encode(batch, wordpiece, 2, 0)
+
+
+def test_a_tokenizer_without_offsets_is_refused():
+    class Slow:
+        is_fast = False
+
+    with pytest.raises(InputError, match="Slow is not a fast tokenizer"):
+        encode({"text": ["부산"], "entities": [[]]}, Slow(), 8, 0)
+
+
+def test_encode_leaves_the_tokenizers_truncation_and_padding_out_of_it(wordpiece):
+    batch = {"text": ["부산 서울 부산 서울"], "entities": [[]]}
+    expected = encode(batch, wordpiece, 64, 0)
+    wordpiece.backend_tokenizer.enable_truncation(4)
+    wordpiece.backend_tokenizer.enable_padding(length=20)
+    assert encode(batch, wordpiece, 64, 0) == expected
+
+
+hangul = st.text(st.one_of(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3)), max_size=4)
+jamo = st.text("\u1100\u1112\u1161\u1175\u11a8\u11c2", max_size=3)
+marks = st.text("ae\u0301\u0323\u0958\u0915\u093c\u09c7\u09be\u09cb Å", max_size=4)
+mixed = st.lists(st.one_of(hangul, jamo, marks), max_size=6).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(mixed, mixed.map(lambda text: unicodedata.normalize("NFD", text))))
+def test_decomposed_texts_have_the_tokens_of_composed_ones_and_their_own_offsets(text):
+    tokenizer = make_tokenizer("byte-level")
+    composed = unicodedata.normalize("NFC", text)
+    encoded = encode({"text": [text], "entities": [[]]}, tokenizer, 4096, 0)
+    assert encoded["input_ids"][0] == tokenizer(composed)["input_ids"]
+    spans = list(zip(encoded["starts"][0], encoded["ends"][0], strict=True))
+    assert "".join(text[start:end] for start, end in spans) == text.replace(" ", "")
+    for start, end in spans:  # none takes a letter from its mark
+        before, piece = text[:start], text[start:end]
+        apart = unicodedata.normalize("NFC", before) + unicodedata.normalize("NFC", piece)
+        assert unicodedata.normalize("NFC", before + piece) == apart
+
+
+def test_an_entity_in_decomposed_text_comes_back_as_characters_of_that_text(wordpiece):
+    text = unicodedata.normalize("NFD", "부산까지 서울")
+    end = len(unicodedata.normalize("NFD", "부산"))
+    assert round_trip(text, make_entities((0, end, 4)), wordpiece) == [(0, end, 4)]
+
+
+def decode_by_hand(tags: list[int], spans: list[tuple[int, int]] | None = None, **columns):
+    """Decode the tags of one text with a character a token, or of `columns`."""
+    spans = spans or [(i, i + 1) for i in range(len(tags))]
+    starts, ends = map(list, zip(*spans, strict=True))
+    windows = {"starts": [starts], "ends": [ends], "first_token": [0]} | columns
+    return bare(decode(Dataset.from_dict(windows), one_hot(np.array(tags))))
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ([0, 1, 2, 0], [(1, 3, 0)]),
+        ([1, 1, 2], [(0, 1, 0), (1, 3, 0)]),  # a neighbour
+        ([0, 2, 2], [(1, 3, 0)]),  # an I- after O begins one
+        ([3, 2, 2], [(0, 1, 1), (1, 3, 0)]),  # an I- after another type too
+        ([2, 4, 4], [(0, 1, 0), (1, 3, 1)]),
+        ([0, 0], []),
+        ([12], [(0, 1, 5)]),
+    ],
+)
+def test_decoding_by_hand(tags, expected):
+    assert decode_by_hand(tags) == [expected]
+
+
+def test_tokens_without_characters_neither_carry_nor_interrupt_an_entity():
+    spans = [(0, 0), (0, 1), (0, 0), (2, 3), (0, 0)]
+    assert decode_by_hand([1, 1, 0, 2, 1], spans) == [[(0, 3, 0)]]
+
+
+def test_an_entity_ends_with_its_text():
+    columns = {"starts": [[0], [0]], "ends": [[1], [1]], "first_token": [0, 0]}
+    assert decode_by_hand([1, 2], None, **columns) == [[(0, 1, 0)], [(0, 1, 0)]]
+
+
+def test_the_score_is_the_mean_probability_of_the_labels_of_the_tokens():
+    windows = {"starts": [[0, 1, 2]], "ends": [[1, 2, 3]], "first_token": [0]}
+    probabilities = np.array([[0.2, 0.7, 0.1], [0.1, 0.4, 0.5], [0.9, 0.05, 0.05]])
+    [[entity]] = decode(Dataset.from_dict(windows), probabilities)
+    assert (entity["start"], entity["end"]) == (0, 2)
+    assert entity["score"] == pytest.approx((0.7 + 0.5) / 2)
+
+
+def test_a_shared_token_counts_in_the_window_where_it_is_farther_from_an_edge():
+    # tokens 0-3 and 2-5; token 2 is one from the first window's edge, at the second's: the first
+    columns = {
+        "starts": [[0, 1, 2, 3], [2, 3, 4, 5]],
+        "ends": [[1, 2, 3, 4], [3, 4, 5, 6]],
+        "first_token": [0, 2],
+    }
+    assert decode_by_hand([0, 0, 1, 3, 5, 0, 0, 0], None, **columns) == [[(2, 3, 0)]]
+    assert decode_by_hand([0, 0, 0, 3, 5, 1, 0, 0], None, **columns) == [[(3, 4, 0)]]
+
+
+def test_of_equal_distances_the_earlier_window_counts():
+    columns = {"starts": [[0, 1], [1, 2]], "ends": [[1, 2], [2, 3]], "first_token": [0, 1]}
+    assert decode_by_hand([0, 1, 3, 0], None, **columns) == [[(1, 2, 0)]]
+
+
+def test_predictions_of_another_number_of_tokens_are_refused():
+    with pytest.raises(ValueError, match="2 predictions for 1 tokens"):
+        decode_by_hand([0, 0], [(0, 1)])
+
+
+def decode_in_a_loop(windows: dict, probabilities: np.ndarray) -> list[list[tuple]]:
+    """What `decode` says, a token at a time; stray I- by the corpora's own reader."""
+    texts, place = [], 0
+    for starts, ends, first in zip(*windows.values(), strict=True):
+        if first == 0:
+            texts.append({})
+        for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            distance = min(i, len(starts) - 1 - i)
+            best = texts[-1].get(first + i)
+            if end > start and (best is None or distance > best[0]):
+                row = probabilities[place + i]
+                texts[-1][first + i] = (distance, start, end, int(row.argmax()), row.max())
+        place += len(starts)
+    found = []
+    for tokens in texts:
+        tokens = [tokens[key] for key in sorted(tokens)]
+        marks = [("BI"[(t[3] - 1) % 2], str((t[3] - 1) // 2)) if t[3] else ("", "") for t in tokens]
+        found.append(
+            [
+                (
+                    tokens[first][1],
+                    tokens[end - 1][2],
+                    int(label),
+                    round(sum(t[4] for t in tokens[first:end]) / (end - first), 9),
+                )
+                for first, end, label in spans_of_tags(marks)
+            ]
+        )
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_decode_is_a_loop_over_tokens(data):
+    windows = {"starts": [], "ends": [], "first_token": []}
+    for _ in range(data.draw(st.integers(1, 4))):
+        own = data.draw(st.lists(st.booleans(), max_size=12))  # or a token without characters
+        room = data.draw(st.integers(1, 6))
+        step = data.draw(st.integers(1, room))
+        spans = [(i, i + 1) if flag else (0, 0) for i, flag in enumerate(own)]
+        firsts = [*range(0, max(len(own) - room, 0), step), max(len(own) - room, 0)]
+        for first in dict.fromkeys(firsts):
+            cut = [(0, 0), *spans[first : first + room], (0, 0)]
+            windows["starts"].append([start for start, _ in cut])
+            windows["ends"].append([end for _, end in cut])
+            windows["first_token"].append(first)
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    probabilities = rng.dirichlet(np.ones(5) * 0.2, size=sum(map(len, windows["starts"])))
+    found = [
+        [(s["start"], s["end"], s["label"], round(s["score"], 9)) for s in spans]
+        for spans in decode(Dataset.from_dict(windows), probabilities)
+    ]
+    assert found == decode_in_a_loop(windows, probabilities)
+
+
+def ceiling_of(text, entities, tokenizer):
+    return alignment_ceiling(
+        [{"text": [text], "entities": [make_entities(*entities)]}], tokenizer, 64, 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "entity", "reason", "tokens"),
+    [
+        ("서울에서", (0, 2, 0), "glued", ["서울에서"]),
+        ("부산까지", (1, 3, 0), "glued", ["부산", "까지"]),
+        ("뷁뷁은 부산", (0, 2, 0), "unknown", ["뷁뷁은"]),
+        ("부산 서울", (0, 3, 0), "blank", []),
+        ("부산\u200b 서울", (0, 3, 0), "no token", []),
+    ],
+)
+def test_a_loss_is_explained(wordpiece, text, entity, reason, tokens):
+    ceiling = ceiling_of(text, [entity], wordpiece)
+    assert ceiling["reasons"] == {reason: 1}
+    [loss] = ceiling["lost"]
+    assert (loss["text"], loss["start"], loss["end"], loss["label"]) == (text, *entity)
+    assert loss["tokens"] == tokens
+
+
+def test_two_entities_in_one_token_are_both_lost_to_it(wordpiece):
+    ceiling = ceiling_of("남북", [(0, 1, 0), (1, 2, 1)], wordpiece)
+    assert ceiling["reasons"] == {"shared": 2}
+    assert [loss["tokens"] for loss in ceiling["lost"]] == [["남북"], ["남북"]]
+
+
+def test_the_ceiling_counts_entities_and_scores_what_is_decoded(wordpiece):
+    # of three gold entities one decodes to itself, one too long, and of the third nothing is left
+    batches = [
+        {"text": ["부산까지"], "entities": [make_entities((0, 2, 0))]},
+        {
+            "text": ["남북", "부산"],
+            "entities": [make_entities((0, 1, 0), (1, 2, 1)), []],
+        },
+    ]
+    ceiling = alignment_ceiling(batches, wordpiece, 64, 0)
+    assert (ceiling["entities"], ceiling["survived"]) == (3, 1)
+    assert ceiling["share"] == pytest.approx(1 / 3)
+    assert ceiling["f1"] == pytest.approx(2 * 1 / (3 + 2))
+
+
+def test_the_ceiling_without_entities_is_one(wordpiece):
+    ceiling = ceiling_of("부산", [], wordpiece)
+    assert (ceiling["share"], ceiling["f1"], ceiling["lost"]) == (1.0, 1.0, [])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "byte" not in kind])
+def test_exactly_the_entities_that_are_not_on_token_edges_are_lost(kind):
+    tokenizer = make_tokenizer(kind)
+    counts = Counter()
+
+    @bounded
+    @given(texts, st.data())
+    def check(text, data):
+        offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+        pairs = zip(offsets, offsets[1:], strict=False)  # [UNK] may cover a neighbour's character
+        assume(all(one == other or one[1] <= other[0] or other[1] == 0 for one, other in pairs))
+        entities = draw_entities(data, text, list(range(len(text) + 1)))
+        ceiling = alignment_ceiling([{"text": [text], "entities": [entities]}], tokenizer, 512, 0)
+        lost = [(loss["start"], loss["end"]) for loss in ceiling["lost"]]
+        spans = [(e["start"], e["end"]) for e in entities]
+        assert lost == [span for span in spans if not is_on_edges(text, *span, tokenizer)]
+        counts.update(ceiling["reasons"])
+
+    check()
+    assert counts["glued"]
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize("corpus", ["klue-ner", "ner", "naver_changwon_ner"])
+def test_every_loss_of_a_corpus_is_explained_by_the_tokens_over_its_edges(
+    corpus, tmp_path, record_property
+):
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "kcbert-base")
+    splits = load_corpus(corpus, corpus_dir=CORPORA, cache_dir=tmp_path)
+    for split, dataset in splits.items():
+        ceiling = alignment_ceiling(dataset.iter(1000), tokenizer, 64, 16)
+        entities = sum(map(len, dataset["entities"]))
+        assert ceiling["entities"] == entities > 1000
+        for loss in ceiling["lost"]:
+            text, start, end = loss["text"], loss["start"], loss["end"]
+            encoded = tokenizer(text, return_offsets_mapping=True)
+            over = [
+                (text[first:last], id_ == tokenizer.unk_token_id)
+                for id_, (first, last) in zip(
+                    encoded["input_ids"], encoded["offset_mapping"], strict=True
+                )
+                if first < start < last or first < end < last
+            ]
+            if loss["reason"] == "blank":
+                assert text[start].isspace() or text[end - 1].isspace()
+            else:
+                assert loss["reason"] in ("glued", "shared", "unknown")
+                assert over
+                assert loss["tokens"] == [token for token, _ in over]
+                assert (loss["reason"] == "unknown") == any(unknown for _, unknown in over)
+        survivors = Counter(
+            is_on_edges(row["text"], entity["start"], entity["end"], tokenizer)
+            for row in dataset.take(300)
+            for entity in row["entities"]
+        )
+        first = alignment_ceiling(dataset.take(300).iter(300), tokenizer, 64, 16)
+        assert first["survived"] == survivors[True]
+        record_property(
+            "summary",
+            f"{corpus} {split}: {ceiling['survived']:,} of {entities:,} entities "
+            f"({ceiling['share']:.1%}) survive alignment, F1 {ceiling['f1']:.3f}; "
+            f"{ceiling['reasons']}",
+        )
