@@ -131,7 +131,8 @@ def test_squared_errors_of_parts_add_up_to_the_mean_over_all_rows(sizes):
     logits, labels = torch.randn(8, 1, generator=generator), torch.rand(8, generator=generator)
     labels[7] = -100  # the row of a process that a ragged batch left empty
     loss, count = SquaredErrorLoss(), torch.tensor(7)
-    parts = zip(logits.split([*sizes, 8 - sum(sizes)]), labels.split([*sizes, 8 - sum(sizes)]))
+    sizes = [*sizes, 8 - sum(sizes)]
+    parts = zip(logits.split(sizes), labels.split(sizes), strict=True)
     total = sum(loss(dict(logits=a), b, num_items_in_batch=count) for a, b in parts)
     expected = torch.nn.MSELoss()(logits[:7, 0], labels[:7])
     torch.testing.assert_close(total, expected)
