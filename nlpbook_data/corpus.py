@@ -289,7 +289,7 @@ def find_splits(
                 )
         return [split for split in corpus.splits if split in splits]
     folder = corpus.folder(corpus_dir)
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     by_hand = bool(manifest) and "fetched" not in manifest
     absent = {}
     for split, declared in corpus.splits.items():
@@ -329,7 +329,7 @@ def raw_hashes(
         from nlpbook_data.fetch import fetch_corpus
 
         fetch_corpus(corpus, folder, missing)
-    manifest = (_manifest(folder) or {"files": {}})["files"]
+    manifest = (read_manifest(folder) or {"files": {}})["files"]
     hashes = {}
     for path in dict.fromkeys(path for split in chosen for path in split.paths(folder)):
         file = path.relative_to(folder).as_posix()
@@ -481,7 +481,7 @@ def _expected_rows(corpus: Corpus, folder: Path, hashes: Mapping[str, str]) -> d
     """Return the rows that each file must have: the official count, else the manifest's."""
     expected = {
         file: entry["rows"]
-        for file, entry in (_manifest(folder) or {"files": {}})["files"].items()
+        for file, entry in (read_manifest(folder) or {"files": {}})["files"].items()
         if "rows" in entry
     }
     for file, raw in corpus.files.items():
@@ -490,7 +490,8 @@ def _expected_rows(corpus: Corpus, folder: Path, hashes: Mapping[str, str]) -> d
     return expected
 
 
-def _manifest(folder: Path) -> dict[str, Any] | None:
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return ``manifest.json`` of `folder`, None where there is none."""
     path = folder / "manifest.json"
     if not path.is_file():
         return None

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from nlpbook_data.archives import UNPACKED, ArchiveError, unpack
 from nlpbook_data.cache import write_text
-from nlpbook_data.corpus import Archive, Corpus, RawFile, _manifest
+from nlpbook_data.corpus import Archive, Corpus, RawFile, read_manifest
 from nlpbook_data.download import PARTIAL, Download, WrongFile, download_all
 from nlpbook_data.errors import InputError
 
@@ -58,7 +58,7 @@ def fetch_corpus(corpus: Corpus, folder: Path, missing: Iterable[str]) -> None:
 
 def _fetch_missing(corpus: Corpus, folder: Path, missing: Sequence[str]) -> None:
     plan = _plan(corpus, folder, missing)  # another process may have fetched some meanwhile
-    manifest = _manifest(folder) or {"files": {}}
+    manifest = read_manifest(folder) or {"files": {}}
     for file in [*plan.downloads, *(m for ms in plan.archives.values() for m in ms)]:
         recorded = manifest["files"].get(file, {}).get("sha256")
         official = _known(corpus, file).sha256
@@ -187,7 +187,7 @@ def _check(corpus: Corpus, folder: Path, file: str, path: Path, origin: str) -> 
             f"{corpus.name}: {origin} gave {size:,} bytes with sha256 {sha256}, where the official "
             f"file has {official}. Nothing was kept; try again later."
         )
-    recorded = ((_manifest(folder) or {"files": {}})["files"].get(file, {})).get("sha256")
+    recorded = ((read_manifest(folder) or {"files": {}})["files"].get(file, {})).get("sha256")
     if known.sha256 is None and recorded not in (None, sha256):
         raise WrongFile(
             f"{corpus.name}: {origin} gave a file with sha256 {sha256}, where the manifest in "
@@ -211,7 +211,7 @@ def _keep(folder: Path, file: str, temporary: Path, entry: Mapping[str, Any], or
     """
     with _RECORDING:
         today = str(date.today())
-        manifest = _manifest(folder) or {
+        manifest = read_manifest(folder) or {
             "note": f"Fetched {today} from {origin}.",
             "fetched": today,
             "files": {},
