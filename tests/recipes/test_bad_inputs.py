@@ -322,7 +322,7 @@ def test_labels_on_some_test_rows_only_are_refused(refuse: Callable, tmp_path: P
 
 NO_MODEL = ("--from_scratch", "true")
 BAD_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "corpus": (("--corpus", "sample_review"), ("'sample_review'", "Did you mean sample_reviews?")),
+    "corpus": (("--corpus", "sample_review"), ("'sample_review'", "Did you mean sample_reviews")),
     "option": (("--learning_rats", "1"), ("--learning_rats", "Did you mean --learning_rate")),
     "option with =": (("--learning_rats=1",), ("--learning_rats.", "--learning_rate")),
     "abbreviation": (("--learning_rat", "1"), ("no option --learning_rat.", "--learning_rate")),
