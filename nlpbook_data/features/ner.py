@@ -13,7 +13,6 @@ Everything goes by a fast tokenizer's offsets, so that its kind does not matter:
   nothing); offsets are those of the text as it came.
 """
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError
+from nlpbook_data.features.compose import compose
 
 NO_LOSS = -100
 BLANK_MARKS = {"▁", "Ġ"}  # SentencePiece's and byte-level tokenizers'
@@ -100,7 +100,7 @@ def _tokenize(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[list[int], list[tuple[int, int]], list[tuple[int, int]]]]:
     """Yield a text's ids, the characters that each token covers and those that are its own."""
-    composed = [_compose(text) for text in texts]
+    composed = [compose(text) for text in texts]
     encoded = tokenizer(
         [text for text, _, _ in composed],
         add_special_tokens=False,
@@ -129,29 +129,6 @@ def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list
     ids, mask = encoded["input_ids"], encoded["special_tokens_mask"]
     first, end = mask.index(0), len(mask) - mask[::-1].index(0)
     return ids[:first], ids[end:]
-
-
-def _compose(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
-    """Return `text` in NFC, and where in `text` what became each of its characters starts, ends."""
-    if unicodedata.is_normalized("NFC", text):
-        return text, range(len(text)), range(1, len(text) + 1)
-
-    def compose(first: int, end: int) -> str:
-        return unicodedata.normalize("NFC", text[first:end])
-
-    pieces, starts, ends, first = [], [], [], 0
-    for i in range(1, len(text) + 1):
-        # a piece ends before a character that neither combines nor composes with it
-        if i < len(text) and (
-            unicodedata.combining(text[i])
-            or compose(first, i + 1) != compose(first, i) + compose(i, i + 1)
-        ):
-            continue
-        pieces.append(compose(first, i))
-        starts += [first] * len(pieces[-1])
-        ends += [i] * len(pieces[-1])
-        first = i
-    return "".join(pieces), starts, ends
 
 
 def _own_characters(text: str, covered: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

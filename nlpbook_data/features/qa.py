@@ -13,6 +13,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError
+from nlpbook_data.features.compose import compose
 
 
 def encode(
@@ -115,10 +116,10 @@ def _tokenize_contexts(
 ) -> dict[str, tuple[list[int], np.ndarray, np.ndarray]]:
     """Return the ids, first characters and ends of each context's tokens, outer blanks off."""
     composed = [compose(context) for context in contexts]
-    texts = [text for text, _ in composed]
+    texts = [text for text, _, _ in composed]
     encodings = tokenizer(texts, add_special_tokens=False, **options).encodings if texts else []
     tokenized = {}
-    for context, (text, origin), encoding in zip(contexts, composed, encodings, strict=True):
+    for context, (text, first, last), encoding in zip(contexts, composed, encodings, strict=True):
         spans = []
         for start, end in encoding.offsets:
             if text[start:end] != text[start:end].strip():  # byte-level BPE, SentencePiece
@@ -126,39 +127,13 @@ def _tokenize_contexts(
                 start, end = start + blank, start + blank + len(text[start:end].strip())
             spans.append((start, end))
         starts, ends = np.array(spans, dtype=np.int64).reshape(-1, 2).T
-        if origin is not None:
-            first, last = origin
+        if not isinstance(first, range):  # in which each character stands where it stood
             filled = ends > starts
             starts[filled] = first[starts[filled]]
             ends[filled] = last[ends[filled] - 1]
             starts[~filled] = ends[~filled] = 0
         tokenized[context] = encoding.ids, starts, ends
     return tokenized
-
-
-def compose(text: str) -> tuple[str, tuple[np.ndarray, np.ndarray] | None]:
-    """Return `text` in NFC, and where each character of it comes from.
-
-    Returns:
-        The text, and two arrays with the first position and the end (exclusive) in `text` of what
-        became each character; None where nothing changed.
-    """
-    if unicodedata.is_normalized("NFC", text):
-        return text, None
-    # what may join what stands before it, but a blank: marks, and the vowels and finals of Hangul
-    joins = [
-        "\u1161" <= c <= "\u1175" or "\u11a8" <= c <= "\u11c2" or unicodedata.category(c)[0] == "M"
-        for c in text
-    ]
-    bounds = [i for i, join in enumerate(joins) if not (join and i and text[i - 1].strip())]
-    bounds.append(len(text))
-    pieces, first, last = [], [], []
-    for start, end in zip(bounds, bounds[1:], strict=False):
-        piece = unicodedata.normalize("NFC", text[start:end])
-        pieces.append(piece)
-        first += [start] * len(piece)
-        last += [end] * len(piece)
-    return "".join(pieces), (np.array(first), np.array(last))
 
 
 def _find_run(

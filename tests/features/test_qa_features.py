@@ -27,7 +27,6 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.qa import (
-    compose,
     decode,
     encode,
     number_questions,
@@ -282,21 +281,6 @@ def test_a_decomposed_context_gives_the_tokens_of_the_composed_one_at_its_own_po
         mine = apart[ours["char_starts"][0][k] : ours["char_ends"][0][k]]
         theirs_too = CONTEXT[theirs["char_starts"][0][k] : theirs["char_ends"][0][k]]
         assert unicodedata.normalize("NFC", mine) == theirs_too
-
-
-@settings(max_examples=500)
-@given(st.text(st.characters(codec="utf-8") | st.sampled_from("각\u1100\u1161\u11a8e\u0301\u09be")))
-def test_composed_text_is_nfc_and_each_character_tells_its_origin(text):
-    composed, origin = compose(text)
-    assert composed == unicodedata.normalize("NFC", text)
-    if origin is None:
-        assert composed == text
-        return
-    pieces = sorted(set(zip(*(ends.tolist() for ends in origin), strict=True)))
-    assert [a for a, _ in pieces] == [0, *(b for _, b in pieces[:-1])]
-    assert pieces[-1][1] == len(text)
-    for character, a, b in zip(composed, *origin, strict=True):
-        assert character in unicodedata.normalize("NFC", text[a:b])
 
 
 @every_kind

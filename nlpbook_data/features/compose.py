@@ -1,0 +1,28 @@
+"""Composed text whose characters know where they came from."""
+
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def compose(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
+    """Return `text` in NFC, and where in `text` what became each of its characters starts, ends.
+
+    Ends are exclusive. Where nothing changed, both are ranges.
+    """
+    if unicodedata.is_normalized("NFC", text):
+        return text, range(len(text)), range(1, len(text) + 1)
+    # what may join what stands before it, but a blank: marks, and the vowels and finals of Hangul
+    joins = [
+        "\u1161" <= c <= "\u1175" or "\u11a8" <= c <= "\u11c2" or unicodedata.category(c)[0] == "M"
+        for c in text
+    ]
+    bounds = [i for i, join in enumerate(joins) if not (join and i and text[i - 1].strip())]
+    pieces, starts, ends = [], [], []
+    for start, end in zip(bounds, [*bounds[1:], len(text)], strict=True):
+        piece = unicodedata.normalize("NFC", text[start:end])
+        pieces.append(piece)
+        starts += [start] * len(piece)
+        ends += [end] * len(piece)
+    return "".join(pieces), np.array(starts), np.array(ends)
