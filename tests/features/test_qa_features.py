@@ -519,7 +519,7 @@ def test_no_question_is_answered_where_none_has_an_answer():
     assert threshold < -2 and score == 1.0
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -595,7 +595,7 @@ def test_a_decomposed_particle_is_one_too():
     assert strip(apart) == unicodedata.normalize("NFD", "서울")
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.text([*SYLLABLES, " ", "😀", "\u11ab"], min_size=1, max_size=12),
     st.lists(st.integers(0, 12), min_size=3, max_size=3),
