@@ -244,7 +244,10 @@ def load_corpus(
     """
     corpus = find_corpus(name)
     folder = corpus.folder(corpus_dir)
-    chosen = find_splits(corpus, corpus_dir, splits)
+    wanted = chosen = find_splits(corpus, corpus_dir, splits)
+    if deduplicate and splits is not None:  # what is held out tells what leaks
+        all_there = find_splits(corpus, corpus_dir)
+        chosen = [split for split in corpus.splits if split in {*wanted, *all_there}]
     hashes = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, chosen)
     if streaming and corpus.large:
         if deduplicate:
@@ -266,9 +269,10 @@ def load_corpus(
             _build_split(corpus, target, folder, split, rows)
 
     loaded = cached_splits(f"corpora/{name}", key, build, cache_dir, rebuild)
-    loaded = DatasetDict({split: loaded[split] for split in loaded if split in chosen})
+    loaded = DatasetDict({split: loaded[split] for split in chosen})
     if deduplicate:
         loaded = _without_leaks(corpus, loaded, key, cache_dir, rebuild)
+    loaded = DatasetDict({split: loaded[split] for split in wanted})
     if streaming:
         return IterableDatasetDict({s: rows.to_iterable_dataset() for s, rows in loaded.items()})
     return loaded

@@ -525,6 +525,12 @@ def test_deduplicate_drops_the_rows_of_train_that_are_held_out(made_up, caplog):
     assert dropped == 2 and clean["test"]["text"][:] == TEXTS[:2]
 
 
+def test_a_split_loaded_alone_is_deduplicated_against_the_others(made_up):
+    alone = made_up(splits=["train"], deduplicate=True)
+    assert list(alone) == ["train"]
+    assert alone["train"]["text"][:] == made_up(deduplicate=True)["train"]["text"][:]
+
+
 def test_a_large_corpus_is_written_in_shards(made_up, monkeypatch, tmp_path):
     monkeypatch.setattr("nlpbook_data.cache.SHARD_BYTES", 1000)
     monkeypatch.setattr("nlpbook_data.cache.TABLE_ROWS", 50)
