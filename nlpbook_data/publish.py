@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List
+from datasets import ClassLabel, Dataset, DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, create_repo, get_token, upload_folder
 
 from nlpbook_data.corpus import Corpus
 from nlpbook_data.errors import InputError
+from nlpbook_data.labels import in_words
 
 FORMATS = ("parquet", "jsonl")
 SHARD_BYTES = 500_000_000
@@ -78,17 +79,7 @@ def readable_rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
     for batch in dataset.iter(BATCH_ROWS):
         for values in zip(*batch.values(), strict=True):
             row = dict(zip(batch, values, strict=True))
-            yield {name: _readable(dataset.features[name], row[name]) for name in row}
-
-
-def _readable(feature: Any, value: Any) -> Any:
-    if isinstance(feature, ClassLabel):
-        return None if value is None or value < 0 else feature.int2str(value)
-    if isinstance(feature, List) and value is not None:
-        return [_readable(feature.feature, item) for item in value]
-    if isinstance(feature, dict | Features) and value is not None:
-        return {name: _readable(feature[name], item) for name, item in value.items()}
-    return value
+            yield {name: in_words(dataset.features[name], row[name]) for name in row}
 
 
 def push_corpus(

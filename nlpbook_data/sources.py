@@ -39,6 +39,7 @@ from nlpbook_data.examples import (
     row_columns,
     sort_labels,
 )
+from nlpbook_data.labels import in_words
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ UNLABELLED = -1
 CARVING = ("nlpbook_data.cache", "nlpbook_data.corpus", "nlpbook_data.splits")
 READING = tuple(
     f"nlpbook_data.{module}"
-    for module in ("files", "examples", "ner_files", "squad_files", "corpora._tagged")
+    for module in ("files", "examples", "labels", "ner_files", "squad_files", "corpora._tagged")
 )
 OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
 
@@ -159,25 +160,10 @@ class _HubRows:
         features = self.dataset.features
         for number, row in enumerate(self.dataset.select_columns([*wanted.values()]), start=1):
             place = f"{self.place}, row {number}"
-            words = {
-                column: _in_words(features[name], row[name]) for column, name in wanted.items()
-            }
+            words = {column: in_words(features[name], row[name]) for column, name in wanted.items()}
             if schema.gold in words and words[schema.gold] is None:
                 del words[schema.gold]  # unlabelled
             yield place, convert_row(place, words, self.task, self.label_separator, number)
-
-
-def _in_words(feature: Any, value: Any) -> Any:
-    """Return `value` with the words of ``ClassLabel`` ids, None for -1."""
-    if value is None:
-        return None
-    if isinstance(feature, ClassLabel):
-        return None if value == UNLABELLED else feature.int2str(value)
-    if isinstance(feature, List):
-        return [_in_words(feature.feature, one) for one in value]
-    if isinstance(feature, dict):
-        return {key: _in_words(feature[key], one) for key, one in value.items()}
-    return value
 
 
 def load_source(
@@ -342,13 +328,12 @@ def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
         )
     common = (args.corpus_dir, args.cache_dir, args.accept_files)
     columns = [column for column in find_schema(task).all_columns if column in corpus.features]
+    splits = load_corpus(args.corpus, *common, rebuild=args.overwrite_cache)
     return Source(
-        splits=load_corpus(args.corpus, *common, rebuild=args.overwrite_cache).select_columns(
-            columns
-        ),
+        splits=splits.select_columns(columns),
         name=corpus.name,
         origins={split: declared.source for split, declared in corpus.splits.items()},
-        hashes=raw_hashes(corpus, *common),
+        hashes=raw_hashes(corpus, *common, splits=list(splits)),
         license=corpus.license,
         task=task,
     )
