@@ -15,7 +15,6 @@ from nlpbook_data.corpus import Corpus
 from nlpbook_data.errors import InputError
 from nlpbook_data.labels import in_words
 
-FORMATS = ("parquet", "jsonl")
 SHARD_BYTES = 500_000_000
 BATCH_ROWS = 1000
 # The Hub's names of what a corpus can be used for.

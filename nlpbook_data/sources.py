@@ -1,6 +1,5 @@
 """Where a recipe's rows come from: a corpus by name, the user's own files or a Hub dataset."""
 
-import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,8 +39,6 @@ from nlpbook_data.examples import (
     sort_labels,
 )
 from nlpbook_data.labels import in_words
-
-logger = logging.getLogger(__name__)
 
 CARVED_SHARE = 0.1
 UNLABELLED = -1

@@ -3,7 +3,6 @@
 Two rows are the same where their texts are: NFC-normalised, outer blanks off.
 """
 
-import logging
 import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,8 +12,6 @@ import pyarrow as pa
 from datasets import ClassLabel, Dataset
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-
-logger = logging.getLogger(__name__)
 
 CARVE_SEED = 42
 SCAN_ROWS = 10_000

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -155,8 +155,3 @@ def _show(character: str) -> str:
     kind = _table()[ord(character)]
     hidden = 0 < kind < _LONE_JAMO - 1 or not character.isprintable()
     return f"⟨U+{ord(character):04X}⟩" if hidden else character
-
-
-def code_points(characters: Sequence[int]) -> list[str]:
-    """Return ``["U+00A0", …]``."""
-    return [f"U+{point:04X}" for point in characters]
