@@ -31,7 +31,8 @@ def measure(padded_to: int, strip: bool, windows: int) -> dict[str, float]:
     """Return the seconds and the MiB that decoding takes, of `windows` windows."""
     import numpy as np
 
-    from nlpbook_data.features.qa import decode, strip_particle
+    from nlpbook_data.features.particles import strip_particle
+    from nlpbook_data.features.qa import decode
 
     rng = np.random.default_rng(0)
     room = TOKENS - QUESTION

@@ -35,15 +35,15 @@ def encode(
 
     Args:
         batch: ``{"question": [str, …], "context": [str, …], "answers": [[{"text",
-            "answer_start"}, …], …]}``; without ``answers`` there are no positions.
+            "answer_start"}, …], …]}``; without ``answers`` there are no ``labels``.
         tokenizer: any fast tokenizer; padding must be on the right.
         max_length: at most this many tokens a window, special ones included.
         stride: the tokens of the context that two windows share.
         training: leave out what only `decode` needs.
 
     Returns:
-        ``input_ids``, ``token_type_ids`` (where the tokenizer has them), ``start_positions`` and
-        ``end_positions`` (inclusive) a window, those of a question in a row; without `training`
+        ``input_ids``, ``token_type_ids`` (where the tokenizer has them) and ``labels``, the
+        positions ``[first, last]``, a window, those of a question in a row; without `training`
         also ``window`` (0, 1, … within its question), ``context_position`` (of the first token
         of the context) and ``char_starts``, ``char_ends`` (exclusive) of the context's tokens.
 
@@ -73,7 +73,7 @@ def encode(
         columns["token_type_ids"] = []
     answers = batch.get("answers")
     if answers is not None:
-        columns |= {"start_positions": [], "end_positions": []}
+        columns["labels"] = []
     if not training:
         columns |= {"window": [], "context_position": [], "char_starts": [], "char_ends": []}
 
@@ -101,8 +101,7 @@ def encode(
             if answers is not None:
                 held = run is not None and begin <= run[0] and run[1] < end
                 shift = len(before_ids) - begin
-                columns["start_positions"].append(run[0] + shift if held else 0)
-                columns["end_positions"].append(run[1] + shift if held else 0)
+                columns["labels"].append([place + shift for place in run] if held else [0, 0])
             if not training:
                 columns["window"].append(number)
                 columns["context_position"].append(len(before_ids))
@@ -219,7 +218,8 @@ def decode(
         max_answer_characters: its characters, at most, before `strip`.
         unanswerable: no answer takes its share of the probabilities.
         strip: returns the new end of an answer, from context, start, end and the start of the
-            answer's last token: `strip_particle`. Answers that become one add their scores up.
+            answer's last token: `particles.strip_particle`. Answers that become one add their
+            scores up.
 
     Returns:
         One `Decoded` a context.
@@ -357,55 +357,3 @@ def tune_threshold(
     values = np.concatenate([[values[0] - 1], values])
     place = int(totals.argmax())
     return float(values[place]), float(totals[place] / len(differences))
-
-
-_BASE = (
-    "에 에서 에게 에게서 께 께서 한테 로 으로 로서 으로서 로써 으로써 로부터 으로부터 에서부터 "
-    "와 과 까지 부터 만 보다 처럼"
-).split()
-PARTICLES = frozenset(
-    "은 는 이 가 을 를 의 도 나 이나 이다 였다 이었다 이라 라는 이라는 라고 이라고 라고도 "
-    "이라고도 이란 란 이고 이며 이자 인데 이었던 였던 이었고 였고 이었으며 였으며".split()
-) | frozenset(base + end for base in _BASE for end in ("", "는", "의", "도", "만"))
-LONGEST = 3 * max(map(len, PARTICLES)) + 1  # no particle has more letters, three a syllable in NFD
-AFTER_CONSONANT, AFTER_VOWEL = "은 이 을 과 으".split(), "는 가 를 와 라 나 란 였".split()
-
-
-def strip_particle(context: str, start: int, end: int, last: int) -> int:
-    """Return where the answer ``context[start:end]`` ends without the particle (조사) glued to it.
-
-    The rest of the answer's last word must be one of `PARTICLES` (case and auxiliary particles,
-    their pairs, forms of 이다), the longest that there is, in the form that its syllable before it
-    asks for (은 after a final consonant, 는 after a vowel, 로 after a vowel or ㄹ); 만 and 도 after
-    a digit are units. Nothing is learnt. The cut is inside the last token only: where tokens end
-    the model chooses, and what stands beyond `end` tells whether a particle begins before it
-    (에|는 does, 학과|를 does not). Perfect tokens of kcbert's score an exact match of 77.5% and an
-    F1 of 97.1% on 1,085 questions of KorQuAD 1.0's dev file, and 98.5% and 99.8% after this step.
-
-    Args:
-        context: the text.
-        start, end: of the answer, in `context`.
-        last: where the answer's last token starts.
-    """
-    word_end = end
-    while word_end < min(len(context), end + LONGEST) and context[word_end].isalnum():
-        word_end += 1
-    for cut in range(max(start, last) + 1, end + 1):
-        tail = unicodedata.normalize("NFC", context[cut:word_end])
-        if tail in PARTICLES and _fits(context[cut - 1], tail):
-            return cut
-    return end
-
-
-def _fits(before: str, particle: str) -> bool:
-    if before.isdigit():
-        return particle[0] not in "만도"
-    final = ord(before) - ord("가")
-    if not 0 <= final <= ord("힣") - ord("가"):
-        return True
-    final %= 28
-    if particle.startswith(tuple(AFTER_CONSONANT)):
-        return final > 0
-    if particle.startswith("로"):
-        return final in (0, 8)  # ㄹ
-    return final == 0 or not particle.startswith(tuple(AFTER_VOWEL))

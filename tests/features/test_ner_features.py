@@ -25,6 +25,7 @@ from nlpbook_data import load_corpus
 from nlpbook_data.corpora._tagged import spans_of_tags
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.ner import alignment_ceiling, decode, encode, tag_names
+from nlpbook_data.features.particles import strip_particle
 
 bounded = settings(max_examples=60, deadline=None)
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
@@ -459,6 +460,32 @@ def test_predictions_of_another_number_of_tokens_are_refused():
         decode_by_hand([0, 0], [(0, 1)])
 
 
+def test_the_step_is_told_text_span_and_start_of_the_last_token_and_says_the_end():
+    windows = {
+        "starts": [[0, 2, 3, 0], [3, 5], [0]],  # token 3 of the first text stands for no character
+        "ends": [[2, 3, 5, 0], [5, 8], [4]],
+        "first_token": [0, 2, 0],
+    }
+    calls = []
+
+    def strip(*arguments):
+        calls.append(arguments)
+        return arguments[2] - 1
+
+    tags = one_hot(np.array([3, 1, 2, 2, 2, 0, 5]))
+    first, second = "가나다라마바사아", "하하하하"
+    found = decode(Dataset.from_dict(windows), tags, [first, second], strip)
+    assert calls == [(first, 0, 2, 0), (first, 2, 5, 3), (second, 0, 4, 0)]
+    assert bare(found) == [[(0, 1, 1), (2, 4, 0)], [(0, 3, 2)]]
+
+
+@pytest.mark.parametrize("texts", [None, ["가", "나"]])
+def test_a_step_without_the_text_of_each_row_is_refused(texts):
+    windows = Dataset.from_dict({"starts": [[0]], "ends": [[1]], "first_token": [0]})
+    with pytest.raises(ValueError, match=f"{len(texts or [])} texts for windows of 1"):
+        decode(windows, one_hot(np.array([1])), texts, strip_particle)
+
+
 def decode_in_a_loop(windows: dict, probabilities: np.ndarray) -> list[list[tuple]]:
     """What `decode` says, a token at a time; stray I- by the corpora's own reader."""
     texts, place = [], 0
@@ -514,10 +541,9 @@ def test_decode_is_a_loop_over_tokens(data):
     assert found == decode_in_a_loop(windows, probabilities)
 
 
-def ceiling_of(text, entities, tokenizer):
-    return alignment_ceiling(
-        [{"text": [text], "entities": [make_entities(*entities)]}], tokenizer, 64, 0
-    )
+def ceiling_of(text, entities, tokenizer, strip=None):
+    batch = {"text": [text], "entities": [make_entities(*entities)]}
+    return alignment_ceiling([batch], tokenizer, 64, 0, strip)
 
 
 @pytest.mark.parametrize(
@@ -542,6 +568,22 @@ def test_two_entities_in_one_token_are_both_lost_to_it(wordpiece):
     ceiling = ceiling_of("남북", [(0, 1, 0), (1, 2, 1)], wordpiece)
     assert ceiling["reasons"] == {"shared": 2}
     assert [loss["tokens"] for loss in ceiling["lost"]] == [["남북"], ["남북"]]
+
+
+def test_what_the_step_brings_back_is_not_lost(wordpiece):
+    ceiling = ceiling_of("부산 서울에서", [(3, 5, 0)], wordpiece, strip_particle)
+    assert (ceiling["f1"], ceiling["reasons"]) == (1.0, {})
+
+
+def test_what_the_step_cuts_is_lost_to_it(wordpiece):
+    ceiling = ceiling_of("부산 서울에서", [(0, 7, 0)], wordpiece, strip_particle)
+    assert (ceiling["f1"], ceiling["reasons"]) == (0.0, {"cut": 1})
+    assert ceiling["lost"][0]["tokens"] == ["서울에서"]
+
+
+def test_what_the_step_leaves_too_long_is_lost_to_the_token(wordpiece):
+    ceiling = ceiling_of("부산까지", [(1, 3, 0)], wordpiece, strip_particle)
+    assert ceiling["reasons"] == {"glued": 1}
 
 
 def test_the_ceiling_counts_entities_and_scores_what_is_decoded(wordpiece):
@@ -627,3 +669,25 @@ def test_every_loss_of_a_corpus_is_explained_by_the_tokens_over_its_edges(
             f"({ceiling['share']:.1%}) survive alignment, F1 {ceiling['f1']:.3f}; "
             f"{ceiling['reasons']}",
         )
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize("corpus, gains", [("klue-ner", 1), ("ner", 1), ("naver_changwon_ner", -1)])
+def test_the_particle_step_gains_where_entities_end_before_particles_and_costs_where_not(
+    corpus, gains, tmp_path, record_property
+):
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "kcbert-base")
+    rows = load_corpus(corpus, corpus_dir=CORPORA, cache_dir=tmp_path)["test"]
+    before, after = (
+        alignment_ceiling(rows.iter(1000), tokenizer, 64, 16, strip)
+        for strip in (None, strip_particle)
+    )
+    assert (after["f1"] - before["f1"]) * gains > 0.1
+    for loss in after["lost"]:
+        aligned = is_on_edges(loss["text"], loss["start"], loss["end"], tokenizer)
+        assert (loss["reason"] == "cut") == aligned
+    record_property(
+        "summary",
+        f"{corpus} test with the particle step: F1 {before['f1']:.3f} -> {after['f1']:.3f}; "
+        f"{after['reasons']}",
+    )

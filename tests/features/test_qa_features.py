@@ -26,13 +26,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
-from nlpbook_data.features.qa import (
-    decode,
-    encode,
-    number_questions,
-    strip_particle,
-    tune_threshold,
-)
+from nlpbook_data.features.particles import strip_particle
+from nlpbook_data.features.qa import decode, encode, number_questions, tune_threshold
 from nlpbook_data.training.arguments import resolve_package
 
 SYLLABLES = "가나다라마바사서울에는은의로이1.A"
@@ -164,7 +159,7 @@ def check_runs(features, answers, stride):
         covered = wanted & {c for a, b in tokens.values() for c in range(a, b)}
         for k in mine:
             here = {begins[k] + t for t in range(len(features["char_starts"][k]))}
-            first, last = features["start_positions"][k], features["end_positions"][k]
+            first, last = features["labels"][k]
             if not touching or not touching <= here:
                 assert (first, last) == (0, 0)
                 continue
@@ -234,7 +229,7 @@ def test_answers_at_both_ends_of_the_context_come_back_whole(tokenizer, answer):
     start = CONTEXT.rindex(answer)
     features = encode(make_batch(CONTEXT, "?", (answer, start)), tokenizer, 200, 0, training=False)
     place = features["context_position"][0]
-    first, last = features["start_positions"][0] - place, features["end_positions"][0] - place
+    first, last = (position - place for position in features["labels"][0])
     span = features["char_starts"][0][first], features["char_ends"][0][last]
     assert span[0] <= start and start + len(answer) <= span[1]
 
@@ -242,18 +237,18 @@ def test_answers_at_both_ends_of_the_context_come_back_whole(tokenizer, answer):
 @every_kind
 def test_a_question_without_answer_or_with_one_outside_the_window_points_at_cls(tokenizer):
     features = encode(make_batch(CONTEXT), tokenizer, 200, 0, training=True)
-    assert (features["start_positions"], features["end_positions"]) == ([0], [0])
+    assert features["labels"] == [[0, 0]]
     long = "가나다라 " * 40 + "서울"
     features = encode(make_batch(long, "?", ("서울", 200)), tokenizer, 32, 8, training=True)
-    assert features["start_positions"][0] == features["end_positions"][0] == 0
-    assert features["start_positions"][-1] > 0
+    assert features["labels"][0] == [0, 0]
+    assert features["labels"][-1][0] > 0
 
 
 def test_the_first_of_several_answers_is_trained_on():
     batch = make_batch("가 나 다", "?", ("다", 4), ("가", 0))
     features = encode(batch, KINDS["WordPiece"], 32, 0, training=False)
     place = features["context_position"][0]
-    assert features["char_starts"][0][features["start_positions"][0] - place] == 4
+    assert features["char_starts"][0][features["labels"][0][0] - place] == 4
 
 
 def test_an_answer_that_is_elsewhere_counts_where_it_is_nearest():
@@ -262,10 +257,10 @@ def test_an_answer_that_is_elsewhere_counts_where_it_is_nearest():
         batch = make_batch("가 나 나 가", "?", ("가", said))
         features = encode(batch, KINDS["WordPiece"], 32, 0, training=False)
         place = features["context_position"][0]
-        starts.append(features["char_starts"][0][features["start_positions"][0] - place])
+        starts.append(features["char_starts"][0][features["labels"][0][0] - place])
     assert starts == [0, 6, 6]
     lost = encode(make_batch("가 나", "?", ("다", 1)), KINDS["WordPiece"], 32, 0, training=True)
-    assert lost["start_positions"] == [0]
+    assert lost["labels"] == [[0, 0]]
 
 
 @every_kind
@@ -294,7 +289,7 @@ def test_a_long_question_is_cut_and_the_context_keeps_its_windows(tokenizer):
     special = tokenizer.num_special_tokens_to_add(pair=True)
     for ids, chars in zip(features["input_ids"], features["char_starts"], strict=True):
         assert len(ids) - len(chars) == special + min(32, 64 - special - 16 - 8)
-    assert any(features["start_positions"])
+    assert any(first for first, _ in features["labels"])
 
 
 @every_kind
@@ -310,7 +305,9 @@ def test_a_question_about_an_empty_context_is_kept_and_gets_an_empty_answer(toke
 def test_rows_without_gold_have_no_positions_and_training_no_offsets():
     batch = make_batch(CONTEXT)
     assert set(encode(batch, KINDS["WordPiece"], 64, 8, training=True)) == {
-        *("input_ids", "token_type_ids", "start_positions", "end_positions")
+        "input_ids",
+        "token_type_ids",
+        "labels",
     }
     del batch["answers"]
     assert set(encode(batch, KINDS["byte-level BPE"], 64, 8, training=False)) == {
@@ -547,64 +544,6 @@ def test_no_threshold_is_better_than_the_tuned_one(rows):
     assert best == pytest.approx(max(score(t) for t in np.arange(-6, 6, 0.5)))
 
 
-# the particle step
-
-
-def strip(answer, rest="", last=0, before=""):
-    context = before + answer + rest
-    start = len(before)
-    return context[start : strip_particle(context, start, start + len(answer), start + last)]
-
-
-@pytest.mark.parametrize(
-    "answer, rest, stripped",
-    [
-        ("서울에서", " 왔다", "서울"),
-        ("서울은", "", "서울"),
-        ("부산는", "", "부산는"),  # 는 follows a vowel: no particle
-        ("학교는", ".", "학교"),
-        ("학교은", "", "학교은"),
-        ("서울로", "", "서울"),
-        ("집으로", "", "집"),
-        ("집로", "", "집로"),
-        ("강물이라는", " 말", "강물"),
-        ("서울에", "서는", "서울"),  # 에서는 goes on beyond the answer
-        ("외교학과", "를", "외교학과"),  # 과를 is no particle
-        ("1998년에", "는 비가", "1998년"),
-        ("3도", " 올랐다", "3도"),
-        ("3만", "", "3만"),
-        ("3은", "", "3"),
-        ("BTS가", "", "BTS"),
-        ("서울", " 에서", "서울"),
-        ("은", "", "은"),  # nothing would be left
-        ("집에서부터는", "", "집"),
-    ],
-)
-def test_the_particle_step(answer, rest, stripped):
-    assert strip(answer, rest) == stripped
-
-
-def test_only_the_last_token_is_cut():
-    assert strip("서울에서", last=2) == "서울에서"
-    assert strip("서울에서", last=1) == "서울"
-    assert strip("그 서울에서", last=2) == "그 서울"
-
-
-def test_a_decomposed_particle_is_one_too():
-    apart = unicodedata.normalize("NFD", "서울에서")
-    assert strip(apart) == unicodedata.normalize("NFD", "서울")
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.text([*SYLLABLES, " ", "😀", "\u11ab"], min_size=1, max_size=12),
-    st.lists(st.integers(0, 12), min_size=3, max_size=3),
-)
-def test_the_particle_step_leaves_a_character_of_the_last_token(context, places):
-    start, last, end = sorted(min(place, len(context) - 1) for place in places)
-    assert last < strip_particle(context, start, end + 1, last) <= end + 1
-
-
 # KorQuAD
 
 
@@ -645,7 +584,7 @@ def test_no_question_of_korquad_is_dropped_and_every_run_is_the_tightest(korquad
         check_runs(features, rows["answers"], stride)
         numbers = number_questions(features["window"])
         assert set(numbers) == set(range(len(rows["context"])))
-        held = numbers[np.array(features["start_positions"]) > 0]
+        held = numbers[np.array(features["labels"])[:, 0] > 0]
         assert set(held) == set(numbers)  # each answer is whole in a window
 
 
@@ -656,9 +595,9 @@ def test_perfect_positions_on_korquad_before_and_after_the_particle_step(korquad
     for split, rows in splits.items():
         features = encode(rows, tokenizer, 384, 128, training=False)
         logits = []
-        for column in ("start_positions", "end_positions"):
+        for positions in zip(*features["labels"], strict=True):
             logits.append([np.zeros(len(ids)) for ids in features["input_ids"]])
-            for row, position in zip(logits[-1], features[column], strict=True):
+            for row, position in zip(logits[-1], positions, strict=True):
                 row[position] = 9.0 if position else 1.0
         numbers = number_questions(features["window"])
         for name, step in (("tokens", None), ("particle step", strip_particle)):
