@@ -1,0 +1,86 @@
+"""Document search: rows to a collection of passages and what is true of each query."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nlpbook_data.errors import InputError
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Different passages, different queries, and which passages answer which query.
+
+    Attributes:
+        passages: each text once; its place is its id.
+        queries: each text once.
+        relevant: the ids of each query's true passages, ascending; [] where none answers it.
+        negatives: the ids of passages that the rows say do not answer it, ascending, none of them
+            in `relevant`.
+    """
+
+    passages: list[str]
+    queries: list[str]
+    relevant: list[list[int]]
+    negatives: list[list[int]]
+
+
+def collect(batch: Mapping[str, Sequence[Any]], passages: Iterable[str] = ()) -> Collection:
+    """Gather the rows of a search or question answering corpus.
+
+    Texts are equal that are so after outer blanks are stripped, letter for letter. Equal queries
+    share all their true passages, also where one row's negative is another row's true passage.
+
+    A question is about its context, and an unanswerable one (``answers`` is ``[]``) is one that
+    its context does not answer, however close the topic: as who searches wants the answer, such a
+    context is a negative, written by people, and the question may be left without a true passage.
+
+    Args:
+        batch: ``{"query": [str, …], "passage": [str, …]}``, with or without ``"negative": [str or
+            None, …]``; or ``{"question": …, "context": …}``, with or without ``"answers"``.
+        passages: texts that are in the collection already, in the order of their ids: those of a
+            train split, so that they are there to be mistaken for a test query's.
+
+    Raises:
+        InputError: a query or passage is blank.
+    """
+    if "question" in batch:
+        asked, found = batch["question"], batch["context"]
+        answers = batch.get("answers", [None] * len(asked))
+        true = [one is None or len(one) > 0 for one in answers]
+    else:
+        asked, found, true = batch["query"], batch["passage"], [True] * len(batch["query"])
+    negative = batch.get("negative", [None] * len(asked))
+
+    texts: dict[str, int] = {}
+    queries: dict[str, int] = {}
+    relevant: list[set[int]] = []
+    negatives: list[set[int]] = []
+    for text in passages:
+        texts.setdefault(text.strip(), len(texts))
+    for row, (query, passage, is_true, other) in enumerate(
+        zip(asked, found, true, negative, strict=True)
+    ):
+        number = _number(queries, query, "query", row)
+        if number == len(relevant):
+            relevant.append(set())
+            negatives.append(set())
+        place = _number(texts, passage, "passage", row)
+        (relevant if is_true else negatives)[number].add(place)
+        if other is not None:
+            negatives[number].add(_number(texts, other, "negative", row))
+    return Collection(
+        passages=list(texts),
+        queries=list(queries),
+        relevant=[sorted(ids) for ids in relevant],
+        negatives=[
+            sorted(ids - true_ids) for ids, true_ids in zip(negatives, relevant, strict=True)
+        ],
+    )
+
+
+def _number(known: dict[str, int], text: str, column: str, row: int) -> int:
+    text = text.strip()
+    if not text:
+        raise InputError(f"Row {row + 1}: the {column} is empty. Mend or drop the row.")
+    return known.setdefault(text, len(known))

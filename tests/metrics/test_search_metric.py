@@ -1,0 +1,132 @@
+"""Scores of document search: worked by hand, by brute force, and by independent implementations."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import ndcg_score
+
+from nlpbook_data.metrics.search import DocumentSearch
+
+NAMES = ["mrr_at_10", "ndcg_at_10", "recall_at_1", "recall_at_5", "recall_at_10", "recall_at_100"]
+
+
+def compute(predictions, references):
+    return DocumentSearch(keep_in_memory=True).compute(
+        predictions=predictions, references=references
+    )
+
+
+@pytest.mark.parametrize(
+    "ranking, true, expected",
+    [
+        ([4, 2, 9], [4], (1, 1, 1, 1, 1, 1)),
+        ([4, 2, 9], [9], (1 / 3, 0.5, 0, 1, 1, 1)),
+        ([4, 2, 9], [5], (0, 0, 0, 0, 0, 0)),
+        ([], [5], (0, 0, 0, 0, 0, 0)),
+        (list(range(10)), [9], (0.1, 1 / math.log2(11), 0, 0, 1, 1)),
+        (list(range(11)), [10], (0, 0, 0, 0, 0, 1)),
+        (list(range(200)), [99], (0, 0, 0, 0, 0, 1)),
+        (list(range(200)), [100], (0, 0, 0, 0, 0, 0)),
+        # of two, the second and the fourth; the best there could be is 1 + 1 / log2(3)
+        (
+            [0, 1, 2, 3],
+            [3, 1],
+            (0.5, (1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3)), 0, 1, 1, 1),
+        ),
+        # twenty true ones, ten of which the first ten can hold
+        (list(range(12)), list(range(20)), (1, 1, 0.05, 0.25, 0.5, 0.6)),
+        ([3, 1], [1, 1], (0.5, 1 / math.log2(3), 0, 1, 1, 1)),
+    ],
+)
+def test_rankings_worked_by_hand(ranking, true, expected):
+    scores = compute([ranking], [true])
+    assert [scores[name] for name in NAMES] == pytest.approx(list(expected))
+
+
+def test_queries_without_a_true_passage_are_left_out_and_counted():
+    scores = compute([[1], [2], [3]], [[1], [], []])
+    assert scores["recall_at_1"] == 1
+    assert scores["queries"] == 1 and scores["queries_without_passage"] == 2
+
+
+def test_a_passage_twice_in_a_ranking_is_an_error():
+    with pytest.raises(ValueError, match="query 1 holds a passage twice"):
+        compute([[1, 2], [3, 4, 3]], [[1], [3]])
+
+
+def test_no_true_passage_at_all_is_an_error():
+    with pytest.raises(ValueError, match="No query has a true passage"):
+        compute([[1]], [[]])
+
+
+def brute_force(ranking: list[int], true: set[int]) -> list[float]:
+    """The definitions, a rank at a time."""
+    reciprocal = dcg = 0.0
+    for rank, passage in enumerate(ranking[:10], start=1):
+        if passage in true:
+            reciprocal = reciprocal or 1 / rank
+            dcg += 1 / math.log2(rank + 1)
+    ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(len(true), 10) + 1))
+    recalls = [len(true.intersection(ranking[:k])) / len(true) for k in (1, 5, 10, 100)]
+    return [reciprocal, dcg / ideal, *recalls]
+
+
+QUERIES = st.lists(
+    st.tuples(
+        st.lists(st.integers(0, 150), unique=True, max_size=130),
+        st.sets(st.integers(0, 150), max_size=15),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(QUERIES)
+def test_scores_are_the_means_of_the_definitions(queries):
+    kept = [brute_force(ranking, true) for ranking, true in queries if true]
+    if not kept:
+        return
+    scores = compute([ranking for ranking, _ in queries], [sorted(true) for _, true in queries])
+    assert [scores[name] for name in NAMES] == pytest.approx(list(np.mean(kept, axis=0)))
+
+
+def random_task(queries: int = 60, passages: int = 40):
+    random = np.random.default_rng(3)
+    true = [random.choice(passages, random.integers(1, 14), replace=False) for _ in range(queries)]
+    return random.permuted(np.tile(np.arange(passages), (queries, 1)), axis=1), true
+
+
+def test_ndcg_is_scikit_learns():
+    rankings, true = random_task()
+    gains, scores = np.zeros(rankings.shape), np.zeros(rankings.shape)
+    for query, (ranking, ids) in enumerate(zip(rankings, true, strict=True)):
+        gains[query, ids] = 1
+        scores[query, ranking] = -np.arange(len(ranking))
+    expected = ndcg_score(gains, scores, k=10)
+    assert compute(rankings, true)["ndcg_at_10"] == pytest.approx(expected)
+
+
+def test_scores_are_those_of_sentence_transformers():
+    from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
+
+    rankings, true = random_task()
+    evaluator = InformationRetrievalEvaluator(
+        queries={str(query): "" for query in range(len(true))},
+        corpus={str(passage): "" for passage in range(rankings.shape[1])},
+        relevant_docs={str(q): set(map(str, ids)) for q, ids in enumerate(true)},
+        precision_recall_at_k=[1, 5, 10, 100],
+    )
+    expected = evaluator.compute_metrics(
+        [
+            [{"corpus_id": str(p), "score": -float(rank)} for rank, p in enumerate(ranking)]
+            for ranking in rankings
+        ]
+    )
+    scores = compute(rankings, true)
+    assert scores["mrr_at_10"] == pytest.approx(expected["mrr@k"][10])
+    assert scores["ndcg_at_10"] == pytest.approx(expected["ndcg@k"][10])
+    for k in (1, 5, 10, 100):
+        assert scores[f"recall_at_{k}"] == pytest.approx(expected["recall@k"][k])
