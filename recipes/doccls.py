@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import List
 from transformers import AutoModelForSequenceClassification, EvalPrediction
 
 from nlpbook_data.baselines.doccls import balanced_weights, character_ngrams, majority
@@ -45,6 +46,7 @@ USAGE = """from transformers import pipeline
 
 classify = pipeline("text-classification", model="MODEL")
 classify("배송이 빠르고 마음에 들어요", truncation=True)"""
+CARD = ("문서 분류", "text-classification", USAGE)
 
 
 @dataclass
@@ -89,21 +91,22 @@ def main() -> None:
             source.splits, encode, tokenizer, data_args, max_length=max_length, num_labels=width
         )
 
+    gold = {s: np.array(encoded[s]["labels"][:]) for s in encoded if source.is_labelled(s)}
     metric = DocumentClassification("multilabel" if width else None, keep_in_memory=True)
 
-    def score(probabilities: np.ndarray, gold: np.ndarray) -> dict[str, Any]:
-        return metric.compute(predictions=probabilities, references=gold, label_names=names)
+    def predict(split: str, logits: np.ndarray) -> np.ndarray:
+        return to_probabilities(logits, width)
+
+    def score(split: str, probabilities: np.ndarray) -> dict[str, Any]:
+        return metric.compute(predictions=probabilities, references=gold[split], label_names=names)
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        scores = score(to_probabilities(prediction.predictions, width), prediction.label_ids)
+        scores = score("validation", predict("validation", prediction.predictions))
         return {name: value for name, value in scores.items() if isinstance(value, float)}
 
     weights = None
     if task_args.class_weights == "balanced" and args.do_train:
-        weights = torch.tensor(
-            balanced_weights(np.array(encoded["train"]["labels"][:]), len(names))
-        )
-
+        weights = torch.tensor(balanced_weights(gold["train"], len(names)))
     loss = ClassificationLoss(weights, args.label_smoothing_factor)
 
     for seed_run in run.each_seed():
@@ -129,28 +132,19 @@ def main() -> None:
 
         # 6. Evaluate the best model, on test once; write what the run leaves behind; push last
         predicted = {
-            split: to_probabilities(seed_run.predict(trainer, encoded, split), width)
+            split: predict(split, seed_run.predict(trainer, encoded, split))
             for split in ("validation", "test")
             if split in encoded
         }
-        scores = {
-            split: score(probabilities, np.array(encoded[split]["labels"][:]))
-            for split, probabilities in predicted.items()
-            if source.is_labelled(split)
-        }
+        scores = {s: score(s, found) for s, found in predicted.items() if source.is_labelled(s)}
         split = list(predicted)[-1]
-        rows = prediction_rows(source, split, predicted[split], width)
-        wrong = [row for row in rows if row["label"] not in (None, row["prediction"])]
-        wrong.sort(key=lambda row: max(row["probabilities"].values()), reverse=True)
+        rows, wrong = prediction_rows(source, split, predicted[split])
         seed_run.leave(scores, rows, wrong)
-        if "confusion_matrix" in scores.get(split, {}):
-            seed_run.plot(
-                plot_confusion_matrix, "confusion_matrix.png", scores[split], names, "혼동 행렬"
-            )
+        illustrate(seed_run, rows, wrong, scores.get(split))
 
     with run.phase("baselines"):
-        baselines = score_baselines(source, encoded, score) if run.wants_baselines else {}
-    run.finish(baselines, "문서 분류", "text-classification", USAGE, names)
+        baselines = score_baselines(source, score) if run.wants_baselines else {}
+    run.finish(baselines, *CARD, names)
 
 
 def to_probabilities(logits: np.ndarray, width: int | None) -> np.ndarray:
@@ -160,39 +154,42 @@ def to_probabilities(logits: np.ndarray, width: int | None) -> np.ndarray:
 
 
 def prediction_rows(
-    source: Source, split: str, probabilities: np.ndarray, width: int | None
-) -> list[dict[str, Any]]:
-    """Return text, gold label, prediction and probabilities of each row, labels in words."""
-    names = np.array(source.label_names)
-    rows = []
+    source: Source, split: str, probabilities: np.ndarray
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return each row's text, label, prediction and probabilities, and the surest mistakes."""
+    names, rows = np.array(source.label_names), []
     for row, p in zip(source.splits[split], probabilities, strict=True):
-        if width is None:
-            label, prediction = row["label"], names[p.argmax()].item()
-            label = None if label is None or label < 0 else names[label].item()
+        label = row["label"]
+        if isinstance(source.splits[split].features["label"], List):
+            label, prediction = label and names[label].tolist(), names[p > 0.5].tolist()
         else:
-            label, prediction = row["label"], names[p > 0.5].tolist()
-            label = None if label is None else names[label].tolist()
-        shown = {name: round(float(value), 6) for name, value in zip(names, p, strict=True)}
-        rows.append({"text": row["text"], "label": label, "prediction": prediction})
-        rows[-1]["probabilities"] = shown
-    return rows
+            label, prediction = None if label < 0 else names[label].item(), names[p.argmax()].item()
+        shown = {name: round(value, 6) for name, value in zip(names, p.tolist(), strict=True)}
+        row = {"text": row["text"], "label": label, "prediction": prediction}
+        rows.append(row | {"probabilities": shown})
+    wrong = [row for row in rows if row["label"] not in (None, row["prediction"])]
+    return rows, sorted(wrong, key=lambda row: -max(row["probabilities"].values()))
 
 
-def score_baselines(source: Source, encoded: Any, score: Any) -> dict[str, Any]:
+def illustrate(run: Run, rows: list, wrong: list, scores: dict[str, Any] | None) -> None:
+    """Draw the confusion matrix of classes."""
+    if scores and "confusion_matrix" in scores:
+        names = list(scores["per_class"])
+        run.plot(plot_confusion_matrix, "confusion_matrix.png", scores, names, "혼동 행렬")
+
+
+def score_baselines(source: Source, score: Any) -> dict[str, Any]:
     """Train the baselines on the rows that the model saw and score them by the same metric."""
-    gold = {
-        split: np.array(rows["labels"][:])
-        for split, rows in encoded.items()
-        if "labels" in rows.features
-    }
-    texts = {split: source.splits[split]["text"][:] for split in gold}
-    held_out = [split for split in gold if split != "train"]
-    size = len(source.label_names)
-    shares = {s: score(majority(gold["train"], size, len(gold[s])), gold[s]) for s in held_out}
-    predicted, seconds = character_ngrams(
-        texts["train"], gold["train"], size, [texts[s] for s in held_out]
-    )
-    ngrams = {s: score(p, gold[s]) for s, p in zip(held_out, predicted, strict=True)}
+    size, train = len(source.label_names), source.splits["train"]
+    held_out = {s: r for s, r in source.splits.items() if s != "train" and source.is_labelled(s)}
+    gold = train["label"][:]
+    if isinstance(train.features["label"], List):
+        gold = [np.isin(range(size), row) for row in gold]
+    gold = np.array(gold, dtype=int)
+    shares = {s: score(s, majority(gold, size, len(rows))) for s, rows in held_out.items()}
+    texts = [rows["text"][:] for rows in held_out.values()]
+    predicted, seconds = character_ngrams(train["text"][:], gold, size, texts)
+    ngrams = {s: score(s, found) for s, found in zip(held_out, predicted, strict=True)}
     return {"majority": shares, "character n-grams": {**ngrams, "seconds": round(seconds, 1)}}
 
 

@@ -43,10 +43,11 @@ USAGE = """from transformers import pipeline
 
 compare = pipeline("text-classification", model="MODEL")
 compare({"text": "비가 와서 경기가 취소됐다.", "text_pair": "경기가 열렸다."}, truncation=True)"""
+CARD = ("문장 쌍 분류", "text-classification", USAGE)
 
 
 @dataclass
-class PairArguments(DataArguments):
+class PairDataArguments(DataArguments):
     """Where the pairs come from."""
 
     premise_column_name: str = field(default="premise", metadata={"help": "of inference"})
@@ -66,7 +67,7 @@ class PairclsArguments:
 
 def main() -> None:
     # 1. Arguments: dataclass defaults < YAML < command line
-    types = (PairArguments, ModelArguments, PairclsArguments, RecipeArguments)
+    types = (PairDataArguments, ModelArguments, PairclsArguments, RecipeArguments)
     data_args, model_args, task_args, args = parse(__file__, *types)
     run = Run.start(__file__, args, data_args, model_args, task_args)
     if run.finished_before():
@@ -92,20 +93,24 @@ def main() -> None:
         pad_token_id=tokenizer.pad_token_id,
     )
     max_length = clamp_length(data_args.max_length, config, tokenizer)
-    options = {"columns": columns, "token_types": match_token_types(tokenizer, config)}
+    types = match_token_types(tokenizer, config)
+    options = {"max_length": max_length, "columns": columns, "token_types": types}
     with run.phase("tokenization"), run.once():
-        encoded = encode_splits(
-            source.splits, encode, tokenizer, data_args, max_length=max_length, **options
-        )
+        encoded = encode_splits(source.splits, encode, tokenizer, data_args, **options)
 
+    gold = {s: np.array(encoded[s]["labels"][:]) for s in encoded if source.is_labelled(s)}
     metric = (PairClassification if names else SentenceSimilarity)(keep_in_memory=True)
     words = {"label_names": names, "positive": positive} if names else {}
 
-    def score(predictions: np.ndarray, gold: np.ndarray) -> dict[str, Any]:
-        return metric.compute(predictions=predictions, references=gold, **words)
+    def predict(split: str, logits: np.ndarray) -> np.ndarray:  # (rows, classes), or (rows,)
+        probabilities = torch.from_numpy(logits).double().softmax(dim=1).numpy()
+        return probabilities if names else logits[:, 0]
+
+    def score(split: str, predictions: np.ndarray) -> dict[str, Any]:
+        return metric.compute(predictions=predictions, references=gold[split], **words)
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        scores = score(to_predictions(prediction.predictions, names), prediction.label_ids)
+        scores = score("validation", predict("validation", prediction.predictions))
         return {name: value for name, value in scores.items() if isinstance(value, float)}
 
     loss = ClassificationLoss(None, args.label_smoothing_factor) if names else SquaredErrorLoss()
@@ -133,33 +138,19 @@ def main() -> None:
 
         # 6. Evaluate the best model, on test once; write what the run leaves behind; push last
         predicted = {
-            split: to_predictions(seed_run.predict(trainer, encoded, split), names)
+            split: predict(split, seed_run.predict(trainer, encoded, split))
             for split in ("validation", "test")
             if split in encoded
         }
-        scores = {
-            split: score(predictions, np.array(encoded[split]["labels"][:]))
-            for split, predictions in predicted.items()
-            if source.is_labelled(split)
-        }
+        scores = {s: score(s, found) for s, found in predicted.items() if source.is_labelled(s)}
         split = list(predicted)[-1]
         rows, wrong = prediction_rows(source, split, predicted[split])
         seed_run.leave(scores, rows, wrong)
-        if "confusion_matrix" in scores.get(split, {}):
-            seed_run.plot(
-                plot_confusion_matrix, "confusion_matrix.png", scores[split], names, "혼동 행렬"
-            )
-        elif split in scores:
-            seed_run.plot(plot_scores, "scores.png", rows, "예측과 정답")
+        illustrate(seed_run, rows, wrong, scores.get(split))
 
     with run.phase("baselines"):
-        baselines = score_baselines(source, columns, score) if run.wants_baselines else {}
-    run.finish(baselines, "문장 쌍 분류", "text-classification", USAGE, names)
-
-
-def to_predictions(logits: np.ndarray, names: list[str]) -> np.ndarray:
-    """Softmax over classes, (rows, classes), or the scores, (rows,)."""
-    return torch.from_numpy(logits).double().softmax(dim=1).numpy() if names else logits[:, 0]
+        baselines = score_baselines(source, score) if run.wants_baselines else {}
+    run.finish(baselines, *CARD, names)
 
 
 def prediction_rows(
@@ -184,14 +175,23 @@ def prediction_rows(
     return rows, [rows[number] for number in worst]
 
 
-def score_baselines(source: Source, columns: list[str], score: Any) -> dict[str, Any]:
+def illustrate(run: Run, rows: list, wrong: list, scores: dict[str, Any] | None) -> None:
+    """Draw the confusion matrix of classes, or predicted against true scores."""
+    if scores and "confusion_matrix" in scores:
+        names = list(scores["per_class"])
+        run.plot(plot_confusion_matrix, "confusion_matrix.png", scores, names, "혼동 행렬")
+    elif scores:
+        run.plot(plot_scores, "scores.png", rows, "예측과 정답")
+
+
+def score_baselines(source: Source, score: Any) -> dict[str, Any]:
     """Train the baselines on the rows that the model saw and score them by the same metric."""
     splits = {s: rows for s, rows in source.splits.items() if source.is_labelled(s)}
-    gold = {split: np.array(rows["label"][:]) for split, rows in splits.items()}
+    columns = [name for name in splits["train"].features if name != "label"]
     pairs = {s: {column: rows[column][:] for column in columns} for s, rows in splits.items()}
-    scored: dict[str, Any] = {}
-    for name, predicted, seconds in predict_pairs(pairs, gold["train"], len(source.label_names)):
-        scored[name] = {split: score(p, gold[split]) for split, p in predicted.items()}
+    gold, scored = np.array(splits["train"]["label"][:]), {}
+    for name, predicted, seconds in predict_pairs(pairs, gold, len(source.label_names)):
+        scored[name] = {split: score(split, found) for split, found in predicted.items()}
         scored[name]["seconds"] = round(seconds, 1)
     return scored
 

@@ -1,10 +1,11 @@
 """Losses that are the mean over the global batch, however it is split.
 
-Trainer calls them as ``compute_loss_func(outputs, labels, num_items_in_batch=…)``. The count it
-passes is what `items` gives, summed over the micro-batches of the step and over all processes (see
-`trainer.RecipeTrainer`). A sum divided by that count is the same for 1×8, 2×4 with accumulation
-and two processes ×4, with a ragged last batch and with class weights; a mean of means is not
-(transformers#47688).
+Trainer calls them as ``compute_loss_func(outputs, labels, num_items_in_batch=…)``; the batch's
+``attention_mask`` is among the outputs. The count is what `items` gives, summed over the
+micro-batches of the step and over all processes (see `trainer.RecipeTrainer`). A sum divided by it
+is the same for 1×8, 2×4 with accumulation and two processes ×4, with a ragged last batch and with
+class weights; a mean of means is not (transformers#47688). `predictions` is what evaluation keeps:
+(rows, …), or (rows, tokens, …), of which padding is not kept.
 """
 
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ class ClassificationLoss:
             return torch.tensor(kept.numel(), device=labels.device)
         return self.class_weights.to(labels.device)[kept].sum()
 
+    def predictions(self, outputs: Any) -> torch.Tensor:
+        """Return the logits: (rows, classes)."""
+        return outputs["logits"].float()
+
     def __call__(
         self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
     ) -> torch.Tensor:
@@ -72,12 +77,71 @@ class ClassificationLoss:
 
 
 @dataclass
+class TokenLoss(ClassificationLoss):
+    """Cross-entropy over the classes of each token; `predictions` are (rows, tokens, classes)."""
+
+    def __call__(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the sum over `labels`, (rows, tokens), divided by `num_items_in_batch`."""
+        tokens = {"logits": outputs["logits"].flatten(0, 1)}
+        return super().__call__(tokens, labels.flatten(), num_items_in_batch)
+
+
+@dataclass
+class SpanLoss:
+    """Cross-entropy of an answer's first and last token over the tokens of its row.
+
+    Padding takes no part: transformers' own heads give it a share of the probability, so that
+    their loss changes with the length of the batch.
+
+    Attributes:
+        label_smoothing: the share of the target that is spread over all tokens of the row.
+    """
+
+    label_smoothing: float = 0.0
+
+    def items(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return what the loss of `labels` is divided by: the number of positions."""
+        return labels.ne(IGNORED).sum()
+
+    def predictions(self, outputs: Any) -> torch.Tensor:
+        """Return the logits of start and end: (rows, tokens, 2)."""
+        return torch.stack([outputs["start_logits"], outputs["end_logits"]], dim=2).float()
+
+    def __call__(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the sum over `labels`, -100 left out, divided by `num_items_in_batch`.
+
+        Args:
+            outputs: with ``start_logits`` and ``end_logits``, (rows, tokens).
+            labels: first and last token, (rows, 2).
+            num_items_in_batch: `items` of the global batch; by default of these labels.
+        """
+        padding = outputs["attention_mask"].eq(0).unsqueeze(2)
+        logits = self.predictions(outputs).masked_fill(padding, -torch.inf)
+        losses = -logits.log_softmax(dim=1)
+        kept = labels.ne(IGNORED)
+        hit = losses.gather(1, labels.where(kept, 0).unsqueeze(1)).squeeze(1)
+        if self.label_smoothing:
+            spread = losses.masked_fill(padding, 0).sum(dim=1) / (~padding).sum(dim=1)
+            hit = (1 - self.label_smoothing) * hit + self.label_smoothing * spread
+        total = hit.where(kept, 0).sum()
+        return total / (self.items(labels) if num_items_in_batch is None else num_items_in_batch)
+
+
+@dataclass
 class SquaredErrorLoss:
     """Mean squared error of one score a row."""
 
     def items(self, labels: torch.Tensor) -> torch.Tensor:
         """Return what the loss of `labels` is divided by: their count."""
         return labels.ne(IGNORED).sum()
+
+    def predictions(self, outputs: Any) -> torch.Tensor:
+        """Return the scores: (rows, 1)."""
+        return outputs["logits"].float()
 
     def __call__(
         self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None

@@ -48,6 +48,9 @@ def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) 
         values = [row[f"eval_{metric}"] for row in evals]
         name = {
             "macro_f1": "검증 매크로 F1",
+            "micro_f1": "검증 마이크로 F1",
+            "f1": "검증 F1",
+            "exact_match": "검증 완전 일치",
             "accuracy": "검증 정확도",
             "pearson": "검증 피어슨 상관",
             "spearman": "검증 스피어먼 상관",
@@ -113,5 +116,73 @@ def plot_scores(rows: list[dict[str, Any]], path: Path) -> None:
     axes.plot(ends, ends, "--", color="#999999", lw=1)
     axes.set(xlabel="정답 점수", ylabel="예측 점수", title="예측과 정답")
     axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
+def plot_per_class(
+    scores: dict[str, dict[str, float]], path: Path, title: str = "유형별 점수"
+) -> None:
+    """Draw precision, recall and F1 of each type as bars.
+
+    Args:
+        scores: ``{name: {"precision", "recall", "f1", "support"}}``, fractions and a count.
+    """
+    bars = {"precision": "정밀도", "recall": "재현율", "f1": "F1"}
+    _draw_bars({title: scores}, bars, path)
+
+
+def plot_breakdown(groups: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
+    """Draw exact match and F1 of the questions of each group as bars; empty groups are left out.
+
+    Args:
+        groups: ``{"질문 유형": {name: {"exact_match", "f1", "support"}}, …}``, as the metric of
+            question answering has them under ``per_question_type`` and ``per_answer_position``.
+    """
+    thirds = {"first third": "앞 1/3", "middle third": "가운데 1/3", "last third": "뒤 1/3"}
+    named = {
+        title: {thirds.get(name, name): row for name, row in scores.items() if row["support"]}
+        for title, scores in groups.items()
+    }
+    _draw_bars(named, {"exact_match": "완전 일치", "f1": "F1"}, path)
+
+
+def _draw_bars(
+    panels: dict[str, dict[str, dict[str, float]]], bars: dict[str, str], path: Path
+) -> None:
+    """Draw a panel of horizontal bars for each of `panels` that has rows, one above the other."""
+    pyplot = _pyplot()
+    panels = {title: scores for title, scores in panels.items() if scores} or {"": {}}
+    rows = [max(len(scores), 1) for scores in panels.values()]
+    thick = 0.2 + 0.16 * len(bars)  # inches of a row
+    figure, axes = pyplot.subplots(
+        len(panels),
+        figsize=(7, 0.9 + sum(0.8 + thick * n for n in rows)),
+        height_ratios=[0.8 + thick * n for n in rows],
+        layout="constrained",
+        squeeze=False,
+    )
+    height = 0.8 / len(bars)
+    for axis, (title, scores) in zip(axes[:, 0], panels.items(), strict=True):
+        places = np.arange(len(scores))
+        for number, (key, name) in enumerate(bars.items()):
+            values = [row[key] for row in scores.values()]
+            color = ("#8da0cb", "#4c72b0", "#dd8452")[number - len(bars)]
+            drawn = axis.barh(
+                places + (number + 0.5) * height - 0.4, values, height, label=name, color=color
+            )
+            axis.bar_label(drawn, fmt="%.3f", padding=2, fontsize=7)
+        names = [
+            f"{name if len(name) <= 12 else f'{name[:11]}…'} ({row['support']:,})"
+            for name, row in scores.items()
+        ]
+        axis.set_yticks(places, names)
+        axis.set(title=title, xlim=(0, 1.08), xticks=np.linspace(0, 1, 6))
+        axis.invert_yaxis()
+        axis.grid(axis="x", alpha=0.3)
+        axis.set_axisbelow(True)
+    figure.supxlabel("점수 (괄호 안: 정답 수)", fontsize=9)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)

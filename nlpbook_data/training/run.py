@@ -60,6 +60,7 @@ class Run:
         args: `RecipeArguments` of this run, its seed and folder set.
         folder: ``--output_dir``, or ``seed-N`` in it.
         record: what goes into run.json.
+        best_by: the task's own score of validation to choose by.
         scores: ``{"validation": {…}, "test": {…}, "baselines": {…}}``.
     """
 
@@ -73,6 +74,7 @@ class Run:
         self.recipe = recipe
         self.args = args
         self.parent = parent or self  # of one seed: the run of all
+        self.best_by = parent.best_by if parent else ""
         self.folder = Path(args.output_dir).expanduser()
         self.record = record
         self.scores: dict[str, Any] = {}
@@ -160,6 +162,7 @@ class Run:
             best_by: the score of validation that chooses among checkpoints and seeds, unless the
                 user named one.
         """
+        self.best_by = best_by
         if self.args.metric_for_best_model == "auto":
             self.args.metric_for_best_model = best_by
         data = {
@@ -331,7 +334,7 @@ class Run:
         """
         metric = (self.args.metric_for_best_model or "loss").removeprefix("eval_")
         if metric == "loss":  # which is not among the scores
-            metric = "macro_f1" if labels else "pearson"
+            metric = self.best_by
         if len(self.seed_runs) > 1 and self.is_main:
             self._open()  # where all seeds were finished before
             best = max(self.seed_runs, key=lambda r: r.scores.get("validation", {}).get(metric, 0))

@@ -6,9 +6,13 @@ from typing import Any
 # Scores that are worth a line, in this order, as far as a task has them; the first is the headline.
 SHOWN = {
     "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
+    "macro_f1": "macro-F1",
+    "klue_char_macro_f1": "KLUE char F1",
     "f1": "F1",
+    "exact_match": "exact match",
+    "klue_exact_match": "KLUE EM",
+    "rouge_w": "ROUGE-W",
     "pearson": "Pearson",
     "spearman": "Spearman",
 }
@@ -57,17 +61,16 @@ def score_rows(scores: dict[str, Any], split: str) -> list[tuple[str, dict[str, 
     return rows
 
 
-def headline(scores: dict[str, Any]) -> str:
-    """Return the name of the score that a task is judged by."""
-    return next(name for name in SHOWN if name in scores)
-
-
 def verdict(scores: dict[str, Any], split: str) -> list[str]:
-    """Say in words how the model stands to the best baseline, by the headline score."""
-    rows = score_rows(scores, split)
+    """Say in words how the model stands to the best baseline, by the first of `SHOWN`.
+
+    A ceiling (``{"ceiling": True, …}`` among the baselines) is not to be beaten.
+    """
+    ceilings = {name for name, row in scores.get("baselines", {}).items() if row.get("ceiling")}
+    rows = [row for row in score_rows(scores, split) if row[0] not in ceilings]
     if len(rows) < 2:
         return []
-    metric = headline(rows[0][1])
+    metric = next(name for name in SHOWN if name in rows[0][1])
     model = _value(rows[0][1], metric)
     name, best = max(((n, _value(v, metric)) for n, v in rows[1:]), key=lambda row: row[1])
     seconds = scores["baselines"][name].get("seconds")

@@ -3,14 +3,17 @@
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate.data_loader import prepare_data_loader
+from accelerate.utils import gather_object
 from datasets import Dataset
-from torch.utils.data import DataLoader, SequentialSampler
+from torch.utils.data import DataLoader
 from transformers import (
+    DataCollatorForTokenClassification,
     DataCollatorWithPadding,
     EarlyStoppingCallback,
     EvalPrediction,
@@ -26,7 +29,7 @@ from nlpbook_data.cache import write_text
 from nlpbook_data.errors import InputError, nearest
 from nlpbook_data.training.features import text_lengths
 from nlpbook_data.training.hub import push_folder
-from nlpbook_data.training.loss import IGNORED
+from nlpbook_data.training.loss import IGNORED, TokenLoss
 from nlpbook_data.training.run import COMPLETE, Run
 from nlpbook_data.training.sampler import GlobalBatchSampler
 from nlpbook_data.training.summary import SHOWN
@@ -73,14 +76,22 @@ def make_trainer(
         args.eval_strategy = "no"
     multiple = 8 if args.mixed_precision != "no" and args.device.type == "cuda" else None
     model.accepts_loss_kwargs = False  # the loss is ours; see loss.py
-    collator = DataCollatorWithPadding(
+    args.label_names = ["labels"]  # whatever the model's own loss takes
+    per_token = isinstance(loss, TokenLoss)
+    collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(
         tokenizer,
         padding="max_length" if args.pad_to_max_length else True,
         max_length=max_length if args.pad_to_max_length else None,
         pad_to_multiple_of=multiple,
     )
-    if args.eval_strategy != "no":
-        _check_metric(args.metric_for_best_model, model, collator, compute_metrics, eval_dataset)
+    if args.eval_strategy != "no" and args.metric_for_best_model != run.best_by:
+        scores = ["loss", *_score_names(model, collator, loss, compute_metrics, eval_dataset)]
+        name = (args.metric_for_best_model or "loss").removeprefix("eval_")
+        if name not in scores:
+            raise InputError(
+                f"--metric_for_best_model {name}: there is no such score.{nearest(name, scores)} "
+                f"The scores are {', '.join(scores)}."
+            )
     keep, args.save_total_limit = args.save_total_limit, None  # see `_save_checkpoint`
     trainer = RecipeTrainer(
         model=model,
@@ -100,25 +111,22 @@ def make_trainer(
     return trainer
 
 
-def _check_metric(
-    name: str | None,
+def _score_names(
     model: PreTrainedModel,
-    collator: Callable[[list], Any],
+    collator: Any,
+    loss: Any,
     compute_metrics: Callable[[Any], dict[str, float]],
     dataset: Dataset,
-) -> None:
-    """Refuse a ``--metric_for_best_model`` that is no score now, not after the first epoch."""
-    batch = collator([dataset[0]]).to(model.device)
-    labels = batch.pop("labels")
+) -> list[str]:
+    """Return the names of the scores, before anything is trained: of predictions that are 0."""
+    names = collator.tokenizer.model_input_names
+    row = {name: value for name, value in dataset[0].items() if name in names}
     with torch.no_grad():
-        logits = model.eval()(**batch)["logits"]
-    scores = compute_metrics(EvalPrediction(logits.cpu().numpy(), labels.cpu().numpy()))
-    known = ["loss", *scores]
-    if name is not None and name.removeprefix("eval_") not in known:
-        raise InputError(
-            f"--metric_for_best_model {name}: there is no such score.{nearest(name, known)} The "
-            f"scores are {', '.join(known)}."
-        )
+        outputs = _with_mask(model.eval(), **collator([row]).to(model.device))
+    values = loss.predictions(outputs)
+    rows = len(dataset) if values.ndim == 2 else text_lengths(dataset).sum()
+    zeros = np.zeros((rows, values.shape[-1]), dtype=np.float32)
+    return list(compute_metrics(EvalPrediction(zeros, None)))
 
 
 class RecipeTrainer(Trainer):
@@ -162,34 +170,93 @@ class RecipeTrainer(Trainer):
         items = items.to(device)
         return self.accelerator.gather(items).sum() if self.args.world_size > 1 else items
 
-    def _get_eval_sampler(self, eval_dataset: Dataset) -> SequentialSampler:
-        return SequentialSampler(eval_dataset)
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Do as Trainer does, and tell the loss which tokens are padding."""
+        return super().compute_loss(partial(_with_mask, model), inputs, *args, **kwargs)
 
-    def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate in the order of `get_eval_dataloader`, and give back the rows' own order.
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any
+    ) -> tuple[None, None, None]:
+        """Keep the predictions of a batch, without its padding; `evaluation_loop` collects them.
 
-        The loss is that of all rows: Trainer's is a mean over batches, of which it fills up the
-        last, so that it changes with their size and the number of processes.
+        Trainer would pad them all to the longest row, on the device.
         """
-        output = super().evaluation_loop(dataloader, *args, **kwargs)
-        back = np.argsort(self._eval_order)
-        output = output._replace(predictions=output.predictions[back])
-        if output.label_ids is None:
-            return output
-        output = output._replace(label_ids=output.label_ids[back])
-        logits, labels = map(torch.from_numpy, (output.predictions, output.label_ids))
-        loss = self.compute_loss_func({"logits": logits}, labels).item()
-        prefix = kwargs.get("metric_key_prefix", "eval")
-        return output._replace(metrics=output.metrics | {f"{prefix}_loss": loss})
+        inputs = self._prepare_inputs(inputs)
+        labels = inputs.pop("labels", None)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            outputs = _with_mask(model, **inputs)
+        values = self.compute_loss_func.predictions(outputs)
+        lengths = None
+        if values.ndim == 3:
+            mask = inputs["attention_mask"].bool()
+            values, lengths = values[mask], mask.sum(dim=1).cpu().numpy()
+        loss = items = 0.0
+        if labels is not None:
+            one = torch.tensor(1, device=labels.device)
+            loss = self.compute_loss_func(outputs, labels, num_items_in_batch=one).item()
+            items = self.compute_loss_func.items(labels).item()
+        self._kept.append((values.cpu().numpy(), lengths, loss, items))
+        return None, None, None
+
+    def evaluation_loop(
+        self, dataloader: DataLoader, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
+    ) -> Any:
+        """Return the predictions of all rows on every process, in the rows' own order.
+
+        Those of tokens follow one another without padding, (tokens of all rows, …). Every number
+        is the same for any number of processes: they take the same batches in turn. The loss is
+        the mean over all rows, where Trainer's is a mean over batches.
+        """
+        self._kept: list[tuple[np.ndarray, np.ndarray | None, float, float]] = []
+        output = super().evaluation_loop(
+            dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
+        )
+        order, batches = self._eval_batches
+        processes = self.args.world_size
+        kept = gather_object([self._kept]) if processes > 1 else [self._kept]
+        kept = [kept[n % processes][n // processes] for n in range(batches)]
+        values = np.concatenate([values for values, *_ in kept])
+        if kept[0][1] is None:
+            values = values[np.argsort(order)]
+        else:
+            ends = np.cumsum(np.concatenate([lengths for _, lengths, *_ in kept]))
+            rows = np.split(values, ends[:-1])
+            values = np.concatenate([rows[n] for n in np.argsort(order)])
+        metrics = dict(output.metrics)
+        losses, items = (sum(row[column] for row in kept) for column in (2, 3))
+        if items:
+            metrics[f"{metric_key_prefix}_loss"] = losses / items
+        if metric_key_prefix == "eval":
+            scores = self.compute_metrics(EvalPrediction(values, None))
+            metrics |= {f"eval_{name}": value for name, value in scores.items()}
+        return output._replace(predictions=values, metrics=metrics)
 
     def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> DataLoader:
-        """Return batches of like length, longest first."""
+        """Return this process' batches: of rows of like length, longest first."""
+        args = self.args
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
-        self._eval_order = np.argsort(-text_lengths(dataset), kind="stable")
-        return super().get_eval_dataloader(dataset.select(self._eval_order))
+        order = np.argsort(-text_lengths(dataset), kind="stable")
+        size = args.per_device_eval_batch_size
+        batches = [order[begin : begin + size].tolist() for begin in range(0, len(order), size)]
+        self._eval_batches = order, len(batches)
+        # All processes need as many: a model that is spread over them computes together.
+        steps = -(-len(batches) // args.world_size)
+        mine = batches[args.process_index :: args.world_size]
+        mine += batches[:1] * (steps - len(mine))
+        loader = DataLoader(
+            self._remove_unused_columns(dataset, description="Evaluation"),
+            batch_sampler=mine,
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            prefetch_factor=args.dataloader_prefetch_factor,
+        )
+        return prepare_data_loader(
+            loader, args.device, num_processes=1, process_index=0, put_on_device=True
+        )
 
     def get_test_dataloader(self, test_dataset: Dataset) -> DataLoader:
-        """Return batches of like length, longest first."""
+        """Return batches as `get_eval_dataloader` does."""
         return self.get_eval_dataloader(test_dataset)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -247,6 +314,10 @@ class RecipeTrainer(Trainer):
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
         """Push the run's folder, allow-listed files alone."""
         return push_folder(self.run.folder, self.args)
+
+
+def _with_mask(model: Any, **inputs: Any) -> dict[str, Any]:
+    return {**model(**inputs), "attention_mask": inputs["attention_mask"]}
 
 
 class _WithEmpty:
