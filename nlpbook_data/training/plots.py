@@ -181,7 +181,7 @@ def _draw_bars(
         axis.invert_yaxis()
         axis.grid(axis="x", alpha=0.3)
         axis.set_axisbelow(True)
-    figure.supxlabel("점수 (괄호 안: 정답 수)", fontsize=9)
+    axes[-1, 0].set_xlabel("점수 (이름 옆: 개수)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path, dpi=130)

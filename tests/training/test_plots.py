@@ -5,7 +5,12 @@ import warnings
 
 import pytest
 
-from nlpbook_data.training.plots import plot_confusion_matrix, plot_learning_curve
+from nlpbook_data.training.plots import (
+    plot_breakdown,
+    plot_confusion_matrix,
+    plot_learning_curve,
+    plot_per_class,
+)
 
 HISTORY = [
     {"epoch": 0.5, "loss": 0.7},
@@ -31,6 +36,62 @@ def test_confusion_matrix_has_every_glyph_and_takes_many_classes(tmp_path, class
         warnings.simplefilter("error")
         plot_confusion_matrix({"confusion_matrix": matrix}, names, tmp_path / "행렬.png")
     assert_png(tmp_path / "행렬.png")
+
+
+def make_scores(*names):
+    return {
+        name: {"precision": 1.0, "recall": 0.5, "f1": 0.6, "exact_match": 0.25, "support": number}
+        for number, name in enumerate(names)
+    }
+
+
+@pytest.mark.parametrize("types", [1, 15])
+def test_scores_per_class_have_every_glyph_and_take_many_classes(tmp_path, types):
+    scores = make_scores(*(f"아주 긴 이름의 유형 뷁 {i}" for i in range(types)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_per_class(scores, tmp_path / "유형.png", "개체 유형별 점수")
+    assert_png(tmp_path / "유형.png")
+
+
+def test_each_class_has_its_scores_as_bars_and_its_count(figures, tmp_path):
+    plot_per_class(make_scores("인물", "장소"), tmp_path / "유형.png")
+    (axes,) = figures[0].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["인물 (0)", "장소 (1)"]
+    legend = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    widths = [[bar.get_width() for bar in bars] for bars in axes.containers]
+    assert legend == ["정밀도", "재현율", "F1"]
+    assert widths == [[1.0, 1.0], [0.5, 0.5], [0.6, 0.6]]
+
+
+def test_a_breakdown_leaves_out_groups_without_questions(figures, tmp_path):
+    groups = {
+        "질문 유형": make_scores("논리 추론", "어휘 변형"),
+        "정답 위치": make_scores("first third"),
+        "없는 것": {},
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_breakdown(groups, tmp_path / "나눔.png")
+    (axes,) = figures[0].axes
+    assert axes.get_title() == "질문 유형"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["어휘 변형 (1)"]
+    assert [[bar.get_width() for bar in bars] for bars in axes.containers] == [[0.25], [0.6]]
+
+
+def test_a_breakdown_of_nothing_is_a_picture_too(tmp_path):
+    plot_breakdown({"정답 위치": {}}, tmp_path / "나눔.png")
+    assert (tmp_path / "나눔.png").is_file()
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were saved, as matplotlib has them."""
+    found = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda self, *_, **__: found.append(self)
+    )
+    return found
 
 
 def assert_png(path):
