@@ -1,1 +1,1 @@
-"""A small encoder that ships: its config and a tokenizer trained on what ships, no weights."""
+"""Small models that ship, an encoder and a decoder: config and tokenizer, no weights."""

@@ -1,9 +1,13 @@
-"""Train the tokenizer of ``package:models/encoder`` on the train split of sample_reviews.
+"""Train the tokenizers of ``package:models/…`` on the train split of sample_reviews.
 
 python -m nlpbook_data.models.train_tokenizer FOLDER
+
+writes ``FOLDER/encoder`` and ``FOLDER/decoder``. BPE, since the trainers of WordPiece and Unigram
+give another vocabulary in every process.
 """
 
 import sys
+from pathlib import Path
 
 from tokenizers import (
     Tokenizer,
@@ -20,13 +24,11 @@ from nlpbook_data.corpus import load_corpus
 
 VOCABULARY = 2000
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+DECODER_SPECIAL = ["<pad>", "<s>", "</s>"]
 
 
 def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """Return a cased BPE tokenizer of `VOCABULARY` entries that NFC-normalises.
-
-    BPE, since the trainers of WordPiece and Unigram give another vocabulary in every process.
-    """
+    """Return a cased BPE tokenizer of `VOCABULARY` entries that NFC-normalises."""
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -51,5 +53,36 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
+def train_decoder_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE tokenizer of `VOCABULARY` entries, to which no text is unknown.
+
+    It NFC-normalises and puts ``<s>`` before a text, so that a model predicts the first token too;
+    what ends a text, ``</s>``, is left to the one who knows that it ends.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=DECODER_SPECIAL,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        model_max_length=256,
+    )
+
+
 if __name__ == "__main__":
-    train_tokenizer(load_corpus("sample_reviews")["train"]["text"]).save_pretrained(sys.argv[1])
+    reviews = load_corpus("sample_reviews")["train"]["text"]
+    train_tokenizer(reviews).save_pretrained(Path(sys.argv[1]) / "encoder")
+    train_decoder_tokenizer(reviews).save_pretrained(Path(sys.argv[1]) / "decoder")

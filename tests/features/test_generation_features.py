@@ -1,0 +1,411 @@
+"""Prompts, completions and texts to labelled rows; the decoder that ships; rows without padding."""
+
+import functools
+import json
+import unicodedata
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import CORPORA
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as Backend
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DataCollatorForTokenClassification,
+    DataCollatorWithFlattening,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+    pipeline,
+)
+
+import nlpbook_data.models
+from nlpbook_data import load_corpus
+from nlpbook_data.errors import InputError
+from nlpbook_data.features.generation import (
+    encode,
+    encode_prompts,
+    prompt_from_label,
+    prompt_from_question,
+    to_prompts,
+)
+from nlpbook_data.models.train_tokenizer import train_decoder_tokenizer
+
+SHIPPED = Path(nlpbook_data.models.__file__).parent / "decoder"
+LABELS = ["부정", "긍정"]
+REVIEW = "배우들 연기가 정말 좋아서 재미있게 봤습니다"
+KINDS = ["shipped", "gpt2", "adds both", "metaspace", "sentencepiece"]
+
+
+def load(kind: str) -> PreTrainedTokenizerFast:
+    """The tokenizers that there are: what they put around a text, and how they treat blanks."""
+    tokenizer = AutoTokenizer.from_pretrained(SHIPPED)
+    backend = tokenizer.backend_tokenizer
+    if kind == "gpt2":
+        backend.post_processor = processors.ByteLevel(trim_offsets=True)
+        tokenizer.bos_token = "</s>"
+    elif kind == "adds both":
+        backend.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+        )
+    elif kind in ("metaspace", "sentencepiece"):
+        backend = Backend(models.BPE(unk_token="<unk>"))
+        if kind == "metaspace":
+            backend.pre_tokenizer = pre_tokenizers.Metaspace()
+        else:  # as Llama's
+            backend.normalizer = normalizers.Sequence(
+                [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+            )
+        backend.decoder = decoders.Metaspace()
+        special = ["<pad>", "<s>", "</s>", "<unk>"]
+        trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, show_progress=False)
+        backend.train_from_iterator(f"{REVIEW} 긍정 부정 재미있다 \n 가나다".split(" "), trainer)
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+        )
+    return tokenizer
+
+
+load_once = functools.cache(load)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return load("shipped")
+
+
+def pairs(*rows):
+    return {"prompt": [row[0] for row in rows], "completion": [row[1] for row in rows]}
+
+
+def learnt(labels):
+    return [label for label in labels if label != -100]
+
+
+# Rows
+
+
+def test_a_row_is_start_prompt_completion_and_end_and_the_last_two_are_learnt(tokenizer):
+    rows = encode(pairs(("긍정", f" {REVIEW}")), tokenizer, 64)
+    (ids,), (labels,) = rows["input_ids"], rows["labels"]
+    assert tokenizer.decode(ids) == f"<s>긍정 {REVIEW}</s>"
+    assert tokenizer.decode(learnt(labels)) == f" {REVIEW}</s>"
+    assert ids[-len(learnt(labels)) :] == learnt(labels)
+
+
+def test_with_completion_only_off_everything_after_the_start_is_learnt(tokenizer):
+    rows = encode(pairs(("긍정", " 재미")), tokenizer, 64, completion_only=False)
+    assert tokenizer.decode(learnt(rows["labels"][0])) == "긍정 재미</s>"
+    assert rows["characters"] == [5]
+
+
+@pytest.mark.parametrize("completion_only", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_a_tokenizer_adds_the_end_is_there_once_and_learnt(kind, completion_only):
+    tokenizer = load(kind)
+    batch = pairs(("긍정", " 재미"), ("긍정", " 재미</s>"), ("", "재미"), ("긍정", ""), ("", ""))
+    rows = encode(batch, tokenizer, 64, completion_only)
+    for ids, labels in zip(rows["input_ids"], rows["labels"], strict=True):
+        assert len(ids) == len(labels)
+        assert labels[-1] == ids[-1] == tokenizer.eos_token_id
+        assert ids[1:-1].count(tokenizer.eos_token_id) == 0  # [0]: GPT-2 begins texts with it
+        assert labels[0] == -100  # the shifted loss never sees it
+
+
+def test_without_a_start_of_its_own_only_a_row_without_prompt_gets_one():
+    tokenizer = load("gpt2")
+    prompted, plain = encode(pairs(("긍정", " 재미"), ("", "재미")), tokenizer, 64)["input_ids"]
+    assert tokenizer.decode(prompted) == "긍정 재미</s>"
+    assert tokenizer.decode(plain) == "</s>재미</s>"
+
+
+def test_a_first_token_that_nothing_precedes_is_neither_learnt_nor_counted():
+    tokenizer = load("gpt2")
+    rows = encode(pairs(("가 나", " 다")), tokenizer, 64, completion_only=False)
+    assert tokenizer.decode(learnt(rows["labels"][0])) == " 나 다</s>"
+    assert rows["characters"] == [4]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(prompt=st.text("가재긍정 \n😀a", max_size=6), completion=st.text("가미정 \n😀a", max_size=6))
+@settings(max_examples=30)
+@example(prompt="재", completion="미있다")
+@example(prompt="긍정", completion=" 재미있다")
+@example(prompt="긍정 ", completion="재미있다")
+@example(prompt=" ", completion="재미있다")
+def test_a_row_begins_with_the_tokens_that_generation_is_given(kind, prompt, completion):
+    tokenizer = load_once(kind)
+    rows = encode(pairs((prompt, completion)), tokenizer, 64)
+    (given_,) = encode_prompts([prompt], tokenizer, 64)
+    (ids,), (labels,) = rows["input_ids"], rows["labels"]
+    assert ids[: len(given_)] == given_ and labels[: len(given_)] == [-100] * len(given_)
+    assert labels[len(given_) :] == ids[len(given_) :]
+    assert rows["characters"] == [len(completion)]
+    if kind not in ("metaspace", "sentencepiece"):  # which put blanks before texts
+        assert tokenizer.decode(ids[:-1], skip_special_tokens=True) == prompt + completion
+
+
+@pytest.mark.parametrize("kind", ["metaspace", "sentencepiece"])
+def test_a_blank_before_the_completion_is_no_token_of_its_own(kind):
+    tokenizer = load(kind)
+    rows = encode(pairs(("긍정", " 재미있게 봤습니다")), tokenizer, 64)
+    assert rows["input_ids"][0][-len(learnt(rows["labels"][0])) :] == learnt(rows["labels"][0])
+    whole = tokenizer("긍정 재미있게 봤습니다")["input_ids"]
+    assert rows["input_ids"][0][:-1] == whole
+    assert tokenizer.decode(learnt(rows["labels"][0])[:-1]) == "재미있게 봤습니다"
+
+
+def test_a_token_that_would_straddle_the_boundary_is_parted(tokenizer):
+    assert len(tokenizer("재미", add_special_tokens=False)["input_ids"]) == 1
+    (ids,) = encode(pairs(("재", "미")), tokenizer, 64)["input_ids"]
+    parts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("재", "미")]
+    assert ids == [tokenizer.bos_token_id, *parts[0], *parts[1], tokenizer.eos_token_id]
+
+
+def test_decomposed_hangul_gives_the_rows_of_composed_hangul(tokenizer):
+    tokenizer = load("metaspace")  # which does not compose by itself
+    rows = [
+        encode(
+            pairs(*((normal("긍정"), normal(f" {REVIEW}")), ("", normal(REVIEW)))), tokenizer, 64
+        )
+        for normal in (str, lambda text: unicodedata.normalize("NFD", text))
+    ]
+    assert rows[0] == rows[1]
+    assert tokenizer.unk_token_id not in rows[0]["input_ids"][0]
+
+
+# What is too long
+
+LONG = st.text("가나재미있다 \n😀a❤️", max_size=40)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=30)
+@given(texts=st.lists(LONG, min_size=1, max_size=3), size=st.integers(4, 12), data=st.data())
+def test_the_rows_of_a_text_learn_each_of_its_tokens_once(kind, texts, size, data):
+    tokenizer = load_once(kind)
+    stride = data.draw(st.integers(1, size - 1))
+    rows = encode({"text": texts}, tokenizer, size, stride=stride)
+    firsts = [i for i, number in enumerate(rows["window"]) if number == 0]
+    assert len(firsts) == len(texts) and not any(rows["dropped_completion"])
+    for text, first, last in zip(texts, firsts, [*firsts[1:], len(rows["window"])], strict=True):
+        ids, labels = (rows[name][first:last] for name in ("input_ids", "labels"))
+        expected = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert [i for row in labels for i in learnt(row)] == [*expected, tokenizer.eos_token_id]
+        assert sum(rows["characters"][first:last]) == len(unicodedata.normalize("NFC", text))
+        assert all(len(row) <= size for row in ids)
+        assert all(
+            row[-stride:] == after[:stride] for row, after in zip(ids, ids[1:], strict=False)
+        )
+
+
+@settings(max_examples=50)
+@given(text=st.text("가재미있다 😀a❤️", max_size=40), size=st.integers(4, 9))
+def test_a_character_counts_in_the_row_that_learns_its_first_byte(tokenizer, text, size):
+    rows = encode({"text": [text]}, tokenizer, size)
+    letters = {letter: byte for byte, letter in bytes_to_letters().items()}
+    for labels, characters in zip(rows["labels"], rows["characters"], strict=True):
+        tokens = tokenizer.convert_ids_to_tokens(learnt(labels))
+        row = bytes(letters[letter] for token in tokens if token != "</s>" for letter in token)
+        assert characters == sum(byte & 0b1100_0000 != 0b1000_0000 for byte in row)
+
+
+def bytes_to_letters() -> dict[int, str]:
+    """The letters that stand for bytes in byte-level vocabularies, as GPT-2's code has them."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return {b: chr(b) for b in shown} | {b: chr(256 + n) for n, b in enumerate(hidden)}
+
+
+@pytest.mark.parametrize(
+    "kind, size, prompt, completion, dropped",
+    [
+        ("shipped", 9, "abcd", "efg", (0, 0)),  # start, 4, 3, end
+        ("shipped", 8, "bcd", "efg", (1, 0)),  # from its left
+        ("shipped", 5, "", "efg", (4, 0)),
+        ("shipped", 4, "", "efg", (4, 1)),  # the end goes first, then the completion's
+        ("shipped", 3, "", "ef", (4, 2)),
+        ("gpt2", 5, "d", "efg", (3, 0)),
+        ("gpt2", 4, "d", "efg", (3, 1)),  # something stands before the completion
+        ("gpt2", 2, "d", "e", (3, 3)),
+    ],
+)
+def test_a_prompt_is_cut_from_its_left_and_only_then_the_completion(
+    kind, size, prompt, completion, dropped
+):
+    tokenizer = load(kind)
+    rows = encode(pairs(("abcd", "efg")), tokenizer, size)
+    shown = tokenizer.decode(rows["input_ids"][0], skip_special_tokens=True)
+    assert shown == prompt + completion
+    ended = rows["input_ids"][0][-1] == tokenizer.eos_token_id
+    assert ended == (dropped[1] == 0)
+    assert tokenizer.decode(learnt(rows["labels"][0])) == completion + "</s>" * ended
+    assert (rows["dropped_prompt"][0], rows["dropped_completion"][0]) == dropped
+    assert rows["characters"] == [len(completion)]
+
+
+def test_a_long_prompt_without_completion_keeps_its_start_and_its_last_tokens(tokenizer):
+    batch = {"prompt": ["abcdef", "f"], "completion": [None, None]}
+    rows = encode(batch, tokenizer, 4)
+    assert list(rows) == ["input_ids"]
+    assert [tokenizer.decode(ids) for ids in rows["input_ids"]] == ["<s>def", "<s>f"]
+
+
+# What becomes a prompt
+
+
+def test_labels_and_questions_become_prompts():
+    reviews = {"text": ["재미있다", "지루하다"], "label": [1, 0]}
+    expected = {"prompt": ["긍정", "부정"], "completion": [" 재미있다", " 지루하다"]}
+    assert prompt_from_label(reviews, LABELS) == to_prompts(reviews, LABELS) == expected
+    questions = {"question": ["배고파"], "answer": ["밥 드세요."], "label": [0]}
+    expected = {"prompt": ["배고파\n"], "completion": ["밥 드세요."]}
+    assert prompt_from_question(questions) == to_prompts(questions, LABELS) == expected
+
+
+def test_texts_have_no_prompt_and_prompts_are_taken_as_they_are():
+    assert to_prompts({"text": ["가"], "label": [1]}) == {"prompt": [""], "completion": ["가"]}
+    assert to_prompts({"prompt": ["가"]}) == {"prompt": ["가"], "completion": [None]}
+    assert to_prompts(pairs(("가", "나")), LABELS) == pairs(("가", "나"))
+
+
+@pytest.mark.parametrize("label", [None, -1])
+def test_a_text_without_label_has_no_prompt_by_label(label):
+    with pytest.raises(InputError, match="no label"):
+        prompt_from_label({"text": ["가"], "label": [label]}, LABELS)
+
+
+def test_a_tokenizer_without_an_end_of_text_is_refused():
+    tokenizer = AutoTokenizer.from_pretrained(SHIPPED.parent / "encoder")
+    with pytest.raises(InputError, match="eos_token"):
+        encode({"text": ["가"]}, tokenizer, 8)
+
+
+@pytest.mark.parametrize("stride", [0, 8])
+def test_a_stride_that_leaves_no_room_is_refused(tokenizer, stride):
+    with pytest.raises(InputError, match=f"{stride} .* 8 tokens"):
+        encode({"text": ["가"]}, tokenizer, 8, stride=stride)
+
+
+# Padding, and none
+
+
+@pytest.fixture(scope="module", params=["sdpa", "eager"])
+def model(request) -> GPT2LMHeadModel:
+    torch.manual_seed(0)
+    sizes = {"n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 32, "vocab_size": 2000}
+    config = GPT2Config(**sizes, initializer_range=0.5, attn_implementation=request.param)
+    return GPT2LMHeadModel(config).eval().double()
+
+
+def summed_losses(model, batch, rows) -> list[float]:
+    """The summed loss of each row of a batch, padded or flat."""
+    with torch.no_grad():
+        logits = model(**{k: v for k, v in batch.items() if k != "labels"}, use_cache=False).logits
+    losses = torch.nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten(), reduction="none"
+    )
+    if len(batch["labels"]) == len(rows):
+        return losses.view(len(rows), -1).sum(1).tolist()
+    sizes = [len(row["input_ids"]) for row in rows]
+    return [part.sum().item() for part in torch.cat([losses, losses[:1] * 0]).split(sizes)]
+
+
+def test_a_text_has_the_same_loss_alone_padded_and_without_padding(tokenizer, model):
+    texts = [("긍정", f" {REVIEW}"), ("부정", " 별로"), ("", REVIEW), ("", ""), ("재미", "없다 ")]
+    columns = encode(pairs(*texts), tokenizer, 32)
+    names = ("input_ids", "labels")
+    rows = [
+        dict(zip(names, row, strict=True)) for row in zip(*map(columns.get, names), strict=True)
+    ]
+    assert sum(len(row["input_ids"]) for row in rows) > 32  # more than the model has positions
+    alone = [
+        summed_losses(model, {k: torch.tensor([v]) for k, v in row.items()}, [row])[0]
+        for row in rows
+    ]
+    padded = DataCollatorForTokenClassification(tokenizer)(rows)
+    flat = DataCollatorWithFlattening()(rows)
+    assert padded["labels"][padded["attention_mask"] == 0].eq(-100).all()
+    assert summed_losses(model, padded, rows) == pytest.approx(alone, abs=1e-5)
+    assert summed_losses(model, flat, rows) == pytest.approx(alone, abs=1e-5)
+    counts = [len(learnt(row["labels"])) for row in rows]
+    with torch.no_grad():  # as in training: the mean over what the labels say is learnt
+        means = [model(**batch, use_cache=False).loss.item() for batch in (padded, flat)]
+    assert means == pytest.approx([sum(alone) / sum(counts)] * 2, abs=1e-5)
+
+
+def test_rows_that_know_nothing_of_each_other_would_tell_if_they_did(tokenizer, model):
+    columns = encode({"text": ["재미", "별로"]}, tokenizer, 32)
+    ids = torch.tensor([sum(columns["input_ids"], [])])
+    positions = torch.cat([torch.arange(len(row)) for row in columns["input_ids"]])[None]
+    with torch.no_grad():
+        apart = model(ids, position_ids=positions, use_cache=False).logits
+        mixed = model(ids, position_ids=positions, attention_mask=torch.ones_like(ids)).logits
+    second = len(columns["input_ids"][0])
+    assert torch.allclose(apart[:, :second], mixed[:, :second])
+    assert not torch.allclose(apart[:, second:], mixed[:, second:], atol=1e-2)
+
+
+# The decoder that ships
+
+
+def test_the_shipped_tokenizer_is_what_its_script_trains_on_the_shipped_train_split(tmp_path):
+    texts = load_corpus("sample_reviews", cache_dir=tmp_path / "cache")["train"]["text"]
+    train_decoder_tokenizer(texts).save_pretrained(tmp_path / "trained")
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        trained = json.loads((tmp_path / "trained" / file).read_text(encoding="utf-8"))
+        assert trained == json.loads((SHIPPED / file).read_text(encoding="utf-8")), file
+
+
+def test_the_shipped_configs_fit_the_shipped_tokenizer(tokenizer):
+    config, generation = (
+        AutoConfig.from_pretrained(SHIPPED),
+        GenerationConfig.from_pretrained(SHIPPED),
+    )
+    assert len(tokenizer) == config.vocab_size
+    assert tokenizer.model_max_length == config.max_position_embeddings
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        assert getattr(tokenizer, name) == getattr(config, name) == getattr(generation, name)
+    assert len({tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}) == 3
+
+
+@given(st.text())
+def test_no_text_is_unknown_to_the_shipped_tokenizer(tokenizer, text):
+    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
+
+
+def test_a_saved_model_with_the_shipped_settings_generates_by_pipeline(tokenizer, tmp_path):
+    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(SHIPPED))
+    model.generation_config = GenerationConfig.from_pretrained(SHIPPED)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    generate = pipeline("text-generation", model=str(tmp_path), device="cpu")
+    (answer,) = generate("긍정", max_new_tokens=3)
+    assert answer["generated_text"].startswith("긍정")
+    assert generate.model.generation_config.top_p == 0.92
+
+
+# The corpora
+
+
+@pytest.mark.corpora
+def test_nothing_of_nsmc_is_lost_and_questions_have_their_answers(tokenizer):
+    reviews = load_corpus("nsmc", CORPORA)["test"][:2000]
+    rows = encode(reviews, tokenizer, 256, label_names=LABELS)
+    texts = [unicodedata.normalize("NFC", text) for text in reviews["text"]]
+    for text, labels, dropped in zip(
+        texts, rows["labels"], rows["dropped_completion"], strict=True
+    ):
+        assert dropped or tokenizer.decode(learnt(labels)) == f" {text}</s>"
+    assert sum(map(bool, rows["dropped_completion"])) <= 2
+    chat = load_corpus("korean_chatbot_data", CORPORA)["test"][:200]
+    rows = encode(chat, tokenizer, 256)
+    answers = [tokenizer.decode(learnt(labels)) for labels in rows["labels"]]
+    assert answers == [f"{answer}</s>" for answer in chat["answer"]]
