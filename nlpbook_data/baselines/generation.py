@@ -1,0 +1,117 @@
+"""The yardstick of language models: n-grams of characters."""
+
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+
+# What a text may have next: each of Unicode's characters (without surrogates), or its end.
+OUTCOMES = 0x110000 - 0x800 + 1
+END = 0x110000
+START = END + 1
+
+
+def ngram_bits_per_character(
+    train_texts: Sequence[str], test_texts: Sequence[str], order: int = 5
+) -> dict[int, float]:
+    """Return the bits that the models of 1, 2, … `order` characters need for the test texts.
+
+    These are the bits of all characters and of each text's end, over the number of characters, as
+    in `metrics.generation.LanguageModelling`. Texts are NFC-normalised.
+
+    Returns:
+        ``{1: bits per character, …, order: bits per character}``.
+    """
+    characters = sum(len(unicodedata.normalize("NFC", text)) for text in test_texts)
+    probabilities = ngram_probabilities(train_texts, test_texts, order)
+    bits = -np.log2(probabilities).sum(axis=1) / characters
+    return dict(enumerate(bits.tolist(), start=1))
+
+
+def ngram_probabilities(
+    train_texts: Sequence[str], test_texts: Sequence[str], order: int = 5
+) -> np.ndarray:
+    """Return the probability of each character of the test texts, and of each text's end.
+
+    The models are Kneser and Ney's, interpolated (Chen and Goodman, 1999, section 2.7): after a
+    history h of n - 1 characters,
+
+        P_n(c | h) = (max(count(h c) - D, 0) + D T P_{n-1}(c | h')) / N,
+
+    where N is the sum of count(h c) over all c, T the number of those c with a count, h' is h
+    without its first character, and D = n1 / (n1 + 2 n2), from the number of n-grams that are
+    counted once and twice. In the model's own order an n-gram counts as often as the training
+    texts have it, in the lower orders as often as different characters stand before it (none does
+    where it begins with a text's start, which a history knows: there it counts as above). P_n is
+    P_{n-1} where h was never seen, or would reach beyond the start. P_0 is uniform over Unicode's
+    1,112,064 characters and the end, so that each model sums to 1, unseen characters included.
+
+    Returns:
+        (order, characters + texts): of the models of 1, 2, … characters; a text's end after it.
+    """
+    train, test = _composed(train_texts), _composed(test_texts)
+    symbols, places = _symbols([*train, *test])
+    trained = np.arange(len(symbols)) < sum(map(len, train)) + 2 * len(train)
+    predicted = ~trained & (places > 0)
+    alphabet, symbols = np.unique(symbols, return_inverse=True)
+    size = len(alphabet)
+    # the number of the n-gram that ends at each place, of the history before that place, and, for
+    # each n-gram, of its history
+    grams, history, history_of = symbols, np.zeros_like(symbols), np.zeros(size, dtype=np.int64)
+    lower = np.full(len(symbols), 1 / OUTCOMES)
+    models = []
+    for n in range(1, order + 1):
+        inside = places >= max(n - 1, 1)
+        known, asked = np.flatnonzero(inside & trained), np.flatnonzero(inside & predicted)
+        steps = grams[asked], history[asked], history_of
+        counts = np.bincount(grams[known], minlength=len(history_of))
+        probability = lower.copy()
+        probability[asked] = _interpolate(counts, *steps, lower[asked])
+        models.append(probability[predicted])
+        if n == order:
+            break
+        longer, longer_history = np.zeros_like(grams), np.roll(grams, 1)
+        follows = places >= n
+        keys, longer[follows] = np.unique(
+            (longer_history * size + symbols)[follows], return_inverse=True
+        )
+        example = np.full(len(keys), -1)  # a place of each longer n-gram that was seen
+        inner = known[places[known] >= n]
+        example[longer[inner]] = inner
+        counts = np.bincount(grams[example[example >= 0]], minlength=len(history_of))
+        counts += np.bincount(grams[known[places[known] < n]], minlength=len(history_of))
+        lower[asked] = _interpolate(counts, *steps, lower[asked])
+        grams, history, history_of = longer, longer_history, keys // size
+    return np.array(models)
+
+
+def _interpolate(
+    counts: np.ndarray,
+    grams: np.ndarray,
+    history: np.ndarray,
+    history_of: np.ndarray,
+    lower: np.ndarray,
+) -> np.ndarray:
+    """Return P_n from the counts of all n-grams and, at each place, `grams`, `history`, `lower`."""
+    once, twice = (int((counts == number).sum()) for number in (1, 2))
+    discount = once / (once + 2 * twice) if once else 0.5
+    total = np.bincount(history_of, weights=counts)[history]
+    types = np.bincount(history_of, weights=counts > 0)[history]
+    kept = np.maximum(counts[grams] - discount, 0)
+    return np.where(total > 0, (kept + discount * types * lower) / np.maximum(total, 1), lower)
+
+
+def _symbols(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return start, characters and end of each text as numbers, and their places in it."""
+    lengths = np.array([len(text) for text in texts], dtype=np.int64)
+    begins = np.cumsum(lengths + 2) - lengths - 2
+    places = np.arange(int(lengths.sum()) + 2 * len(texts)) - np.repeat(begins, lengths + 2)
+    symbols = np.full(len(places), END)
+    symbols[begins] = START
+    codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32)
+    symbols[(places > 0) & (places <= np.repeat(lengths, lengths + 2))] = codes
+    return symbols, places
+
+
+def _composed(texts: Sequence[str]) -> list[str]:
+    return [unicodedata.normalize("NFC", text) for text in texts]
