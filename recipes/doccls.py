@@ -79,8 +79,7 @@ def main() -> None:
     tokenizer = load_tokenizer(model_args)
     config = load_config(
         model_args,
-        id2label=dict(enumerate(names)),
-        label2id={name: number for number, name in enumerate(names)},
+        labels=names,
         problem_type=f"{'multi' if task_args.multi_label else 'single'}_label_classification",
         pad_token_id=tokenizer.pad_token_id,
     )

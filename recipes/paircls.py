@@ -87,8 +87,7 @@ def main() -> None:
     tokenizer = load_tokenizer(model_args)
     config = load_config(
         model_args,
-        id2label=dict(enumerate(names or ["score"])),
-        label2id={name: number for number, name in enumerate(names or ["score"])},
+        labels=names or ["score"],
         problem_type="single_label_classification" if names else "regression",
         pad_token_id=tokenizer.pad_token_id,
     )

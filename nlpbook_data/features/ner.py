@@ -21,7 +21,7 @@ import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, shown
 from nlpbook_data.features.compose import compose
 
 NO_LOSS = -100
@@ -31,6 +31,21 @@ BLANK_MARKS = {"▁", "Ġ"}  # SentencePiece's and byte-level tokenizers'
 def tag_names(label_names: Sequence[str]) -> list[str]:
     """Return ``["O", "B-인물", "I-인물", …]``: the names of the token labels, by id."""
     return ["O", *(f"{mark}-{name}" for name in label_names for mark in "BI")]
+
+
+def type_names(tags: Sequence[str]) -> list[str]:
+    """Return the entity types of which `tags` are the `tag_names`.
+
+    Raises:
+        InputError: they are others.
+    """
+    names = [tag.removeprefix("B-") for tag in tags if tag.startswith("B-")]
+    if list(tags) != tag_names(names):
+        raise InputError(
+            f"The model's labels are {shown(tags)}, where O, B-… and I-… of each type belong, in "
+            "this order. Train one with recipes/ner.py."
+        )
+    return names
 
 
 def encode(

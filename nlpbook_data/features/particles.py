@@ -1,6 +1,8 @@
 """Particles (조사): where a name or an answer ends whose last token goes on with one."""
 
 import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any
 
 _BASE = (
     "에 에서 에게 에게서 께 께서 한테 로 으로 로서 으로서 로써 으로써 로부터 으로부터 에서부터 "
@@ -38,6 +40,42 @@ def strip_particle(text: str, start: int, end: int, last: int) -> int:
         if tail in PARTICLES and _fits(text[cut - 1], tail):
             return cut
     return end
+
+
+def wants_step(
+    choice: str, known: bool | None, score: Callable[[Any], Mapping[str, float]]
+) -> bool:
+    """Return whether a task's spans are to end before the particle in their last token.
+
+    Args:
+        choice: always, never or auto.
+        known: what a model that is already trained wants; None before training.
+        score: the scores of perfect tokens on train with the step it is given, or with None. The
+            step is worth keeping where it raises them all.
+    """
+    if choice != "auto" or known is not None:
+        return choice == "always" or (choice == "auto" and bool(known))
+    before, after = score(None), score(strip_particle)
+    return all(after[name] > before[name] for name in before)
+
+
+def choose_step(
+    choice: str, known: bool, scores: Callable[[Any], Mapping[str, Any]] | None
+) -> Callable[[str, int, int, int], int] | None:
+    """Return `strip_particle` where a task's spans are to end before particles, else None.
+
+    Args:
+        choice: always, never or auto.
+        known: what a trained model chose, for auto.
+        scores: before training, for auto: what perfect tokens of train score with the step that is
+            passed to it, or with None. The step is worth it where it raises every number of them.
+    """
+    wanted = choice == "always" or (choice == "auto" and known)
+    if choice == "auto" and scores is not None:
+        before, after = scores(None), scores(strip_particle)
+        numbers = [name for name, value in before.items() if isinstance(value, float)]
+        wanted = all(after[name] > before[name] for name in numbers)
+    return strip_particle if wanted else None
 
 
 def _fits(before: str, particle: str) -> bool:

@@ -13,7 +13,12 @@ from nlpbook_data.training.arguments import (  # noqa: E402
     parse,
 )
 from nlpbook_data.training.features import encode_splits, text_lengths  # noqa: E402
-from nlpbook_data.training.loss import ClassificationLoss, SquaredErrorLoss  # noqa: E402
+from nlpbook_data.training.loss import (  # noqa: E402
+    ClassificationLoss,
+    SpanLoss,
+    SquaredErrorLoss,
+    TokenLoss,
+)
 from nlpbook_data.training.models import (  # noqa: E402
     clamp_length,
     label_names,
@@ -31,7 +36,9 @@ __all__ = [
     "ModelArguments",
     "RecipeArguments",
     "Run",
+    "SpanLoss",
     "SquaredErrorLoss",
+    "TokenLoss",
     "clamp_length",
     "encode_splits",
     "label_names",

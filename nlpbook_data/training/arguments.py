@@ -116,7 +116,7 @@ class RecipeArguments(TrainingArguments):
     load_best_model_at_end: bool = field(default=True, metadata={"help": "the best on validation"})
     metric_for_best_model: str | None = field(
         default="auto",
-        metadata={"help": "a score of validation, or loss; auto: macro_f1, pearson for scores"},
+        metadata={"help": "a score of validation, or loss; auto: the task's own"},
     )
     logging_steps: float = field(default=0.02, metadata={"help": "below 1: share of all steps"})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "hide NaN losses"})

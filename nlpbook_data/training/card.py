@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from nlpbook_data.training.arguments import PACKAGE_PREFIX
-from nlpbook_data.training.summary import SHOWN, score_rows
+from nlpbook_data.training.summary import SHOWN, format_score, score_rows
 
 LICENSE_TAGS = {"CC0-1.0": "cc0-1.0", "CC-BY-SA-4.0": "cc-by-sa-4.0"}
 
@@ -112,10 +112,6 @@ def _score_table(scores: Mapping[str, Any], split: str) -> list[str]:
     table = [f"| {split} | {' | '.join(SHOWN[name] for name in names)} |"]
     table.append("|---|" + "---|" * len(names))
     for label, values in rows:
-        cells = [values.get(name) for name in names]
-        shown = [
-            f"{cell['mean']:.4f} ± {cell['std']:.4f}" if isinstance(cell, dict) else f"{cell:.4f}"
-            for cell in cells
-        ]
+        shown = [format_score(values, name) for name in names]
         table.append(f"| {label} | {' | '.join(shown)} |")
     return table

@@ -1,6 +1,7 @@
 """Blocks 3 and 4: the tokenizer and the model of a recipe, with nothing random unless asked for."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,26 @@ logger = logging.getLogger(__name__)
 
 # A stated limit above this is transformers' way of saying that there is none.
 NO_LIMIT = 1_000_000
+LORA_TASKS = {
+    "AutoModelForSequenceClassification": "SEQ_CLS",
+    "AutoModelForTokenClassification": "TOKEN_CLS",
+    "AutoModelForQuestionAnswering": "QUESTION_ANS",
+    "AutoModelForCausalLM": "CAUSAL_LM",
+}
 
 
-def load_config(args: ModelArguments, **overrides: Any) -> Any:
+def load_config(args: ModelArguments, labels: Sequence[str] | None = None, **overrides: Any) -> Any:
     """Return the model's config with `overrides` and, from scratch, ``--config_overrides``.
+
+    Args:
+        labels: their names, by id; None leaves the model's own.
 
     Raises:
         InputError: no name, nothing of that name here or on the Hub, an unknown override.
     """
+    if labels is not None:
+        overrides["id2label"] = dict(enumerate(labels))
+        overrides["label2id"] = {label: number for number, label in enumerate(labels)}
     config = _load(AutoConfig, args.model_name_or_path, args, **overrides)
     if args.config_overrides:
         if not args.from_scratch:
@@ -151,7 +164,7 @@ def load_model(
         except (ValueError, TypeError, RuntimeError, AssertionError) as error:
             raise InputError(f"{name}: {_first_line(error)} Mend the options.") from error
         logger.warning("%s starts from random weights (--from_scratch true).", name)
-        return _add_lora(model, args)
+        return _add_lora(model, args, auto_class)
     model, info = _load(
         auto_class,
         name,
@@ -184,17 +197,17 @@ def load_model(
         )
     if missing and not trained_head:
         logger.info("New weights: %s.", ", ".join(missing))
-    return _add_lora(model, args)
+    return _add_lora(model, args, auto_class)
 
 
-def _add_lora(model: PreTrainedModel, args: ModelArguments) -> PreTrainedModel:
+def _add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> PreTrainedModel:
     if not args.lora:
         return model
     from peft import LoraConfig, TaskType, get_peft_model
 
     targets = args.lora_target_modules
     config = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
+        task_type=TaskType[LORA_TASKS[auto_class.__name__]],
         r=args.lora_r,
         lora_alpha=args.lora_alpha,
         lora_dropout=args.lora_dropout,

@@ -40,6 +40,7 @@ from nlpbook_data.training.hub import push_folder
 from nlpbook_data.training.models import merge_lora
 from nlpbook_data.training.plots import plot_learning_curve
 from nlpbook_data.training.precision import choose_precision
+from nlpbook_data.training.summary import SHOWN
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Run:
         self.args = args
         self.parent = parent or self  # of one seed: the run of all
         self.best_by = parent.best_by if parent else ""
+        self.ceiling: dict[str, Any] = {}
         self.folder = Path(args.output_dir).expanduser()
         self.record = record
         self.scores: dict[str, Any] = {}
@@ -310,6 +312,19 @@ class Run:
             draw(*arguments[:-1], self.folder / name)
         self.record.setdefault("plots", {})[name] = arguments[-1]
 
+    def report_ceiling(self, scores: Mapping[str, Any]) -> None:
+        """Record what perfect predictions of tokens would score: ``{split: scores}``."""
+        self.ceiling = dict(scores)
+        for split, values in scores.items():
+            name = next(name for name in SHOWN if name in values)
+            logger.info("%s: perfect tokens would score %s %.4f", split, SHOWN[name], values[name])
+
+    def extend_config(self, **values: Any) -> None:
+        """Add to the saved model's config.json what only evaluation has found out."""
+        if self.is_main:
+            path = self.folder / "config.json"
+            write_text(path, _json(json.loads(path.read_text(encoding="utf-8")) | values))
+
     @property
     def wants_baselines(self) -> bool:
         """Whether this process scores the baselines."""
@@ -348,6 +363,8 @@ class Run:
             self.record |= {k: v for k, v in best.record.items() if k not in self.record}
         if baselines:
             self.scores["baselines"] = dict(baselines)
+        if self.ceiling:
+            self.scores["ceiling"] = self.ceiling
         if self.is_main:
             write_text(self.folder / "metrics.json", _json(self.scores))
             if self.args.do_train:

@@ -18,6 +18,9 @@ SHOWN = {
 }
 
 
+CEILING = "ceiling: perfect tokens"
+
+
 def summary_lines(run: Any) -> list[str]:
     """Return the lines: score beside baselines, what they mean, time, places, next command."""
     record, scores, folder = run.record, run.scores, run.folder
@@ -32,7 +35,9 @@ def summary_lines(run: Any) -> list[str]:
         names = [name for name in SHOWN if name in rows[0][1]]
         lines += ["", f"  {split:<26}" + "".join(f"{SHOWN[name]:>18}" for name in names)]
         for label, values in rows:
-            lines.append(f"  {label:<26}" + "".join(f"{_cell(values, n):>18}" for n in names))
+            lines.append(
+                f"  {label:<26}" + "".join(f"{format_score(values, n):>18}" for n in names)
+            )
         lines += ["", *(f"  {line}" for line in verdict(scores, split))]
     seconds = record.get("seconds", {})
     phases = ", ".join(f"{name} {_duration(s)}" for name, s in seconds.items() if s)
@@ -48,7 +53,7 @@ def summary_lines(run: Any) -> list[str]:
 
 
 def score_rows(scores: dict[str, Any], split: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return ``(name, scores)`` of the model and of each baseline on `split`."""
+    """Return ``(name, scores)`` of the model, each baseline and the ceiling on `split`."""
     rows = []
     if "seeds" in scores:
         count = len(scores["seeds"]["runs"])
@@ -58,16 +63,14 @@ def score_rows(scores: dict[str, Any], split: str) -> list[tuple[str, dict[str, 
     for name, baseline in scores.get("baselines", {}).items():
         if split in baseline:
             rows.append((name, baseline[split]))
+    if split in scores.get("ceiling", {}):
+        rows.append((CEILING, scores["ceiling"][split]))
     return rows
 
 
 def verdict(scores: dict[str, Any], split: str) -> list[str]:
-    """Say in words how the model stands to the best baseline, by the first of `SHOWN`.
-
-    A ceiling (``{"ceiling": True, …}`` among the baselines) is not to be beaten.
-    """
-    ceilings = {name for name, row in scores.get("baselines", {}).items() if row.get("ceiling")}
-    rows = [row for row in score_rows(scores, split) if row[0] not in ceilings]
+    """Say in words how the model stands to the best baseline, by the first of `SHOWN`."""
+    rows = [row for row in score_rows(scores, split) if row[0] != CEILING]
     if len(rows) < 2:
         return []
     metric = next(name for name in SHOWN if name in rows[0][1])
@@ -103,7 +106,8 @@ def _value(scores: dict[str, Any], name: str) -> float:
     return value["mean"] if isinstance(value, dict) else value
 
 
-def _cell(scores: dict[str, Any], name: str) -> str:
+def format_score(scores: dict[str, Any], name: str) -> str:
+    """Return a score, with its spread over seeds, or nothing where there is none."""
     value = scores.get(name)
     if isinstance(value, dict):
         return f"{value['mean']:.4f} ± {value['std']:.4f}"
