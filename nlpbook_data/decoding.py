@@ -1,0 +1,95 @@
+"""The book's decoding methods side by side: one model, the same prompts, the same seed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.features.generation import encode_prompts
+
+SPECIAL = ("pad", "bos", "eos")
+DECODING: dict[str, dict[str, Any]] = {
+    "greedy": {"do_sample": False},
+    "beam": {"do_sample": False, "num_beams": 3},
+    "top-k": {"do_sample": True, "top_k": 50},
+    "top-p": {"do_sample": True, "top_k": 0, "top_p": 0.92},
+    "temperature": {"do_sample": True, "top_k": 0, "temperature": 0.7},
+    "repetition penalty": {"do_sample": False, "repetition_penalty": 1.5},
+    "no-repeat n-gram": {"do_sample": False, "no_repeat_ngram_size": 3},
+}
+
+
+def sample(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    seed: int,
+    max_new_tokens: int,
+    methods: Mapping[str, Mapping[str, Any]] = DECODING,
+    batch_size: int = 32,
+) -> dict[str, list[str]]:
+    """Return what the model writes after each prompt, by each of the decoding `methods`.
+
+    Each method starts from `seed`, and the global generators are left as they were, so that to
+    sample during training changes nothing of it. The sampling methods' texts depend on
+    `batch_size` and on the order of the prompts too. A prompt that leaves no room for
+    `max_new_tokens` loses its left.
+
+    Args:
+        prompts: as `features.generation.encode` was trained on them.
+        max_new_tokens: a text is ended by its end or after so many.
+        methods: ``{name: arguments of GenerationConfig}``.
+
+    Returns:
+        ``{method: [the text after each prompt, without special tokens, …]}``.
+
+    Raises:
+        InputError: `max_new_tokens` are more than the model has positions.
+    """
+    positions = getattr(model.config, "max_position_embeddings", None) or 10**9
+    room = positions - max_new_tokens
+    if room < 2:  # the start and a token
+        raise InputError(
+            f"{max_new_tokens} new tokens leave a model of {positions} positions no room for a "
+            "prompt. Ask for fewer."
+        )
+    encoded = encode_prompts(prompts, tokenizer, room)
+    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in SPECIAL}
+    if hasattr(model, "get_base_model"):  # LoRA: its generate would keep the settings below
+        model = model.get_base_model()
+    training, defaults = model.training, model.generation_config
+    model.eval()
+    model.generation_config = GenerationConfig()  # what a method leaves open is not the model's own
+    texts: dict[str, list[str]] = {name: [] for name in methods}
+    try:
+        # torch.manual_seed is for all devices, of which a process has one
+        with torch.random.fork_rng([] if model.device.type == "cpu" else [model.device]):
+            for name, method in methods.items():
+                torch.manual_seed(seed)
+                config = GenerationConfig(**method, **special, max_new_tokens=max_new_tokens)
+                for begin in range(0, len(encoded), batch_size):
+                    rows = encoded[begin : begin + batch_size]
+                    texts[name] += _continue(model, tokenizer, rows, config)
+    finally:
+        model.train(training)
+        model.generation_config = defaults
+    return texts
+
+
+def _continue(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: list[list[int]],
+    config: GenerationConfig,
+) -> list[str]:
+    batch = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
+    width = batch["input_ids"].shape[1]
+    written = model.generate(**batch.to(model.device), generation_config=config)
+    texts = []
+    for row, new in zip(rows, written[:, width:].tolist(), strict=True):
+        # the new tokens are decoded after the prompt: alone they may lose their first blank
+        prompt, whole = (tokenizer.decode(x, skip_special_tokens=True) for x in (row, row + new))
+        texts.append(whole[len(prompt) :])
+    return texts
