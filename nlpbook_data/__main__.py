@@ -1,18 +1,21 @@
-"""The command ``nlpbook-data``: list | show | fetch | audit | convert | push | check | prefetch."""
+"""The command ``nlpbook-data``.
+
+list | show | fetch | audit | convert | push | check | prefetch | index | search
+"""
 
 import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import datasets
 from datasets import ClassLabel, DatasetDict, Features, List
 
 from nlpbook_data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
-from nlpbook_data.errors import InputError
-from nlpbook_data.examples import SCHEMAS
+from nlpbook_data.errors import InputError, shown
+from nlpbook_data.examples import SCHEMAS, read_examples
 
 # Weights as safetensors, configuration, tokenizer, card: no pickle, no other framework's weights.
 MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "README.md"]
@@ -97,6 +100,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--config", required=True, help="a YAML of recipes/configs")
     command.set_defaults(run=_prefetch)
+    command = add(
+        "index",
+        help="make a search engine over the texts of a file or a corpus",
+        description="The texts are the lines of a .txt file, a column of a csv, tsv, jsonl or "
+        "parquet file, or a corpus' first text column (contexts, reviews); each once.",
+    )
+    command.add_argument("texts", help="a file, or one of nlpbook-data list")
+    command.add_argument("--model", help="a SentenceTransformer: a folder or a Hub name")
+    command.add_argument("--output", type=Path, required=True, help="the index, a folder")
+    command.add_argument("--text_column_name", help="text in files; in a corpus its first")
+    command.add_argument("--corpus_dir", help="folder of raw corpora, ~/Korpora")
+    command.add_argument("--cache_dir", help="folder of Arrow files, the cache of datasets")
+    command.add_argument(
+        "--add", action="store_true", help="to an index that is there, what it lacks"
+    )
+    command.add_argument("--hybrid", action="store_true", help="keep morphemes for BM25 too")
+    command.add_argument("--float16", action="store_true", help="half the disk, slower")
+    command.add_argument("--faiss", action="store_true", help="faster on 100,000 texts and more")
+    command.set_defaults(run=_index)
+    command = add("search", help="ask a search engine that index made")
+    command.add_argument("folder", type=Path, help="the index")
+    command.add_argument("query", help="in quotes")
+    command.add_argument("-k", type=int, default=10, help="hits, 10 by default")
+    command.add_argument("--model", help="where the model of the index is now")
+    command.add_argument("--hybrid", action="store_true", help="fused with BM25")
+    command.add_argument("--exact", action="store_true", help="without FAISS")
+    command.set_defaults(run=_search)
     return parser
 
 
@@ -286,6 +316,59 @@ def _prefetch(options: argparse.Namespace) -> None:
         return
     rows = ", ".join(f"{split} {len(rows):,}" for split, rows in splits.items())
     _write(f"{data_args.corpus or data_args.dataset_name}: {rows} rows")
+
+
+def _index(options: argparse.Namespace) -> None:
+    from nlpbook_data.search_index import SearchIndex, import_faiss
+
+    if options.faiss:
+        import_faiss()  # before hours of encoding
+    texts = dict.fromkeys(_texts(options))
+    if options.add:
+        if options.hybrid or options.float16:
+            raise InputError("--hybrid and --float16 are of a new index. Leave them out.")
+        index = SearchIndex.load(options.output, options.model)
+        for text in index.texts():
+            texts.pop(text, None)
+        if texts:
+            index.add(texts)
+    elif options.model is None:
+        raise InputError("A new index needs a model: --model, a folder or a Hub name.")
+    else:
+        dtype = "float16" if options.float16 else "float32"
+        index = SearchIndex.build(
+            options.output, texts, options.model, dtype=dtype, hybrid=options.hybrid
+        )
+    if options.faiss:
+        index.add_faiss()
+    size = sum(path.stat().st_size for path in options.output.iterdir())
+    _write(f"{options.output}: {len(index):,} texts ({len(texts):,} new), {size:,} bytes")
+
+
+def _texts(options: argparse.Namespace) -> Iterator[str]:
+    path, column = Path(options.texts), options.text_column_name
+    if path.suffix or path.is_file():
+        for _, row in read_examples(path, "pretrain", {"text": column} if column else None):
+            yield row["text"]
+        return
+    column = column or find_corpus(options.texts).texts[0]
+    for dataset in load_corpus(options.texts, options.corpus_dir, options.cache_dir).values():
+        if column not in dataset.column_names:
+            raise InputError(
+                f"{options.texts} has no column {column!r}; the columns are "
+                f"{shown(dataset.column_names)}. Check --text_column_name."
+            )
+        for batch in dataset.select_columns(column).iter(1000):
+            yield from filter(str.strip, batch[column])
+
+
+def _search(options: argparse.Namespace) -> None:
+    from nlpbook_data.search_index import SearchIndex
+
+    index = SearchIndex.load(options.folder, options.model)
+    (hits,) = index.search([options.query], options.k, hybrid=options.hybrid, exact=options.exact)
+    for hit in hits:
+        _write(f"{hit.score:.4f}\t{hit.id}\t{' '.join(hit.text.split())}")
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hub_double import HubDouble
 
-from nlpbook_data import list_corpora, load_corpus
+from nlpbook_data import list_corpora, load_corpus, search_index
+from nlpbook_data.__main__ import main
 
 
 def command(*arguments: object, env: dict | None = None) -> subprocess.CompletedProcess:
@@ -221,3 +223,78 @@ def test_a_push_that_the_hub_refuses_is_one_message_without_the_token(nsmc, tmp_
         done = push(hub, tmp_path / "home", "nsmc", *nsmc)
         assert done.returncode == 1 and "tester/nsmc: the push failed (" in done.stderr
         assert hub.token not in done.stdout + done.stderr and "Traceback" not in done.stderr
+
+
+class LetterEncoder:
+    """Counts of letters: a text is nearest to itself."""
+
+    def encode_document(self, texts: list[str]) -> np.ndarray:
+        return np.array([[1 + text.count(letter) for letter in "가나다라마바"] for text in texts])
+
+    encode_query = encode_document
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch) -> str:
+    """A folder in place of a model, of which a LetterEncoder is loaded."""
+    (tmp_path / "model").mkdir()
+    monkeypatch.setattr(search_index, "load_encoder", lambda name: LetterEncoder())
+    return str(tmp_path / "model")
+
+
+def search(capsys: pytest.CaptureFixture, *arguments: object) -> list[list[str]]:
+    """The rows that ``nlpbook-data search`` prints."""
+    capsys.readouterr()
+    main(["search", *map(str, arguments)])
+    return [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_text_file_is_indexed_grown_and_searched(tmp_path, model, capsys):
+    lines, index = tmp_path / "lines.txt", tmp_path / "index"
+    lines.write_text("가가가\n\n나나\n가가가\n다\n", encoding="utf-8")
+    main(["index", str(lines), "--model", model, "--output", str(index)])
+    assert "3 texts (3 new)" in capsys.readouterr().out
+    rows = search(capsys, index, "나나", "-k", 2)
+    assert rows[0] == ["1.0000", "1", "나나"] and len(rows) == 2
+    lines.write_text("라\n가가가\n마바\n", encoding="utf-8")
+    main(["index", str(lines), "--output", str(index), "--add"])
+    assert "5 texts (2 new)" in capsys.readouterr().out
+    assert search(capsys, index, "마바", "-k", 1) == [["1.0000", "4", "마바"]]
+
+
+def test_columns_of_files_and_passages_of_corpora_are_indexed(tmp_path, model, capsys):
+    (tmp_path / "rows.csv").write_text('본문\n"두\n줄 가"\n나\n', encoding="utf-8")
+    options = ["--model", model, "--output"]
+    csv, corpus = tmp_path / "csv", tmp_path / "corpus"
+    columns = ["--text_column_name", "본문"]
+    main(["index", str(tmp_path / "rows.csv"), *columns, *options, str(csv)])
+    assert search(capsys, csv, "가", "-k", 1)[0][2] == "두 줄 가"
+    cache = ["--cache_dir", str(tmp_path / "cache")]
+    main(["index", "sample_qa", *cache, "--hybrid", *options, str(corpus)])
+    splits = load_corpus("sample_qa", cache_dir=tmp_path / "cache")
+    contexts = {text for rows in splits.values() for text in rows["context"]}
+    assert f"{len(contexts):,} texts" in capsys.readouterr().out
+    rows = search(capsys, corpus, splits["test"][0]["question"], "--hybrid")
+    assert len(rows) == 10 and rows[0][2] in {" ".join(text.split()) for text in contexts}
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["index", "sample_qaa", "--model", "m", "--output", "o"], "Did you mean sample_qa"),
+        (["index", "no.txt", "--model", "m", "--output", "o"], "no.txt: no such file"),
+        (["index", "sample_qa", "--output", "o"], "needs a model: --model"),
+        (["index", "sample_qa", "--add", "--output", "o"], "o: there is no index"),
+        (["index", "sample_qa", "--add", "--hybrid", "--output", "o"], "are of a new index"),
+        (
+            ["index", "sample_qa", "--text_column_name", "본문", "--model", "m", "--output", "o"],
+            "the columns are id, title, context",
+        ),
+        (["search", "o", "질문"], "o: there is no index"),
+    ],
+)
+def test_what_index_and_search_refuse(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=message):
+        main(arguments)
+    assert not (tmp_path / "o").exists()
