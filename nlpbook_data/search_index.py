@@ -141,6 +141,8 @@ class SearchIndex:
         if isinstance(encoder, str | os.PathLike):
             model = str(encoder)
             encoder = load_encoder(model)
+            if _is_folder(model):  # searches start from other folders
+                model = str(Path(model).expanduser().resolve())
         if normalize is None:
             normalize = getattr(encoder, "similarity_fn_name", "cosine") != "dot"
         manifest = Manifest(
@@ -565,6 +567,11 @@ def _is_folder(model: str) -> bool:
 def _load_same(folder: Path, manifest: Manifest, model: str) -> Encoder:
     """Load `model` if it is the one that the index was built with."""
     found = model_sha256(model)
+    if found is None and manifest.model_sha256:
+        raise InputError(
+            f"{folder}: its model is no longer at {model}. Say where it is now (--model), or build "
+            "the index again."
+        )
     same = found == manifest.model_sha256 if found else model == manifest.model
     if not same:
         raise InputError(

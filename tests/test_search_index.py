@@ -477,10 +477,19 @@ def test_the_model_of_the_index_is_loaded_and_encodes(tmp_path, model):
         assert [hit.score for hit in hits] == pytest.approx([row[hit.id] for hit in hits], abs=1e-5)
 
 
+def test_a_model_is_found_from_another_folder(tmp_path, monkeypatch, model):
+    monkeypatch.chdir(model.parent)
+    hits = SearchIndex.build(tmp_path / "index", TEXTS, model.name).search(QUERIES)
+    monkeypatch.chdir(tmp_path)
+    assert SearchIndex.load("index").search(QUERIES) == hits
+
+
 def test_a_model_that_was_moved_is_the_same_one(tmp_path, model):
     shutil.copytree(model, tmp_path / "here")
     hits = SearchIndex.build(tmp_path / "index", TEXTS, tmp_path / "here").search(QUERIES)
     shutil.move(tmp_path / "here", tmp_path / "there")
+    with pytest.raises(InputError, match="its model is no longer at .*here"):
+        SearchIndex.load(tmp_path / "index").search(QUERIES)
     assert SearchIndex.load(tmp_path / "index", tmp_path / "there").search(QUERIES) == hits
 
 

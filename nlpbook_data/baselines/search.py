@@ -1,6 +1,7 @@
 """The yardstick of document search, BM25 over Korean morphemes, and its fusion with others."""
 
 import functools
+import logging
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -65,6 +66,7 @@ def index_morphemes(morphemes: Sequence[Sequence[str]]) -> "BM25":
     """
     from bm25s import BM25
 
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it logs its debugging by default
     if not any(morphemes):
         raise InputError("There is no word in any passage. Look at the file.")
     index = BM25(k1=1.5, b=0.75, method="lucene")
