@@ -58,7 +58,7 @@ def load_answerer(
     """
     args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
     tokenizer, config = load_tokenizer(args), load_config(args)
-    model = load_model(AutoModelForQuestionAnswering, args, config, trained_head=True)
+    model = load_model(AutoModelForQuestionAnswering, args, config, training=False)
     device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
     return Answerer(model.to(device), tokenizer, batch_size)
 

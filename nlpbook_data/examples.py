@@ -76,7 +76,7 @@ SCHEMAS = {
             ("context", "question", "answer_text"): ("context",),
         },
         gold="answers",
-        optional=("id", "title", "answer_start"),
+        optional=("id", "title", "answer_start", "question_type"),
     ),
     "search": Schema({("query", "passage"): ("query",)}, optional=("negative",)),
     "generation": Schema(

@@ -91,6 +91,11 @@ class Source:
             )
         return names[1] if label is None and len(names) == 2 else label
 
+    @property
+    def held_out(self) -> dict[str, Dataset]:
+        """The labelled rows of validation and test, as far as they are there."""
+        return {s: rows for s, rows in self.splits.items() if s != "train" and self.is_labelled(s)}
+
     def is_labelled(self, split: str) -> bool:
         """Whether the rows of `split` have gold labels (or entities, or answers)."""
         gold = find_schema(self.task).gold

@@ -110,9 +110,7 @@ def main() -> None:
 
     for seed_run in run.each_seed():
         # 4. Model
-        model = load_model(
-            AutoModelForSequenceClassification, model_args, config, trained_head=not args.do_train
-        )
+        model = load_model(AutoModelForSequenceClassification, model_args, config, args.do_train)
 
         # 5. Trainer: train, or continue
         trainer = make_trainer(
@@ -143,7 +141,7 @@ def main() -> None:
 
     with run.phase("baselines"):
         baselines = score_baselines(source, score) if run.wants_baselines else {}
-    run.finish(baselines, *CARD, names)
+    run.finish(baselines, *CARD, source.label_names)
 
 
 def to_probabilities(logits: np.ndarray, width: int | None) -> np.ndarray:
@@ -179,8 +177,7 @@ def illustrate(run: Run, rows: list, wrong: list, scores: dict[str, Any] | None)
 
 def score_baselines(source: Source, score: Any) -> dict[str, Any]:
     """Train the baselines on the rows that the model saw and score them by the same metric."""
-    size, train = len(source.label_names), source.splits["train"]
-    held_out = {s: r for s, r in source.splits.items() if s != "train" and source.is_labelled(s)}
+    size, train, held_out = len(source.label_names), source.splits["train"], source.held_out
     gold = train["label"][:]
     if isinstance(train.features["label"], List):
         gold = [np.isin(range(size), row) for row in gold]

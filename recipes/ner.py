@@ -9,7 +9,6 @@ Your own files: rows of text and entities, CoNLL's columns, or text with <entity
 """
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,14 +97,13 @@ def main() -> None:
 
     gold = {s: list(source.splits[s]) for s in ("validation", "test") if s in encoded}
     with run.phase("alignment"):
-        known, judge = getattr(config, "strip_particles", False), None
-        if args.do_train:
-            judge = partial(find_ceiling, [next(source.splits["train"].iter(2000))])
-        strip = choose_step(task_args.strip_particles, known, judge)
+        known = getattr(config, "strip_particles", False)
+        sample = [next(source.splits["train"].iter(2000))] if args.do_train else None
+        strip = choose_step(task_args.strip_particles, known, find_ceiling, sample)
         config.strip_particles = strip is not None
         if run.wants_baselines:
-            held_out = {s: source.splits[s].iter(1000) for s in gold if source.is_labelled(s)}
-            run.report_ceiling({s: find_ceiling(rows, strip) for s, rows in held_out.items()})
+            batches = {s: rows.iter(1000) for s, rows in source.held_out.items()}
+            run.report_ceiling({s: find_ceiling(rows, strip) for s, rows in batches.items()})
 
     metric = NamedEntities(keep_in_memory=True)
 
@@ -123,9 +121,7 @@ def main() -> None:
     loss = TokenLoss(None, args.label_smoothing_factor)
     for seed_run in run.each_seed():
         # 4. Model
-        model = load_model(
-            AutoModelForTokenClassification, model_args, config, trained_head=not args.do_train
-        )
+        model = load_model(AutoModelForTokenClassification, model_args, config, args.do_train)
 
         # 5. Trainer: train, or continue
         trainer = make_trainer(
@@ -156,7 +152,7 @@ def main() -> None:
 
     with run.phase("baselines"):
         baselines = score_baselines(source, score) if run.wants_baselines else {}
-    run.finish(baselines, *CARD, names)
+    run.finish(baselines, *CARD, source.label_names)
 
 
 def prediction_rows(
@@ -186,10 +182,9 @@ def illustrate(run: Run, rows: list, wrong: list, scores: dict[str, Any] | None)
 
 def score_baselines(source: Source, score: Any) -> dict[str, Any]:
     """Score the dictionary of the training entities by the same metric."""
-    splits = {s: rows for s, rows in source.splits.items() if source.is_labelled(s)}
-    train = splits.pop("train")
-    found = {s: entity_dictionary(train, rows["text"][:]) for s, rows in splits.items()}
-    return {"dictionary": {s: score(s, entities) for s, entities in found.items()}}
+    texts = {split: rows["text"][:] for split, rows in source.held_out.items()}
+    found = {s: entity_dictionary(source.splits["train"], texts[s]) for s in texts}
+    return {"dictionary": {split: score(split, entities) for split, entities in found.items()}}
 
 
 if __name__ == "__main__":

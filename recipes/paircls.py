@@ -116,9 +116,7 @@ def main() -> None:
 
     for seed_run in run.each_seed():
         # 4. Model
-        model = load_model(
-            AutoModelForSequenceClassification, model_args, config, trained_head=not args.do_train
-        )
+        model = load_model(AutoModelForSequenceClassification, model_args, config, args.do_train)
 
         # 5. Trainer: train, or continue
         trainer = make_trainer(
@@ -149,7 +147,7 @@ def main() -> None:
 
     with run.phase("baselines"):
         baselines = score_baselines(source, score) if run.wants_baselines else {}
-    run.finish(baselines, *CARD, names)
+    run.finish(baselines, *CARD, source.label_names)
 
 
 def prediction_rows(

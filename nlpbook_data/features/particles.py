@@ -60,19 +60,21 @@ def wants_step(
 
 
 def choose_step(
-    choice: str, known: bool, scores: Callable[[Any], Mapping[str, Any]] | None
+    choice: str, known: bool, score: Callable[[Any, Any], Mapping[str, Any]], train: Any
 ) -> Callable[[str, int, int, int], int] | None:
     """Return `strip_particle` where a task's spans are to end before particles, else None.
 
     Args:
         choice: always, never or auto.
         known: what a trained model chose, for auto.
-        scores: before training, for auto: what perfect tokens of train score with the step that is
-            passed to it, or with None. The step is worth it where it raises every number of them.
+        score: what perfect tokens of `train` score, called as ``score(train, step)`` with
+            `strip_particle` and with None; for auto, before training. The step is worth it where
+            it raises every number.
+        train: None where the model is trained already.
     """
     wanted = choice == "always" or (choice == "auto" and known)
-    if choice == "auto" and scores is not None:
-        before, after = scores(None), scores(strip_particle)
+    if choice == "auto" and train is not None:
+        before, after = score(train, None), score(train, strip_particle)
         numbers = [name for name, value in before.items() if isinstance(value, float)]
         wanted = all(after[name] > before[name] for name in numbers)
     return strip_particle if wanted else None

@@ -6,14 +6,16 @@ leave this module count the characters of the context as it is in the corpus.
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.compose import compose
+from nlpbook_data.labels import in_words
 
 
 def encode(
@@ -155,6 +157,30 @@ def number_questions(window: Sequence[int]) -> np.ndarray:
     return np.cumsum(np.asarray(window) == 0) - 1
 
 
+INTERROGATIVES = {
+    "누구": ("누구", "누가"),
+    "언제": ("언제", "몇 년", "몇년", "몇 월", "며칠", "몇 시", "몇 세기"),
+    "어디": ("어디", "어느 나라", "어느 도시", "어느 지역"),
+    "얼마": ("얼마", "몇"),
+    "왜·어떻게": ("왜", "어떻게", "이유", "어째서"),
+    "무엇": ("무엇", "무슨", "뭐", "어떤", "어느"),
+}
+
+
+def name_types(rows: Dataset) -> list[str]:
+    """Return the type of each question, in words: the corpus' own, or by its interrogative.
+
+    Interrogatives (의문사) are looked for in the order of `INTERROGATIVES`; 기타 has none.
+    """
+    types = rows.features.get("question_type")
+    if types is not None:
+        return [in_words(types, value) for value in rows["question_type"]]
+    return [
+        next((n for n, words in INTERROGATIVES.items() if any(w in q for w in words)), "기타")
+        for q in rows["question"]
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer: ``context[start:end] == text``; `score` is its probability among the n best."""
@@ -278,6 +304,82 @@ def decode(
         difference = float(nulls[number] - score[best[0]])
         decoded.append(Decoded(answers, float(shares[-1]), difference))
     return decoded
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """`decode` with its settings.
+
+    Attributes:
+        threshold: of `Decoded.best`; None where every question has an answer.
+    """
+
+    n_best: int = 20
+    max_answer_length: int | None = 30
+    strip: Callable[[str, int, int, int], int] | None = None
+    threshold: float | None = None
+
+    def __call__(
+        self, logits: np.ndarray, windows: Mapping[str, Sequence[Any]], contexts: Sequence[str]
+    ) -> list[Decoded]:
+        """Return what the logits say about the question of each context; see `decode`.
+
+        Args:
+            logits: of start and end, of all tokens of all windows, one window after the other,
+                (tokens, 2).
+            windows: the columns of `encode`.
+        """
+        rows = np.split(logits, np.cumsum([len(ids) for ids in windows["input_ids"]])[:-1])
+        return decode(
+            [row[:, 0] for row in rows],
+            [row[:, 1] for row in rows],
+            windows,
+            number_questions(windows["window"]),
+            contexts,
+            n_best=self.n_best,
+            max_answer_length=self.max_answer_length,
+            unanswerable=self.threshold is not None,
+            strip=self.strip,
+        )
+
+    def tune(
+        self,
+        found: Sequence[Decoded],
+        answers: Sequence[Sequence[Mapping[str, Any]]],
+        score: Callable[[str, list[str]], float],
+    ) -> "Decoder":
+        """Return this decoder with the best threshold on `found`, where it has one.
+
+        Args:
+            found: what it said about validation's questions.
+            answers: the true ones, ``[{"text", …}, …]`` a question.
+            score: the F1 of an answer, beside the texts of the true ones.
+        """
+        if self.threshold is None:
+            return self
+        texts = [[answer["text"] for answer in gold] for gold in answers]
+        scores = [score(one.best().text, gold) for one, gold in zip(found, texts, strict=True)]
+        differences = [one.null_difference for one in found]
+        threshold, _ = tune_threshold(differences, scores, [bool(gold) for gold in texts])
+        return replace(self, threshold=threshold)
+
+    def read_perfectly(
+        self, rows: Mapping[str, Sequence[Any]], tokenizer: PreTrainedTokenizerBase, **options: Any
+    ) -> list[str]:
+        """Return the answers that perfect positions of tokens would give: the ceiling of a model.
+
+        Args:
+            rows: the columns of `encode`'s batch.
+            options: its `max_length` and `stride`.
+        """
+        windows = encode(dict(rows), tokenizer, **options, training=False)
+        lengths = np.array([len(ids) for ids in windows["input_ids"]])
+        places = np.array(windows["labels"]) + (np.cumsum(lengths) - lengths)[:, None]
+        logits = np.zeros((lengths.sum(), 2), dtype=np.float32)
+        logits[places, [0, 1]] = 1
+        found = replace(self, threshold=None)(logits, windows, rows["context"])
+        pairs = zip(found, rows["answers"], strict=True)
+        return [one.best().text if answers else "" for one, answers in pairs]
 
 
 CHUNK = 256  # windows: what is padded at a time stays in the processor's cache

@@ -15,6 +15,7 @@ from nlpbook_data.training.arguments import (  # noqa: E402
 from nlpbook_data.training.features import encode_splits, text_lengths  # noqa: E402
 from nlpbook_data.training.loss import (  # noqa: E402
     ClassificationLoss,
+    LanguageModelLoss,
     SpanLoss,
     SquaredErrorLoss,
     TokenLoss,
@@ -32,6 +33,7 @@ from nlpbook_data.training.trainer import make_trainer  # noqa: E402
 
 __all__ = [
     "ClassificationLoss",
+    "LanguageModelLoss",
     "DataArguments",
     "ModelArguments",
     "RecipeArguments",

@@ -1,5 +1,6 @@
 """Block 3 of every recipe: tokenization by the cached ``map``, once for all processes."""
 
+import inspect
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,8 @@ def encode_splits(
 
     Args:
         splits: as `load_corpus` and `load_source` return them.
-        encode: called as ``encode(batch, tokenizer=tokenizer, **arguments)``.
+        encode: called as ``encode(batch, tokenizer=tokenizer, **arguments)``, with ``training=``
+            whether the split is train where it takes that.
         args: says where the cache is and whether to build anew.
         arguments: JSON-able values.
 
@@ -50,6 +52,8 @@ def encode_splits(
     def build(target: Path) -> None:
         for split, dataset in splits.items():
             logger.info("Tokenizing %s: %s rows", split, f"{len(dataset):,}")
+            if "training" in inspect.signature(encode).parameters:
+                arguments["training"] = split == "train"
             dataset.map(
                 encode,
                 batched=True,

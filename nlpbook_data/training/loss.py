@@ -40,7 +40,7 @@ class ClassificationLoss:
             return torch.tensor(kept.numel(), device=labels.device)
         return self.class_weights.to(labels.device)[kept].sum()
 
-    def predictions(self, outputs: Any) -> torch.Tensor:
+    def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Return the logits: (rows, classes)."""
         return outputs["logits"].float()
 
@@ -89,6 +89,26 @@ class TokenLoss(ClassificationLoss):
 
 
 @dataclass
+class LanguageModelLoss(TokenLoss):
+    """Cross-entropy of each token after those before it; ``labels[:, 0]`` never counts."""
+
+    def __call__(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the sum over `labels`, (rows, tokens), divided by `num_items_in_batch`."""
+        shifted = {"logits": outputs["logits"][:, :-1]}
+        return super().__call__(shifted, labels[:, 1:], num_items_in_batch)
+
+    def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """Return each row's summed loss, in nats without smoothing, and its tokens: (rows, 2)."""
+        logits, targets = outputs["logits"][:, :-1].float(), labels[:, 1:]
+        losses = F.cross_entropy(
+            logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none"
+        )
+        return torch.stack([losses.sum(dim=1), targets.ne(IGNORED).sum(dim=1)], dim=1)
+
+
+@dataclass
 class SpanLoss:
     """Cross-entropy of an answer's first and last token over the tokens of its row.
 
@@ -105,7 +125,7 @@ class SpanLoss:
         """Return what the loss of `labels` is divided by: the number of positions."""
         return labels.ne(IGNORED).sum()
 
-    def predictions(self, outputs: Any) -> torch.Tensor:
+    def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Return the logits of start and end: (rows, tokens, 2)."""
         return torch.stack([outputs["start_logits"], outputs["end_logits"]], dim=2).float()
 
@@ -139,7 +159,7 @@ class SquaredErrorLoss:
         """Return what the loss of `labels` is divided by: their count."""
         return labels.ne(IGNORED).sum()
 
-    def predictions(self, outputs: Any) -> torch.Tensor:
+    def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Return the scores: (rows, 1)."""
         return outputs["logits"].float()
 

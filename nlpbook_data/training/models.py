@@ -138,18 +138,19 @@ def _counts_from_padding(config: Any) -> bool:
 
 
 def load_model(
-    auto_class: Any, args: ModelArguments, config: Any, trained_head: bool = False
+    auto_class: Any, args: ModelArguments, config: Any, training: bool = True
 ) -> PreTrainedModel:
     """Return the model in float32: pretrained, or random with ``--from_scratch true``.
 
     Args:
         auto_class: such as ``AutoModelForSequenceClassification``.
         config: of `load_config`, with label names.
-        trained_head: also the task's head must be among the weights (evaluation alone).
+        training: the task's head, and the pooler before it, may be new; otherwise it must be
+            among the weights.
 
     Raises:
         InputError: weights that are missing, broken or of another architecture; a model that has
-            no such head. Only the head, and the pooler before it, may be new.
+            no such head.
     """
     name = args.model_name_or_path
     if type(config) not in getattr(auto_class, "_model_mapping", {type(config): None}):
@@ -179,11 +180,11 @@ def load_model(
     body = f"{model.base_model_prefix}."
     missing = sorted(info["missing_keys"])
     lost = [
-        key for key in missing if trained_head or (key.startswith(body) and "pooler" not in key)
+        key for key in missing if not training or (key.startswith(body) and "pooler" not in key)
     ]
     mismatched = [key[0] for key in info["mismatched_keys"] if key[0].startswith(body)]
     other_head = sorted({key[0] for key in info["mismatched_keys"]} - {*mismatched})
-    if other_head and (trained_head or not args.ignore_mismatched_sizes):
+    if other_head and (not training or not args.ignore_mismatched_sizes):
         raise InputError(
             f"{name}: its head ({other_head[0]}) has other labels than the data. To train a new "
             "one pass --ignore_mismatched_sizes true."
@@ -192,10 +193,10 @@ def load_model(
         raise InputError(
             f"{name}: {len(lost) + len(mismatched)} weights of the model are not in its file, or "
             f"of another size, such as {(lost + mismatched)[0]}. It is "
-            f"{'not fine-tuned' if trained_head else 'broken'} or of another architecture: name "
+            f"{'broken' if training else 'not fine-tuned'} or of another architecture: name "
             "another model."
         )
-    if missing and not trained_head:
+    if missing and training:
         logger.info("New weights: %s.", ", ".join(missing))
     return _add_lora(model, args, auto_class)
 

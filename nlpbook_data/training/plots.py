@@ -132,17 +132,18 @@ def plot_per_class(
     _draw_bars({title: scores}, bars, path)
 
 
-def plot_breakdown(groups: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
+def plot_breakdown(scores: dict[str, Any], path: Path) -> None:
     """Draw exact match and F1 of the questions of each group as bars; empty groups are left out.
 
     Args:
-        groups: ``{"질문 유형": {name: {"exact_match", "f1", "support"}}, …}``, as the metric of
-            question answering has them under ``per_question_type`` and ``per_answer_position``.
+        scores: of question answering; of them ``per_question_type`` and ``per_answer_position``,
+            ``{name: {"exact_match", "f1", "support"}}``.
     """
+    titles = {"per_question_type": "질문 유형", "per_answer_position": "정답 위치"}
     thirds = {"first third": "앞 1/3", "middle third": "가운데 1/3", "last third": "뒤 1/3"}
     named = {
-        title: {thirds.get(name, name): row for name, row in scores.items() if row["support"]}
-        for title, scores in groups.items()
+        title: {thirds.get(n, n): row for n, row in scores.get(name, {}).items() if row["support"]}
+        for name, title in titles.items()
     }
     _draw_bars(named, {"exact_match": "완전 일치", "f1": "F1"}, path)
 

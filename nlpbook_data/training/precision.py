@@ -76,7 +76,8 @@ def speed_up(model: torch.nn.Module, device: torch.device, dtype: torch.dtype) -
         start = time.perf_counter()
         with torch.autocast(device.type, dtype=dtype, enabled=enabled):
             output = model(input_ids=tokens, attention_mask=torch.ones_like(tokens))
-        sum(value.float().sum() for value in output.values()).backward()
+        tensors = [value for value in output.values() if torch.is_tensor(value)]
+        sum(tensor.float().sum() for tensor in tensors).backward()
         if device.type == "cuda":
             torch.cuda.synchronize()
         model.zero_grad()

@@ -319,11 +319,16 @@ class Run:
             name = next(name for name in SHOWN if name in values)
             logger.info("%s: perfect tokens would score %s %.4f", split, SHOWN[name], values[name])
 
+    def write(self, name: str, value: Any) -> None:
+        """Write a JSON file of the recipe's own."""
+        if self.is_main:
+            write_text(self.folder / name, _json(value))
+
     def extend_config(self, **values: Any) -> None:
         """Add to the saved model's config.json what only evaluation has found out."""
-        if self.is_main:
-            path = self.folder / "config.json"
-            write_text(path, _json(json.loads(path.read_text(encoding="utf-8")) | values))
+        path = self.folder / "config.json"
+        if self.args.do_train and self.is_main:
+            self.write(path.name, json.loads(path.read_text(encoding="utf-8")) | values)
 
     @property
     def wants_baselines(self) -> bool:

@@ -120,10 +120,11 @@ def _score_names(
 ) -> list[str]:
     """Return the names of the scores, before anything is trained: of predictions that are 0."""
     names = collator.tokenizer.model_input_names
-    row = {name: value for name, value in dataset[0].items() if name in names}
+    row = {name: value for name, value in dataset[0].items() if name in [*names, "labels"]}
+    batch = collator([row]).to(model.device)
+    labels = batch.pop("labels")
     with torch.no_grad():
-        outputs = _with_mask(model.eval(), **collator([row]).to(model.device))
-    values = loss.predictions(outputs)
+        values = loss.predictions(_with_mask(model.eval(), **batch), labels)
     rows = len(dataset) if values.ndim == 2 else text_lengths(dataset).sum()
     zeros = np.zeros((rows, values.shape[-1]), dtype=np.float32)
     return list(compute_metrics(EvalPrediction(zeros, None)))
@@ -185,7 +186,7 @@ class RecipeTrainer(Trainer):
         labels = inputs.pop("labels", None)
         with torch.no_grad(), self.compute_loss_context_manager():
             outputs = _with_mask(model, **inputs)
-        values = self.compute_loss_func.predictions(outputs)
+        values = self.compute_loss_func.predictions(outputs, labels)
         lengths = None
         if values.ndim == 3:
             mask = inputs["attention_mask"].bool()

@@ -66,9 +66,8 @@ def test_each_class_has_its_scores_as_bars_and_its_count(figures, tmp_path):
 
 def test_a_breakdown_leaves_out_groups_without_questions(figures, tmp_path):
     groups = {
-        "질문 유형": make_scores("논리 추론", "어휘 변형"),
-        "정답 위치": make_scores("first third"),
-        "없는 것": {},
+        "per_question_type": make_scores("논리 추론", "어휘 변형"),
+        "per_answer_position": make_scores("first third"),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -80,7 +79,7 @@ def test_a_breakdown_leaves_out_groups_without_questions(figures, tmp_path):
 
 
 def test_a_breakdown_of_nothing_is_a_picture_too(tmp_path):
-    plot_breakdown({"정답 위치": {}}, tmp_path / "나눔.png")
+    plot_breakdown({"per_answer_position": {}}, tmp_path / "나눔.png")
     assert (tmp_path / "나눔.png").is_file()
 
 
