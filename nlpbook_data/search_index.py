@@ -192,7 +192,6 @@ class SearchIndex:
         """
         with self._locked():
             self._add(texts)
-        self._open()
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -206,10 +205,14 @@ class SearchIndex:
                 ) from error
             if (self.folder / "manifest.json").exists():
                 self.manifest = _read_manifest(self.folder)
-            yield
+            try:
+                yield
+            finally:
+                self._open()
 
     def _add(self, texts: Iterable[str]) -> None:
-        number = len(self.manifest.shards)
+        before = self.manifest
+        number = len(before.shards)
         paths = [self.folder / name for name in _shard_names(number)]
         try:
             count = _write_texts(paths[1], texts, self.manifest.hybrid)
@@ -226,7 +229,10 @@ class SearchIndex:
                 shards=[*self.manifest.shards, shard],
             )
         except BaseException:
-            if len(self.manifest.shards) == number:
+            # what is on disk counts: a signal may come right after the manifest was replaced
+            if (self.folder / "manifest.json").exists():
+                self.manifest = _read_manifest(self.folder)
+            if self.manifest == before:
                 for path in paths:
                     path.unlink(missing_ok=True)
             raise
@@ -327,8 +333,9 @@ class SearchIndex:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return ids and scores, (queries, k), of the vectors nearest to `queries`.
 
-        As `search_exact`; where there is a FAISS index, its candidates and all vectors that were
-        added after it are compared, and -1 with -inf stands where it found too few.
+        As `search_exact`, for `queries` that are scaled as the index' vectors are. Where there is a
+        FAISS index, its candidates and all vectors that were added after it are compared, and -1
+        with -inf stands where it found too few.
         """
         k = min(k, len(self))
         faiss = None if exact else self._faiss
@@ -342,7 +349,7 @@ class SearchIndex:
             candidates = np.concatenate([candidates, rest + faiss.ntotal], axis=1)
         return _score_again(queries, self.vectors, candidates, k)
 
-    def add_faiss(self, lists: int | None = None, probes: int = 32) -> None:
+    def add_faiss(self, lists: int | None = None, probes: int = 128) -> None:
         """Make a FAISS index of all vectors, which `search` then asks for candidates.
 
         It is an inverted file of `lists` cells (by default 4 √count), its vectors in 8 bits; the
@@ -381,7 +388,6 @@ class SearchIndex:
             )
             if before and before["sha256"] != sha256:
                 (self.folder / _faiss_name(before["sha256"])).unlink(missing_ok=True)
-        self._open()
 
     def _replace_manifest(self, **changes: Any) -> None:
         manifest = replace(self.manifest, **changes)

@@ -258,6 +258,31 @@ def test_an_interrupted_add_leaves_the_index_as_it_was(tmp_path, monkeypatch):
     assert len(index.search(["가"])[0]) == 5
 
 
+def test_an_interrupt_right_after_the_manifest_was_written_keeps_what_was_added(
+    tmp_path, monkeypatch
+):
+    index = SearchIndex.build(tmp_path / "index", TEXTS[:5], FakeEncoder())
+    write_text = search_index.write_text
+
+    def write_and_interrupt(path: Path, text: str) -> None:
+        write_text(path, text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search_index, "write_text", write_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        index.add(TEXTS[5:])
+    for opened in (index, SearchIndex.load(tmp_path / "index", FakeEncoder())):
+        assert len(opened) == len(opened.search(["가"], 60)[0]) == 50
+
+
+def test_a_failed_add_shows_what_another_process_has_added(tmp_path):
+    first = SearchIndex.build(tmp_path / "index", TEXTS[:2], FakeEncoder())
+    SearchIndex.load(tmp_path / "index", FakeEncoder()).add(TEXTS[2:4])
+    with pytest.raises(InputError, match="Text 1: the text is empty"):
+        first.add([""])
+    assert len(first) == len(first.search(["가"])[0]) == 4
+
+
 KILLED = """
 import os, sys, numpy as np
 from nlpbook_data import search_index
