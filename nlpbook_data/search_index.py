@@ -353,9 +353,11 @@ class SearchIndex:
         """Make a FAISS index of all vectors, which `search` then asks for candidates.
 
         It is an inverted file of `lists` cells (by default 4 √count), its vectors in 8 bits; the
-        candidates' scores are computed exactly. benchmarks/search.json has its recall and speed
-        beside exact search's, which is the better choice below some 100,000 texts. What is added
-        later is searched exactly until this is called again.
+        candidates' scores are computed exactly. Of 1,000,000 vectors of 256 dimensions it finds
+        95% of the ten nearest, 23 times as fast as exact search for one query and twice as fast for
+        256 at a time (benchmarks/search.json). HNSW at that recall took six times as long to build,
+        twice the memory, and more time a query. Below some 100,000 texts exact search is as well.
+        What is added later is searched exactly until this is called again.
 
         Args:
             lists: cells.
