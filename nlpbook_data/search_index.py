@@ -355,8 +355,9 @@ class SearchIndex:
         It is an inverted file of `lists` cells (by default 4 √count), its vectors in 8 bits; the
         candidates' scores are computed exactly. Of 1,000,000 vectors of 256 dimensions it finds
         95% of the ten nearest, 23 times as fast as exact search for one query and twice as fast for
-        256 at a time (benchmarks/search.json). HNSW at that recall took six times as long to build,
-        twice the memory, and more time a query. Below some 100,000 texts exact search is as well.
+        256 at a time (benchmarks/search.json). HNSW of that recall took several times as long to
+        build and twice the memory, and was no faster. Below some 100,000 texts exact search will
+        do.
         What is added later is searched exactly until this is called again.
 
         Args:
