@@ -80,7 +80,13 @@ SCHEMAS = {
     ),
     "search": Schema({("query", "passage"): ("query",)}, optional=("negative",)),
     "generation": Schema(
-        {("prompt", "completion"): ("prompt",), ("text",): ("text",)}, gold="completion"
+        {
+            ("prompt", "completion"): ("prompt",),
+            ("question", "answer"): ("question",),
+            ("text", "label"): ("text",),
+            ("text",): ("text",),
+        },
+        gold="completion",
     ),
     "pretrain": Schema({("text",): ("text",)}),
 }
@@ -101,6 +107,20 @@ def find_schema(task: str, columns: Collection[str] = ()) -> Schema:
                 f"{', '.join(schema.all_columns)}."
             )
     return schema
+
+
+def find_columns(schema: Schema, there: Collection[str], gold: bool = True) -> tuple[str, ...]:
+    """Return that set of the task's columns of which the greatest share is `there`.
+
+    Of sets that fit as well it is the one of which more is there, then the first. Without `gold`
+    what is to be predicted may be missing.
+    """
+
+    def presence(names: tuple[str, ...]) -> tuple[float, int]:
+        needed = [column for column in names if gold or column != schema.gold]
+        return sum(c in there for c in needed) / len(needed), sum(c in there for c in names)
+
+    return max(schema.columns, key=presence)
 
 
 def find_split_files(folder: Path) -> dict[str, Path]:
@@ -194,7 +214,8 @@ def read_examples(
     - qa: ``id`` (the row's number where there is none), ``title``, ``context``, ``question``,
       ``answers``: ``[{"text", "answer_start"}]``, empty where the context has no answer
     - search: ``query``, ``passage``, and ``negative`` where there is one
-    - generation: ``prompt``, ``completion``, or ``text``
+    - generation: ``prompt``, ``completion`` or ``question``, ``answer``, or ``text``, ``label``,
+      or ``text``
     - pretrain: ``text``
 
     Args:
@@ -270,11 +291,7 @@ def _read_table(
     def needed(names: tuple[str, ...]) -> list[str]:
         return [column for column in names if gold or column != schema.gold]
 
-    def presence(names: tuple[str, ...]) -> tuple[float, int]:
-        there = [name_of[column] in first for column in needed(names)]
-        return sum(there) / len(there), sum(name_of[column] in first for column in names)
-
-    names = max(schema.columns, key=presence)  # the first of several that fit as well
+    names = find_columns(schema, [c for c in name_of if name_of[c] in first], gold)
     required = [name_of[column] for column in needed(names)]
     wanted = [*names, *schema.optional]
     optional = [name_of[column] for column in wanted if name_of[column] not in required]
@@ -382,7 +399,7 @@ def check_labels(place: str, labels: Collection[str], task: str) -> None:
     """Refuse what cannot be the different labels of a whole file."""
     if task == "ner" and not labels:
         raise InputError(f"{place}: there is no entity in any row. Look at the file.")
-    if task != "ner" and len(labels) < 2:
+    if task not in ("ner", "generation") and len(labels) < 2:
         raise InputError(
             f"{place}: {len(labels)} label ({shown(labels) or 'none'}) in all rows, where a "
             "classifier needs two or more. Check --label_column_name."

@@ -30,6 +30,7 @@ from nlpbook_data.examples import (
     check_label,
     check_labels,
     convert_row,
+    find_columns,
     find_schema,
     find_split_files,
     group_columns,
@@ -150,7 +151,7 @@ class _HubRows:
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
         schema, known = find_schema(self.task), self.dataset.column_names
         name_of = {column: self.columns.get(column, column) for column in schema.all_columns}
-        names = max(schema.columns, key=lambda names: sum(name_of[c] in known for c in names))
+        names = find_columns(schema, [c for c in name_of if name_of[c] in known])
         for column in (name_of[name] for name in names):
             if column not in known:
                 options = " and ".join(f"--{name}_column_name" for name in names)
@@ -181,6 +182,9 @@ def load_source(
     Splits that are not there are carved from train, 10% each, with a fixed seed and equal texts
     on one side (equal premises, contexts or prompts in their tasks); what came from where is in
     ``Source.origins``.
+
+    For generation a corpus of doccls or pretrain fits too: a text's one label is its prompt,
+    unless ``--label_column_name none`` says otherwise; several labels are none.
 
     Args:
         args: one of `corpus`, `dataset_name` or the three files, the columns' names (of each
@@ -321,7 +325,8 @@ def _named_sources(args: Any, files: Mapping[str, Path]) -> dict[str, Any]:
 def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
     corpus = find_corpus(args.corpus)
     label = corpus.features.get("label")
-    if corpus.task != task or (task == "doccls" and isinstance(label, ClassLabel) == multi_label):
+    fits = corpus.task == task or (task == "generation" and corpus.task in ("doccls", "pretrain"))
+    if not fits or (task == "doccls" and isinstance(label, ClassLabel) == multi_label):
         labels = "one label" if isinstance(label, ClassLabel) else "several labels"
         labels = f" with {labels} a row" if corpus.task == "doccls" else ""
         raise InputError(
@@ -329,7 +334,12 @@ def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
             "recipe."
         )
     common = (args.corpus_dir, args.cache_dir, args.accept_files)
-    columns = [column for column in find_schema(task).all_columns if column in corpus.features]
+    schema = find_schema(task)
+    columns = [column for column in schema.all_columns if column in corpus.features]
+    if task == "generation":  # a label is a prompt, unless there are several, or it is not wanted
+        unfit = not isinstance(label, ClassLabel) or args.label_column_name == "none"
+        there = [column for column in columns if column != "label" or not unfit]
+        columns = list(find_columns(schema, there))
     splits = load_corpus(args.corpus, *common, rebuild=args.overwrite_cache)
     return Source(
         splits=splits.select_columns(columns),
@@ -434,7 +444,7 @@ def _cached(
     def build(target: Path) -> None:
         origin = "train" if "train" in rows else next(iter(rows))
         columns = row_columns(wanted.task, next(iter(rows[origin]))[1])
-        names, found = _find_labels(rows[origin], wanted)
+        names, found = _find_labels(rows[origin], wanted, columns)
         features = _features(wanted, columns, names)
         for split in rows:
             encoded = _encode(rows[split], wanted, features, found)
@@ -451,9 +461,12 @@ def _cached(
     return cached_splits(kind, key, build, cache_dir, rebuild)
 
 
-def _find_labels(rows: Rows, wanted: _Wanted) -> tuple[list[str] | None, bool]:
+def _find_labels(
+    rows: Rows, wanted: _Wanted, columns: Sequence[str]
+) -> tuple[list[str] | None, bool]:
     """Return the labels (None where there are none, or scores) and whether `rows` told them."""
-    if wanted.task not in ("doccls", "paircls", "ner") or wanted.scores:
+    labelled = "label" in columns or "entities" in columns
+    if not labelled or wanted.scores:
         return None, True
     if wanted.label_names:
         return list(wanted.label_names), False

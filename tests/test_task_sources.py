@@ -74,12 +74,21 @@ TASKS = {
     ),
     "search": (search, {"query": STRING, "passage": STRING, "negative": STRING}),
     "generation": (generation, {"prompt": STRING, "completion": STRING}),
+    "chat": (
+        lambda n: {"question": f"질문 {n}", "answer": f"대답 {n}"},
+        {"question": STRING, "answer": STRING},
+    ),
+    "labelled text": (
+        lambda n: {"text": f"글 {n}", "label": 0},
+        {"text": STRING, "label": ClassLabel(names=["0"])},
+    ),
     "pretrain": (lambda n: {"text": f"글 {n}"}, {"text": STRING}),
 }
 
 
 def task_of(name: str) -> str:
-    return {"nli": "paircls", "sts": "paircls"}.get(name, name)
+    others = {"chat": "generation", "labelled text": "generation"}
+    return {"nli": "paircls", "sts": "paircls", **others}.get(name, name)
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -250,6 +259,52 @@ def test_a_corpus_of_another_task_is_refused(tmp_path):
         load_source(args, ALL, task="ner")
 
 
+def test_the_labels_of_a_corpus_are_prompts_unless_they_are_not_wanted(tmp_path):
+    common = {"corpus": "sample_reviews", "cache_dir": str(tmp_path)}
+    source = load_source(DataArguments(**common), ALL, task="generation")
+    assert source.label_names == ["부정", "긍정"]
+    assert source.splits["train"].column_names == ["text", "label"]
+    args = DataArguments(**common, label_column_name="none")
+    source = load_source(args, ALL, task="generation")
+    assert source.label_names == [] and source.splits["train"].column_names == ["text"]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "file", "lines", "columns"),
+    [
+        (
+            "korean_chatbot_data",
+            "ChatbotData.csv",
+            "Q,A,label\n{0} 뭐해,{0} 놀아,0",
+            "question answer",
+        ),
+        ("nsmc_raw", "reviews.txt", "{0} 번째 글", "text"),
+    ],
+)
+def test_corpora_of_questions_and_of_plain_texts_are_for_generation_too(
+    tmp_path, corpus, file, lines, columns
+):
+    head, _, line = lines.rpartition("\n")
+    (tmp_path / corpus).mkdir()
+    rows = [line.format(n) for n in range(300)]
+    text = "\n".join([head, *rows] if head else rows)
+    (tmp_path / corpus / file).write_text(text, encoding="utf-8")
+    args = DataArguments(
+        corpus=corpus, corpus_dir=str(tmp_path), accept_files=True, cache_dir=str(tmp_path / "c")
+    )
+    source = load_source(args, ALL, task="generation")
+    assert source.splits["train"].column_names == columns.split()
+    assert sum(map(len, source.splits.values())) == 300
+
+
+def test_a_file_of_texts_and_labels_may_be_texts_alone(tmp_path):
+    rows = [TASKS["labelled text"][0](n) for n in range(40)]
+    path = write(tmp_path / "train.jsonl", rows)
+    args = DataArguments(cache_dir=str(tmp_path), train_file=str(path), label_column_name="none")
+    source = load_source(args, ALL, task="generation")
+    assert source.splits["train"].column_names == ["text"]
+
+
 def hub(monkeypatch: pytest.MonkeyPatch, features: Features, rows: list[dict[str, Any]]) -> None:
     dataset = datasets.Dataset.from_list(rows, features=features)
     monkeypatch.setattr(
@@ -283,6 +338,13 @@ def test_answers_of_a_hub_dataset_are_read_as_squad_has_them(tmp_path, monkeypat
     args = DataArguments(dataset_name="a/b", cache_dir=str(tmp_path))
     found = load_source(args, ALL, task="qa").splits["validation"][3]
     assert found["id"] == "q3" and found["answers"] == [{"text": "은", "answer_start": 2}]
+
+
+def test_texts_of_a_hub_dataset_need_no_prompt(tmp_path, monkeypatch):
+    hub(monkeypatch, Features(text=STRING), [{"text": f"글 {n}"} for n in range(40)])
+    args = DataArguments(dataset_name="a/b", cache_dir=str(tmp_path))
+    source = load_source(args, ALL, task="generation")
+    assert source.splits["train"].column_names == ["text"]
 
 
 def test_a_hub_dataset_without_the_columns_is_refused_with_the_options(tmp_path, monkeypatch):
