@@ -70,6 +70,10 @@ class ModelArguments:
     )
     model_revision: str = field(default="main", metadata={"help": "branch, tag or commit"})
     tokenizer_name: str | None = field(default=None, metadata={"help": "if not the model's own"})
+    special_tokens: str | None = field(
+        default=None,
+        metadata={"help": "read tokenizer.json as it is: eos_token=</s>,pad_token=<pad>,…"},
+    )
     from_scratch: bool = field(
         default=False, metadata={"help": "start from random weights; nothing else ever does"}
     )
@@ -234,7 +238,7 @@ def parse(
         if any(source in given for source in DATA_SOURCES):
             settings = {key: v for key, v in settings.items() if key not in DATA_SOURCES}
         if "model_name_or_path" in given:
-            for key in ("from_scratch", "config_overrides", "tokenizer_name"):
+            for key in ("from_scratch", "config_overrides", "tokenizer_name", "special_tokens"):
                 settings.pop(key, None)
         defaults |= {k: v for k, v in settings.items() if v is not None or k not in defaults}
     parser.set_defaults(**defaults)

@@ -8,6 +8,7 @@ from huggingface_hub import create_repo, upload_folder
 # Not predictions (they hold the corpus' texts), run.json (it holds paths) or training_args.bin.
 ALLOWED = [
     *("config.json", "*.safetensors", "model.safetensors.index.json", "generation_config.json"),
+    "adapter_config.json",
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.txt", "vocab.json", "merges.txt", "*.model"),
     *("README.md", "metrics.json", "*.png"),

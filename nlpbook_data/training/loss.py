@@ -90,7 +90,13 @@ class TokenLoss(ClassificationLoss):
 
 @dataclass
 class LanguageModelLoss(TokenLoss):
-    """Cross-entropy of each token after those before it; ``labels[:, 0]`` never counts."""
+    """Cross-entropy of each token after those before it; ``labels[:, 0]`` never counts.
+
+    Attributes:
+        packing: train on the rows of a batch one after the other, without padding.
+    """
+
+    packing: bool = False
 
     def __call__(
         self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
@@ -100,7 +106,12 @@ class LanguageModelLoss(TokenLoss):
         return super().__call__(shifted, labels[:, 1:], num_items_in_batch)
 
     def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """Return each row's summed loss, in nats without smoothing, and its tokens: (rows, 2)."""
+        """Return each row's summed loss, in nats without smoothing, and its tokens: (rows, 2).
+
+        Both are 0 without `labels`.
+        """
+        if labels is None:
+            return outputs["logits"].new_zeros(len(outputs["logits"]), 2)
         logits, targets = outputs["logits"][:, :-1].float(), labels[:, 1:]
         losses = F.cross_entropy(
             logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none"

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
@@ -21,6 +27,8 @@ LORA_TASKS = {
     "AutoModelForQuestionAnswering": "QUESTION_ANS",
     "AutoModelForCausalLM": "CAUSAL_LM",
 }
+# Heads that are trained whole. Of all-linear, peft leaves out those of the other tasks by itself.
+LORA_HEADS = {"TOKEN_CLS": ["classifier", "score"], "QUESTION_ANS": ["qa_outputs"]}
 
 
 def load_config(args: ModelArguments, labels: Sequence[str] | None = None, **overrides: Any) -> Any:
@@ -78,13 +86,31 @@ def label_names(args: ModelArguments) -> list[str]:
 def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
     """Return the tokenizer of the model, or of ``--tokenizer_name``.
 
-    A decoder's tokenizer without a padding token pads with its end of text.
+    A decoder's tokenizer without a padding token pads with its end of text. With
+    ``--special_tokens`` the folder's tokenizer.json is taken as it is: KoGPT2's is not the
+    byte-level one that transformers makes of it, which reads no Korean.
+
+    Raises:
+        InputError: nothing of that name here or on the Hub, no vocabulary, or no Korean in it.
     """
-    tokenizer = _load(AutoTokenizer, args.tokenizer_name or args.model_name_or_path, args)
+    auto_class, special = AutoTokenizer, {}
+    if args.special_tokens:
+        auto_class = PreTrainedTokenizerFast
+        special = dict(part.partition("=")[::2] for part in args.special_tokens.split(","))
+        for name in special:
+            if name not in PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES:
+                raise InputError(f"--special_tokens {args.special_tokens}: there is no {name}.")
+    name = args.tokenizer_name or args.model_name_or_path
+    tokenizer = _load(auto_class, name, args, **special)
     if len(tokenizer) < 10:  # transformers 5 builds an empty vocabulary where it finds none
         raise InputError(
             f"{args.tokenizer_name or args.model_name_or_path}: no vocabulary. Name a folder with "
             "a tokenizer by --tokenizer_name."
+        )
+    if not tokenizer("한국어", add_special_tokens=False)["input_ids"]:
+        raise InputError(
+            f"{name}: the tokenizer makes nothing of Korean. Where tokenizer.json does not fit the "
+            "model's type, pass --special_tokens eos_token=</s>,… to have it read as it is."
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -206,13 +232,14 @@ def _add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> 
         return model
     from peft import LoraConfig, TaskType, get_peft_model
 
-    targets = args.lora_target_modules
+    task, targets = LORA_TASKS[auto_class.__name__], args.lora_target_modules
     config = LoraConfig(
-        task_type=TaskType[LORA_TASKS[auto_class.__name__]],
+        task_type=TaskType[task],
         r=args.lora_r,
         lora_alpha=args.lora_alpha,
         lora_dropout=args.lora_dropout,
         target_modules=targets[0] if targets == ["all-linear"] else targets,
+        exclude_modules=LORA_HEADS.get(task),
     )
     try:
         return get_peft_model(model, config)
@@ -228,6 +255,18 @@ def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
+def save_model(model: PreTrainedModel, folder: Path) -> None:
+    """Write the model, or its adapters with the config of the model that they belong to."""
+    if hasattr(model, "get_base_model"):
+        model.save_pretrained(folder, save_embedding_layers=False)
+        model = model.get_base_model()
+        model.config.save_pretrained(folder)
+        if model.can_generate():
+            model.generation_config.save_pretrained(folder)
+    else:
+        model.save_pretrained(folder)
+
+
 def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: Any) -> Any:
     if not name:
         raise InputError("Nothing names the model: pass --model_name_or_path, or a --config.")
@@ -241,6 +280,7 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
         return auto_class.from_pretrained(path, revision=args.model_revision, **options)
     except Exception as error:  # loading raises a dozen unrelated types for the same few faults
         names = {AutoTokenizer: "tokenizer", AutoConfig: "configuration"}
+        names[PreTrainedTokenizerFast] = "tokenizer"
         hint = (
             "It must be a folder, or a name on the Hub while there is a network (nlpbook-data "
             "prefetch fetches it beforehand)."

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from nlpbook_data.training.summary import goodness
+
 
 def _pyplot() -> Any:
     """Return pyplot with a Korean font; imported late, since it costs half a second."""
@@ -54,10 +56,12 @@ def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) 
             "accuracy": "검증 정확도",
             "pearson": "검증 피어슨 상관",
             "spearman": "검증 스피어먼 상관",
+            "bits_per_character": "검증 글자당 비트",
+            "perplexity": "검증 퍼플렉시티",
         }.get(metric, metric)
         right.plot(epochs, values, "s--", color="#55a868", ms=4, label=name)
         right.set_ylabel(name)
-        best = int(np.argmax(values))
+        best = int(np.argmax([goodness(metric, value) for value in values]))
         right.annotate(
             f"{values[best]:.3f}",
             (epochs[best], values[best]),

@@ -37,10 +37,10 @@ from nlpbook_data.training.arguments import (
 )
 from nlpbook_data.training.card import write_card
 from nlpbook_data.training.hub import push_folder
-from nlpbook_data.training.models import merge_lora
+from nlpbook_data.training.models import merge_lora, save_model
 from nlpbook_data.training.plots import plot_learning_curve
 from nlpbook_data.training.precision import choose_precision
-from nlpbook_data.training.summary import SHOWN
+from nlpbook_data.training.summary import LOWER_IS_BETTER, SHOWN, goodness
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class Run:
         folder: ``--output_dir``, or ``seed-N`` in it.
         record: what goes into run.json.
         best_by: the task's own score of validation to choose by.
+        callbacks: the recipe's own, for the trainer.
         scores: ``{"validation": {…}, "test": {…}, "baselines": {…}}``.
     """
 
@@ -77,6 +78,7 @@ class Run:
         self.parent = parent or self  # of one seed: the run of all
         self.best_by = parent.best_by if parent else ""
         self.ceiling: dict[str, Any] = {}
+        self.callbacks: list[TrainerCallback] = []
         self.folder = Path(args.output_dir).expanduser()
         self.record = record
         self.scores: dict[str, Any] = {}
@@ -167,6 +169,8 @@ class Run:
         self.best_by = best_by
         if self.args.metric_for_best_model == "auto":
             self.args.metric_for_best_model = best_by
+        metric = (self.args.metric_for_best_model or "loss").removeprefix("eval_")
+        self.args.greater_is_better = metric not in LOWER_IS_BETTER
         data = {
             "name": source.name,
             "splits": source.origins,
@@ -240,6 +244,7 @@ class Run:
         self.training = False
         state, sampler = trainer.state, trainer.sampler
         padded_to = trainer.max_length if self.args.pad_to_max_length else None
+        packed = trainer.train_collator is not None
         rows = sampler.rows(state.global_step) - sampler.rows(trainer._initial_global_step)
         seconds = max(output.metrics["train_runtime"], 1e-9)
         self.record |= {
@@ -249,7 +254,7 @@ class Run:
             and Path(state.best_model_checkpoint).name,
             "train_examples_per_second": round(rows / seconds, 2),
             "train_tokens_per_second": round(rows / seconds * float(sampler.lengths.mean()), 1),
-            "real_token_share": round(sampler.real_tokens(padded_to), 4),
+            "real_token_share": 1.0 if packed else round(sampler.real_tokens(padded_to), 4),
             "peak_memory_mib": _peak_memory(self.args),
         }
 
@@ -272,14 +277,16 @@ class Run:
         """Write model and tokenizer as ``from_pretrained`` and ``pipeline`` want them."""
         trainer.check_weights()
         self.record["max_length"] = trainer.max_length
-        model = merge_lora(trainer.accelerator.unwrap_model(trainer.model))
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if self.record["arguments"].get("merge_lora", True):
+            model = merge_lora(model)
         model.config._name_or_path = ""  # it may be a local path
         tokenizer = copy.deepcopy(trainer.processing_class)
         # So that a pipeline truncates as training did.
         tokenizer.model_max_length = trainer.max_length
         tokenizer.init_kwargs.pop("name_or_path", None)
         if self.is_main:
-            model.save_pretrained(self.folder)
+            save_model(model, self.folder)
             tokenizer.save_pretrained(self.folder)
 
     def predict(self, trainer: Any, encoded: Mapping[str, Any], split: str) -> np.ndarray:
@@ -330,6 +337,11 @@ class Run:
         if self.args.do_train and self.is_main:
             self.write(path.name, json.loads(path.read_text(encoding="utf-8")) | values)
 
+    def add_scores(self, name: str, scores: Mapping[str, Any]) -> None:
+        """Add to metrics.json what is no score of a split."""
+        self.scores[name] = dict(scores)
+        self.write("metrics.json", self.scores)
+
     @property
     def wants_baselines(self) -> bool:
         """Whether this process scores the baselines."""
@@ -357,7 +369,10 @@ class Run:
             metric = self.best_by
         if len(self.seed_runs) > 1 and self.is_main:
             self._open()  # where all seeds were finished before
-            best = max(self.seed_runs, key=lambda r: r.scores.get("validation", {}).get(metric, 0))
+            best = max(
+                self.seed_runs,
+                key=lambda run: goodness(metric, run.scores.get("validation", {}).get(metric)),
+            )
             for path in best.folder.iterdir():
                 if path.is_file() and path.name != "run.json" and not path.name.startswith("."):
                     shutil.copy2(path, self.folder / path.name)

@@ -1,5 +1,6 @@
 """The closing summary on the terminal."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ SHOWN = {
     "rouge_w": "ROUGE-W",
     "pearson": "Pearson",
     "spearman": "Spearman",
+    "bits_per_character": "bits/character",
+    "perplexity": "perplexity",
 }
+# Of all other scores more is better.
+LOWER_IS_BETTER = {"loss", "perplexity", "bits_per_character", "expected_calibration_error"}
 
 
 CEILING = "ceiling: perfect tokens"
@@ -68,6 +73,13 @@ def score_rows(scores: dict[str, Any], split: str) -> list[tuple[str, dict[str, 
     return rows
 
 
+def goodness(metric: str, value: float | None) -> float:
+    """Return a number that is the greater the better the score `value` is; least for None."""
+    if value is None:
+        return -math.inf
+    return -value if metric in LOWER_IS_BETTER else value
+
+
 def verdict(scores: dict[str, Any], split: str) -> list[str]:
     """Say in words how the model stands to the best baseline, by the first of `SHOWN`."""
     rows = [row for row in score_rows(scores, split) if row[0] != CEILING]
@@ -75,13 +87,18 @@ def verdict(scores: dict[str, Any], split: str) -> list[str]:
         return []
     metric = next(name for name in SHOWN if name in rows[0][1])
     model = _value(rows[0][1], metric)
-    name, best = max(((n, _value(v, metric)) for n, v in rows[1:]), key=lambda row: row[1])
+    baselines = [(name, _value(values, metric)) for name, values in rows[1:]]
+    name, best = max(baselines, key=lambda row: goodness(metric, row[1]))
     seconds = scores["baselines"][name].get("seconds")
     cost = f" in {_duration(seconds)} on one core" if seconds else ""
-    if model > best:
-        return [f"The model is {100 * (model - best):.1f} points above {name}{cost}."]
+    apart = abs(model - best)
+    difference = f"{100 * apart:.1f} points {'above' if model > best else 'below'}"
+    if metric in LOWER_IS_BETTER:
+        difference = f"{apart:.3f} {SHOWN[metric]} {'worse' if model > best else 'better'} than"
+    if goodness(metric, model) > goodness(metric, best):
+        return [f"The model is {difference} {name}{cost}."]
     return [
-        f"The model is {100 * (best - model):.1f} points below {name}{cost}: it is not worth its",
+        f"The model is {difference} {name}{cost}: it is not worth its",
         "training time as it stands. Start from pretrained weights, or use more data.",
     ]
 

@@ -1,5 +1,6 @@
 """Block 5 of every recipe: HF Trainer with our order of rows, loss, checkpoints and Hub rules."""
 
+import copy
 import logging
 import math
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import (
     DataCollatorForTokenClassification,
+    DataCollatorWithFlattening,
     DataCollatorWithPadding,
     EarlyStoppingCallback,
     EvalPrediction,
@@ -29,7 +31,7 @@ from nlpbook_data.cache import write_text
 from nlpbook_data.errors import InputError, nearest
 from nlpbook_data.training.features import text_lengths
 from nlpbook_data.training.hub import push_folder
-from nlpbook_data.training.loss import IGNORED, TokenLoss
+from nlpbook_data.training.loss import IGNORED, LanguageModelLoss, TokenLoss
 from nlpbook_data.training.run import COMPLETE, Run
 from nlpbook_data.training.sampler import GlobalBatchSampler
 from nlpbook_data.training.summary import SHOWN
@@ -54,9 +56,12 @@ def make_trainer(
         loss: with ``__call__`` and ``items``, as `training.loss` has them.
         compute_metrics: ``EvalPrediction`` in, flat scores out.
         train_dataset, eval_dataset: columns ``input_ids`` and ``labels``.
+
+    Raises:
+        InputError: an option that does not fit the others, the model or the device.
     """
     args = run.args
-    callbacks: list[TrainerCallback] = [run.watch()]
+    callbacks: list[TrainerCallback] = [run.watch(), *run.callbacks]
     if args.early_stopping_patience is not None:
         if args.eval_strategy == "no":
             raise InputError("--early_stopping_patience needs --eval_strategy steps or epoch.")
@@ -78,8 +83,11 @@ def make_trainer(
     model.accepts_loss_kwargs = False  # the loss is ours; see loss.py
     args.label_names = ["labels"]  # whatever the model's own loss takes
     per_token = isinstance(loss, TokenLoss)
+    padding = copy.deepcopy(tokenizer)
+    if isinstance(loss, LanguageModelLoss):  # only so are a row's positions those that it has alone
+        padding.padding_side = "right"
     collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(
-        tokenizer,
+        padding,
         padding="max_length" if args.pad_to_max_length else True,
         max_length=max_length if args.pad_to_max_length else None,
         pad_to_multiple_of=multiple,
@@ -105,6 +113,9 @@ def make_trainer(
         callbacks=callbacks,
     )
     trainer.run, trainer.max_length, trainer.keep = run, max_length, keep
+    if getattr(loss, "packing", False) and args.do_train:
+        check_packing(trainer.model)
+        trainer.train_collator = _pack
     for noisy in (PrinterCallback, ProgressCallback):
         if trainer.pop_callback(noisy) is not None:
             trainer.add_callback(_Progress() if noisy is ProgressCallback else _EvaluationLines())
@@ -118,7 +129,7 @@ def _score_names(
     compute_metrics: Callable[[Any], dict[str, float]],
     dataset: Dataset,
 ) -> list[str]:
-    """Return the names of the scores, before anything is trained: of predictions that are 0."""
+    """Return the names of the scores, before anything is trained: of predictions that are 1."""
     names = collator.tokenizer.model_input_names
     row = {name: value for name, value in dataset[0].items() if name in [*names, "labels"]}
     batch = collator([row]).to(model.device)
@@ -126,8 +137,40 @@ def _score_names(
     with torch.no_grad():
         values = loss.predictions(_with_mask(model.eval(), **batch), labels)
     rows = len(dataset) if values.ndim == 2 else text_lengths(dataset).sum()
-    zeros = np.zeros((rows, values.shape[-1]), dtype=np.float32)
-    return list(compute_metrics(EvalPrediction(zeros, None)))
+    ones = np.ones((rows, values.shape[-1]), dtype=np.float32)
+    return list(compute_metrics(EvalPrediction(ones, None)))
+
+
+def check_packing(model: PreTrainedModel) -> None:
+    """Raise InputError where a row of tokens sees those that are packed before it."""
+    rows = [{"input_ids": [4, 5, 6, 7, 5]}, {"input_ids": [7, 6, 5, 4]}]
+    batches = [_pack(rows[1:]), _pack(rows)]
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        alone, packed = (
+            model(
+                input_ids=batch["input_ids"].to(model.device),
+                position_ids=batch["position_ids"].to(model.device),
+                use_cache=False,
+            )["logits"]
+            for batch in batches
+        )
+    model.train(training)
+    if not torch.allclose(alone, packed[:, -alone.shape[1] :], atol=1e-4, rtol=1e-4):
+        raise InputError(
+            f"--packing true: in {model.config.model_type} with the attention "
+            f"{model.config._attn_implementation} a packed text sees the one before it. Leave it "
+            "out."
+        )
+
+
+def _pack(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return `rows` as one, (1, tokens), with positions that begin anew at each.
+
+    With a cache, or an attention mask, models would not see where a row begins.
+    """
+    return {**DataCollatorWithFlattening()(rows), "use_cache": False}
 
 
 class RecipeTrainer(Trainer):
@@ -137,6 +180,7 @@ class RecipeTrainer(Trainer):
     max_length: int
     keep: int | None
     sampler: GlobalBatchSampler
+    train_collator: Callable[[list], dict[str, Any]] | None = None  # evaluation's, if None
 
     def get_train_dataloader(self) -> DataLoader:
         """Return this process' micro-batches; see `sampler`."""
@@ -154,7 +198,7 @@ class RecipeTrainer(Trainer):
         loader = DataLoader(
             dataset,
             batch_sampler=self.sampler,
-            collate_fn=_WithEmpty(self.data_collator, dataset),
+            collate_fn=_WithEmpty(self.train_collator or self.data_collator, dataset),
             num_workers=args.dataloader_num_workers,
             pin_memory=args.dataloader_pin_memory,
             persistent_workers=args.dataloader_persistent_workers,
@@ -318,7 +362,7 @@ class RecipeTrainer(Trainer):
 
 
 def _with_mask(model: Any, **inputs: Any) -> dict[str, Any]:
-    return {**model(**inputs), "attention_mask": inputs["attention_mask"]}
+    return {**model(**inputs), "attention_mask": inputs.get("attention_mask")}
 
 
 class _WithEmpty:

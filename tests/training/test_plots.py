@@ -27,6 +27,16 @@ def test_learning_curve_has_every_glyph(tmp_path, history):
     assert_png(tmp_path / "곡선.png")
 
 
+@pytest.mark.parametrize(
+    ("metric", "best"), [("accuracy", "0.900"), ("bits_per_character", "0.100")]
+)
+def test_the_best_of_the_learning_curve_is_marked(figures, tmp_path, metric, best):
+    values = [0.5, 0.9, 0.1, 0.4]
+    history = [{"epoch": n, "eval_loss": 1, f"eval_{metric}": v} for n, v in enumerate(values)]
+    plot_learning_curve(history, metric, tmp_path / "곡선.png")
+    assert [text.get_text() for axes in figures[0].axes for text in axes.texts] == [best]
+
+
 @pytest.mark.parametrize("classes", [2, 7, 40])
 def test_confusion_matrix_has_every_glyph_and_takes_many_classes(tmp_path, classes):
     names = [f"생활문화와 아주 긴 이름 뷁 {i}" for i in range(classes)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nlpbook_data.training.summary import verdict
+from nlpbook_data.training.summary import goodness, verdict
 
 
 def scores(model: float, ngrams: float) -> dict:
@@ -24,6 +24,21 @@ def test_a_model_below_the_best_baseline_is_not_worth_its_time():
 def test_a_model_above_the_best_baseline_says_by_how_much():
     text = " ".join(verdict(scores(0.90, 0.87), "test"))
     assert "3.0 points above character n-grams" in text and "not worth" not in text
+
+
+@pytest.mark.parametrize(
+    ("model", "words"), [(3.5, "0.250 bits/character better than"), (4.0, "not worth")]
+)
+def test_of_bits_per_character_fewer_are_better(model, words):
+    rows = {name: {"test": {"bits_per_character": b}} for name, b in (("a", 3.75), ("b", 5.0))}
+    known = {"test": {"bits_per_character": model, "perplexity": 9.0}, "baselines": rows}
+    text = " ".join(verdict(known, "test"))
+    assert words in text and " a" in text
+
+
+def test_a_score_is_the_better_the_higher_except_for_some_and_than_none():
+    assert goodness("accuracy", 0.2) > goodness("accuracy", 0.1) > goodness("accuracy", None)
+    assert goodness("loss", 0.1) > goodness("loss", 0.2) > goodness("loss", None)
 
 
 def test_over_seeds_the_mean_counts():
