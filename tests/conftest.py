@@ -130,13 +130,17 @@ def fork_recipe(recipe_server: subprocess.Popen, tmp_path: Path) -> Callable[...
     def run(
         recipe: str,
         *arguments: object,
+        processes: int = 1,
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
     ) -> Result:
         logs = [tmp_path / ".stdout", tmp_path / ".stderr"]
+        if processes > 1:
+            arguments = (*arguments, "--use_cpu", "true")
         request = {
             "recipe": str(RECIPES / f"{recipe}.py"),
             "arguments": [str(argument) for argument in arguments],
+            "processes": processes,
             "cwd": str(cwd or tmp_path),
             "env": env or {},
             "logs": [str(log) for log in logs],

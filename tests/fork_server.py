@@ -1,26 +1,32 @@
-"""Import the recipes' libraries once, then run each request in a fork; see `conftest`."""
+"""Import the recipes' libraries once, then run each request in forks; see `conftest`."""
 
 import json
 import os
 import runpy
+import signal
+import socket
 import sys
 import traceback
 
 import evaluate  # noqa: F401
 import peft  # noqa: F401
+import seqeval.metrics  # noqa: F401
+import sklearn.metrics  # noqa: F401
 import transformers
-from transformers import AutoModelForSequenceClassification  # noqa: F401
+from transformers.models.bert import modeling_bert  # noqa: F401
 
+import nlpbook_data.metrics.ner
+import nlpbook_data.metrics.qa
 import nlpbook_data.sources
 import nlpbook_data.training
 import nlpbook_data.training.trainer  # noqa: F401
 
 
-def child(request: dict) -> None:
+def child(request: dict, env: dict[str, str]) -> None:
     for number, log in zip((1, 2), request["logs"], strict=True):
-        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.chdir(request["cwd"])
-    os.environ.update(request["env"])
+    os.environ.update(env)
     sys.argv = [request["recipe"], *request["arguments"]]
     status = 0
     try:
@@ -35,12 +41,38 @@ def child(request: dict) -> None:
     os._exit(status)
 
 
+def ranks(processes: int) -> list[dict[str, str]]:
+    """Return what torchrun puts into the environment of each process; nothing for one."""
+    if processes == 1:
+        return [{}]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    common["WORLD_SIZE"] = common["LOCAL_WORLD_SIZE"] = str(processes)
+    return [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
+
+
+def run(request: dict) -> int:
+    """Return the exit status; the first process that fails ends the others, as torchrun does."""
+    running = set()
+    for env in ranks(request["processes"]):
+        process = os.fork()
+        if process == 0:
+            child(request, request["env"] | env)
+        running.add(process)
+    status = 0
+    while running:
+        process, code = os.wait()
+        running.remove(process)
+        if code and not status:
+            status = os.waitstatus_to_exitcode(code)
+            for other in running:
+                os.kill(other, signal.SIGKILL)
+    return status
+
+
 if __name__ == "__main__":
     transformers.logging.set_verbosity_error()
     for line in sys.stdin:
-        process = os.fork()
-        if process == 0:
-            child(json.loads(line))
-        _, code = os.waitpid(process, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(code)}\n")
+        sys.stdout.write(f"{run(json.loads(line))}\n")
         sys.stdout.flush()

@@ -29,6 +29,8 @@ LORA_TASKS = {
 }
 # Heads that are trained whole. Of all-linear, peft leaves out those of the other tasks by itself.
 LORA_HEADS = {"TOKEN_CLS": ["classifier", "score"], "QUESTION_ANS": ["qa_outputs"]}
+# Heads that are trained whole. Of all-linear, peft leaves out those of the other tasks by itself.
+LORA_HEADS = {"TOKEN_CLS": ["classifier", "score"], "QUESTION_ANS": ["qa_outputs"]}
 
 
 def load_config(args: ModelArguments, labels: Sequence[str] | None = None, **overrides: Any) -> Any:
@@ -239,6 +241,7 @@ def _add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> 
         lora_alpha=args.lora_alpha,
         lora_dropout=args.lora_dropout,
         target_modules=targets[0] if targets == ["all-linear"] else targets,
+        exclude_modules=LORA_HEADS.get(task),
         exclude_modules=LORA_HEADS.get(task),
     )
     try:
