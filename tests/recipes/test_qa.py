@@ -1,0 +1,356 @@
+"""recipes/qa.py as users run it, on data that ships or that the test writes."""
+
+import csv
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import RECIPES, TINY
+from hub_double import HubDouble
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer, ByT5Tokenizer
+
+from nlpbook_data.answering import load_answerer
+
+PUSHED = {
+    *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+    *("metrics.json", "learning_curve.png", "breakdown.png"),
+}
+LEFT_BEHIND = PUSHED | {"run.json", "predictions.json", "predictions.jsonl", "errors.jsonl"}
+NO_DROPOUT = ",hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
+LENGTHS = ["--max_length", 32, "--stride", 8]
+MODEL = [*TINY, "--model_name_or_path", "package:models/encoder", *LENGTHS]
+FIT = ["--learning_rate", "1e-2", "--per_device_train_batch_size", 8]
+FIT += ["--per_device_eval_batch_size", 3]
+NAMES = ["김민준", "이서연", "박도윤", "최하은"]
+FILLER = ["어제", "오늘", "내일", "매우", "멀리", "다시"]
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def visible(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+def write_json(path: Path, value: Any) -> Path:
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def questions(seed: int, count: int, words: int, last: bool = False) -> list[dict[str, Any]]:
+    """Who is named in the context? A third of the contexts have no name."""
+    dice, made = random.Random(seed), []
+    for number in range(count):
+        name = dice.choice(NAMES)
+        row = dice.choices(FILLER, k=words)
+        if number % 3:
+            row.insert(words if last else dice.randrange(words + 1), name)
+        context = " ".join(row)
+        answers = [{"text": name, "answer_start": context.index(name)}] if number % 3 else []
+        made.append({"context": context, "question": "누가 왔나?", "answers": answers})
+    return [row | {"id": f"q{seed}-{number}"} for number, row in enumerate(made)]
+
+
+def write_squad(path: Path, rows: list[dict[str, Any]]) -> Path:
+    paragraphs = [
+        {
+            "context": row["context"],
+            "qas": [
+                {"id": row["id"], "question": row["question"], "is_impossible": not row["answers"]}
+                | ({"answers": row["answers"]} if row["answers"] else {})
+            ],
+        }
+        for row in rows
+    ]
+    return write_json(path, {"version": "2.0", "data": [{"title": "", "paragraphs": paragraphs}]})
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]], answers: bool = True) -> Path:
+    names = ["id", "context", "question", *(("answer_text", "answer_start") if answers else ())]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer.writeheader()
+        for row in rows:
+            flat = {
+                f"answer_{k.removeprefix('answer_')}": v
+                for a in row["answers"]
+                for k, v in a.items()
+            }
+            writer.writerow(row | flat)
+    return path
+
+
+LONG = questions(4, 7, 70, last=True)
+
+
+@pytest.fixture
+def trained(fork_recipe: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on SQuAD's JSON, and its files beside it; nobody writes to it."""
+    folder = tmp_path_factory.getbasetemp() / "qa"
+    if not (folder / "run").exists():
+        folder.mkdir(exist_ok=True)
+        write_squad(folder / "train.json", questions(0, 160, 8))
+        write_squad(folder / "validation.json", questions(1, 15, 8))
+        write_squad(folder / "test.json", [*questions(2, 5, 6), *LONG, *questions(3, 4, 9)])
+        files = [v for s in ("train", "validation", "test") for v in (f"--{s}_file", f"{s}.json")]
+        options = [*FIT, "--num_train_epochs", 8, "--output_dir", "run"]
+        result = fork_recipe("qa", *MODEL, *files, *options, cwd=folder)
+        assert result.status == 0, result.stderr
+    return folder / "run"
+
+
+def test_short_training_on_what_ships_leaves_everything_and_pushes_no_text(run_recipe, tmp_path):
+    with HubDouble() as hub:
+        env = {**hub.env(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+        push = ["--push_to_hub", "true", "--hub_model_id", "tester/qa"]
+        options = ["--num_train_epochs", 1, *push]
+        result = run_recipe("qa", *options, launcher="accelerate", env=env)
+        assert result.status == 0, result.stderr
+        assert set(hub.repos["tester/qa"].files) == PUSHED
+    folder = tmp_path / "outputs" / "qa"
+    assert visible(folder) == LEFT_BEHIND
+    scores, rows = read_json(folder / "metrics.json"), read_rows(folder / "predictions.jsonl")
+    assert "threshold" not in scores["baselines"]["nearest sentence"]["test"]  # it has none
+    assert scores["ceiling"]["test"]["exact_match"] > 0.9
+    official = read_json(folder / "predictions.json")
+    assert official == {row["id"]: row["prediction"] for row in rows} and len(official) == 72
+    right = [row["prediction"] in (row["answers"] or [""]) for row in rows]
+    assert scores["test"]["exact_match"] >= sum(right) / 72  # punctuation is free there
+    errors = read_rows(folder / "errors.jsonl")
+    assert all(row["prediction"] == row["context"][row["start"] : row["end"]] for row in errors)
+    assert len(errors) == 72 - round(72 * scores["test"]["exact_match"])
+
+
+def test_answers_are_found_in_the_last_window_and_none_where_there_is_none(trained):
+    rows, scores = read_rows(trained / "predictions.jsonl"), read_json(trained / "metrics.json")
+    gold = [*questions(2, 5, 6), *LONG, *questions(3, 4, 9)]
+    tokenizer = AutoTokenizer.from_pretrained(trained)
+    assert all(len(tokenizer(row["context"])["input_ids"]) > 3 * 32 for row in LONG)
+    assert [row["id"] for row in rows] == [row["id"] for row in gold]
+    for row, true in zip(rows, gold, strict=True):
+        answers = [answer["text"] for answer in true["answers"]]
+        assert row["answers"] == answers and row["prediction"] == (answers or [""])[0]
+        assert true["context"][row["start"] : row["end"]] == row["prediction"]
+    assert scores["test"]["exact_match"] == 1 and scores["test"]["no_answer_accuracy"] == 1
+    assert read_json(trained / "predictions.json") == {r["id"]: r["prediction"] for r in rows}
+
+
+def test_the_threshold_of_validation_is_in_scores_and_config(trained):
+    scores = read_json(trained / "metrics.json")
+    threshold = scores["validation"]["threshold"]
+    assert isinstance(threshold, float) and scores["test"]["threshold"] == threshold
+    assert read_json(trained / "config.json")["qa_threshold"] == threshold
+
+
+def test_the_saved_folder_answers_as_the_run_did(trained):
+    gold = [*questions(2, 5, 6), *LONG, *questions(3, 4, 9)]
+    answer = load_answerer(trained, device="cpu")
+    found = answer([row["question"] for row in gold], [row["context"] for row in gold])
+    for one, row in zip(found, read_rows(trained / "predictions.jsonl"), strict=True):
+        assert one["answer"] == row["prediction"]
+        assert (one["start"], one["end"]) == (row["start"], row["end"])
+        assert one["score"] == pytest.approx(row["score"], abs=1e-4)
+
+
+def test_prediction_alone_on_questions_without_answers(fork_recipe, tmp_path, trained):
+    gold = [*questions(2, 5, 6), *LONG, *questions(3, 4, 9)]
+    file = write_csv(tmp_path / "새 질문.csv", gold, answers=False)
+    result = fork_recipe(
+        *("qa", "--model_name_or_path", trained, *LENGTHS, "--do_train", "false"),
+        *("--do_eval", "false", "--test_file", file, "--output_dir", "out"),
+        *("--per_device_eval_batch_size", 3),
+    )
+    assert result.status == 0, result.stderr
+    known, out = read_rows(trained / "predictions.jsonl"), tmp_path / "out"
+    assert read_rows(out / "predictions.jsonl") == [row | {"answers": None} for row in known]
+    assert read_json(out / "predictions.json") == read_json(trained / "predictions.json")
+    assert visible(out) == {
+        *("run.json", "metrics.json", "predictions.jsonl", "predictions.json", "errors.jsonl")
+    }
+
+
+def test_evaluation_alone_scores_what_training_scored_on_any_number_of_processes(
+    fork_recipe, tmp_path, trained
+):
+    files = [f"--{s}_file={trained.parent / f'{s}.json'}" for s in ("validation", "test")]
+    options = ["--model_name_or_path", trained, *LENGTHS, "--do_train", "false"]
+    options += ["--per_device_eval_batch_size", 3]
+    for processes in (1, 2):
+        result = fork_recipe(
+            *("qa", *options, *files, "--output_dir", processes), processes=processes
+        )
+        assert result.status == 0, result.stderr
+        assert read_json(tmp_path / str(processes) / "run.json")["processes"] == processes
+        for name in ("metrics.json", "predictions.jsonl", "predictions.json"):
+            assert (tmp_path / str(processes) / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_evaluation_alone_keeps_the_threshold_of_the_model(fork_recipe, tmp_path, trained):
+    # here another one would be better: all answers are a word that the model never chooses
+    rows = [row | {"context": f"오늘 {row['context']}"} for row in LONG]
+    rows = [row | {"answers": [{"text": "오늘", "answer_start": 0}]} for row in rows]
+    file = write_squad(tmp_path / "other.json", rows)
+    result = fork_recipe(
+        *("qa", "--model_name_or_path", trained, *LENGTHS, "--do_train", "false"),
+        *("--validation_file", file, "--do_predict", "false", "--output_dir", "out"),
+    )
+    assert result.status == 0, result.stderr
+    threshold = read_json(trained / "config.json")["qa_threshold"]
+    assert read_json(tmp_path / "out" / "metrics.json")["validation"]["threshold"] == threshold
+
+
+def test_padding_to_the_longest_changes_no_answer(fork_recipe, tmp_path, trained):
+    result = fork_recipe(
+        *("qa", "--model_name_or_path", trained, *LENGTHS, "--do_train", "false"),
+        *("--test_file", trained.parent / "test.json", "--do_eval", "false"),
+        *("--pad_to_max_length", "true", "--output_dir", "out"),
+    )
+    assert result.status == 0, result.stderr
+    known = read_json(trained / "predictions.json")
+    assert read_json(tmp_path / "out" / "predictions.json") == known
+
+
+def test_the_split_of_a_batch_over_processes_does_not_change_training(fork_recipe, tmp_path):
+    options = [*TINY, "--max_train_samples", 13, "--num_train_epochs", 2, "--logging_steps", 1]
+    options[1] += NO_DROPOUT
+    options += ["--max_eval_samples", 5, "--max_predict_samples", 3, "--keep_checkpoints", "true"]
+    curves = []
+    for processes in (1, 2):
+        sizes = ["--per_device_train_batch_size", 8 // processes, "--output_dir", processes]
+        result = fork_recipe("qa", *options, *sizes, processes=processes)
+        assert result.status == 0, result.stderr
+        folder = max((tmp_path / str(processes)).glob("checkpoint-*"), key=lambda f: len(f.name))
+        history = read_json(folder / "trainer_state.json")["log_history"]
+        curves.append([e[n] for e in history for n in ("loss", "eval_loss", "eval_f1") if n in e])
+    assert len(curves[0]) > 8 and max(curves[0]) - min(curves[0]) > 5e-3
+    assert curves[1] == pytest.approx(curves[0], abs=1e-5)
+
+
+def test_killed_and_continued_ends_as_if_nothing_had_happened(fork_recipe, tmp_path):
+    write_squad(tmp_path / "train.json", questions(0, 60, 8))
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, runpy\n"
+        "from transformers import Trainer\n"
+        "step, calls = Trainer.training_step, iter(range(9))\n"
+        "def training_step(*args, **kwargs):\n"
+        "    if next(calls, None) is None:\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "    return step(*args, **kwargs)\n"
+        "Trainer.training_step = training_step\n"
+        f"runpy.run_path({str(RECIPES / 'qa.py')!r}, run_name='__main__')\n"
+    )
+    options = [*MODEL, *FIT, "--train_file", "train.json", "--num_train_epochs", 2]
+    assert fork_recipe(script.with_suffix(""), *options, "--output_dir", "killed").status == -9
+    assert read_json(tmp_path / "killed" / "run.json")["status"] == "running"
+    for folder in ("killed", "undisturbed"):
+        result = fork_recipe("qa", *options, "--output_dir", folder)
+        assert result.status == 0, result.stderr
+    assert read_json(tmp_path / "killed" / "run.json")["resumed_from"].startswith("checkpoint-")
+    for name in ("model.safetensors", "config.json", "metrics.json", "predictions.json"):
+        one, other = ((tmp_path / f / name).read_bytes() for f in ("killed", "undisturbed"))
+        assert one == other, name
+
+
+def test_of_several_seeds_the_saved_config_has_the_saved_seeds_threshold(fork_recipe, tmp_path):
+    file = write_csv(tmp_path / "flat.csv", questions(0, 60, 8))
+    options = [*FIT, "--num_train_epochs", 1, "--seeds", 1, 2, 3, "--output_dir", "out"]
+    result = fork_recipe("qa", *MODEL, "--train_file", file, *options)
+    assert result.status == 0, result.stderr
+    out, thresholds = tmp_path / "out", {}
+    for seed in (1, 2, 3):
+        folder = out / f"seed-{seed}"
+        thresholds[seed] = read_json(folder / "metrics.json")["validation"]["threshold"]
+        assert read_json(folder / "config.json")["qa_threshold"] == thresholds[seed]
+    assert len(set(thresholds.values())) == 3
+    saved = read_json(out / "metrics.json")["seeds"]["saved"]
+    assert read_json(out / "config.json")["qa_threshold"] == thresholds[saved]
+    official = [(f / "predictions.json").read_bytes() for f in (out, out / f"seed-{saved}")]
+    assert official[0] == official[1]
+
+
+def test_lora_on_own_rows_saves_a_merged_model(fork_recipe, tmp_path, trained):
+    file = write_csv(tmp_path / "flat.csv", questions(7, 30, 8))
+    result = fork_recipe(
+        *("qa", "--model_name_or_path", trained, "--lora", "true", "--learning_rate", "1e-3"),
+        *("--train_file", file, *LENGTHS, "--num_train_epochs", 1, "--baselines", "false"),
+        *("--output_dir", "out"),
+    )
+    assert result.status == 0, result.stderr
+    out = tmp_path / "out"
+    assert not list(out.glob("adapter*"))
+    before, after = (load_file(folder / "model.safetensors") for folder in (trained, out))
+    query = "bert.encoder.layer.0.attention.self.query.weight"
+    assert before.keys() == after.keys() and not before[query].equal(after[query])
+    AutoModelForQuestionAnswering.from_pretrained(out)
+    assert read_json(out / "metrics.json")["validation"]["exact_match"] > 0.6  # as the base
+
+
+GOOD = {"context": "오늘 김민준이 왔다", "question": "누가?", "answer_text": "김민준"}
+BAD: dict[str, tuple[dict, list[str], tuple[str, ...]]] = {  # what another row has, options
+    "elsewhere": ({"answer_start": 0}, [], ("a.jsonl, line 2", "answer_start 0", "stands at 3")),
+    "nowhere": ({"answer_text": "이서연"}, [], ("line 2", "not in the context", "nowhere")),
+    "empty context": ({"context": " "}, [], ("line 2", "the context is empty")),
+    "empty question": ({"question": ""}, [], ("line 2", "the question is empty")),
+    "id twice": ({"id": "1"}, [], ("line 2", "'1' is there twice")),
+    "stride": ({}, ["--stride", "31"], ("stride of 31", "windows of 32 tokens")),
+    "metric": ({}, ["--metric_for_best_model", "micro_f1"], ("micro_f1", "exact_match")),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_message_and_leaves_nothing(fork_recipe, tmp_path, case):
+    change, options, parts = BAD[case]
+    contexts = [f"오늘 김민준이 {n}번 왔다" for n in range(40)]
+    rows = [GOOD | {"context": context, "id": str(n)} for n, context in enumerate(contexts, 1)]
+    rows[1] |= change
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / "a.jsonl").write_text("".join(lines), encoding="utf-8")
+    refuse(fork_recipe, tmp_path, parts, *MODEL, "--train_file", "a.jsonl", *options)
+
+
+def refuse(fork_recipe: Callable, folder: Path, parts: tuple[str, ...], *arguments: Any) -> None:
+    result = fork_recipe("qa", *arguments, "--output_dir", "out")
+    assert result.status == 1 and "Traceback" not in result.stderr, result.stderr
+    for part in parts:
+        assert part in result.error, result.error
+    assert not (folder / "out").exists() and result.stdout == ""
+
+
+def test_a_corpus_of_another_task_is_refused(fork_recipe, tmp_path):
+    parts = ("sample_ner is for ner", "Choose another corpus")
+    refuse(fork_recipe, tmp_path, parts, *MODEL, "--corpus", "sample_ner")
+
+
+def test_a_model_that_was_not_trained_for_it_is_refused(fork_recipe, tmp_path, trained):
+    shutil.copytree(trained, tmp_path / "other")
+    weights = load_file(trained / "model.safetensors")
+    del weights["qa_outputs.weight"]
+    save_file(weights, tmp_path / "other" / "model.safetensors", {"format": "pt"})
+    options = [*LENGTHS, "--do_train", "false", "--model_name_or_path", "other"]
+    parts = ("other", "qa_outputs.weight", "not fine-tuned")
+    refuse(fork_recipe, tmp_path, parts, *options, "--corpus", "sample_qa")
+
+
+def test_a_model_without_such_a_head_is_refused(fork_recipe, tmp_path, trained):
+    shutil.copytree(trained, tmp_path / "other")
+    write_json(tmp_path / "other" / "config.json", {"model_type": "codegen"})
+    options = [*MODEL, "--model_name_or_path", "other", "--corpus", "sample_qa"]
+    options[1] = "n_layer=1"  # of --config_overrides
+    refuse(fork_recipe, tmp_path, ("codegen", "no head for this task"), *options)
+
+
+def test_a_slow_tokenizer_is_refused(fork_recipe, tmp_path):
+    ByT5Tokenizer().save_pretrained(tmp_path / "slow")
+    options = [*MODEL, "--tokenizer_name", "slow", "--corpus", "sample_qa"]
+    refuse(fork_recipe, tmp_path, ("ByT5Tokenizer", "fast tokenizer"), *options)
