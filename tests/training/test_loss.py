@@ -6,8 +6,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from nlpbook_data.training.loss import ClassificationLoss, SquaredErrorLoss
+from nlpbook_data.training.loss import (
+    ClassificationLoss,
+    LanguageModelLoss,
+    SpanLoss,
+    SquaredErrorLoss,
+    TokenLoss,
+)
 
 WEIGHTS = [None, torch.tensor([0.5, 2.0, 1.0, 4.0])]
 CUTS = st.lists(st.integers(0, 13), max_size=4)  # empty parts are among them
@@ -138,3 +145,88 @@ def test_squared_errors_of_parts_add_up_to_the_mean_over_all_rows(sizes):
     torch.testing.assert_close(total, expected)
     assert loss.items(labels) == 7
     torch.testing.assert_close(loss(dict(logits=logits), labels), expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@bounded
+@given(CUTS.map(sorted), st.integers(0, 2**31))
+def test_token_cross_entropy_of_any_split_is_that_of_all_tokens(smoothing, cuts, seed):
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(rows, 5, classes, generator=generator)
+    labels = torch.randint(0, classes, (rows, 5), generator=generator)
+    labels[torch.rand(rows, 5, generator=generator) < 0.4] = -100
+    labels[0, 0] = 1
+
+    def reference(logits, labels):
+        cross_entropy = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
+        return cross_entropy(logits.reshape(-1, classes), labels.reshape(-1))
+
+    loss = TokenLoss(None, smoothing)
+    assert loss.items(labels) == labels.ne(-100).sum()
+    assert_equal(split_loss(loss, logits, labels, cuts), whole_loss(reference, logits, labels))
+
+
+def pad_spans(lengths: list[int], width: int, seed: int = 0) -> tuple[dict, torch.Tensor]:
+    """Return outputs with arbitrary logits, padding's included, and labels within the rows."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (len(lengths), width)
+    logits = {f"{s}_logits": 4 * torch.randn(shape, generator=generator) for s in ("start", "end")}
+    mask = (torch.arange(width) < torch.tensor(lengths)[:, None]).long()
+    labels = torch.stack([torch.randint(0, n, (2,), generator=generator) for n in lengths])
+    return logits | {"attention_mask": mask}, labels
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_of_a_span_is_torchs_on_the_rows_without_padding(smoothing):
+    lengths = [3, 9, 1, 6]
+    outputs, labels = pad_spans(lengths, 9)
+    names = ("start_logits", "end_logits")
+    each = [
+        torch.nn.functional.cross_entropy(
+            outputs[name][row, :length], labels[row, side], label_smoothing=smoothing
+        )
+        for row, length in enumerate(lengths)
+        for side, name in enumerate(names)
+    ]
+    loss = SpanLoss(smoothing)
+    torch.testing.assert_close(loss(outputs, labels), torch.stack(each).mean())
+    for row, length in enumerate(lengths):  # alone, as in the batch
+        alone = {name: values[row : row + 1, :length] for name, values in outputs.items()}
+        found = loss(alone, labels[row : row + 1], num_items_in_batch=torch.tensor(1))
+        expected = each[2 * row] + each[2 * row + 1]
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
+
+
+def test_span_losses_of_parts_add_up_and_ignored_rows_count_nothing():
+    outputs, labels = pad_spans([4, 7, 2, 5], 7)
+    labels[3] = -100  # the row of a process that a ragged batch left empty
+    loss, count = SpanLoss(0.1), torch.tensor(6)
+    assert loss.items(labels) == count
+    logits = outputs["start_logits"].requires_grad_()
+    parts = [
+        loss({name: v[p] for name, v in outputs.items()}, labels[p], num_items_in_batch=count)
+        for p in (slice(0, 1), slice(1, 3), slice(3, 4))
+    ]
+    assert parts[2] == 0
+    sum(parts).backward()
+    gradient = logits.grad.clone()
+    assert not gradient[outputs["attention_mask"] == 0].any() and not gradient[3].any()
+    logits.grad = None
+    whole = loss({name: values[:3] for name, values in outputs.items()}, labels[:3])
+    whole.backward()
+    assert_equal((sum(parts).detach(), gradient), (whole.detach(), logits.grad))
+
+
+def test_the_loss_of_a_language_model_is_transformers_own():
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=11, n_embd=8, n_layer=1, n_head=2, n_positions=8)
+    model = GPT2LMHeadModel(config).eval()
+    ids = torch.randint(0, 11, (3, 8))
+    labels = ids.clone()
+    labels[0, :3] = labels[1, 5:] = labels[2, :7] = -100  # prompts, padding, a single token
+    expected = model(input_ids=ids, labels=labels)
+    outputs, loss = {"logits": expected.logits}, LanguageModelLoss()
+    torch.testing.assert_close(loss(outputs, labels), expected.loss)
+    sums = loss.predictions(outputs, labels)
+    assert sums[:, 1].tolist() == [5, 4, 1]  # the first token follows nothing
+    torch.testing.assert_close(sums[:, 0].sum() / sums[:, 1].sum(), expected.loss)
