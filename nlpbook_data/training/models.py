@@ -1,14 +1,17 @@
 """Blocks 3 and 4: the tokenizer and the model of a recipe, with nothing random unless asked for."""
 
+import importlib.util
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from transformers import (
     AutoConfig,
     AutoTokenizer,
+    BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -26,9 +29,9 @@ LORA_TASKS = {
     "AutoModelForTokenClassification": "TOKEN_CLS",
     "AutoModelForQuestionAnswering": "QUESTION_ANS",
     "AutoModelForCausalLM": "CAUSAL_LM",
+    "AutoModel": "FEATURE_EXTRACTION",
 }
-# Heads that are trained whole. Of all-linear, peft leaves out those of the other tasks by itself.
-LORA_HEADS = {"TOKEN_CLS": ["classifier", "score"], "QUESTION_ANS": ["qa_outputs"]}
+SUCH_AS = {"AutoModelForCausalLM": "GPT-2, Llama or Qwen"}
 # Heads that are trained whole. Of all-linear, peft leaves out those of the other tasks by itself.
 LORA_HEADS = {"TOKEN_CLS": ["classifier", "score"], "QUESTION_ANS": ["qa_outputs"]}
 
@@ -166,7 +169,11 @@ def _counts_from_padding(config: Any) -> bool:
 
 
 def load_model(
-    auto_class: Any, args: ModelArguments, config: Any, training: bool = True
+    auto_class: Any,
+    args: ModelArguments,
+    config: Any,
+    training: bool = True,
+    quantization: str = "none",
 ) -> PreTrainedModel:
     """Return the model in float32: pretrained, or random with ``--from_scratch true``.
 
@@ -175,6 +182,8 @@ def load_model(
         config: of `load_config`, with label names.
         training: the task's head, and the pooler before it, may be new; otherwise it must be
             among the weights.
+        quantization: "8bit" or "4bit" keeps the weights so, where the hardware can; they are not
+            trained themselves, so that it needs LoRA.
 
     Raises:
         InputError: weights that are missing, broken or of another architecture; a model that has
@@ -184,16 +193,18 @@ def load_model(
     if type(config) not in getattr(auto_class, "_model_mapping", {type(config): None}):
         raise InputError(
             f"{name}: a model of the type {config.model_type} has no head for this task. Name "
-            "another, such as BERT, ELECTRA or RoBERTa."
+            f"another, such as {SUCH_AS.get(auto_class.__name__, 'BERT, ELECTRA or RoBERTa')}."
         )
     extra = {"attn_implementation": args.attn_implementation} if args.attn_implementation else {}
+    if quantization != "none":
+        extra |= _quantize(args, quantization)
     if args.from_scratch:
         try:
             model = auto_class.from_config(config, **extra)
         except (ValueError, TypeError, RuntimeError, AssertionError) as error:
             raise InputError(f"{name}: {_first_line(error)} Mend the options.") from error
         logger.warning("%s starts from random weights (--from_scratch true).", name)
-        return _add_lora(model, args, auto_class)
+        return add_lora(model, args, auto_class)
     model, info = _load(
         auto_class,
         name,
@@ -226,14 +237,34 @@ def load_model(
         )
     if missing and training:
         logger.info("New weights: %s.", ", ".join(missing))
-    return _add_lora(model, args, auto_class)
+    return add_lora(model, args, auto_class)
 
 
-def _add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> PreTrainedModel:
+def _quantize(args: ModelArguments, quantization: str) -> dict[str, Any]:
+    if not torch.cuda.is_available() or importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError(
+            f"--quantization {quantization} needs an NVIDIA GPU and the package bitsandbytes, "
+            "which are not both here. Leave it out."
+        )
+    if not args.lora or args.from_scratch:
+        raise InputError(f"--quantization {quantization} needs --lora true and trained weights.")
+    config = BitsAndBytesConfig(
+        load_in_8bit=quantization == "8bit",
+        load_in_4bit=quantization == "4bit",
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype="bfloat16",
+    )
+    return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
+
+
+def add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> PreTrainedModel:
+    """Return the model with adapters, its own weights frozen, where ``--lora true`` says so."""
     if not args.lora:
         return model
-    from peft import LoraConfig, TaskType, get_peft_model
+    from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
 
+    if getattr(model, "is_quantized", False):
+        model = prepare_model_for_kbit_training(model)
     task, targets = LORA_TASKS[auto_class.__name__], args.lora_target_modules
     config = LoraConfig(
         task_type=TaskType[task],
@@ -241,7 +272,6 @@ def _add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> 
         lora_alpha=args.lora_alpha,
         lora_dropout=args.lora_dropout,
         target_modules=targets[0] if targets == ["all-linear"] else targets,
-        exclude_modules=LORA_HEADS.get(task),
         exclude_modules=LORA_HEADS.get(task),
     )
     try:
