@@ -140,16 +140,36 @@ def test_bad_input_is_one_message_and_leaves_nothing(fork_recipe, tmp_path, opti
     assert not (tmp_path / "out").exists()
 
 
-def test_two_processes_give_the_predictions_of_one(run_recipe, tmp_path):
+def test_two_processes_train_as_one(fork_recipe, tmp_path):
     path = write_rows(tmp_path / "scores.jsonl", scored(61))
     options = [*MODEL, "--train_file", path, "--per_device_train_batch_size"]
     for processes, size, folder in ((1, 8, "one"), (2, 4, "two")):
-        result = run_recipe("paircls", *options, size, "--output_dir", folder, processes=processes)
+        result = fork_recipe("paircls", *options, size, "--output_dir", folder, processes=processes)
         assert result.status == 0, result.stderr
     one, two = (read_rows(tmp_path / folder / "predictions.jsonl") for folder in ("one", "two"))
     assert [row["sentence1"] for row in one] == [row["sentence1"] for row in two]
     found = [[row["prediction"] for row in rows] for rows in (one, two)]
     np.testing.assert_allclose(*found, atol=1e-5)
+
+
+@pytest.mark.parametrize("data", ["classes", "scores"])
+def test_evaluation_alone_scores_what_training_scored_on_any_number_of_processes(
+    fork_recipe, tmp_path, data
+):
+    source = ["--corpus", "sample_nli"]
+    if data == "scores":
+        source = ["--train_file", write_rows(tmp_path / "scores.jsonl", scored(61))]
+    options = [*source, "--per_device_eval_batch_size", "3", "--max_length", "32"]
+    result = fork_recipe("paircls", *MODEL, *options, "--output_dir", "trained")
+    assert result.status == 0, result.stderr
+    options += ["--model_name_or_path", "trained", "--do_train", "false"]
+    for processes in (1, 2):
+        folder = ["--output_dir", processes]
+        result = fork_recipe("paircls", *options, *folder, processes=processes)
+        assert result.status == 0, result.stderr
+        for name in ("metrics.json", "predictions.jsonl"):
+            known = (tmp_path / "trained" / name).read_bytes()
+            assert (tmp_path / str(processes) / name).read_bytes() == known
 
 
 def test_a_model_of_one_token_type_saves_a_tokenizer_that_gives_none(fork_recipe, tmp_path):
