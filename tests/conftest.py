@@ -125,6 +125,7 @@ def fork_recipe(recipe_server: subprocess.Popen, tmp_path: Path) -> Callable[...
     """Run a recipe in a fork of a process that has imported everything: seconds less a test.
 
     Same files, arguments, exit status and output as `run_recipe`; `env` is set after the imports.
+    With `processes=2` the fork server does what accelerate's launcher does.
     """
 
     def run(

@@ -113,7 +113,7 @@ def test_short_training_on_what_ships_leaves_everything_and_pushes_no_text(run_r
     with HubDouble() as hub:
         env = {**hub.env(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
         push = ["--push_to_hub", "true", "--hub_model_id", "tester/qa"]
-        options = ["--num_train_epochs", 1, *push]
+        options = ["--num_train_epochs", 1, "--max_train_samples", 60, *push]
         result = run_recipe("qa", *options, launcher="accelerate", env=env)
         assert result.status == 0, result.stderr
         assert set(hub.repos["tester/qa"].files) == PUSHED
