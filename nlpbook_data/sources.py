@@ -39,6 +39,7 @@ from nlpbook_data.examples import (
     row_columns,
     sort_labels,
 )
+from nlpbook_data.files import read_rows
 from nlpbook_data.labels import in_words
 
 CARVED_SHARE = 0.1
@@ -194,7 +195,7 @@ def load_source(
         label_names: the labels of a model that is already trained; by default they are found
             in the data.
         multi_label: for doccls, a row has any number of labels.
-        task: one of `examples.SCHEMAS`.
+        task: one of `examples.SCHEMAS`; search takes the data of qa too, as it is.
         scores: for paircls, labels are numbers; by default where those of train have fractions.
 
     Raises:
@@ -212,6 +213,8 @@ def load_source(
     if multi_label and not args.label_separator:
         raise InputError("--label_separator is empty; name what stands between two labels.")
     separator = args.label_separator if multi_label else None
+    if task == "search" and _asks_questions(args, files):
+        task = "qa"
     wanted = _Wanted(task, _columns(args, task), label_names, separator, scores)
     if args.corpus:
         source = _from_corpus(args, task, multi_label)
@@ -223,6 +226,24 @@ def load_source(
     if names and source.label_names and source.label_names != names:
         source = _align(source, names)
     return _needed(source, args, phases)
+
+
+def _asks_questions(args: Any, files: Mapping[str, Path]) -> bool:
+    """Whether the corpus or the files are for question answering, which is a search for contexts.
+
+    An unanswerable question is one that its context does not answer; see `features.search`.
+    """
+    if args.corpus:
+        return find_corpus(args.corpus).task == "qa"
+    for path in files.values():
+        if path.suffix.lower() == ".json":  # SQuAD's
+            return True
+        try:
+            first = next(read_rows(path, ("question", "context"), (), lambda error: None), None)
+        except (InputError, OSError):  # which reading says, of the columns of search
+            return False
+        return first is not None
+    return False
 
 
 def load_examples(

@@ -19,6 +19,7 @@ import nlpbook_data.metrics.ner
 import nlpbook_data.metrics.qa
 import nlpbook_data.sources
 import nlpbook_data.training
+import nlpbook_data.training.search
 import nlpbook_data.training.trainer  # noqa: F401
 
 

@@ -1,8 +1,11 @@
 """Document search: rows to a collection of passages and what is true of each query."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError
 
@@ -84,3 +87,49 @@ def _number(known: dict[str, int], text: str, column: str, row: int) -> int:
     if not text:
         raise InputError(f"Row {row + 1}: the {column} is empty. Mend or drop the row.")
     return known.setdefault(text, len(known))
+
+
+def choose_negatives(
+    collection: Collection, rankings: Sequence[Sequence[int]], count: int
+) -> list[list[int]]:
+    """Return `count` passages a query that do not answer it, or fewer: the hardest there are.
+
+    Those that the rows name come first, then the highest of its ranking that are not true.
+
+    Args:
+        rankings: passage ids a query, the best first; [] leaves the rows' own alone.
+    """
+    chosen = []
+    for number, (true, named) in enumerate(
+        zip(collection.relevant, collection.negatives, strict=True)
+    ):
+        ranked = rankings[number] if rankings else []
+        hard = dict.fromkeys([*named, *(i for i in ranked if i not in set(true))])
+        chosen.append(list(hard)[:count])
+    return chosen
+
+
+def encode(
+    batch: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> dict[str, list[Any]]:
+    """Tokenize queries and passages, each after its prompt.
+
+    Texts are NFC-normalised, and cut to `max_length` tokens, special ones included.
+
+    Args:
+        batch: ``{"prompt": [str, …], "text": [str, …]}``.
+
+    Returns:
+        ``{"input_ids": [[int, …], …]}``.
+    """
+    encoded = tokenizer(
+        [
+            unicodedata.normalize("NFC", prompt + text)
+            for prompt, text in zip(batch["prompt"], batch["text"], strict=True)
+        ],
+        truncation=True,
+        max_length=max_length,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )
+    return {"input_ids": encoded["input_ids"]}

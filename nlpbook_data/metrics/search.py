@@ -77,3 +77,14 @@ class DocumentSearch(evaluate.Metric):
             "queries": len(counts),
             "queries_without_passage": int((~has_passage).sum()),
         }
+
+
+def recall_curve(rankings: list[list[int]], references: list[list[int]]) -> dict[int, float]:
+    """Return ``{k: recall at k}`` for k from 1 to 100, of queries with a true passage."""
+    shares = [
+        np.cumsum([i in true for i in ranking[:DEPTH]] + [0] * (DEPTH - len(ranking))) / len(true)
+        for ranking, true in zip(rankings, map(set, references), strict=True)
+        if true
+    ]
+    means = np.mean(shares, axis=0)
+    return {k: float(means[k - 1]) for k in (1, 2, 3, 5, 10, 20, 30, 50, DEPTH)}

@@ -1,5 +1,8 @@
 """The model card: what the model is, what it scored, and how those numbers came about."""
 
+import html
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,17 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from nlpbook_data.training.arguments import PACKAGE_PREFIX
 from nlpbook_data.training.summary import SHOWN, format_score, score_rows
 
+SAMPLES = "samples.json"
+SAMPLE_PROMPTS = 4
+SAMPLE_SCORES = {
+    "agreement": "레이블 일치",
+    "distinct_1": "distinct-1",
+    "distinct_2": "distinct-2",
+    "distinct_3": "distinct-3",
+    "repetition": "반복",
+    "mean_length": "평균 길이",
+}
+LIBRARIES = {"sentence-similarity": "sentence-transformers"}
 LICENSE_TAGS = {"CC0-1.0": "cc0-1.0", "CC-BY-SA-4.0": "cc-by-sa-4.0"}
 
 
@@ -25,7 +39,7 @@ def write_card(run: Any, task: str, pipeline_tag: str, usage: str, labels: list[
     model_scores = run.scores.get(split, {})
     metadata = ModelCardData(
         language="ko",
-        library_name="transformers",
+        library_name=LIBRARIES.get(pipeline_tag, "transformers"),
         pipeline_tag=pipeline_tag,
         tags=["nlpbook-recipes", "generated_from_trainer"],
         license=LICENSE_TAGS.get(data["license"] or "") if scratch else None,
@@ -75,6 +89,7 @@ def write_card(run: Any, task: str, pipeline_tag: str, usage: str, labels: list[
         "## 성능 (Scores)",
         "\n".join(_score_table(run.scores, split)),
         "\n".join(f"- {fact}" for fact in facts),
+        *_sample_sections(run),
         "## 사용법 (Usage)",
         f"```python\n{usage.replace('MODEL', name)}\n```",
         "## 설정 (Settings)",
@@ -102,6 +117,34 @@ def _selection(run: Any) -> str:
     metric = run.args.metric_for_best_model
     seeds = ", 검증 점수가 가장 좋은 시드를 저장" if run.args.seeds else ""
     return f"검증(validation) {metric}가 가장 좋은 체크포인트; test는 마지막에 한 번{seeds}"
+
+
+def _sample_sections(run: Any) -> list[str]:
+    """Return what the model wrote, by each method of decoding: one text a prompt, and scores."""
+    path = run.folder / SAMPLES
+    if not path.is_file():
+        return []
+    written, scores = json.loads(path.read_text(encoding="utf-8")), run.scores["samples"]
+    names = [name for name in SAMPLE_SCORES if name in next(iter(scores.values()))]
+    table = [f"| 생성 방법 | {' | '.join(SAMPLE_SCORES[name] for name in names)} |"]
+    table.append("|---|" + "---|" * len(names))
+    table += [
+        f"| {method} | {' | '.join(f'{values[name]:.3f}' for name in names)} |"
+        for method, values in scores.items()
+    ]
+    texts = ["| 생성 방법 | 프롬프트 | 이어 쓴 글 |", "|---|---|---|"]
+    for method, rows in written.items():
+        first = {row["prompt"]: row["text"] for row in reversed(rows)}
+        for prompt in sorted(first)[:SAMPLE_PROMPTS]:
+            texts.append(f"| {method} | {_cell(prompt)} | {_cell(first[prompt])} |")
+    return ["## 생성 예 (Samples)", "\n".join(texts), "\n".join(table)]
+
+
+def _cell(text: str) -> str:
+    """Return `text` for a cell of a table: in one line, cut, and none of it markup."""
+    line = " ".join(text.split())
+    line = f"{line[:200]}…" if len(line) > 200 else line
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|~$:@])", r"\\\1", html.escape(line, quote=False))
 
 
 def _score_table(scores: Mapping[str, Any], split: str) -> list[str]:

@@ -11,8 +11,10 @@ ALLOWED = [
     "adapter_config.json",
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.txt", "vocab.json", "merges.txt", "*.model"),
-    *("README.md", "metrics.json", "*.png"),
+    *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
+    *("[0-9]*_*/config.json", "README.md", "metrics.json", "*.png"),
 ]
+IGNORED = ["[!0-9]*/*"]  # sub-folders, but for the modules of a SentenceTransformer
 
 
 def push_folder(folder: Path, args: Any) -> str:
@@ -34,6 +36,6 @@ def push_folder(folder: Path, args: Any) -> str:
         token=args.hub_token,
         revision=args.hub_revision,
         allow_patterns=ALLOWED,
-        ignore_patterns=["*/*"],
+        ignore_patterns=IGNORED,
     )
     return commit.commit_url

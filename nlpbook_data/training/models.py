@@ -1,6 +1,7 @@
 """Blocks 3 and 4: the tokenizer and the model of a recipe, with nothing random unless asked for."""
 
 import importlib.util
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -169,21 +170,17 @@ def _counts_from_padding(config: Any) -> bool:
 
 
 def load_model(
-    auto_class: Any,
-    args: ModelArguments,
-    config: Any,
-    training: bool = True,
-    quantization: str = "none",
+    auto_class: Any, args: ModelArguments, config: Any, training: bool = True
 ) -> PreTrainedModel:
     """Return the model in float32: pretrained, or random with ``--from_scratch true``.
+
+    ``--quantization`` keeps its weights in 8 or 4 bits instead, where the hardware can.
 
     Args:
         auto_class: such as ``AutoModelForSequenceClassification``.
         config: of `load_config`, with label names.
         training: the task's head, and the pooler before it, may be new; otherwise it must be
             among the weights.
-        quantization: "8bit" or "4bit" keeps the weights so, where the hardware can; they are not
-            trained themselves, so that it needs LoRA.
 
     Raises:
         InputError: weights that are missing, broken or of another architecture; a model that has
@@ -196,8 +193,8 @@ def load_model(
             f"another, such as {SUCH_AS.get(auto_class.__name__, 'BERT, ELECTRA or RoBERTa')}."
         )
     extra = {"attn_implementation": args.attn_implementation} if args.attn_implementation else {}
-    if quantization != "none":
-        extra |= _quantize(args, quantization)
+    if args.quantization != "none":
+        extra |= _quantize(args, training)
     if args.from_scratch:
         try:
             model = auto_class.from_config(config, **extra)
@@ -240,14 +237,18 @@ def load_model(
     return add_lora(model, args, auto_class)
 
 
-def _quantize(args: ModelArguments, quantization: str) -> dict[str, Any]:
+def _quantize(args: ModelArguments, training: bool) -> dict[str, Any]:
+    quantization = args.quantization
     if not torch.cuda.is_available() or importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
             f"--quantization {quantization} needs an NVIDIA GPU and the package bitsandbytes, "
             "which are not both here. Leave it out."
         )
-    if not args.lora or args.from_scratch:
-        raise InputError(f"--quantization {quantization} needs --lora true and trained weights.")
+    if args.from_scratch or (training and not args.lora):
+        raise InputError(
+            f"--quantization {quantization}: such weights are not trained themselves. Name a "
+            "pretrained model, and pass --lora true."
+        )
     config = BitsAndBytesConfig(
         load_in_8bit=quantization == "8bit",
         load_in_4bit=quantization == "4bit",
@@ -289,13 +290,14 @@ def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> None:
-    """Write the model, or its adapters with the config of the model that they belong to."""
+    """Write the model, or its adapters: adapter_config.json names the model that they belong to.
+
+    Beside a config.json the folder would be taken for that of a whole model.
+    """
     if hasattr(model, "get_base_model"):
         model.save_pretrained(folder, save_embedding_layers=False)
-        model = model.get_base_model()
-        model.config.save_pretrained(folder)
-        if model.can_generate():
-            model.generation_config.save_pretrained(folder)
+        if model.get_base_model().can_generate():
+            model.get_base_model().generation_config.save_pretrained(folder)
     else:
         model.save_pretrained(folder)
 
@@ -307,6 +309,9 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
     local = Path(path).is_dir()
     if path.startswith(("/", ".")) and not local:
         raise InputError(f"{name}: no such folder. Check the path.")
+    adapters = Path(path) / "adapter_config.json"
+    if auto_class is AutoConfig and adapters.is_file():
+        path = json.loads(adapters.read_text(encoding="utf-8"))["base_model_name_or_path"]
     previous = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # its table of new weights; we say it in a line
     try:

@@ -58,6 +58,8 @@ def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) 
             "spearman": "검증 스피어먼 상관",
             "bits_per_character": "검증 글자당 비트",
             "perplexity": "검증 퍼플렉시티",
+            "mrr_at_10": "검증 MRR@10",
+            "ndcg_at_10": "검증 nDCG@10",
         }.get(metric, metric)
         right.plot(epochs, values, "s--", color="#55a868", ms=4, label=name)
         right.set_ylabel(name)
@@ -189,5 +191,26 @@ def _draw_bars(
     axes[-1, 0].set_xlabel("점수 (이름 옆: 개수)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
+def plot_recall(curves: dict[str, dict[int, float]], path: Path) -> None:
+    """Draw the recall of several rankings over how many passages are looked at.
+
+    Args:
+        curves: ``{name: {k: recall at k}}``.
+    """
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(figsize=(6, 4.2), layout="constrained")
+    for (name, curve), style in zip(curves.items(), ("o-", "s--", "^:"), strict=False):
+        axes.plot(list(map(int, curve)), list(curve.values()), style, ms=4, label=name)
+    ticks = list(map(int, next(iter(curves.values()))))
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, map(str, ticks))
+    axes.minorticks_off()
+    axes.set(xlabel="살펴본 지문 수 k", ylabel="재현율", title="재현율@k", ylim=(0, 1.03))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)

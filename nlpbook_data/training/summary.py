@@ -18,12 +18,19 @@ SHOWN = {
     "spearman": "Spearman",
     "bits_per_character": "bits/character",
     "perplexity": "perplexity",
+    "mrr_at_10": "MRR@10",
+    "ndcg_at_10": "nDCG@10",
+    "recall_at_1": "recall@1",
+    "recall_at_5": "recall@5",
+    "recall_at_10": "recall@10",
+    "recall_at_100": "recall@100",
 }
 # Of all other scores more is better.
 LOWER_IS_BETTER = {"loss", "perplexity", "bits_per_character", "expected_calibration_error"}
 
 
 CEILING = "ceiling: perfect tokens"
+HYBRID, HYBRID_PREFIX = "hybrid: model and BM25", "hybrid_"  # a row, and what its scores begin with
 
 
 def summary_lines(run: Any) -> list[str]:
@@ -58,13 +65,20 @@ def summary_lines(run: Any) -> list[str]:
 
 
 def score_rows(scores: dict[str, Any], split: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return ``(name, scores)`` of the model, each baseline and the ceiling on `split`."""
+    """Return ``(name, scores)`` of the model, what it is part of, baselines and the ceiling."""
     rows = []
     if "seeds" in scores:
         count = len(scores["seeds"]["runs"])
         rows.append((f"model, mean of {count} seeds", scores["seeds"][split]))
     elif split in scores:
         rows.append(("model", scores[split]))
+    hybrid = {
+        name.removeprefix(HYBRID_PREFIX): value
+        for name, value in (rows[0][1] if rows else {}).items()
+        if name.startswith(HYBRID_PREFIX)
+    }
+    if hybrid:
+        rows.append((HYBRID, hybrid))
     for name, baseline in scores.get("baselines", {}).items():
         if split in baseline:
             rows.append((name, baseline[split]))
@@ -82,7 +96,7 @@ def goodness(metric: str, value: float | None) -> float:
 
 def verdict(scores: dict[str, Any], split: str) -> list[str]:
     """Say in words how the model stands to the best baseline, by the first of `SHOWN`."""
-    rows = [row for row in score_rows(scores, split) if row[0] != CEILING]
+    rows = [row for row in score_rows(scores, split) if row[0] not in (CEILING, HYBRID)]
     if len(rows) < 2:
         return []
     metric = next(name for name in SHOWN if name in rows[0][1])

@@ -7,10 +7,12 @@ import pytest
 from conftest import CORPORA
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
 from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
-from nlpbook_data.features.search import collect
+from nlpbook_data.features.search import choose_negatives, collect, encode
+from nlpbook_data.training.arguments import resolve_package
 
 
 def test_equal_passages_are_one_after_outer_blanks():
@@ -111,3 +113,22 @@ def test_korquads_passages_and_questions():
     contexts = [{text.strip() for text in splits[split]["context"]} for split in ("train", "test")]
     assert set(train.passages) == contexts[0] and set(test.passages) == contexts[0] | contexts[1]
     assert all(test.relevant) and len(test.queries) == len(set(splits["test"]["question"]))
+
+
+def test_hard_negatives_are_the_named_ones_then_the_highest_that_are_not_true():
+    rows = {"query": ["a", "a", "b"], "passage": ["0", "1", "2"], "negative": ["3", "4", "0"]}
+    found = collect(rows)
+    ids = {text: number for number, text in enumerate(found.passages)}
+    rankings = [[ids[text] for text in texts] for texts in ("10243", "20")]
+    chosen = choose_negatives(found, rankings, 3)
+    assert [[found.passages[i] for i in row] for row in chosen] == [["3", "4", "2"], ["0"]]
+    chosen = choose_negatives(found, [], 1)
+    assert [[found.passages[i] for i in row] for row in chosen] == [["3"], ["0"]]
+
+
+def test_texts_are_composed_cut_and_begin_with_their_prompts():
+    tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/encoder"))
+    batch = {"prompt": ["물음: ", ""], "text": ["\u1112\u1161\u11ab강", "한강 " * 50]}  # NFD, long
+    tokens = encode(batch, tokenizer, 16)["input_ids"]
+    assert tokens[0] == tokenizer("물음: 한강")["input_ids"]
+    assert len(tokens[1]) == 16

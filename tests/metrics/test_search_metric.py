@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from nlpbook_data.metrics.search import DocumentSearch
+from nlpbook_data.metrics.search import DocumentSearch, recall_curve
 
 NAMES = ["mrr_at_10", "ndcg_at_10", "recall_at_1", "recall_at_5", "recall_at_10", "recall_at_100"]
 
@@ -130,3 +130,13 @@ def test_scores_are_those_of_sentence_transformers():
     assert scores["ndcg_at_10"] == pytest.approx(expected["ndcg@k"][10])
     for k in (1, 5, 10, 100):
         assert scores[f"recall_at_{k}"] == pytest.approx(expected["recall@k"][k])
+
+
+def test_the_recall_curve_goes_through_the_recalls():
+    rng = np.random.default_rng(3)
+    rankings = [rng.permutation(300)[: rng.integers(0, 200)].tolist() for _ in range(40)]
+    true = [rng.choice(300, rng.integers(0, 5), replace=False).tolist() for _ in range(40)]
+    curve, scores = recall_curve(rankings, true), compute(rankings, true)
+    for k in (1, 5, 10, 100):
+        assert curve[k] == pytest.approx(scores[f"recall_at_{k}"])
+    assert list(curve.values()) == sorted(curve.values())

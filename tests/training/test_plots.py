@@ -10,6 +10,7 @@ from nlpbook_data.training.plots import (
     plot_confusion_matrix,
     plot_learning_curve,
     plot_per_class,
+    plot_recall,
 )
 
 HISTORY = [
@@ -35,6 +36,13 @@ def test_the_best_of_the_learning_curve_is_marked(figures, tmp_path, metric, bes
     history = [{"epoch": n, "eval_loss": 1, f"eval_{metric}": v} for n, v in enumerate(values)]
     plot_learning_curve(history, metric, tmp_path / "곡선.png")
     assert [text.get_text() for axes in figures[0].axes for text in axes.texts] == [best]
+
+
+def test_recall_has_every_glyph(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_recall({"모델": {1: 0.2, 10: 0.5}, "BM25": {1: 0.3, 10: 0.6}}, tmp_path / "r.png")
+    assert_png(tmp_path / "r.png")
 
 
 @pytest.mark.parametrize("classes", [2, 7, 40])

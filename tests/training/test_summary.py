@@ -2,7 +2,7 @@
 
 import pytest
 
-from nlpbook_data.training.summary import goodness, verdict
+from nlpbook_data.training.summary import goodness, score_rows, verdict
 
 
 def scores(model: float, ngrams: float) -> dict:
@@ -57,3 +57,14 @@ def test_without_a_baseline_or_a_score_there_is_no_verdict(missing):
     if missing == "test":
         known["baselines"] = {}
     assert verdict(known, "test") == []
+
+
+def test_the_hybrid_is_a_row_and_no_baseline():
+    known = {
+        "test": {"mrr_at_10": 0.5, "hybrid_mrr_at_10": 0.9},
+        "baselines": {"BM25": {"test": {"mrr_at_10": 0.4}}},
+    }
+    rows = score_rows(known, "test")
+    assert [values["mrr_at_10"] for _, values in rows] == [0.5, 0.9, 0.4]
+    assert "10.0 points above BM25" in " ".join(verdict(known, "test"))
+    assert score_rows({}, "test") == []

@@ -1,0 +1,224 @@
+"""recipes/search.py as users run it, on data that ships or that the test writes."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import RECIPES, TINY
+from sentence_transformers import SentenceTransformer
+
+MODEL = [*TINY, "--model_name_or_path", "package:models/encoder", "--learning_rate", "1e-3"]
+NO_DROPOUT = [*MODEL]
+NO_DROPOUT[1] += ",hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
+KILLER = """
+import os, runpy, signal
+from transformers import Trainer
+
+def training_step(self, *args, step=Trainer.training_step, seen=[], **kwargs):
+    seen.append(1)
+    if len(seen) == {step}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, *args, **kwargs)
+
+Trainer.training_step = training_step
+runpy.run_path({recipe!r}, run_name="__main__")
+"""
+SAMPLE = ["--corpus", "sample_qa"]
+FILES = {
+    *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+    *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
+    *("1_Pooling", "2_Normalize", "recall.png", "learning_curve.png"),
+    *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl"),
+}
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def visible(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+def write_rows(path: Path, rows: list[dict]) -> Path:
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def faq(count: int) -> list[dict]:
+    """Queries with one to three true passages each, shared ones, and negatives."""
+    words = ["봄", "여름", "가을", "겨울", "바다", "산", "강", "들", "섬", "숲", "길"]
+    return [
+        {
+            "query": f"{words[n % 11]}에 관한 물음 {n % (count - 9)}",
+            "passage": f"{words[n % 11]} 이야기 {n % 17}",
+            "negative": f"{words[(n + 3) % 11]} 이야기 {n % 5}",
+        }
+        for n in range(count)
+    ]
+
+
+def losses(folder: Path) -> list[float]:
+    states = sorted(folder.glob("checkpoint-*/trainer_state.json"), key=lambda p: len(str(p)))
+    return [row["loss"] for row in read_json(states[-1])["log_history"] if "loss" in row]
+
+
+def test_the_default_setting_trains_scores_and_leaves_a_sentence_transformer(fork_recipe, tmp_path):
+    result = fork_recipe("search", "--num_train_epochs", 1)
+
+    assert result.status == 0, result.stderr
+    folder = tmp_path / "outputs" / "search"
+    assert visible(folder) == FILES
+    assert "hybrid: model and BM25" in result.stdout
+    scores = read_json(folder / "metrics.json")
+    rows = read_rows(folder / "predictions.jsonl")
+    ranks = [
+        next((n for n, hit in enumerate(r["prediction"], 1) if hit["id"] in r["passages"]), None)
+        for r in rows
+        if r["passages"]
+    ]
+    reciprocal = np.mean([0 if rank is None else 1 / rank for rank in ranks])
+    assert scores["test"]["mrr_at_10"] == pytest.approx(reciprocal)
+    assert scores["test"]["queries_without_passage"] == len(rows) - len(ranks) > 0
+    assert scores["test"]["passages"] == 61  # those of train, too
+    assert scores["baselines"]["BM25"]["test"]["mrr_at_10"] > 0.9
+    assert "sentence-transformers" in (folder / "README.md").read_text(encoding="utf-8")
+
+    model = SentenceTransformer(str(folder), device="cpu")
+    errors = read_rows(folder / "errors.jsonl")
+    for row in errors[:5]:
+        vectors = model.encode_query(row["query"]), model.encode_document(row["found"])
+        assert np.linalg.norm(vectors[0]) == pytest.approx(1, abs=1e-5)
+        best = row["prediction"][0]["score"]
+        assert float(vectors[0] @ vectors[1]) == pytest.approx(best, abs=1e-4)
+
+
+def test_the_loss_of_two_processes_is_that_of_one(fork_recipe, tmp_path):
+    path = write_rows(tmp_path / "faq.jsonl", faq(61))
+    options = [*NO_DROPOUT, "--train_file", path, "--num_train_epochs", 1, "--logging_steps", 1]
+    options += ["--keep_checkpoints", "true"]
+    for processes, size, folder in ((1, 8, "one"), (2, 4, "two")):
+        batch = ["--per_device_train_batch_size", size, "--output_dir", folder]
+        result = fork_recipe("search", *options, *batch, processes=processes)
+        assert result.status == 0, result.stderr
+    one, two = (losses(tmp_path / folder) for folder in ("one", "two"))
+    assert len(one) == 7 and np.ptp(one) > 0.1
+    np.testing.assert_allclose(one, two, atol=1e-5)
+    rows = [read_rows(tmp_path / folder / "predictions.jsonl") for folder in ("one", "two")]
+    for a, b in zip(*rows, strict=True):
+        assert [hit["id"] for hit in a["prediction"]] == [hit["id"] for hit in b["prediction"]]
+
+
+def test_killed_and_continued_ends_in_the_same_weights(fork_recipe, tmp_path):
+    path = write_rows(tmp_path / "faq.jsonl", faq(61))
+    options = [*MODEL, "--train_file", path, "--num_train_epochs", 3, "--seed", 5]
+    options += ["--per_device_train_batch_size", 8, "--matryoshka_dims", 32, 8]
+    options += ["--eval_strategy", "steps", "--eval_steps", 3, "--save_steps", 3]
+    options += ["--save_strategy", "steps"]
+    killer = tmp_path / "search.py"
+    killer.write_text(KILLER.format(recipe=str(RECIPES / "search.py"), step=11))
+    results = []
+    for recipe, folder in (
+        ("search", "whole"),
+        (killer.with_suffix(""), "killed"),
+        ("search", "killed"),
+    ):
+        result = fork_recipe(recipe, *options, "--output_dir", folder)
+        if recipe != "search":
+            assert result.status == -9
+            continue
+        assert result.status == 0, result.stderr
+        files = [tmp_path / folder / n for n in ("model.safetensors", "predictions.jsonl")]
+        results.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in files])
+    assert read_json(tmp_path / "killed" / "run.json")["resumed_from"] == "checkpoint-9"
+    assert results[0] == results[1]
+
+
+def test_a_finished_model_is_evaluated_mined_with_and_adapted(fork_recipe, tmp_path):
+    rows = faq(60)
+    path, test = (write_rows(tmp_path / f"{n}.jsonl", rows[n:]) for n in (0, 45))
+    data = ["--train_file", path, "--validation_file", test, "--test_file", test]
+    prompts = ["--query_prompt", "물음: ", "--passage_prompt", "글: "]
+    first = [*MODEL, *data, *prompts, "--num_train_epochs", 1, "--output_dir", "first"]
+    result = fork_recipe("search", *first)
+    assert result.status == 0, result.stderr
+    saved = SentenceTransformer(str(tmp_path / "first"), device="cpu")
+    assert saved.prompts == {"query": "물음: ", "document": "글: "}
+
+    model = ["--model_name_or_path", "first", "--baselines", "false"]
+    evaluate = ["--do_train", "false", "--output_dir", "again", "--test_file", path]
+    result = fork_recipe("search", *model, *prompts, *evaluate)
+    assert result.status == 0, result.stderr
+    best = read_rows(tmp_path / "again" / "predictions.jsonl")[0]["prediction"][0]
+    texts = {row["passage"]: None for row in rows} | {row["negative"]: None for row in rows}
+    found = next(text for text in texts if text.startswith(best["text"]))
+    query, passage = saved.encode_query(rows[0]["query"]), saved.encode_document(found)
+    assert float(query @ passage) == pytest.approx(best["score"], abs=1e-4)
+
+    adapt = ["--lora", "true", "--hard_negatives", "model", "--num_train_epochs", 2, *data]
+    seeds = ["--seeds", 1, 2, "--learning_rate", "1e-2", "--output_dir", "adapted"]
+    result = fork_recipe("search", *model, *adapt, *seeds)
+    assert result.status == 0, result.stderr
+    folder = tmp_path / "adapted"
+    assert visible(folder) - {"seed-1", "seed-2"} == FILES
+    assert set(read_json(folder / "metrics.json")["seeds"]["runs"]) == {"1", "2"}
+    adapted = SentenceTransformer(str(folder), device="cpu")  # without peft's keys
+    assert np.abs(adapted.encode_query("물음") - saved.encode_query("물음")).max() > 1e-4
+
+
+def test_squad_files_are_searched_for_contexts(fork_recipe, tmp_path):
+    paragraphs = [
+        {
+            "context": f"{n}번 글에는 답 {n}이 있다.",
+            "qas": [
+                {
+                    "id": f"{n}-{m}",
+                    "question": f"{n}번 글의 답은 {m}?",
+                    "answers": [{"text": f"답 {n}", "answer_start": 7 + len(str(n)) - 1}],
+                }
+                for m in range(2)
+            ],
+        }
+        for n in range(10, 40)
+    ]
+    path = tmp_path / "train.json"
+    data = {"version": "1", "data": [{"title": "글", "paragraphs": paragraphs}]}
+    path.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    options = ["--train_file", path, "--num_train_epochs", 1, "--output_dir", "out"]
+    result = fork_recipe("search", *MODEL, *options)
+    assert result.status == 0, result.stderr
+    assert read_json(tmp_path / "out" / "metrics.json")["test"]["passages"] < 31
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--corpus", "nsmc"], ("nsmc is for doccls",)),
+        (["--train_file", "bad.jsonl"], ("bad.jsonl, line 2", "passage")),
+        ([*SAMPLE, "--gradient_accumulation_steps", 2], ("accumulation", "mini_batch_size")),
+        ([*SAMPLE, "--hard_negatives", "model"], ("hard_negatives", "random")),
+        ([*SAMPLE, "--matryoshka_dims", 64], ("matryoshka_dims 64", "32")),
+        ([*SAMPLE, "--metric_for_best_model", "f1"], ("f1", "mrr_at_10")),
+    ],
+)
+def test_bad_input_is_one_message_and_leaves_nothing(fork_recipe, tmp_path, options, parts):
+    write_rows(tmp_path / "bad.jsonl", [faq(20)[1], {"query": "물음"}])
+    result = fork_recipe("search", *MODEL, *options, "--output_dir", "out")
+    assert result.status == 1 and "Traceback" not in result.stderr, result.stderr
+    for part in parts:
+        assert part in result.error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_run(fork_recipe, tmp_path):
+    options = ["--corpus", "sample_qa", "--learning_rate", "1e30", "--output_dir", "out"]
+    result = fork_recipe("search", *MODEL, *options)
+    assert result.status == 1 and "became" in result.error
+    assert read_json(tmp_path / "out" / "run.json")["status"] == "failed"
