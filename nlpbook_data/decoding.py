@@ -1,5 +1,6 @@
 """The book's decoding methods side by side: one model, the same prompts, the same seed."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,8 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.generation import encode_prompts
+
+logger = logging.getLogger(__name__)
 
 SPECIAL = ("pad", "bos", "eos")
 DECODING: dict[str, dict[str, Any]] = {
@@ -19,6 +22,27 @@ DECODING: dict[str, dict[str, Any]] = {
     "repetition penalty": {"do_sample": False, "repetition_penalty": 1.5},
     "no-repeat n-gram": {"do_sample": False, "no_repeat_ngram_size": 3},
 }
+
+
+def check_room(config: Any, max_new_tokens: int) -> int:
+    """Return how many tokens a prompt may have.
+
+    Raises:
+        InputError: `max_new_tokens` are none, or more than a model of `config` has positions.
+    """
+    positions = getattr(config, "max_position_embeddings", None) or 10**9
+    room = positions - max_new_tokens
+    if room < 2 or max_new_tokens < 1:  # the start and a token
+        raise InputError(
+            f"{max_new_tokens} new tokens: a model of {positions} positions, of which a prompt "
+            f"needs some, can write from 1 to {positions - 2}. Ask for as many."
+        )
+    return room
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
+    """Return the ids of padding, start and end of text, as configs name them."""
+    return {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in SPECIAL}
 
 
 def sample(
@@ -35,7 +59,7 @@ def sample(
     Each method starts from `seed`, and the global generators are left as they were, so that to
     sample during training changes nothing of it. The sampling methods' texts depend on
     `batch_size` and on the order of the prompts too. A prompt that leaves no room for
-    `max_new_tokens` loses its left.
+    `max_new_tokens` loses its left, which is logged.
 
     Args:
         prompts: as `features.generation.encode` was trained on them.
@@ -48,15 +72,11 @@ def sample(
     Raises:
         InputError: `max_new_tokens` are more than the model has positions.
     """
-    positions = getattr(model.config, "max_position_embeddings", None) or 10**9
-    room = positions - max_new_tokens
-    if room < 2:  # the start and a token
-        raise InputError(
-            f"{max_new_tokens} new tokens leave a model of {positions} positions no room for a "
-            "prompt. Ask for fewer."
-        )
-    encoded = encode_prompts(prompts, tokenizer, room)
-    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in SPECIAL}
+    room, encoded = check_room(model.config, max_new_tokens), encode_prompts(prompts, tokenizer)
+    if cut := sum(len(ids) > room for ids in encoded):
+        logger.warning("%d of %d prompts lose their left: over %d tokens.", cut, len(prompts), room)
+        encoded = encode_prompts(prompts, tokenizer, room)
+    special = special_ids(tokenizer)
     if hasattr(model, "get_base_model"):  # LoRA: its generate would keep the settings below
         model = model.get_base_model()
     training, defaults = model.training, model.generation_config

@@ -1,7 +1,8 @@
 """The yardstick of language models: n-grams of characters."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -9,6 +10,7 @@ import numpy as np
 OUTCOMES = 0x110000 - 0x800 + 1
 END = 0x110000
 START = END + 1
+MOST_CHARACTERS = 20_000_000
 
 
 def ngram_bits_per_character(
@@ -26,6 +28,26 @@ def ngram_bits_per_character(
     probabilities = ngram_probabilities(train_texts, test_texts, order)
     bits = -np.log2(probabilities).sum(axis=1) / characters
     return dict(enumerate(bits.tolist(), start=1))
+
+
+def score_ngrams(
+    train_texts: Sequence[str], held_out: Mapping[str, Sequence[str]], order: int = 5
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the bits per character of n-grams on each split of `held_out`.
+
+    Of more training texts than memory would hold, the first `MOST_CHARACTERS` are counted.
+
+    Returns:
+        ``{"1-grams of characters": {split: {"bits_per_character": …}}, …}``.
+    """
+    reached = accumulate(map(len, train_texts))
+    train_texts = train_texts[: sum(length <= MOST_CHARACTERS for length in reached)]
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    for split, texts in held_out.items():
+        for n, bits in ngram_bits_per_character(train_texts, texts, order).items():
+            row = scores.setdefault(f"{n}-grams of characters", {})
+            row[split] = {"bits_per_character": bits}
+    return scores
 
 
 def ngram_probabilities(

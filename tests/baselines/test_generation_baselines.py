@@ -15,6 +15,7 @@ from nlpbook_data.baselines.generation import (
     OUTCOMES,
     ngram_bits_per_character,
     ngram_probabilities,
+    score_ngrams,
 )
 
 TEXTS = st.lists(st.text("가나다😀", max_size=7), min_size=1, max_size=6)
@@ -121,3 +122,13 @@ def test_longer_histories_help_on_nsmc(record_property):
     record_property("summary", f"NSMC, 20,000 reviews, bits per character by order: {shown}")
     assert list(bits.values()) == sorted(bits.values(), reverse=True)
     assert bits[5] < 0.6 * bits[1]
+
+
+def test_the_scores_of_each_order_stand_by_split_and_train_may_be_too_large(monkeypatch):
+    train, held_out = ["가나", "가다", "나나"], {"validation": ["가"], "test": ["나가"]}
+    scores = score_ngrams(train, held_out, order=2)
+    assert list(scores) == ["1-grams of characters", "2-grams of characters"]
+    expected = ngram_bits_per_character(train, held_out["test"], 2)
+    assert scores["2-grams of characters"]["test"] == {"bits_per_character": expected[2]}
+    monkeypatch.setattr("nlpbook_data.baselines.generation.MOST_CHARACTERS", 5)
+    assert score_ngrams(train, held_out) == score_ngrams(train[:2], held_out)

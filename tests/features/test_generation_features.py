@@ -5,6 +5,7 @@ import json
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import CORPORA
@@ -33,6 +34,7 @@ from nlpbook_data.features.generation import (
     encode_prompts,
     prompt_from_label,
     prompt_from_question,
+    sum_texts,
     to_prompts,
 )
 from nlpbook_data.models.train_tokenizer import train_decoder_tokenizer
@@ -409,3 +411,10 @@ def test_nothing_of_nsmc_is_lost_and_questions_have_their_answers(tokenizer):
     rows = encode(chat, tokenizer, 256)
     answers = [tokenizer.decode(learnt(labels)) for labels in rows["labels"]]
     assert answers == [f"{answer}</s>" for answer in chat["answer"]]
+
+
+def test_the_rows_of_a_text_are_summed():
+    encoded = {"window": [0, 1, 0, 0, 1, 2], "characters": [5, 4, 3, 2, 1, 0]}
+    values = np.array([[1, 10], [2, 20], [3, 30], [4, 40], [5, 50], [6, 60]], dtype=np.float32)
+    sums = sum_texts(values, encoded)
+    assert sums.tolist() == [[3, 30, 9], [3, 30, 3], [15, 150, 3]]

@@ -1,0 +1,280 @@
+"""recipes/generation.py as users run it, on data that ships or that the test writes."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import spy
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+from nlpbook_data.training.arguments import resolve_package
+
+DECODER = "package:models/decoder"
+SIZE = "n_embd=32,n_layer=1,n_head=2"
+SCRATCH = ["--model_name_or_path", DECODER, "--from_scratch", "true", "--precision", "float32"]
+TINY = [
+    *(*SCRATCH, "--config_overrides", SIZE, "--num_train_epochs", "1", "--baselines", "false"),
+    *("--max_new_tokens", "8", "--samples_per_prompt", "2"),
+]
+REVIEWS = ["--corpus", "sample_reviews", "--max_train_samples", "48", "--max_predict_samples", "20"]
+LEFT_BEHIND = {
+    *("README.md", "config.json", "generation_config.json", "model.safetensors"),
+    *("tokenizer.json", "tokenizer_config.json", "run.json", "metrics.json", "predictions.jsonl"),
+    *("errors.jsonl", "learning_curve.png", "samples.json", "samples_by_step.jsonl"),
+}
+METHODS = [
+    *("greedy", "beam", "top-k", "top-p", "temperature", "repetition penalty", "no-repeat n-gram"),
+]
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_rows(path: Path, rows: list[dict]) -> Path:
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory) -> Path:
+    """Pretrained weights, in so far as they are there: a tiny decoder."""
+    folder = tmp_path_factory.mktemp("decoder")
+    AutoTokenizer.from_pretrained(resolve_package(DECODER)).save_pretrained(folder)
+    config = transformers.GPT2Config(
+        vocab_size=2000, n_embd=32, n_layer=1, n_head=2, n_positions=64, pad_token_id=0
+    )
+    transformers.GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_the_packaged_setting_trains_samples_scores_and_leaves_everything(fork_recipe, tmp_path):
+    result = fork_recipe("generation", "--num_train_epochs", 1)
+
+    assert result.status == 0, result.stderr
+    folder = tmp_path / "outputs" / "generation"
+    assert {path.name for path in folder.iterdir() if path.name[0] != "."} == LEFT_BEHIND
+    scores = read_json(folder / "metrics.json")
+    assert {f"{n}-grams of characters" for n in range(1, 6)} == set(scores["baselines"])
+    rows = read_rows(folder / "predictions.jsonl")
+    assert {row["prompt"] for row in rows} == {"긍정", "부정"}
+    bits = sum(row["loss"] for row in rows) / math.log(2)
+    characters = sum(len(row["completion"]) for row in rows)  # the blank before the text too
+    assert scores["test"]["bits_per_character"] == pytest.approx(bits / characters)
+    for word in ("bits/character", "perplexity", "5-grams of characters"):
+        assert word in result.stdout
+
+    # a text alone, without padding, has the loss that it had in its batch
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for row in rows[::20]:
+        prompt, text = (tokenizer(row[name])["input_ids"] for name in ("prompt", "completion"))
+        ids = torch.tensor([[tokenizer.bos_token_id, *prompt, *text, tokenizer.eos_token_id]])
+        if ids[0, :2].tolist() == [1, 1]:  # the tokenizer writes the start itself
+            ids = torch.tensor([[*prompt, *text[1:], tokenizer.eos_token_id]])
+        labels = ids[0, -row["tokens"] :]
+        with torch.no_grad():
+            probabilities = model(ids).logits[0].log_softmax(dim=1)[-row["tokens"] - 1 : -1]
+        alone = -probabilities.gather(1, labels[:, None]).double().mean().item()
+        assert alone == pytest.approx(row["loss"] / row["tokens"], abs=1e-5)
+
+    written = read_json(folder / "samples.json")
+    assert list(written) == METHODS == list(scores["samples"])
+    assert {row["prompt"] for row in written["beam"]} == {"긍정", "부정"}
+    assert len(read_rows(folder / "samples_by_step.jsonl")) == 4  # two methods, two prompts
+    write = pipeline("text-generation", model=str(folder))
+    assert write.model.generation_config.max_new_tokens == 64
+    assert write.model.generation_config.eos_token_id == tokenizer.eos_token_id
+    [[found]] = write(["긍정"], return_full_text=False, do_sample=False)
+    greedy = next(row["text"] for row in written["greedy"] if row["prompt"] == "긍정")
+    assert found["generated_text"] == greedy
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "생성 예" in card and "vllm serve" in card and "| no-repeat n-gram | " in card
+    assert str(tmp_path) not in card
+
+
+def test_plain_texts_are_learnt_whole_and_lose_nothing(fork_recipe, tmp_path):
+    texts = [f"{n}번째 " + "아주 긴 글입니다. " * (n % 9) for n in range(60)]
+    (tmp_path / "글.txt").write_text("\n\n".join(texts), encoding="utf-8")
+    result = fork_recipe(
+        *("generation", *TINY, "--train_file", "글.txt", "--max_length", 16, "--output_dir", "o"),
+    )
+    assert result.status == 0, result.stderr
+    dropped = read_json(tmp_path / "o" / "run.json")["dropped"]
+    assert set(dropped) == {"train", "validation", "test"}
+    assert {number for split in dropped.values() for number in split.values()} == {0}
+    assert read_json(tmp_path / "o" / "samples.json")["greedy"][0]["prompt"] == ""
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "o")
+    for row in read_rows(tmp_path / "o" / "predictions.jsonl"):
+        ids = tokenizer(row["completion"], add_special_tokens=False)["input_ids"]
+        assert row["tokens"] == len(ids) + 1  # and the end of text, once
+
+
+def test_prompts_alone_are_continued_and_what_is_cut_is_said(fork_recipe, tmp_path):
+    rows = [{"prompt": f"질문 {n} " * 12, "completion": f"대답 {n}"} for n in range(60)]
+    train = write_rows(tmp_path / "train.jsonl", rows)
+    test = write_rows(tmp_path / "test.jsonl", [{"prompt": row["prompt"]} for row in rows[:5]])
+    result = fork_recipe(
+        *("generation", *TINY, "--train_file", train, "--test_file", test, "--max_length", 16),
+        *("--output_dir", "o"),
+    )
+    assert result.status == 0, result.stderr
+    written = read_rows(tmp_path / "o" / "predictions.jsonl")
+    assert [row["prompt"] for row in written] == [row["prompt"] for row in rows[:5]]
+    assert all(isinstance(row["prediction"], str) for row in written)
+    dropped = read_json(tmp_path / "o" / "run.json")["dropped"]["train"]
+    assert dropped["texts"] == 54 and dropped["prompt_tokens"] > 54
+    assert dropped["completion_tokens"] == 0
+    assert "train: 54 texts are longer than --max_length" in result.stderr
+
+
+def test_questions_are_prompts_of_answers(fork_recipe, tmp_path):
+    rows = [{"question": f"{n}시야?", "answer": f"네, {n}시예요"} for n in range(60)]
+    train = write_rows(tmp_path / "train.jsonl", rows)
+    result = fork_recipe("generation", *TINY, "--train_file", train, "--output_dir", "o")
+    assert result.status == 0, result.stderr
+    for row in read_rows(tmp_path / "o" / "predictions.jsonl"):
+        assert row["prompt"].endswith("시야?\n") and row["completion"].startswith("네, ")
+
+
+def test_a_judge_says_how_often_the_label_is_the_one_that_was_asked_for(fork_recipe, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/encoder"))
+    tokenizer.save_pretrained(tmp_path / "judge")
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    config.id2label, config.label2id = {0: "부정", 1: "긍정"}, {"부정": 0, "긍정": 1}
+    model = transformers.BertForSequenceClassification(config)
+    with torch.no_grad():
+        model.classifier.bias += torch.tensor([0.0, 100.0])  # everything is 긍정 to it
+    model.save_pretrained(tmp_path / "judge")
+    command = ["generation", *TINY, *REVIEWS, "--judge", "judge", "--output_dir", "o"]
+    prompts = ["긍정", "긍정 배우", "부정"]
+    result = fork_recipe(*command, "--sample_prompts", *prompts)
+    assert result.status == 0, result.stderr
+    for values in read_json(tmp_path / "o" / "metrics.json")["samples"].values():
+        assert values["agreement"] == pytest.approx(2 / 3)
+        assert values["per_label"]["부정"] == {"agreement": 0.0, "support": 2}
+    assert "레이블 일치" in (tmp_path / "o" / "README.md").read_text(encoding="utf-8")
+
+    result = fork_recipe(*command, "--sample_prompts", "배우", "--output_dir", "p")
+    assert result.error.startswith("--judge judge: the prompt '배우' asks for no label")
+    model.config.id2label = {0: "부정", 1: "중립"}
+    model.save_pretrained(tmp_path / "judge")
+    result = fork_recipe(*command, "--output_dir", "p")
+    assert "it knows 부정, 중립, and the data has 긍정" in result.error
+
+
+def test_lora_is_merged_or_saved_as_adapters_that_score_the_same(fork_recipe, tmp_path, decoder):
+    command = ["generation", *REVIEWS, "--baselines", "false", "--max_new_tokens", 8]
+    command += ["--model_name_or_path", decoder, "--lora", "true", "--learning_rate", "1e-2"]
+    command += ["--num_train_epochs", 1, "--precision", "float32"]
+    result = fork_recipe(*command, "--output_dir", "merged")
+    assert result.status == 0, result.stderr
+    result = fork_recipe(*command, "--merge_lora", "false", "--output_dir", "adapters")
+    assert result.status == 0, result.stderr
+    files = {path.name for path in (tmp_path / "adapters").iterdir()}
+    assert "adapter_model.safetensors" in files and "model.safetensors" not in files
+    assert not list((tmp_path / "merged").glob("adapter*"))
+    for name in ("merged", "adapters"):
+        result = fork_recipe(
+            *("generation", "--do_train", "false", *REVIEWS, "--model_name_or_path", name),
+            *("--precision", "float32", "--max_new_tokens", 8, "--output_dir", f"{name} again"),
+        )
+        assert result.status == 0, result.stderr
+    scores = [
+        read_json(tmp_path / name / "metrics.json")["test"]["loss"]
+        for name in ("merged", "adapters", "merged again", "adapters again")
+    ]
+    assert scores == pytest.approx([scores[0]] * 4, abs=1e-5)
+    result = fork_recipe("generation", *TINY, *REVIEWS, "--lora", "true", "--merge_lora", "false")
+    assert result.error.startswith("--merge_lora false saves adapters of a trained model")
+
+
+def test_packed_rows_train_as_padded_ones(fork_recipe, tmp_path):
+    dry = [f"{SIZE},resid_pdrop=0.0,embd_pdrop=0.0,attn_pdrop=0.0", "--learning_rate", "1e-2"]
+    for packing in ("true", "false"):
+        result = fork_recipe(
+            *("generation", *TINY, *REVIEWS, "--config_overrides", *dry, "--packing", packing),
+            *("--per_device_train_batch_size", 8, "--output_dir", packing),
+        )
+        assert result.status == 0, result.stderr
+    packed, padded = (read_json(tmp_path / n / "metrics.json")["test"] for n in ("true", "false"))
+    assert packed == pytest.approx(padded, rel=1e-5)
+    assert packed["loss"] < 7.5  # of ln 2000 = 7.6 it has learnt something
+    records = [read_json(tmp_path / name / "run.json") for name in ("true", "false")]
+    assert records[0]["real_token_share"] == 1.0 > records[1]["real_token_share"]
+
+
+def test_of_several_seeds_the_one_with_the_fewest_bits_is_saved(fork_recipe, tmp_path):
+    result = fork_recipe("generation", *TINY, *REVIEWS, "--seeds", 1, 2, "--output_dir", "o")
+    assert result.status == 0, result.stderr
+    scores = read_json(tmp_path / "o" / "metrics.json")
+    bits = {
+        seed: read_json(tmp_path / "o" / f"seed-{seed}" / "metrics.json")["validation"]
+        for seed in (1, 2)
+    }
+    best = min(bits, key=lambda seed: bits[seed]["bits_per_character"])
+    assert scores["seeds"]["saved"] == best
+    seed = read_json(tmp_path / "o" / f"seed-{best}" / "metrics.json")
+    assert scores["samples"] == seed["samples"]
+
+
+def test_a_run_that_is_killed_and_continued_ends_in_the_same_weights(fork_recipe, tmp_path):
+    def run(name: str, out: str, kill: str | None = None) -> int:
+        env = spy.environment(tmp_path / name, kill)
+        recipe = Path(spy.wrapper(tmp_path / name) + ".py")
+        recipe.write_text(recipe.read_text().replace("recipes/doccls.py", "recipes/generation.py"))
+        options = ["--num_train_epochs", 3, "--learning_rate", "5e-3", "--output_dir", out]
+        return fork_recipe(str(recipe.with_suffix("")), *TINY, *REVIEWS, *options, env=env).status
+
+    assert run("a", "whole") == 0
+    assert run("b", "killed", "transformers.trainer:Trainer.training_step:4") == -9
+    assert run("c", "killed") == 0
+    for name in ("model.safetensors", "metrics.json", "samples.json", "samples_by_step.jsonl"):
+        whole, killed = ((tmp_path / out / name).read_bytes() for out in ("whole", "killed"))
+        assert whole == killed, name
+    best = read_json(tmp_path / "whole" / "run.json")["best_checkpoint"]
+    assert best == "checkpoint-6"  # bits fall to the end
+
+
+def test_two_processes_score_as_one(run_recipe, fork_recipe, tmp_path):
+    trained = fork_recipe("generation", *TINY, *REVIEWS, "--output_dir", "o")
+    assert trained.status == 0, trained.stderr
+    result = run_recipe(
+        *("generation", "--do_train", "false", *REVIEWS, "--model_name_or_path", "o"),
+        *("--precision", "float32", "--max_new_tokens", 8, "--samples_per_prompt", 2),
+        *("--per_device_eval_batch_size", 8, "--output_dir", "p"),
+        processes=2,
+    )
+    assert result.status == 0, result.stderr
+    one, two = (read_json(tmp_path / name / "metrics.json") for name in "op")
+    assert two["samples"] == one["samples"]
+    for split in ("validation", "test"):
+        assert two[split] == pytest.approx(one[split], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max_new_tokens", 255], "255 new tokens: a model of 256 positions"),
+        (["--quantization", "4bit"], "--quantization 4bit needs an NVIDIA GPU"),
+        (["--corpus", "klue-nli"], "The corpus klue-nli is for paircls"),
+        (["--samples_per_prompt", 0], "--samples_per_prompt 0: it must be 1 or more"),
+        (["--special_tokens", "end=</s>"], "--special_tokens end=</s>: there is no end"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_training(fork_recipe, tmp_path, options, message):
+    if torch.cuda.is_available() and "--quantization" in options:
+        pytest.skip("a GPU is here")
+    result = fork_recipe("generation", *TINY, *REVIEWS, "--output_dir", "o", *options)
+    assert result.status == 1 and message in result.error
+    assert not (tmp_path / "o").exists()
