@@ -179,6 +179,8 @@ LIMITS = (
     (1, math.inf, ("per_device_train_batch_size", "per_device_eval_batch_size", "lora_r")),
     (1, math.inf, ("gradient_accumulation_steps", "eval_accumulation_steps", "save_total_limit")),
     (1, math.inf, ("early_stopping_patience", "samples_per_prompt")),
+    (1, math.inf, ("mini_batch_size", "num_hard_negatives", "matryoshka_dims")),
+    (0.001, math.inf, ("scale",)),
     (0, math.inf, ("learning_rate", "dataloader_num_workers")),
     (0, 1, ("label_smoothing_factor", "lora_dropout")),
     (0, 0.999999, ("adam_beta1", "adam_beta2")),
@@ -200,6 +202,7 @@ SAME_RUN = {
     *("ddp_find_unused_parameters", "ddp_backend", "ddp_timeout", "debug", "accelerator_config"),
     *("config", "seeds", "train_file", "validation_file", "test_file", "mixed_precision"),
     *("push_to_hub", "torch_compile", "fsdp", "fsdp_config", "deepspeed", "parallelism_config"),
+    *("cached", "mini_batch_size"),
 }
 SAME_RUN_PREFIXES = ("hub_", "logging_", "log_", "dataloader_", "trackio_", "local_", "_")
 

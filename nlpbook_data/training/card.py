@@ -22,6 +22,7 @@ SAMPLE_SCORES = {
     "repetition": "반복",
     "mean_length": "평균 길이",
 }
+LIBRARIES = {"sentence-similarity": "sentence-transformers"}
 LICENSE_TAGS = {"CC0-1.0": "cc0-1.0", "CC-BY-SA-4.0": "cc-by-sa-4.0"}
 
 
@@ -38,7 +39,7 @@ def write_card(run: Any, task: str, pipeline_tag: str, usage: str, labels: list[
     model_scores = run.scores.get(split, {})
     metadata = ModelCardData(
         language="ko",
-        library_name="transformers",
+        library_name=LIBRARIES.get(pipeline_tag, "transformers"),
         pipeline_tag=pipeline_tag,
         tags=["nlpbook-recipes", "generated_from_trainer"],
         license=LICENSE_TAGS.get(data["license"] or "") if scratch else None,

@@ -277,6 +277,9 @@ class Run:
         """Write model and tokenizer as ``from_pretrained`` and ``pipeline`` want them."""
         trainer.check_weights()
         self.record["max_length"] = trainer.max_length
+        if hasattr(trainer, "export"):  # of another library's form
+            trainer.export(self.folder)
+            return
         model = trainer.accelerator.unwrap_model(trainer.model)
         if self.record["arguments"].get("merge_lora", True):
             model = merge_lora(model)
@@ -376,6 +379,8 @@ class Run:
             for path in best.folder.iterdir():
                 if path.is_file() and path.name != "run.json" and not path.name.startswith("."):
                     shutil.copy2(path, self.folder / path.name)
+            for path in best.folder.glob("[0-9]*_*"):  # modules of a SentenceTransformer
+                shutil.copytree(path, self.folder / path.name, dirs_exist_ok=True)
             self.scores = dict(best.scores) | {"seeds": _over_seeds(self.seed_runs, best)}
             self.record["seconds"] |= {
                 f"seed-{r.args.seed}": r.record["seconds"].get("training") for r in self.seed_runs

@@ -62,6 +62,45 @@ def make_trainer(
         InputError: an option that does not fit the others, the model or the device.
     """
     args = run.args
+    callbacks = prepare(run, model)
+    multiple = 8 if args.mixed_precision != "no" and args.device.type == "cuda" else None
+    model.accepts_loss_kwargs = False  # the loss is ours; see loss.py
+    args.label_names = ["labels"]  # whatever the model's own loss takes
+    per_token = isinstance(loss, TokenLoss)
+    padding = copy.deepcopy(tokenizer)
+    if isinstance(loss, LanguageModelLoss):  # only so are a row's positions those that it has alone
+        padding.padding_side = "right"
+    collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(
+        padding,
+        padding="max_length" if args.pad_to_max_length else True,
+        max_length=max_length if args.pad_to_max_length else None,
+        pad_to_multiple_of=multiple,
+    )
+    check_metric(run, lambda: _score_names(model, collator, loss, compute_metrics, eval_dataset))
+    trainer = RecipeTrainer(
+        model=model,
+        args=args,
+        data_collator=collator,
+        train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
+        processing_class=tokenizer,
+        compute_metrics=compute_metrics,
+        compute_loss_func=loss,
+        callbacks=callbacks,
+    )
+    if isinstance(loss, LanguageModelLoss):
+        check_causal(trainer.model, loss.packing)
+        trainer.train_collator = _pack if loss.packing else None
+    return trainer.follow(run, max_length)
+
+
+def prepare(run: Run, model: PreTrainedModel) -> list[TrainerCallback]:
+    """Check the options of `run`, choose its precision by `model`, and return its callbacks.
+
+    Raises:
+        InputError: an option that does not fit the others or the device.
+    """
+    args = run.args
     callbacks: list[TrainerCallback] = [run.watch(), *run.callbacks]
     if args.early_stopping_patience is not None:
         if args.eval_strategy == "no":
@@ -80,47 +119,21 @@ def make_trainer(
     run.choose_precision(model)
     if not args.do_train:
         args.eval_strategy = "no"
-    multiple = 8 if args.mixed_precision != "no" and args.device.type == "cuda" else None
-    model.accepts_loss_kwargs = False  # the loss is ours; see loss.py
-    args.label_names = ["labels"]  # whatever the model's own loss takes
-    per_token = isinstance(loss, TokenLoss)
-    padding = copy.deepcopy(tokenizer)
-    if isinstance(loss, LanguageModelLoss):  # only so are a row's positions those that it has alone
-        padding.padding_side = "right"
-    collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(
-        padding,
-        padding="max_length" if args.pad_to_max_length else True,
-        max_length=max_length if args.pad_to_max_length else None,
-        pad_to_multiple_of=multiple,
-    )
-    if args.eval_strategy != "no" and args.metric_for_best_model != run.best_by:
-        scores = ["loss", *_score_names(model, collator, loss, compute_metrics, eval_dataset)]
-        name = (args.metric_for_best_model or "loss").removeprefix("eval_")
-        if name not in scores:
-            raise InputError(
-                f"--metric_for_best_model {name}: there is no such score.{nearest(name, scores)} "
-                f"The scores are {', '.join(scores)}."
-            )
-    keep, args.save_total_limit = args.save_total_limit, None  # see `_save_checkpoint`
-    trainer = RecipeTrainer(
-        model=model,
-        args=args,
-        data_collator=collator,
-        train_dataset=train_dataset,
-        eval_dataset=eval_dataset,
-        processing_class=tokenizer,
-        compute_metrics=compute_metrics,
-        compute_loss_func=loss,
-        callbacks=callbacks,
-    )
-    trainer.run, trainer.max_length, trainer.keep = run, max_length, keep
-    if isinstance(loss, LanguageModelLoss):
-        check_causal(trainer.model, loss.packing)
-        trainer.train_collator = _pack if loss.packing else None
-    for noisy in (PrinterCallback, ProgressCallback):
-        if trainer.pop_callback(noisy) is not None:
-            trainer.add_callback(_Progress() if noisy is ProgressCallback else _EvaluationLines())
-    return trainer
+    return callbacks
+
+
+def check_metric(run: Run, find_names: Callable[[], list[str]]) -> None:
+    """Raise InputError where no score is called as ``--metric_for_best_model`` says."""
+    args = run.args
+    if args.eval_strategy == "no" or args.metric_for_best_model == run.best_by:
+        return
+    scores = list(dict.fromkeys(["loss", *find_names()]))
+    name = (args.metric_for_best_model or "loss").removeprefix("eval_")
+    if name not in scores:
+        raise InputError(
+            f"--metric_for_best_model {name}: there is no such score.{nearest(name, scores)} "
+            f"The scores are {', '.join(scores)}."
+        )
 
 
 def _score_names(
@@ -188,8 +201,8 @@ def _pack(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {**DataCollatorWithFlattening()(rows), "use_cache": False}
 
 
-class RecipeTrainer(Trainer):
-    """Trainer whose result does not depend on how the global batch is split."""
+class RunMixin:
+    """What all recipes add to a Trainer: order of rows, exact scores, checkpoints, Hub rules."""
 
     run: Run
     max_length: int
@@ -197,12 +210,26 @@ class RecipeTrainer(Trainer):
     sampler: GlobalBatchSampler
     train_collator: Callable[[list], dict[str, Any]] | None = None  # evaluation's, if None
 
+    def follow(self, run: Run, max_length: int) -> Any:
+        """Return this trainer, of `run`, with our lines for its logs."""
+        self.run, self.max_length = run, max_length
+        # Only what `_save_checkpoint` has marked may be deleted.
+        self.keep, self.args.save_total_limit = self.args.save_total_limit, None
+        for noisy in (PrinterCallback, ProgressCallback):
+            if self.pop_callback(noisy) is not None:
+                self.add_callback(_Progress() if noisy is ProgressCallback else _EvaluationLines())
+        return self
+
+    def train_rows(self) -> tuple[Any, np.ndarray, Callable[[list], dict[str, Any]]]:
+        """Return the rows to train on, their lengths, and what makes a batch of some, or none."""
+        raise NotImplementedError
+
     def get_train_dataloader(self) -> DataLoader:
         """Return this process' micro-batches; see `sampler`."""
         args = self.args
-        dataset = self._remove_unused_columns(self.train_dataset, description="Training")
+        rows, lengths, collator = self.train_rows()
         self.sampler = GlobalBatchSampler(
-            text_lengths(dataset),
+            lengths,
             size=self._train_batch_size,
             accumulation=args.gradient_accumulation_steps,
             processes=args.world_size,
@@ -211,9 +238,9 @@ class RecipeTrainer(Trainer):
             grouped=args.train_sampling_strategy == "group_by_length",
         )
         loader = DataLoader(
-            dataset,
+            rows,
             batch_sampler=self.sampler,
-            collate_fn=_WithEmpty(self.train_collator or self.data_collator, dataset),
+            collate_fn=collator,
             num_workers=args.dataloader_num_workers,
             pin_memory=args.dataloader_pin_memory,
             persistent_workers=args.dataloader_persistent_workers,
@@ -224,45 +251,6 @@ class RecipeTrainer(Trainer):
         return prepare_data_loader(
             loader, args.device, num_processes=1, process_index=0, put_on_device=True
         )
-
-    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
-        items = sum(self.compute_loss_func.items(batch["labels"]) for batch in batch_samples)
-        items = items.to(device)
-        return self.accelerator.gather(items).sum() if self.args.world_size > 1 else items
-
-    def _issue_warnings_after_load(self, loaded: Any) -> None:
-        """Warn of weights that a checkpoint lacks, but not of those that are tied to others."""
-        tied = getattr(self.model, "_tied_weights_keys", None) or ()
-        missing = [key for key in loaded.missing_keys if key not in tied]
-        super()._issue_warnings_after_load(loaded._replace(missing_keys=missing))
-
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Do as Trainer does, and tell the loss which tokens are padding."""
-        return super().compute_loss(partial(_with_mask, model), inputs, *args, **kwargs)
-
-    def prediction_step(
-        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any
-    ) -> tuple[None, None, None]:
-        """Keep the predictions of a batch, without its padding; `evaluation_loop` collects them.
-
-        Trainer would pad them all to the longest row, on the device.
-        """
-        inputs = self._prepare_inputs(inputs)
-        labels = inputs.pop("labels", None)
-        with torch.no_grad(), self.compute_loss_context_manager():
-            outputs = _with_mask(model, **inputs)
-        values = self.compute_loss_func.predictions(outputs, labels)
-        lengths = None
-        if values.ndim == 3:
-            mask = inputs["attention_mask"].bool()
-            values, lengths = values[mask], mask.sum(dim=1).cpu().numpy()
-        loss = items = 0.0
-        if labels is not None:
-            one = torch.tensor(1, device=labels.device)
-            loss = self.compute_loss_func(outputs, labels, num_items_in_batch=one).item()
-            items = self.compute_loss_func.items(labels).item()
-        self._kept.append((values.cpu().numpy(), lengths, loss, items))
-        return None, None, None
 
     def evaluation_loop(
         self, dataloader: DataLoader, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
@@ -380,6 +368,55 @@ class RecipeTrainer(Trainer):
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
         """Push the run's folder, allow-listed files alone."""
         return push_folder(self.run.folder, self.args)
+
+
+class RecipeTrainer(RunMixin, Trainer):
+    """Trainer whose result does not depend on how the global batch is split."""
+
+    def train_rows(self) -> tuple[Dataset, np.ndarray, Callable[[list], dict[str, Any]]]:
+        """Return the columns of train that the model takes."""
+        rows = self._remove_unused_columns(self.train_dataset, description="Training")
+        collator = self.train_collator or self.data_collator
+        return rows, text_lengths(rows), _WithEmpty(collator, rows)
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
+        items = sum(self.compute_loss_func.items(batch["labels"]) for batch in batch_samples)
+        items = items.to(device)
+        return self.accelerator.gather(items).sum() if self.args.world_size > 1 else items
+
+    def _issue_warnings_after_load(self, loaded: Any) -> None:
+        """Warn of weights that a checkpoint lacks, but not of those that are tied to others."""
+        tied = getattr(self.model, "_tied_weights_keys", None) or ()
+        missing = [key for key in loaded.missing_keys if key not in tied]
+        super()._issue_warnings_after_load(loaded._replace(missing_keys=missing))
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Do as Trainer does, and tell the loss which tokens are padding."""
+        return super().compute_loss(partial(_with_mask, model), inputs, *args, **kwargs)
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any
+    ) -> tuple[None, None, None]:
+        """Keep the predictions of a batch, without its padding; `evaluation_loop` collects them.
+
+        Trainer would pad them all to the longest row, on the device.
+        """
+        inputs = self._prepare_inputs(inputs)
+        labels = inputs.pop("labels", None)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            outputs = _with_mask(model, **inputs)
+        values = self.compute_loss_func.predictions(outputs, labels)
+        lengths = None
+        if values.ndim == 3:
+            mask = inputs["attention_mask"].bool()
+            values, lengths = values[mask], mask.sum(dim=1).cpu().numpy()
+        loss = items = 0.0
+        if labels is not None:
+            one = torch.tensor(1, device=labels.device)
+            loss = self.compute_loss_func(outputs, labels, num_items_in_batch=one).item()
+            items = self.compute_loss_func.items(labels).item()
+        self._kept.append((values.cpu().numpy(), lengths, loss, items))
+        return None, None, None
 
 
 def _with_mask(model: Any, **inputs: Any) -> dict[str, Any]:
