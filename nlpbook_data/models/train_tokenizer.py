@@ -7,6 +7,7 @@ give another vocabulary in every process.
 """
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import (
@@ -53,8 +54,10 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def train_decoder_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """Return a byte-level BPE tokenizer of `VOCABULARY` entries, to which no text is unknown.
+def train_decoder_tokenizer(
+    texts: Iterable[str], vocabulary: int = VOCABULARY
+) -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE tokenizer of `vocabulary` entries, to which no text is unknown.
 
     It NFC-normalises and puts ``<s>`` before a text, so that a model predicts the first token too;
     what ends a text, ``</s>``, is left to the one who knows that it ends.
@@ -64,7 +67,7 @@ def train_decoder_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         special_tokens=DECODER_SPECIAL,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
