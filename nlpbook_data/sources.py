@@ -177,6 +177,7 @@ def load_source(
     multi_label: bool = False,
     task: str = "doccls",
     scores: bool | None = None,
+    keep_train: bool = False,
 ) -> Source:
     """Load the rows that `args` (`training.DataArguments`) names, of the splits that are needed.
 
@@ -197,6 +198,7 @@ def load_source(
         multi_label: for doccls, a row has any number of labels.
         task: one of `examples.SCHEMAS`; search takes the data of qa too, as it is.
         scores: for paircls, labels are numbers; by default where those of train have fractions.
+        keep_train: train, where it is, is needed also without training.
 
     Raises:
         InputError: for bad input of any kind, naming file and row.
@@ -225,7 +227,7 @@ def load_source(
     names = list(label_names or [])
     if names and source.label_names and source.label_names != names:
         source = _align(source, names)
-    return _needed(source, args, phases)
+    return _needed(source, args, phases, keep_train)
 
 
 def _asks_questions(args: Any, files: Mapping[str, Path]) -> bool:
@@ -314,9 +316,9 @@ def _columns(args: Any, task: str) -> dict[str, str]:
     return {column: name for column, name in found.items() if name}
 
 
-def _needed(source: Source, args: Any, phases: Any) -> Source:
+def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
     needed = {
-        "train": (phases.do_train, args.max_train_samples),
+        "train": (phases.do_train or keep_train, args.max_train_samples),
         "validation": (phases.do_train or phases.do_eval, args.max_eval_samples),
         "test": (phases.do_predict, args.max_predict_samples),
     }

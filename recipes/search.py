@@ -6,7 +6,9 @@ A pretrained encoder on KorQuAD 1.0, its questions and passages:
     accelerate launch recipes/search.py --config recipes/configs/search_korquad.yaml
 Your own file, with query, passage and, where you like, negative (or SQuAD's JSON):
     accelerate launch recipes/search.py --model_name_or_path klue/roberta-base --train_file faq.csv
-Then search any file: nlpbook-data index passages.txt INDEX --model outputs/search
+Then search any file:
+    nlpbook-data index passages.txt --model outputs/search --output index
+    nlpbook-data search index "훈민정음은 누가 만들었나?"
 """
 
 from dataclasses import dataclass, field
@@ -92,7 +94,7 @@ def main() -> None:
 
     # 2. Corpus -> DatasetDict(train, validation, test), and the passages of each
     with run.phase("corpus"), run.once():
-        source = load_source(data_args, args, task="search")
+        source = load_source(data_args, args, task="search", keep_train=True)
     run.describe(source, best_by="mrr_at_10")
     collections = collect_splits(source.splits)
     with run.phase("BM25"):
@@ -125,7 +127,7 @@ def main() -> None:
 
     for seed_run in run.each_seed():
         # 4. Model, and what is hard to tell from the true passages
-        model = load_encoder(model_args, config, tokenizer, max_length, prompts, args.do_train)
+        model = load_encoder(model_args, config, tokenizer, max_length, prompts)
         loss = None
         if args.do_train:
             ranked = words["train"].ids if "train" in words else []

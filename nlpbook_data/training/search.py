@@ -19,6 +19,7 @@ from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.util.distributed import all_gather, get_world_size
 from sentence_transformers.util.file_io import is_sentence_transformer_model
+from sentence_transformers.util.misc import disable_logging
 from transformers import (
     AutoModel,
     DataCollatorWithPadding,
@@ -102,44 +103,47 @@ def load_encoder(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     prompts: Mapping[str, str],
-    training: bool = True,
 ) -> SentenceTransformer:
     """Return the model with its pooling: its own, or else the mean of all tokens, normalised.
 
     Raises:
         InputError: as `load_model`, or its modules cannot be loaded.
     """
-    encoder = load_model(AutoModel, replace(args, lora=False), config, training)
-    path = resolve_package(args.model_name_or_path)
-    if not args.from_scratch and is_sentence_transformer_model(path, revision=args.model_revision):
-        try:
-            model = SentenceTransformer(
-                path,
-                revision=args.model_revision,
-                model_kwargs={"use_safetensors": True, "dtype": "float32"},
-                device="cpu",
-            )
-        except Exception as error:  # the loader raises a dozen unrelated types
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InputError(
-                f"{args.model_name_or_path}: its modules could not be loaded ({first}). Look at "
-                "its modules.json, or name another model."
-            ) from error
-        body = model[0]
-    else:
-        with tempfile.TemporaryDirectory() as folder:  # it takes no model, but the name of one
-            # not save_pretrained, which writes on the first process alone
-            save_model(encoder, f"{folder}/model.safetensors", metadata={"format": "pt"})
-            encoder.config.to_json_file(f"{folder}/config.json")
-            tokenizer.save_pretrained(folder)
-            body = Transformer(folder, model_kwargs={"dtype": "float32"})
-        pooling = Pooling(body.get_embedding_dimension())
-        model = SentenceTransformer(modules=[body, pooling, Normalize()], device="cpu")
+    if args.quantization != "none":
+        raise InputError("--quantization: a model of vectors keeps its weights. Leave it out.")
+    if config.is_encoder_decoder:
+        raise InputError(
+            f"{args.model_name_or_path}: a model of the type {config.model_type} also decodes. "
+            "Name one that only encodes, such as BERT, ELECTRA or RoBERTa."
+        )
+    encoder = load_model(AutoModel, replace(args, lora=False), config)
+    path, revision = resolve_package(args.model_name_or_path), args.model_revision
+    try:
+        with disable_logging(logging.WARNING), tempfile.TemporaryDirectory() as folder:
+            if not args.from_scratch and is_sentence_transformer_model(path, revision=revision):
+                options = {"use_safetensors": True, "dtype": "float32"}
+                model = SentenceTransformer(
+                    path, revision=revision, model_kwargs=options, device="cpu"
+                )
+            else:  # a module takes no model, but the name of one
+                # not save_pretrained, which writes on the first process alone
+                save_model(encoder, f"{folder}/model.safetensors", metadata={"format": "pt"})
+                encoder.config.to_json_file(f"{folder}/config.json")
+                tokenizer.save_pretrained(folder)
+                body = Transformer(folder)
+                pooling = Pooling(body.get_embedding_dimension())
+                model = SentenceTransformer(modules=[body, pooling, Normalize()], device="cpu")
+    except Exception as error:  # the loader raises a dozen unrelated types
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{args.model_name_or_path}: no encoder of sentence-transformers ({first}). Look at "
+            "its modules.json, or name another model."
+        ) from error
     for name, weights in encoder.named_parameters():
         if "pooler" in name:  # of the encoder, whose output is not used
             weights.requires_grad_(False)
-    body.model = add_lora(encoder, args, AutoModel)
-    body.processor = tokenizer
+    model[0].model = add_lora(encoder, args, AutoModel)
+    model[0].processor = tokenizer
     model.max_seq_length = max_length
     model.similarity_fn_name = "cosine"
     model.prompts = dict(prompts)
@@ -188,7 +192,8 @@ def rank_by_words(
             text for s in splits for text in (*collections[s].passages, *collections[s].queries)
         )
     )
-    morphemes = dict(zip(texts, extract_morphemes(texts), strict=True))
+    # the analyser is not even loaded for nothing
+    morphemes = dict(zip(texts, extract_morphemes(texts), strict=True)) if texts else {}
     for split in splits:
         part = collections[split]
         index = index_morphemes([morphemes[text] for text in part.passages])
