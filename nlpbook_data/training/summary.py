@@ -45,10 +45,10 @@ def summary_lines(run: Any) -> list[str]:
     rows = score_rows(scores, split)
     if rows:
         names = [name for name in SHOWN if name in rows[0][1]]
-        lines += ["", f"  {split:<26}" + "".join(f"{SHOWN[name]:>18}" for name in names)]
+        lines += ["", f"  {split:<26}" + "".join(f"{SHOWN[name]:>20}" for name in names)]
         for label, values in rows:
             lines.append(
-                f"  {label:<26}" + "".join(f"{format_score(values, n):>18}" for n in names)
+                f"  {label:<26}" + "".join(f"{format_score(values, n):>20}" for n in names)
             )
         lines += ["", *(f"  {line}" for line in verdict(scores, split))]
     seconds = record.get("seconds", {})
