@@ -44,6 +44,11 @@ from nlpbook_data.labels import in_words
 
 CARVED_SHARE = 0.1
 UNLABELLED = -1
+# What search takes beside its own rows, and by which columns a file of it is known.
+SEARCHED = {
+    "qa": [("question", "context")],
+    "paircls": [("premise", "hypothesis", "label"), ("sentence1", "sentence2", "label")],
+}
 CARVING = ("nlpbook_data.cache", "nlpbook_data.corpus", "nlpbook_data.splits")
 READING = tuple(
     f"nlpbook_data.{module}"
@@ -196,7 +201,7 @@ def load_source(
         label_names: the labels of a model that is already trained; by default they are found
             in the data.
         multi_label: for doccls, a row has any number of labels.
-        task: one of `examples.SCHEMAS`; search takes the data of qa too, as it is.
+        task: one of `examples.SCHEMAS`; search takes those of qa and paircls as they are.
         scores: for paircls, labels are numbers; by default where those of train have fractions.
         keep_train: train, where it is, is needed also without training.
 
@@ -215,8 +220,8 @@ def load_source(
     if multi_label and not args.label_separator:
         raise InputError("--label_separator is empty; name what stands between two labels.")
     separator = args.label_separator if multi_label else None
-    if task == "search" and _asks_questions(args, files):
-        task = "qa"
+    if task == "search":
+        task = _search_task(args, files)
     wanted = _Wanted(task, _columns(args, task), label_names, separator, scores)
     if args.corpus:
         source = _from_corpus(args, task, multi_label)
@@ -230,22 +235,27 @@ def load_source(
     return _needed(source, args, phases, keep_train)
 
 
-def _asks_questions(args: Any, files: Mapping[str, Path]) -> bool:
-    """Whether the corpus or the files are for question answering, which is a search for contexts.
+def _search_task(args: Any, files: Mapping[str, Path]) -> str:
+    """Return the task whose corpus or files are to be searched: search, qa or paircls.
 
-    An unanswerable question is one that its context does not answer; see `features.search`.
+    Contexts answer questions, and premises entail hypotheses; see `features.search`.
     """
     if args.corpus:
-        return find_corpus(args.corpus).task == "qa"
+        task = find_corpus(args.corpus).task
+        return task if task in SEARCHED else "search"
+    if getattr(args, "query_column_name", "query") != "query":  # its own columns are named
+        return "search"
     for path in files.values():
         if path.suffix.lower() == ".json":  # SQuAD's
-            return True
-        try:
-            first = next(read_rows(path, ("question", "context"), (), lambda error: None), None)
-        except (InputError, OSError):  # which reading says, of the columns of search
-            return False
-        return first is not None
-    return False
+            return "qa"
+        for task, columns in SEARCHED.items():
+            for names in columns:
+                try:
+                    if next(read_rows(path, names, (), lambda error: None), None):
+                        return task
+                except (InputError, OSError):  # which reading says, of the columns of search
+                    continue
+    return "search"
 
 
 def load_examples(

@@ -4,7 +4,7 @@ On what ships, without arguments (a small model from random weights, under a min
     accelerate launch recipes/search.py
 A pretrained encoder on KorQuAD 1.0, its questions and passages:
     accelerate launch recipes/search.py --config recipes/configs/search_korquad.yaml
-Your own file, with query, passage and, where you like, negative (or SQuAD's JSON):
+Your own file: query, passage and, if you like, negative; or SQuAD's JSON, or labelled pairs:
     accelerate launch recipes/search.py --model_name_or_path klue/roberta-base --train_file faq.csv
 Then search any file:
     nlpbook-data index passages.txt --model outputs/search --output index
@@ -96,7 +96,7 @@ def main() -> None:
     with run.phase("corpus"), run.once():
         source = load_source(data_args, args, task="search", keep_train=True)
     run.describe(source, best_by="mrr_at_10")
-    collections = collect_splits(source.splits)
+    collections = collect_splits(source)
     with run.phase("BM25"):
         splits = [s for s in collections if s != "train" and args.baselines and run.is_main]
         splits += ["train"] if args.do_train and task_args.hard_negatives == "bm25" else []

@@ -9,6 +9,13 @@ from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError
 
+# Whether the second text of a pair answers the first, by its label.
+ANSWERS = {
+    **{"entailment": True, "neutral": None, "contradiction": False, "paraphrase": True},
+    **{"함의": True, "중립": None, "모순": False},
+    **{"같은 질문": True, "다른 질문": False, "같은 뜻": True, "다른 뜻": False},
+}
+
 
 @dataclass(frozen=True)
 class Collection:
@@ -87,6 +94,46 @@ def _number(known: dict[str, int], text: str, column: str, row: int) -> int:
     if not text:
         raise InputError(f"Row {row + 1}: the {column} is empty. Mend or drop the row.")
     return known.setdefault(text, len(known))
+
+
+def pairs_to_questions(
+    batch: Mapping[str, Sequence[Any]], label_names: Sequence[str]
+) -> dict[str, list[Any]]:
+    """Return the pairs of a paircls corpus as questions and contexts for `collect`.
+
+    What is entailed, a paraphrase, or 4 or more of 5 alike is a true passage of the first text;
+    what contradicts it, is no paraphrase, or is 2 or less of 5 alike is a negative. All between
+    (neutral) says neither, and is left out; an unlabelled pair (-1, NaN) is taken for a true one.
+
+    Args:
+        batch: ``premise`` and ``hypothesis`` or ``sentence1`` and ``sentence2``, and ``label``.
+        label_names: the words of the labels; [] for scores from 0 to 5.
+
+    Raises:
+        InputError: a label that is none of `ANSWERS`.
+    """
+    firsts, seconds = (
+        ("premise", "hypothesis") if "premise" in batch else ("sentence1", "sentence2")
+    )
+    if unknown := [name for name in label_names if name.lower() not in ANSWERS]:
+        raise InputError(
+            f"The label {unknown[0]!r} does not say whether one text of a pair answers the other. "
+            f"Write {', '.join(ANSWERS)}, or scores from 0 to 5."
+        )
+    if label_names:
+        words = dict(enumerate(label_names))
+        says = [ANSWERS[words[i].lower()] if i in words else True for i in batch["label"]]
+    else:
+        says = [None if 2 < score < 4 else not score <= 2 for score in batch["label"]]
+    kept = [
+        (first, second, None if true else [])
+        for first, second, true in zip(batch[firsts], batch[seconds], says, strict=True)
+        if true is not None
+    ]
+    return {
+        name: [row[column] for row in kept]
+        for column, name in enumerate(("question", "context", "answers"))
+    }
 
 
 def choose_negatives(

@@ -81,6 +81,8 @@ def write_card(run: Any, task: str, pipeline_tag: str, usage: str, labels: list[
     ]
     if "expected_calibration_error" in model_scores:
         facts.append(f"보정 오차(ECE): {model_scores['expected_calibration_error']:.4f}")
+    if "passages" in model_scores:
+        facts.append(f"검색 대상(passages): {model_scores['passages']:,}개, 학습 자료의 지문 포함")
     settings = ("learning_rate", "num_train_epochs", "max_steps", "lr_scheduler_type")
     sections = [
         f"# {name.rsplit('/', 1)[-1]}",

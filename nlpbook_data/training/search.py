@@ -35,9 +35,10 @@ from nlpbook_data.baselines.search import (
     reciprocal_rank_fusion,
 )
 from nlpbook_data.errors import InputError
-from nlpbook_data.features.search import Collection, collect, encode
+from nlpbook_data.features.search import Collection, collect, encode, pairs_to_questions
 from nlpbook_data.metrics.search import DocumentSearch, recall_curve
 from nlpbook_data.search_index import search_exact
+from nlpbook_data.sources import Source
 from nlpbook_data.training.arguments import (
     DataArguments,
     ModelArguments,
@@ -54,13 +55,15 @@ logger = logging.getLogger(__name__)
 NONE = -1  # the id of no query and of no passage
 
 
-def collect_splits(splits: Mapping[str, Dataset]) -> dict[str, Collection]:
+def collect_splits(source: Source) -> dict[str, Collection]:
     """Return the collection of each split; held-out ones begin with the passages of train."""
     found: dict[str, Collection] = {}
     for split in ("train", "validation", "test"):
-        if split in splits:
-            known = found["train"].passages if "train" in found else []
-            found[split] = collect(splits[split][:], known)
+        if split in source.splits:
+            rows = source.splits[split][:]
+            if source.task == "paircls":
+                rows = pairs_to_questions(rows, source.label_names)
+            found[split] = collect(rows, found["train"].passages if "train" in found else ())
     return found
 
 

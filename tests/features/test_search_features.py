@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
-from nlpbook_data.features.search import choose_negatives, collect, encode
+from nlpbook_data.features.search import choose_negatives, collect, encode, pairs_to_questions
 from nlpbook_data.training.arguments import resolve_package
 
 
@@ -132,3 +132,25 @@ def test_texts_are_composed_cut_and_begin_with_their_prompts():
     tokens = encode(batch, tokenizer, 16)["input_ids"]
     assert tokens[0] == tokenizer("물음: 한강")["input_ids"]
     assert len(tokens[1]) == 16
+
+
+def test_pairs_answer_by_their_labels():
+    names = ["함의", "중립", "모순"]
+    pairs = {"premise": list("aaab"), "hypothesis": list("wxyz"), "label": [0, 1, 2, 0]}
+    found = collect(pairs_to_questions(pairs, names))
+    assert found.passages == ["w", "y", "z"]
+    assert (found.relevant, found.negatives) == ([[0], [2]], [[1], []])
+
+    # 0 is the same question
+    pairs = {"sentence1": ["a", "a"], "sentence2": ["x", "y"], "label": [0, 1]}
+    found = collect(pairs_to_questions(pairs, ["같은 질문", "다른 질문"]))
+    assert (found.relevant, found.negatives) == ([[0]], [[1]])
+
+    scores = [4.0, 3.9, 2.1, 2.0, float("nan")]
+    pairs = {"sentence1": ["a"] * 5, "sentence2": list("vwxyz"), "label": scores}
+    found = collect(pairs_to_questions(pairs, []))
+    assert found.passages == ["v", "y", "z"]
+    assert (found.relevant, found.negatives) == ([[0, 2]], [[1]])
+
+    with pytest.raises(InputError, match="'1'"):
+        pairs_to_questions({"sentence1": [], "sentence2": [], "label": []}, ["0", "1", "함의"][1:])

@@ -1,5 +1,8 @@
 """The in-batch loss against its definition and against sentence-transformers' own."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +13,10 @@ from transformers import BatchEncoding
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.search import Collection, collect
+from nlpbook_data.sources import load_source
+from nlpbook_data.training.arguments import DataArguments, RecipeArguments
 from nlpbook_data.training.hub import ALLOWED, IGNORED
-from nlpbook_data.training.search import InBatchLoss, _PairCollator, ranking_loss
+from nlpbook_data.training.search import InBatchLoss, _PairCollator, collect_splits, ranking_loss
 
 WIDTH, WORDS = 6, 50
 
@@ -183,3 +188,27 @@ def test_modules_are_pushed_and_nothing_else_of_sub_folders():
     kept += ["checkpoint-5/1_Pooling/config.json"]
     found = filter_repo_objects(pushed + kept, allow_patterns=ALLOWED, ignore_patterns=IGNORED)
     assert list(found) == pushed
+
+
+QUESTION = {"context": "글", "question": "물음", "answers": [{"text": "글", "answer_start": 0}]}
+INFERENCE = {"premise": "물음", "hypothesis": "글", "label": "entailment"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "task"),
+    [
+        ([{"query": "물음", "passage": "글"}], "search"),
+        ([QUESTION], "qa"),
+        ([INFERENCE, INFERENCE | {"hypothesis": "딴 글", "label": "contradiction"}], "paircls"),
+        ([{"sentence1": "물음", "sentence2": "글", "label": 4.5}], "paircls"),
+    ],
+)
+def test_a_file_of_another_task_is_known_by_its_columns(tmp_path: Path, rows, task):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    files = DataArguments(test_file=str(path), cache_dir=str(tmp_path))
+    phases = RecipeArguments(output_dir=str(tmp_path), do_train=False)
+    source = load_source(files, phases, task="search", keep_train=True)
+    assert source.task == task
+    found = collect_splits(source)["test"]
+    assert (found.queries, found.passages[0], found.relevant) == (["물음"], "글", [[0]])
