@@ -18,7 +18,6 @@ import numpy as np
 from transformers import EvalPrediction
 
 from nlpbook_data.features.search import choose_negatives
-from nlpbook_data.search_index import search_exact
 from nlpbook_data.sources import Source, load_source
 from nlpbook_data.training import (
     DataArguments,
@@ -42,6 +41,7 @@ from nlpbook_data.training.search import (
     load_encoder,
     make_trainer,
     rank_by_model,
+    rank_by_vectors,
     rank_by_words,
     ranking_loss,
 )
@@ -113,10 +113,7 @@ def main() -> None:
     score = Scorer(words)
 
     def predict(split: str, vectors: np.ndarray) -> Ranking:  # of queries, then of passages
-        collection = collections[split]
-        queries, passages = np.split(vectors, [len(collection.queries)])
-        ids, scores = search_exact(queries, [passages], min(100, len(passages)))
-        return Ranking(collection, ids.tolist(), scores.tolist())
+        return rank_by_vectors(collections[split], vectors, task_args.matryoshka_dims)
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
         vectors, collection = prediction.predictions, collections["validation"]
@@ -132,7 +129,7 @@ def main() -> None:
         if args.do_train:
             ranked = words["train"].ids if "train" in words else []
             if task_args.hard_negatives == "model":
-                ranked = rank_by_model(model, model_args, collections["train"])
+                ranked = rank_by_model(model.to(args.device), model_args, collections["train"])
             hard = choose_negatives(collections["train"], ranked, task_args.num_hard_negatives)
             batches = (task_args.cached, task_args.mini_batch_size, task_args.matryoshka_dims)
             loss = InBatchLoss(model, collections["train"], hard, task_args.scale, *batches)

@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -160,13 +160,38 @@ class Ranking:
     collection: Collection
     ids: list[list[int]]
     scores: list[list[float]]
+    # Of --matryoshka_dims: the ids by the first so many numbers of the vectors.
+    truncated: dict[int, list[list[int]]] = field(default_factory=dict)
+
+
+def rank_by_vectors(
+    collection: Collection, vectors: np.ndarray, dims: Sequence[int] | None = None
+) -> Ranking:
+    """Rank the passages of each query by cosine.
+
+    Args:
+        vectors: of the queries, then of the passages, (rows, dimension).
+        dims: rank by the first so many numbers, too.
+    """
+
+    def search(width: int) -> tuple[np.ndarray, np.ndarray]:
+        part = vectors[:, :width]
+        part = part / np.linalg.norm(part, axis=1, keepdims=True)
+        queries, passages = np.split(part, [len(collection.queries)])
+        return search_exact(queries, [passages], min(100, len(passages)))
+
+    ids, scores = search(vectors.shape[1])
+    shorter = [dim for dim in dims or () if dim < vectors.shape[1]]
+    truncated = {dim: search(dim)[0].tolist() for dim in shorter}
+    return Ranking(collection, ids.tolist(), scores.tolist(), truncated)
 
 
 class Scorer:
     """Scores a ranking of a split, and its fusion with BM25's, as far as `words` has them.
 
-    What it returns is of `metrics.search`; of the fusion (hybrid) each name begins with
-    ``hybrid_``. ``passages`` says among how many, ``recall_curves`` is ``{ranking: {k: recall}}``.
+    What it returns is of `metrics.search`; names begin with ``hybrid_`` for the fusion and with
+    ``first_N_`` for the first N numbers of the vectors. ``passages`` says among how many,
+    ``recall_curves`` is ``{ranking: {k: recall}}``.
     """
 
     def __init__(self, words: dict[str, Ranking]):
@@ -176,6 +201,9 @@ class Scorer:
         relevant, words = found.collection.relevant, self.words.get(split, found)
         scores = self.metric.compute(predictions=found.ids, references=relevant)
         curves = {"모델": recall_curve(found.ids, relevant)}
+        for dim, ids in found.truncated.items():
+            shorter = self.metric.compute(predictions=ids, references=relevant)
+            scores |= {f"first_{dim}_{n}": v for n, v in shorter.items() if isinstance(v, float)}
         if words is not found:
             pairs = zip(found.ids, words.ids, strict=True)
             fused = [list(reciprocal_rank_fusion(pair))[:100] for pair in pairs]
@@ -216,15 +244,9 @@ def rank_by_model(
             "--hard_negatives model: random weights find nothing. Train with none or bm25, then "
             "name the folder of that run as the model."
         )
-    queries, passages = (
-        torch.from_numpy(encode(texts, show_progress_bar=False)).float()
-        for encode, texts in (
-            (model.encode_query, collection.queries),
-            (model.encode_document, collection.passages),
-        )
-    )
-    queries, passages = (F.normalize(part, dim=1).numpy() for part in (queries, passages))
-    return search_exact(queries, [passages], min(100, len(passages)))[0].tolist()
+    queries = model.encode_query(collection.queries, show_progress_bar=False)
+    passages = model.encode_document(collection.passages, show_progress_bar=False)
+    return rank_by_vectors(collection, np.concatenate([queries, passages])).ids
 
 
 class InBatchLoss(CachedLossMixin, torch.nn.Module):
@@ -362,20 +384,20 @@ class _PairCollator:
     """Make a batch of rows of `InBatchLoss.pairs`: queries, and each passage of the rows once."""
 
     def __init__(self, padding: DataCollatorWithPadding, texts: Dataset, loss: InBatchLoss):
-        self.padding, self.texts, self.loss = padding, texts, loss
+        self.padding, self.texts = padding, texts
+        self.pairs, self.negatives = loss.pairs, loss.negatives
+        self.first = len(loss.relevant)  # the row of the first passage
         self.lengths = text_lengths(texts)
 
     def __call__(self, numbers: list[int]) -> dict[str, Any]:
-        loss = self.loss
-        pairs = loss.pairs[numbers or [0]]
-        chosen = [pairs[:, 1], *(np.array(loss.negatives[q], dtype=int) for q in pairs[:, 0])]
+        pairs = self.pairs[numbers or [0]]
+        chosen = [pairs[:, 1], *(np.array(self.negatives[q], dtype=int) for q in pairs[:, 0])]
         passages = np.unique(np.concatenate(chosen))
         # Longest first: of what is embedded at a time little is padding.
-        first = len(loss.relevant)  # the row of the first passage
         pairs = pairs[np.argsort(-self.lengths[pairs[:, 0]], kind="stable")]
-        passages = passages[np.argsort(-self.lengths[first + passages], kind="stable")]
+        passages = passages[np.argsort(-self.lengths[self.first + passages], kind="stable")]
         batch: dict[str, Any] = {}
-        for name, rows in (("query", pairs[:, 0]), ("passage", first + passages)):
+        for name, rows in (("query", pairs[:, 0]), ("passage", self.first + passages)):
             padded = self.padding([{"input_ids": ids} for ids in self.texts[rows]["input_ids"]])
             batch |= {f"{name}_{key}": value for key, value in padded.items()}
         if not numbers:  # a process that a ragged batch left empty: its rows count nothing
@@ -408,7 +430,7 @@ class SearchTrainer(RunMixin, SentenceTransformerTrainer):
         """Return pairs of a query and a true passage, by number."""
         collator = _PairCollator(self.data_collator, self.train_dataset, self.loss)
         queries, passages = self.loss.pairs.T
-        lengths = collator.lengths[queries] + collator.lengths[len(self.loss.relevant) + passages]
+        lengths = collator.lengths[queries] + collator.lengths[collator.first + passages]
         return range(len(lengths)), lengths, collator
 
     def prediction_step(

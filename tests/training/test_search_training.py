@@ -16,7 +16,14 @@ from nlpbook_data.features.search import Collection, collect
 from nlpbook_data.sources import load_source
 from nlpbook_data.training.arguments import DataArguments, RecipeArguments
 from nlpbook_data.training.hub import ALLOWED, IGNORED
-from nlpbook_data.training.search import InBatchLoss, _PairCollator, collect_splits, ranking_loss
+from nlpbook_data.training.search import (
+    InBatchLoss,
+    Scorer,
+    _PairCollator,
+    collect_splits,
+    rank_by_vectors,
+    ranking_loss,
+)
 
 WIDTH, WORDS = 6, 50
 
@@ -188,6 +195,16 @@ def test_modules_are_pushed_and_nothing_else_of_sub_folders():
     kept += ["checkpoint-5/1_Pooling/config.json"]
     found = filter_repo_objects(pushed + kept, allow_patterns=ALLOWED, ignore_patterns=IGNORED)
     assert list(found) == pushed
+
+
+def test_the_first_numbers_of_vectors_are_scored_too():
+    vectors = np.array([[0.6, 0.8], [-0.1, 1.0], [1.0, 0.0]])  # of a query and two passages
+    collection = Collection(["p0", "p1"], ["q"], [[0]], [[]])
+    found = rank_by_vectors(collection, vectors, [2, 1])
+    assert (found.ids, found.truncated) == ([[0, 1]], {1: [[1, 0]]})
+    assert found.scores[0] == pytest.approx([0.74 / np.sqrt(1.01), 0.6])
+    scores = Scorer({})("test", found)
+    assert (scores["mrr_at_10"], scores["first_1_mrr_at_10"]) == (1.0, 0.5)
 
 
 QUESTION = {"context": "글", "question": "물음", "answers": [{"text": "글", "answer_start": 0}]}
