@@ -78,7 +78,7 @@ class SearchArguments:
         default="none",
         metadata={"help": "from where, beside the rows'", "choices": ["none", "bm25", "model"]},
     )
-    num_hard_negatives: int = field(default=1, metadata={"help": "of a query, the rows' first"})
+    num_hard_negatives: int = field(default=1, metadata={"help": "of a query, found there"})
     matryoshka_dims: list[int] | None = field(
         default=None, metadata={"help": "train the first N numbers of vectors to do alone"}
     )

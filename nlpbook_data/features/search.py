@@ -139,20 +139,19 @@ def pairs_to_questions(
 def choose_negatives(
     collection: Collection, rankings: Sequence[Sequence[int]], count: int
 ) -> list[list[int]]:
-    """Return `count` passages a query that do not answer it, or fewer: the hardest there are.
-
-    Those that the rows name come first, then the highest of its ranking that are not true.
+    """Return passages that do not answer each query: those that the rows name, and hard ones.
 
     Args:
-        rankings: passage ids a query, the best first; [] leaves the rows' own alone.
+        rankings: passage ids a query, the best first; [] for none.
+        count: so many of a ranking, the highest that are not true, come after the named ones.
     """
     chosen = []
     for number, (true, named) in enumerate(
         zip(collection.relevant, collection.negatives, strict=True)
     ):
-        ranked = rankings[number] if rankings else []
-        hard = dict.fromkeys([*named, *(i for i in ranked if i not in set(true))])
-        chosen.append(list(hard)[:count])
+        known = {*true, *named}
+        hard = [i for i in (rankings[number] if rankings else ()) if i not in known]
+        chosen.append([*named, *hard[:count]])
     return chosen
 
 

@@ -480,6 +480,11 @@ def make_trainer(
             "query are those of its step. Raise --per_device_train_batch_size instead; "
             "--mini_batch_size bounds the memory."
         )
+    if args.label_smoothing_factor:
+        raise InputError(
+            f"--label_smoothing_factor {args.label_smoothing_factor}: this loss has none; --scale "
+            "softens it. Leave it out."
+        )
     callbacks = prepare(run, model[0].model)
     check_metric(
         run, lambda: list(compute_metrics(EvalPrediction(np.ones((len(eval_dataset), 1)), None)))

@@ -119,11 +119,11 @@ def test_hard_negatives_are_the_named_ones_then_the_highest_that_are_not_true():
     rows = {"query": ["a", "a", "b"], "passage": ["0", "1", "2"], "negative": ["3", "4", "0"]}
     found = collect(rows)
     ids = {text: number for number, text in enumerate(found.passages)}
-    rankings = [[ids[text] for text in texts] for texts in ("10243", "20")]
-    chosen = choose_negatives(found, rankings, 3)
-    assert [[found.passages[i] for i in row] for row in chosen] == [["3", "4", "2"], ["0"]]
-    chosen = choose_negatives(found, [], 1)
-    assert [[found.passages[i] for i in row] for row in chosen] == [["3"], ["0"]]
+    rankings = [[ids[text] for text in texts] for texts in ("10243", "2031")]
+    for count, expected in ((0, ["34", "0"]), (1, ["342", "03"]), (9, ["342", "031"])):
+        chosen = choose_negatives(found, rankings, count)
+        assert ["".join(found.passages[i] for i in row) for row in chosen] == expected
+    assert choose_negatives(found, [], 1) == found.negatives
 
 
 def test_texts_are_composed_cut_and_begin_with_their_prompts():
