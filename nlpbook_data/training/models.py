@@ -113,7 +113,7 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
             f"{args.tokenizer_name or args.model_name_or_path}: no vocabulary. Name a folder with "
             "a tokenizer by --tokenizer_name."
         )
-    if not tokenizer("한국어", add_special_tokens=False)["input_ids"]:
+    if not tokenizer.tokenize("한국어"):
         raise InputError(
             f"{name}: the tokenizer makes nothing of Korean. Where tokenizer.json does not fit the "
             "model's type, pass --special_tokens eos_token=</s>,… to have it read as it is."
