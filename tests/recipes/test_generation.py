@@ -8,6 +8,7 @@ import pytest
 import spy
 import torch
 import transformers
+from hub_double import HubDouble
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from nlpbook_data.training.arguments import resolve_package
@@ -20,10 +21,12 @@ TINY = [
     *("--max_new_tokens", "8", "--samples_per_prompt", "2"),
 ]
 REVIEWS = ["--corpus", "sample_reviews", "--max_train_samples", "48", "--max_predict_samples", "20"]
-LEFT_BEHIND = {
+PUSHED = {
     *("README.md", "config.json", "generation_config.json", "model.safetensors"),
-    *("tokenizer.json", "tokenizer_config.json", "run.json", "metrics.json", "predictions.jsonl"),
-    *("errors.jsonl", "learning_curve.png", "samples.json", "samples_by_step.jsonl"),
+    *("tokenizer.json", "tokenizer_config.json", "metrics.json", "learning_curve.png"),
+}
+LEFT_BEHIND = PUSHED | {
+    *("run.json", "predictions.jsonl", "errors.jsonl", "samples.json", "samples_by_step.jsonl"),
 }
 METHODS = [
     *("greedy", "beam", "top-k", "top-p", "temperature", "repetition penalty", "no-repeat n-gram"),
@@ -56,10 +59,14 @@ def decoder(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_packaged_setting_trains_samples_scores_and_leaves_everything(fork_recipe, tmp_path):
-    result = fork_recipe("generation", "--num_train_epochs", 1)
-
-    assert result.status == 0, result.stderr
+def test_the_packaged_setting_trains_samples_scores_and_leaves_everything(run_recipe, tmp_path):
+    with HubDouble() as hub:
+        env = {**hub.env(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+        push = ["--push_to_hub", "true", "--hub_model_id", "tester/writer"]
+        options = ["--num_train_epochs", 1, *push]
+        result = run_recipe("generation", *options, launcher="accelerate", env=env)
+        assert result.status == 0, result.stderr
+        assert set(hub.repos["tester/writer"].files) == PUSHED
     folder = tmp_path / "outputs" / "generation"
     assert {path.name for path in folder.iterdir() if path.name[0] != "."} == LEFT_BEHIND
     scores = read_json(folder / "metrics.json")
@@ -246,10 +253,10 @@ def test_a_run_that_is_killed_and_continued_ends_in_the_same_weights(fork_recipe
     assert best == "checkpoint-6"  # bits fall to the end
 
 
-def test_two_processes_score_as_one(run_recipe, fork_recipe, tmp_path):
+def test_two_processes_score_as_one(fork_recipe, tmp_path):
     trained = fork_recipe("generation", *TINY, *REVIEWS, "--output_dir", "o")
     assert trained.status == 0, trained.stderr
-    result = run_recipe(
+    result = fork_recipe(
         *("generation", "--do_train", "false", *REVIEWS, "--model_name_or_path", "o"),
         *("--precision", "float32", "--max_new_tokens", 8, "--samples_per_prompt", 2),
         *("--per_device_eval_batch_size", 8, "--output_dir", "p"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import RECIPES, TINY
+from hub_double import HubDouble
 from sentence_transformers import SentenceTransformer
 
 MODEL = [*TINY, "--model_name_or_path", "package:models/encoder", "--learning_rate", "1e-3"]
@@ -25,6 +26,12 @@ def training_step(self, *args, step=Trainer.training_step, seen=[], **kwargs):
 Trainer.training_step = training_step
 runpy.run_path({recipe!r}, run_name="__main__")
 """
+PUSHED = {
+    *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+    *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
+    *("1_Pooling/config.json", "2_Normalize/config.json", "metrics.json"),
+    *("recall.png", "learning_curve.png"),
+}
 SAMPLE = ["--corpus", "sample_qa"]
 FILES = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
@@ -70,10 +77,14 @@ def losses(folder: Path) -> list[float]:
     return [row["loss"] for row in read_json(states[-1])["log_history"] if "loss" in row]
 
 
-def test_the_default_setting_trains_scores_and_leaves_a_sentence_transformer(fork_recipe, tmp_path):
-    result = fork_recipe("search", "--num_train_epochs", 1)
-
-    assert result.status == 0, result.stderr
+def test_the_default_setting_trains_scores_and_leaves_a_sentence_transformer(run_recipe, tmp_path):
+    with HubDouble() as hub:
+        env = {**hub.env(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+        push = ["--push_to_hub", "true", "--hub_model_id", "tester/search"]
+        options = ["--num_train_epochs", 1, *push]
+        result = run_recipe("search", *options, launcher="accelerate", env=env)
+        assert result.status == 0, result.stderr
+        assert set(hub.repos["tester/search"].files) == PUSHED
     folder = tmp_path / "outputs" / "search"
     assert visible(folder) == FILES
     assert "hybrid: model and BM25" in result.stdout
