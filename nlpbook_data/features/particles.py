@@ -42,23 +42,6 @@ def strip_particle(text: str, start: int, end: int, last: int) -> int:
     return end
 
 
-def wants_step(
-    choice: str, known: bool | None, score: Callable[[Any], Mapping[str, float]]
-) -> bool:
-    """Return whether a task's spans are to end before the particle in their last token.
-
-    Args:
-        choice: always, never or auto.
-        known: what a model that is already trained wants; None before training.
-        score: the scores of perfect tokens on train with the step it is given, or with None. The
-            step is worth keeping where it raises them all.
-    """
-    if choice != "auto" or known is not None:
-        return choice == "always" or (choice == "auto" and bool(known))
-    before, after = score(None), score(strip_particle)
-    return all(after[name] > before[name] for name in before)
-
-
 def choose_step(
     choice: str, known: bool, score: Callable[[Any, Any], Mapping[str, Any]], train: Any
 ) -> Callable[[str, int, int, int], int] | None:

@@ -237,17 +237,22 @@ class RunMixin:
             seed=args.seed if args.data_seed is None else args.data_seed,
             grouped=args.train_sampling_strategy == "group_by_length",
         )
+        return self._load(rows, self.sampler, collator)
+
+    def _load(self, rows: Any, batches: Any, collator: Callable[[list], Any]) -> DataLoader:
+        """Return a loader of `batches`, lists of row numbers: this process' part."""
+        args = self.args
         loader = DataLoader(
             rows,
-            batch_sampler=self.sampler,
+            batch_sampler=batches,
             collate_fn=collator,
             num_workers=args.dataloader_num_workers,
             pin_memory=args.dataloader_pin_memory,
             persistent_workers=args.dataloader_persistent_workers,
             prefetch_factor=args.dataloader_prefetch_factor,
         )
-        # One process for accelerate: the sampler has already dealt out the rows, and accelerate
-        # would complete a ragged batch with rows of the beginning.
+        # One process for accelerate: the rows are dealt out already, and it would complete a
+        # ragged batch with rows of the beginning.
         return prepare_data_loader(
             loader, args.device, num_processes=1, process_index=0, put_on_device=True
         )
@@ -297,17 +302,8 @@ class RunMixin:
         steps = -(-len(batches) // args.world_size)
         mine = batches[args.process_index :: args.world_size]
         mine += batches[:1] * (steps - len(mine))
-        loader = DataLoader(
-            self._remove_unused_columns(dataset, description="Evaluation"),
-            batch_sampler=mine,
-            collate_fn=self.data_collator,
-            num_workers=args.dataloader_num_workers,
-            pin_memory=args.dataloader_pin_memory,
-            prefetch_factor=args.dataloader_prefetch_factor,
-        )
-        return prepare_data_loader(
-            loader, args.device, num_processes=1, process_index=0, put_on_device=True
-        )
+        rows = self._remove_unused_columns(dataset, description="Evaluation")
+        return self._load(rows, mine, self.data_collator)
 
     def get_test_dataloader(self, test_dataset: Dataset) -> DataLoader:
         """Return batches as `get_eval_dataloader` does."""
