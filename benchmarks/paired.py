@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import binomtest, permutation_test
 
 from nlpbook_data.baselines.paircls import predict_pairs
-from nlpbook_data.sources import load_source
+from nlpbook_data.data.source import load_source
 from nlpbook_data.training import DataArguments
 
 

@@ -63,7 +63,7 @@ def draw_queries() -> np.ndarray:
 
 def build(folder: Path, count: int) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield seconds and bytes on disk of each index."""
-    from nlpbook_data.search_index import SearchIndex
+    from nlpbook_data.search.index import SearchIndex
 
     for dtype in ("float32", "float16"):
         start = time.perf_counter()
@@ -93,7 +93,7 @@ def measure(folder: Path, case: str) -> dict[str, float]:
     """Search in one way; recall against what the first case wrote into `folder`."""
     import torch
 
-    from nlpbook_data.search_index import SearchIndex
+    from nlpbook_data.search.index import SearchIndex
 
     dtype, probes = CASES[case]
     queries = draw_queries()
@@ -137,7 +137,7 @@ def compare_kinds(folder: Path, count: int) -> Iterator[tuple[str, dict[str, flo
     """Yield FAISS' own figures of two kinds of index, as they are, on the first vectors."""
     import faiss
 
-    from nlpbook_data.search_index import SearchIndex, search_exact
+    from nlpbook_data.search.index import SearchIndex, search_exact
 
     vectors = np.array(SearchIndex.load(folder / "float32").vectors[0][:count])
     queries = draw_queries()

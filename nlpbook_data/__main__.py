@@ -13,9 +13,9 @@ from pathlib import Path
 import datasets
 from datasets import ClassLabel, DatasetDict, Features, List
 
-from nlpbook_data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
+from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError, shown
-from nlpbook_data.examples import SCHEMAS, read_examples
+from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
 
 # Weights as safetensors, configuration, tokenizer, card: no pickle, no other framework's weights.
 MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "README.md"]
@@ -159,7 +159,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from nlpbook_data.publish import readable_rows
+    from nlpbook_data.data.publish import readable_rows
 
     corpus = find_corpus(options.name)
     commercial = "" if corpus.commercial else " (no commercial use)"
@@ -247,21 +247,21 @@ def _audit(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from nlpbook_data.publish import convert_corpus
+    from nlpbook_data.data.publish import convert_corpus
 
     for path in convert_corpus(_load(options), options.output_dir, options.format):
         _write(f"{path}\t{path.stat().st_size:,} bytes")
 
 
 def _push(options: argparse.Namespace) -> None:
-    from nlpbook_data.publish import push_corpus
+    from nlpbook_data.data.publish import push_corpus
 
     corpus = find_corpus(options.name)
     _write(push_corpus(corpus, lambda: _load(options), options.repo_id, options.private))
 
 
 def _check(options: argparse.Namespace) -> None:
-    from nlpbook_data.check import check_file, format_report
+    from nlpbook_data.own_files.check import check_file, format_report
 
     columns = {
         option.removeprefix("column "): name
@@ -319,7 +319,7 @@ def _prefetch(options: argparse.Namespace) -> None:
 
 
 def _index(options: argparse.Namespace) -> None:
-    from nlpbook_data.search_index import SearchIndex, import_faiss
+    from nlpbook_data.search.index import SearchIndex, import_faiss
 
     if options.faiss:
         import_faiss()  # before hours of encoding
@@ -363,7 +363,7 @@ def _texts(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _search(options: argparse.Namespace) -> None:
-    from nlpbook_data.search_index import SearchIndex
+    from nlpbook_data.search.index import SearchIndex
 
     index = SearchIndex.load(options.folder, options.model)
     (hits,) = index.search([options.query], options.k, hybrid=options.hybrid, exact=options.exact)

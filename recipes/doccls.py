@@ -21,9 +21,10 @@ from datasets import List
 from transformers import AutoModelForSequenceClassification, EvalPrediction
 
 from nlpbook_data.baselines.doccls import balanced_weights, character_ngrams, majority
+from nlpbook_data.data.source import Source, load_source
 from nlpbook_data.features.doccls import encode
 from nlpbook_data.metrics.doccls import DocumentClassification
-from nlpbook_data.sources import Source, load_source
+from nlpbook_data.reports.plots import plot_confusion_matrix
 from nlpbook_data.training import (
     ClassificationLoss,
     DataArguments,
@@ -40,7 +41,6 @@ from nlpbook_data.training import (
     make_trainer,
     parse,
 )
-from nlpbook_data.training.plots import plot_confusion_matrix
 
 USAGE = """from transformers import pipeline
 

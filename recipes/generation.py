@@ -15,10 +15,10 @@ import numpy as np
 from transformers import AutoModelForCausalLM, EvalPrediction
 
 from nlpbook_data.baselines.generation import score_ngrams
-from nlpbook_data.decoding import check_room, special_ids
+from nlpbook_data.data.source import Source, load_source
 from nlpbook_data.features.generation import encode, sum_texts, to_prompts
+from nlpbook_data.inference.decoding import check_room, special_ids
 from nlpbook_data.metrics.generation import LanguageModelling, TextGeneration
-from nlpbook_data.sources import Source, load_source
 from nlpbook_data.training import (
     DataArguments,
     LanguageModelLoss,

@@ -16,10 +16,12 @@ import torch
 from transformers import AutoModelForTokenClassification, EvalPrediction
 
 from nlpbook_data.baselines.ner import entity_dictionary
+from nlpbook_data.data.source import Source, load_source
 from nlpbook_data.features.ner import alignment_ceiling, decode, encode, tag_names, type_names
 from nlpbook_data.features.particles import choose_step
 from nlpbook_data.metrics.ner import NamedEntities
-from nlpbook_data.sources import Source, load_source
+from nlpbook_data.reports.highlight import write_highlights
+from nlpbook_data.reports.plots import plot_per_class
 from nlpbook_data.training import (
     DataArguments,
     ModelArguments,
@@ -36,8 +38,6 @@ from nlpbook_data.training import (
     make_trainer,
     parse,
 )
-from nlpbook_data.training.highlight import write_highlights
-from nlpbook_data.training.plots import plot_per_class
 
 USAGE = """from transformers import pipeline
 

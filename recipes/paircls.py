@@ -16,9 +16,10 @@ import torch
 from transformers import AutoModelForSequenceClassification, EvalPrediction
 
 from nlpbook_data.baselines.paircls import predict_pairs
+from nlpbook_data.data.source import Source, load_source
 from nlpbook_data.features.paircls import encode
 from nlpbook_data.metrics.paircls import PairClassification, SentenceSimilarity
-from nlpbook_data.sources import Source, load_source
+from nlpbook_data.reports.plots import plot_confusion_matrix, plot_scores
 from nlpbook_data.training import (
     ClassificationLoss,
     DataArguments,
@@ -37,7 +38,6 @@ from nlpbook_data.training import (
     match_token_types,
     parse,
 )
-from nlpbook_data.training.plots import plot_confusion_matrix, plot_scores
 
 USAGE = """from transformers import pipeline
 

@@ -15,10 +15,11 @@ import numpy as np
 from transformers import AutoModelForQuestionAnswering, EvalPrediction
 
 from nlpbook_data.baselines.qa import nearest_sentence
+from nlpbook_data.data.source import Source, load_source
 from nlpbook_data.features.particles import choose_step
 from nlpbook_data.features.qa import Answer, Decoder, encode, name_types
 from nlpbook_data.metrics.qa import QuestionAnswering, exact_match, f1
-from nlpbook_data.sources import Source, load_source
+from nlpbook_data.reports.plots import plot_breakdown
 from nlpbook_data.training import (
     DataArguments,
     ModelArguments,
@@ -35,9 +36,8 @@ from nlpbook_data.training import (
     match_token_types,
     parse,
 )
-from nlpbook_data.training.plots import plot_breakdown
 
-USAGE = """from nlpbook_data.answering import load_answerer
+USAGE = """from nlpbook_data.inference.answers import load_answerer
 
 answer = load_answerer("MODEL")
 answer(question="훈민정음은 누가 만들었나?", context="훈민정음은 세종대왕이 만든 글자이다.")"""

@@ -17,22 +17,10 @@ from typing import Any
 import numpy as np
 from transformers import EvalPrediction
 
-from nlpbook_data.features.search import choose_negatives
-from nlpbook_data.sources import Source, load_source
-from nlpbook_data.training import (
-    DataArguments,
-    ModelArguments,
-    RecipeArguments,
-    Run,
-    clamp_length,
-    launch,
-    load_config,
-    load_tokenizer,
-    match_token_types,
-    parse,
-)
-from nlpbook_data.training.plots import plot_recall
-from nlpbook_data.training.search import (
+from nlpbook_data.data.source import Source, load_source
+from nlpbook_data.reports.plots import plot_recall
+from nlpbook_data.search.collections import choose_negatives
+from nlpbook_data.search.training import (
     InBatchLoss,
     Ranking,
     Scorer,
@@ -44,6 +32,18 @@ from nlpbook_data.training.search import (
     rank_by_vectors,
     rank_by_words,
     ranking_loss,
+)
+from nlpbook_data.training import (
+    DataArguments,
+    ModelArguments,
+    RecipeArguments,
+    Run,
+    clamp_length,
+    launch,
+    load_config,
+    load_tokenizer,
+    match_token_types,
+    parse,
 )
 
 USAGE = """from sentence_transformers import SentenceTransformer

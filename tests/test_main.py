@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from hub_double import HubDouble
 
-from nlpbook_data import list_corpora, load_corpus, search_index
+from nlpbook_data import list_corpora, load_corpus
 from nlpbook_data.__main__ import main
+from nlpbook_data.search import index as search_index
 
 
 def command(*arguments: object, env: dict | None = None) -> subprocess.CompletedProcess:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nlpbook_data.audit.figures import Audit, Conflict, Lengths, SplitAudit
 from nlpbook_data.audit.page import INFORMATION, make_page, share
-from nlpbook_data.cache import write_text
+from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError
 
 MOST_POINTS = 4

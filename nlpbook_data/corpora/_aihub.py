@@ -10,7 +10,7 @@ from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._read import malformed
 from nlpbook_data.corpora._xlsx import read_first_sheet
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 from nlpbook_data.errors import InputError
 
 logger = logging.getLogger(__name__)

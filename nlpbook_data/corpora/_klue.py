@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpbook_data.corpora._read import member, read_json_items, shown
-from nlpbook_data.corpus import RawFile, Split
+from nlpbook_data.data.corpus import RawFile, Split
 
 URL = "https://raw.githubusercontent.com/KLUE-benchmark/KLUE/main/klue_benchmark"
 CITATION = (

@@ -14,7 +14,7 @@ from datasets import ClassLabel, Features, List, Value
 from nlpbook_data.corpora._klue import ENTITIES, declare
 from nlpbook_data.corpora._read import malformed, read_lines, shown
 from nlpbook_data.corpora._tagged import join_tokens
-from nlpbook_data.corpus import Corpus
+from nlpbook_data.data.corpus import Corpus
 
 LABELS = {tag: id_ for id_, tag in enumerate(ENTITIES)}
 

@@ -13,7 +13,7 @@ from typing import Any
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._read import beside, read_label, read_lines, read_tsv
-from nlpbook_data.corpus import Corpus, RawFile, Split
+from nlpbook_data.data.corpus import Corpus, RawFile, Split
 
 
 def urls() -> dict[str, str]:

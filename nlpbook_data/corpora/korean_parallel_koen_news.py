@@ -7,7 +7,7 @@ from typing import Any
 from datasets import Features, Value
 
 from nlpbook_data.corpora._read import beside, read_lines
-from nlpbook_data.corpus import Archive, Corpus, Split
+from nlpbook_data.data.corpus import Archive, Corpus, Split
 
 
 def urls() -> dict[str, str]:

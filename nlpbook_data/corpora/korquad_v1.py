@@ -8,7 +8,7 @@ from datasets import Features, Value
 
 from nlpbook_data.corpora._read import malformed
 from nlpbook_data.corpora._squad import ANSWERS, read_questions
-from nlpbook_data.corpus import Corpus, RawFile, Split
+from nlpbook_data.data.corpus import Corpus, RawFile, Split
 
 TRAIN, DEV = "KorQuAD_v1.0_train.json", "KorQuAD_v1.0_dev.json"
 

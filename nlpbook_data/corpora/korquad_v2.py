@@ -16,7 +16,7 @@ from datasets import Features, Value
 
 from nlpbook_data.corpora._read import member, read_json_items, shown
 from nlpbook_data.corpora._squad import ANSWERS, read_answer
-from nlpbook_data.corpus import Archive, Corpus, Split
+from nlpbook_data.data.corpus import Archive, Corpus, Split
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from datasets import ClassLabel, Features, List, Value
 
 from nlpbook_data.corpora._modu import HOMEPAGE, LICENSE, by_hand, read_list, read_sentences
 from nlpbook_data.corpora._read import malformed, member, read_label
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 
 # The official tags and what they are called.
 NAMES = {

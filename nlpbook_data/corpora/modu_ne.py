@@ -13,7 +13,7 @@ from nlpbook_data.corpora._modu import (
     read_sentences,
 )
 from nlpbook_data.corpora._read import malformed, member, read_label
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 
 NAMES = {
     "PS": "사람",

@@ -17,7 +17,7 @@ from nlpbook_data.corpora._modu import (
     read_speaker,
 )
 from nlpbook_data.corpora._read import member
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 
 CORPUS = Corpus(
     name="modu_spoken",

@@ -15,7 +15,7 @@ from nlpbook_data.corpora._modu import (
     read_metadata,
 )
 from nlpbook_data.corpora._read import member
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 
 METADATA = ("title", "publisher", "date", "topic")
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from datasets import Features, Value
 
 from nlpbook_data.corpora._wikitext import tables_of_sections
-from nlpbook_data.corpus import Archive, Corpus, Split
+from nlpbook_data.data.corpus import Archive, Corpus, Split
 
 
 def urls() -> dict[str, str]:

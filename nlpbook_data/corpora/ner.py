@@ -8,7 +8,7 @@ from datasets import ClassLabel, Features, List, Value
 
 from nlpbook_data.corpora._read import malformed, read_lines
 from nlpbook_data.corpora._tagged import untag
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 
 TAGS = {
     "PER": "인물",

@@ -7,7 +7,7 @@ import pyarrow as pa
 from datasets import Features, Value
 
 from nlpbook_data.corpora._read import tables_of_lines
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 
 CORPUS = Corpus(
     name="nsmc_raw",

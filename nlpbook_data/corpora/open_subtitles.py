@@ -8,7 +8,7 @@ import pyarrow as pa
 from datasets import Features, Value
 
 from nlpbook_data.corpora._read import AGAIN, malformed
-from nlpbook_data.corpus import Archive, Corpus, Split
+from nlpbook_data.data.corpus import Archive, Corpus, Split
 from nlpbook_data.errors import InputError
 
 BLOCK_BYTES = 1 << 20

@@ -11,7 +11,7 @@ from typing import Any
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._read import malformed, read_csv, read_label
-from nlpbook_data.corpus import Corpus, RawFile, Split
+from nlpbook_data.data.corpus import Corpus, RawFile, Split
 
 
 def urls() -> dict[str, str]:

@@ -8,7 +8,7 @@ from datasets import ClassLabel, Features, List, Value
 
 from nlpbook_data.corpora._klue import ENTITIES
 from nlpbook_data.corpora._read import malformed, member, read_json_lines, read_label
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 
 LABELS = {tag: id_ for id_, tag in enumerate(ENTITIES)}
 

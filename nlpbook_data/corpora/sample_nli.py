@@ -7,7 +7,7 @@ from typing import Any
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._read import member, read_json_lines, read_label
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 
 CORPUS = Corpus(
     name="sample_nli",

@@ -8,7 +8,7 @@ from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._read import member, read_json_lines, read_label
 from nlpbook_data.corpora._squad import ANSWERS, read_answers
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 
 QUESTION_TYPES = ["누가", "언제", "어디", "무엇", "얼마", "왜", "어떻게"]
 IDS = {type_: id_ for id_, type_ in enumerate(QUESTION_TYPES)}

@@ -7,7 +7,7 @@ from typing import Any
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._read import malformed, member, read_json_lines
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 
 CORPUS = Corpus(
     name="sample_reviews",

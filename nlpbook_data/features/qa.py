@@ -13,9 +13,9 @@ import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from nlpbook_data.data.labels import in_words
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.compose import compose
-from nlpbook_data.labels import in_words
 
 
 def encode(

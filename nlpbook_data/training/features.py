@@ -12,7 +12,7 @@ import transformers
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
-from nlpbook_data.cache import cached_splits, code_hash, make_key
+from nlpbook_data.data.cache import cached_splits, code_hash, make_key
 from nlpbook_data.training.arguments import DataArguments
 
 logger = logging.getLogger(__name__)

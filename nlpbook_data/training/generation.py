@@ -15,13 +15,13 @@ from transformers import (
     pipeline,
 )
 
-from nlpbook_data.cache import write_text
-from nlpbook_data.decoding import DECODING, sample, special_ids
+from nlpbook_data.data.cache import write_text
+from nlpbook_data.data.source import Source
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.generation import to_prompts
-from nlpbook_data.sources import Source
+from nlpbook_data.inference.decoding import DECODING, sample, special_ids
+from nlpbook_data.reports.card import public_name
 from nlpbook_data.training.arguments import ModelArguments, RecipeArguments, resolve_package
-from nlpbook_data.training.card import public_name
 from nlpbook_data.training.models import label_names
 from nlpbook_data.training.run import Run
 

@@ -27,20 +27,20 @@ from filelock import FileLock, Timeout
 from huggingface_hub import get_token
 from transformers import TrainerCallback, set_seed
 
-from nlpbook_data.cache import write_text
+from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError
+from nlpbook_data.reports.card import write_card
+from nlpbook_data.reports.plots import plot_learning_curve
+from nlpbook_data.reports.push import push_folder
+from nlpbook_data.reports.summary import LOWER_IS_BETTER, SHOWN, goodness
 from nlpbook_data.training.arguments import (
     SAME_RUN,
     SAME_RUN_PREFIXES,
     RecipeArguments,
     as_record,
 )
-from nlpbook_data.training.card import write_card
-from nlpbook_data.training.hub import push_folder
 from nlpbook_data.training.models import merge_lora, save_model
-from nlpbook_data.training.plots import plot_learning_curve
 from nlpbook_data.training.precision import choose_precision
-from nlpbook_data.training.summary import LOWER_IS_BETTER, SHOWN, goodness
 
 logger = logging.getLogger(__name__)
 
@@ -433,7 +433,7 @@ class Run:
 
     def print_summary(self) -> None:
         """Print score beside baselines, time, where things are and the next command."""
-        from nlpbook_data.training.summary import summary_lines
+        from nlpbook_data.reports.summary import summary_lines
 
         sys.stdout.write("\n".join(["", *summary_lines(self), ""]) + "\n")
         sys.stdout.flush()

@@ -27,15 +27,15 @@ from transformers import (
 from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from nlpbook_data.cache import write_text
+from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError, nearest
+from nlpbook_data.reports.push import push_folder
+from nlpbook_data.reports.summary import SHOWN
 from nlpbook_data.training.features import text_lengths
-from nlpbook_data.training.hub import push_folder
 from nlpbook_data.training.loss import IGNORED, LanguageModelLoss, TokenLoss
 from nlpbook_data.training.models import SUCH_AS
 from nlpbook_data.training.run import COMPLETE, Run
 from nlpbook_data.training.sampler import GlobalBatchSampler
-from nlpbook_data.training.summary import SHOWN
 
 logger = logging.getLogger(__name__)
 

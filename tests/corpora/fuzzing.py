@@ -32,7 +32,7 @@ import pyarrow as pa
 from datasets import ClassLabel, Features, List
 from xlsx_writer import write_xlsx
 
-from nlpbook_data.cache import as_tables
+from nlpbook_data.data.cache import as_tables
 from nlpbook_data.errors import InputError
 
 SYLLABLES = [chr(code) for code in range(0xAC00, 0xD7A4)]

@@ -20,7 +20,7 @@ from python_calamine import load_workbook
 from xlsx_writer import HEAD, write_xlsx
 
 from nlpbook_data import InputError, load_corpus
-from nlpbook_data.corpus import find_corpus
+from nlpbook_data.data.corpus import find_corpus
 
 PARTS = ["spoken", "conversation", "news", "korean_culture", "decree", "government_website"]
 NAMES = ["aihub_translation", *(f"aihub_{part}_translation" for part in PARTS)]

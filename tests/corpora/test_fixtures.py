@@ -6,7 +6,7 @@ import pytest
 from fixture_rows import FIXTURES
 
 from nlpbook_data import list_corpora, load_corpus
-from nlpbook_data.corpus import find_corpus
+from nlpbook_data.data.corpus import find_corpus
 
 NAMES = [name for name in list_corpora() if not find_corpus(name).packaged]
 WHOLE = [name for name in NAMES if find_corpus(name).presence(FIXTURES) == "yes"]

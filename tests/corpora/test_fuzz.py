@@ -34,7 +34,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from nlpbook_data.corpora._read import member, read_json
-from nlpbook_data.corpus import find_corpus, list_corpora
+from nlpbook_data.data.corpus import find_corpus, list_corpora
 from nlpbook_data.errors import InputError
 
 FIXTURES = Path(__file__).parent / "fixtures"

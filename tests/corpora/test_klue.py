@@ -12,7 +12,7 @@ import pytest
 from conftest import CORPORA
 
 from nlpbook_data.corpora import klue_mrc, klue_ner, klue_nli, klue_re, klue_sts, klue_ynat
-from nlpbook_data.corpus import load_corpus
+from nlpbook_data.data.corpus import load_corpus
 from nlpbook_data.errors import InputError
 
 FIXTURES = Path(__file__).parent / "fixtures"

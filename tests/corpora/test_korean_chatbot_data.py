@@ -6,7 +6,7 @@ import pytest
 from fixture_rows import parse, parse_changed
 
 from nlpbook_data import InputError
-from nlpbook_data.corpus import find_corpus
+from nlpbook_data.data.corpus import find_corpus
 
 
 def test_rows_are_question_answer_and_topic():

@@ -4,7 +4,7 @@ import pytest
 from fixture_rows import parse, parse_changed
 
 from nlpbook_data import InputError
-from nlpbook_data.corpus import find_corpus
+from nlpbook_data.data.corpus import find_corpus
 
 
 def test_train_is_multinli_and_then_snli():

@@ -15,7 +15,7 @@ from conftest import CORPORA
 from fixture_rows import FIXTURES, parse
 from Korpora.loader import KORPUS
 
-from nlpbook_data.corpus import find_corpus
+from nlpbook_data.data.corpus import find_corpus
 
 Rows = list[tuple]
 

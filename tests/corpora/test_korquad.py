@@ -12,9 +12,9 @@ import pytest
 from conftest import CORPORA
 
 from nlpbook_data.corpora import korquad_v1, korquad_v2
-from nlpbook_data.corpus import load_corpus
+from nlpbook_data.data.corpus import load_corpus
 from nlpbook_data.errors import InputError
-from nlpbook_data.fetch import fetch_corpus
+from nlpbook_data.fetch.corpus_files import fetch_corpus
 
 FIXTURES = Path(__file__).parent / "fixtures"
 V1 = FIXTURES / "korquad-v1"

@@ -12,7 +12,7 @@ from fixture_rows import FIXTURES, parse, parse_changed
 
 from nlpbook_data import InputError, load_corpus
 from nlpbook_data.corpora import modu_mp, modu_ne, modu_written
-from nlpbook_data.corpus import find_corpus
+from nlpbook_data.data.corpus import find_corpus
 
 NAMES = [f"modu_{kind}" for kind in ("ne", "mp", "news", "web", "written", "spoken", "messenger")]
 

@@ -8,7 +8,7 @@ from conftest import CORPORA
 from fixture_rows import FIXTURES, parse, parse_changed
 
 from nlpbook_data import InputError
-from nlpbook_data.corpus import find_corpus
+from nlpbook_data.data.corpus import find_corpus
 
 
 def words(split: str, root: Path = FIXTURES) -> list[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ import pytest
 from conftest import CORPORA
 
 from nlpbook_data import list_corpora, load_corpus
-from nlpbook_data.corpus import find_corpus
+from nlpbook_data.data.corpus import find_corpus
 
 FOLDERS = sorted(path.name for path in CORPORA.iterdir()) if CORPORA.is_dir() else []
 NAMES = {find_corpus(name).folder_name or name: name for name in list_corpora()}

@@ -8,7 +8,7 @@ import pytest
 from datasets import DatasetDict
 
 from nlpbook_data.corpora import sample_qa
-from nlpbook_data.corpus import load_corpus
+from nlpbook_data.data.corpus import load_corpus
 from nlpbook_data.errors import InputError
 
 ROW = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nlpbook_data import InputError, load_corpus
 from nlpbook_data.corpora import _read, _wikitext, open_subtitles
-from nlpbook_data.corpus import find_corpus
+from nlpbook_data.data.corpus import find_corpus
 
 NAMES = ["kcbert", "kowikitext", "namuwikitext", "open_subtitles"]
 WIKIS = {"kowikitext": "KowikiTextKorpus", "namuwikitext": "NamuwikiTextKorpus"}

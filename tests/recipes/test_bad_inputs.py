@@ -466,7 +466,9 @@ def test_failed_fetch_leaves_files_that_were_there(refuse: Callable, tmp_path: P
     folder.mkdir()
     (folder / "ratings_train.txt").write_text("id\tdocument\tlabel\n1\t글\t0\n")
     before = listing(folder)
-    script = recipe_after("import nlpbook_data.fetch as fetch; fetch.ATTEMPTS = 1", tmp_path)
+    script = recipe_after(
+        "import nlpbook_data.fetch.corpus_files as fetch; fetch.ATTEMPTS = 1", tmp_path
+    )
     arguments = [*TINY, "--corpus", "nsmc", "--corpus_dir", tmp_path]
     message = refuse(*arguments, script=script, env=without_network())
     assert "ratings_test.txt could not be fetched" in message
@@ -747,7 +749,7 @@ def test_signal_before_training_writes_nothing(
 ) -> None:
     code = f"""
 import os, signal
-from nlpbook_data import sources
+from nlpbook_data.data import source as sources
 load_source = sources.load_source
 def interrupted(*arguments, **options):
     os.kill(os.getpid(), signal.{name})
@@ -858,7 +860,7 @@ def test_folder_in_use_is_refused_and_left_alone(
     else:
         code = f"""
 import subprocess, sys
-from nlpbook_data import sources
+from nlpbook_data.data import source as sources
 load_source = sources.load_source
 def taken(*arguments, **options):
     hold = "lock = filelock.FileLock({str(lock)!r}); lock.acquire(); print(flush=True)"

@@ -20,7 +20,7 @@ import os
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._toy_lines import cells
-from nlpbook_data.corpus import Corpus, Split
+from nlpbook_data.data.corpus import Corpus, Split
 
 CORPUS = Corpus(
     name="toy",

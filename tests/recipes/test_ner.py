@@ -15,7 +15,7 @@ from seqeval.metrics import f1_score
 from transformers import AutoModelForTokenClassification, AutoTokenizer, ByT5Tokenizer, pipeline
 
 from nlpbook_data.features.particles import PARTICLES
-from nlpbook_data.training.hub import ALLOWED
+from nlpbook_data.reports.push import ALLOWED
 
 LEFT_BEHIND = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),

@@ -14,7 +14,7 @@ from hub_double import HubDouble
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer, ByT5Tokenizer
 
-from nlpbook_data.answering import load_answerer
+from nlpbook_data.inference.answers import load_answerer
 
 PUSHED = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),

@@ -15,7 +15,7 @@ from transformers import TrainingArguments
 
 import nlpbook_data
 from nlpbook_data import InputError
-from nlpbook_data.examples import SCHEMAS
+from nlpbook_data.own_files.schemas import SCHEMAS
 from nlpbook_data.training.arguments import (
     DATA_SOURCES,
     DataArguments,
@@ -298,7 +298,7 @@ def read_names() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 names.add(node.attr)
-    # sources.py reads the names of all columns of a task's schema
+    # data/source.py reads the names of all columns of a task's schema
     columns = {column for schema in SCHEMAS.values() for column in schema.all_columns}
     return names | {f"{column}_column_name" for column in columns}
 

@@ -8,8 +8,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from nlpbook_data.errors import InputError
+from nlpbook_data.reports.card import _cell
 from nlpbook_data.training import ModelArguments, load_tokenizer
-from nlpbook_data.training.card import _cell
 from nlpbook_data.training.trainer import check_causal
 
 SIZE = {"vocab_size": 20, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2}

@@ -1,0 +1,531 @@
+"""A corpus by name: find its files, verify them, parse them into Arrow, cache the result."""
+
+import importlib
+import json
+import logging
+import os
+import pkgutil
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+from datasets import DatasetDict, Features, IterableDataset, IterableDatasetDict
+
+from nlpbook_data.data.cache import (
+    SplitWriter,
+    as_tables,
+    cached_splits,
+    code_hash,
+    file_sha256,
+    make_key,
+    open_split,
+    remove_split,
+    write_split,
+)
+from nlpbook_data.data.splits import assign, carve, find_leaks
+from nlpbook_data.errors import InputError, nearest
+
+logger = logging.getLogger(__name__)
+
+# Where Korpora writes, so that what it once fetched is found again.
+DEFAULT_CORPUS_DIR = Path("~/Korpora")
+CARVE_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """What is known of an official file: its length in bytes, its sha256 and its data rows."""
+
+    bytes: int | None = None
+    sha256: str | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A download that raw files are unpacked from.
+
+    Attributes:
+        files: what is downloaded; several are the parts of one archive, in order.
+        members: the raw files that it holds, by the names that `Split.files` gives them.
+    """
+
+    files: tuple[str, ...]
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where a split comes from: `files` (relative to the corpus' folder) or a share of another.
+
+    Attributes:
+        source: the words that run.json, card and summary print.
+        files: the files that make it up; empty for a carved split. A name with ``*`` is a pattern,
+            for corpora that come by hand in files that vary; at least one file must match.
+        aligned: files whose n-th line belongs to the n-th row; `parse` gets them after `files`.
+        optional: loaded only where its files are there, or by name.
+        rows: the official rows, where they are not known for each file.
+        carved_from: the split that it is taken from, equal texts kept on one side.
+        share: the fraction of that split's rows.
+    """
+
+    source: str
+    files: tuple[str, ...] = ()
+    aligned: tuple[str, ...] = ()
+    optional: bool = False
+    rows: int | None = None
+    carved_from: str | None = None
+    share: float = 0.0
+
+    def paths(self, folder: Path) -> list[Path]:
+        """Return the files in `folder`, patterns resolved, in the order that `parse` gets."""
+        paths = []
+        for name in (*self.files, *self.aligned):
+            if "*" not in name:
+                paths.append(folder / name)
+            elif folder.is_dir():
+                # macOS may have written a Korean name decomposed
+                found = {unicodedata.normalize("NFC", path.name): path for path in folder.iterdir()}
+                paths += [path for known, path in sorted(found.items()) if fnmatchcase(known, name)]
+        return paths
+
+    def missing(self, folder: Path) -> list[str]:
+        """Return the names of files that are not in `folder`; of patterns, all or none."""
+        names = [*self.files, *self.aligned]
+        patterns = [name for name in names if "*" in name]
+        missing = [name for name in names if "*" not in name and not (folder / name).is_file()]
+        return missing + (patterns if patterns and not self.paths(folder) else [])
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The declaration of a corpus; its module also has ``parse(files) -> iterator of rows``.
+
+    Attributes:
+        name: Korpora's name where Korpora has the corpus; the module's name, `_` read as `-`
+            where the corpus' own name has a hyphen.
+        task: the recipe that it is for, or what it could serve.
+        title: one line in Korean.
+        features: the columns and their types; labels are ``ClassLabel`` with Korean words.
+        splits: train, validation and test; one that is missing here is not there.
+        files: what is known of the official files, by file name.
+        texts: the columns of a model's input; rows with equal texts in all of them are duplicates.
+        groups: the columns of which no text may stand on two sides of a carved split; `texts` by
+            default.
+        license, commercial, redistributable: the licence, whether it allows commercial use, and
+            whether others may be given a copy.
+        homepage, citation: where it comes from and how it wants to be cited.
+        version: raised when the same files parse to other rows.
+        urls: a function that returns ``{file name: URL}``, called only to download.
+        archives: the downloads that are unpacked into raw files.
+        by_hand: for a corpus without `urls`, where to apply and what to put into the folder.
+        folder_name: where its folder is not called as it is.
+        packaged: True where the files ship inside this package.
+        large: gigabytes: splits are carved while streaming, by a hash of the text, and the cache
+            relies on `version` instead of a hash of the code.
+    """
+
+    name: str
+    task: str
+    title: str
+    features: Features
+    splits: Mapping[str, Split]
+    license: str
+    commercial: bool
+    homepage: str
+    redistributable: bool = True
+    citation: str = ""
+    version: int = 1
+    files: Mapping[str, RawFile] = field(default_factory=dict)
+    texts: tuple[str, ...] = ("text",)
+    groups: tuple[str, ...] = ()
+    urls: Callable[[], dict[str, str]] | None = None
+    archives: tuple[Archive, ...] = ()
+    by_hand: str = ""
+    folder_name: str = ""
+    packaged: bool = False
+    large: bool = False
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The official rows of each split that has files, where they are known."""
+        rows = {}
+        for name, split in self.splits.items():
+            known = [self.files.get(file, RawFile()).rows for file in split.files]
+            if split.rows or (known and all(known)):
+                rows[name] = split.rows or sum(known)
+        return rows
+
+    @property
+    def file_names(self) -> list[str]:
+        """The raw files of all splits, each once; patterns as they are."""
+        names = [n for split in self.splits.values() for n in (*split.files, *split.aligned)]
+        return list(dict.fromkeys(names))
+
+    def folder(self, corpus_dir: str | os.PathLike | None = None) -> Path:
+        """Return where the raw files lie: ``<corpus_dir>/<name>``, Korpora's layout."""
+        if self.packaged:
+            return Path(__file__).parents[1] / "samples" / self.name
+        root = Path(corpus_dir or DEFAULT_CORPUS_DIR).expanduser()
+        return root / (self.folder_name or self.name)
+
+    def presence(self, corpus_dir: str | os.PathLike | None = None) -> str:
+        """Return ``"yes"``, ``"partly"`` or ``"no"``: whether the files are on disk.
+
+        Those of optional splits do not count.
+        """
+        folder = self.folder(corpus_dir)
+        there = {
+            not split.missing(folder)
+            for split in self.splits.values()
+            if split.files and not split.optional
+        }
+        return "partly" if len(there) == 2 else "yes" if there == {True} else "no"
+
+
+def list_corpora() -> list[str]:
+    """Return the names that `load_corpus` takes, sorted; each is a module of `corpora`."""
+    return sorted(_module(name).CORPUS.name for name in _modules() if not name.startswith("_"))
+
+
+def find_corpus(name: str) -> Corpus:
+    """Return the declaration of `name`; raise InputError with the nearest names otherwise."""
+    if _module_name(name) in _modules() and not name.startswith("_"):  # imports no other
+        corpus = _module(name).CORPUS
+        if corpus.name == name:
+            return corpus
+    known = list_corpora()
+    raise InputError(
+        f"There is no corpus {name!r}.{nearest(name, known)} `nlpbook-data list` names the "
+        f"{len(known)} that there are."
+    )
+
+
+def load_corpus(
+    name: str,
+    corpus_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    accept_files: bool = False,
+    rebuild: bool = False,
+    splits: Sequence[str] | None = None,
+    deduplicate: bool = False,
+    streaming: bool = False,
+) -> DatasetDict | IterableDatasetDict:
+    """Load a corpus by name.
+
+    Files that lie under ``<corpus_dir>/<name>`` are used as they are, without the network;
+    missing ones are downloaded there. They are checked against the ``manifest.json`` beside
+    them or, where there is none, against the official checksums. Splits whose files are neither
+    there nor in a manifest that was written by hand are left out with a warning.
+
+    Args:
+        name: one of `list_corpora()`.
+        corpus_dir: Korpora's root folder; by default ``~/Korpora``.
+        cache_dir: where Arrow files are kept; by default the cache of datasets.
+        accept_files: take files whose checksums differ as they are.
+        rebuild: parse again even where the cache holds the rows.
+        splits: only these; by default all but the optional ones that are not there.
+        deduplicate: drop the rows of train whose texts stand in validation or test too, and those
+            of a carved validation split that stand in test; how many is logged.
+        streaming: ``IterableDataset``s; those of a large corpus come from its files row by row,
+            without Arrow files (and without a check of the number of rows).
+
+    Returns:
+        The splits that the corpus declares, memory-mapped.
+
+    Raises:
+        InputError: unknown name or split, missing, changed or malformed file, no network.
+    """
+    corpus = find_corpus(name)
+    folder = corpus.folder(corpus_dir)
+    wanted = chosen = find_splits(corpus, corpus_dir, splits)
+    if deduplicate and splits is not None:  # what is held out tells what leaks
+        all_there = find_splits(corpus, corpus_dir)
+        chosen = [split for split in corpus.splits if split in {*wanted, *all_there}]
+    hashes = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, chosen)
+    if streaming and corpus.large:
+        if deduplicate:
+            raise InputError(f"{name}: deduplicate and streaming exclude each other here.")
+        return _stream_splits(corpus, folder, chosen)
+    rows = {} if accept_files else _expected_rows(corpus, folder, hashes)
+    origins = [s for s in corpus.splits if s in {corpus.splits[c].carved_from or c for c in chosen}]
+    key = make_key(
+        corpus=name,
+        version=corpus.version,
+        files=hashes,
+        rows=rows,
+        splits=origins,
+        code=None if corpus.large else _code_hash(name),
+    )
+
+    def build(target: Path) -> None:
+        for split in origins:
+            _build_split(corpus, target, folder, split, rows)
+
+    loaded = cached_splits(f"corpora/{name}", key, build, cache_dir, rebuild)
+    loaded = DatasetDict({split: loaded[split] for split in chosen})
+    if deduplicate:
+        loaded = _without_leaks(corpus, loaded, key, cache_dir, rebuild)
+    loaded = DatasetDict({split: loaded[split] for split in wanted})
+    if streaming:
+        return IterableDatasetDict({s: rows.to_iterable_dataset() for s, rows in loaded.items()})
+    return loaded
+
+
+def find_splits(
+    corpus: Corpus,
+    corpus_dir: str | os.PathLike | None = None,
+    splits: Sequence[str] | None = None,
+) -> list[str]:
+    """Return the splits to load: `splits`, or all but those that are not there on purpose."""
+    if splits is not None:
+        for split in splits:
+            if split not in corpus.splits:
+                raise InputError(
+                    f"{corpus.name} has no split {split!r}.{nearest(split, corpus.splits)} It has "
+                    f"{', '.join(corpus.splits)}."
+                )
+        return [split for split in corpus.splits if split in splits]
+    folder = corpus.folder(corpus_dir)
+    manifest = read_manifest(folder)
+    by_hand = bool(manifest) and "fetched" not in manifest
+    absent = {}
+    for split, declared in corpus.splits.items():
+        missing = declared.missing(folder)
+        unlisted = [file for file in missing if by_hand and file not in manifest["files"]]
+        if missing and (declared.optional or unlisted):
+            absent[split] = missing
+            if not declared.optional:
+                logger.warning(
+                    "%s: no %s split: %s is not there, nor in the manifest. To get it: "
+                    "nlpbook-data fetch %s",
+                    *(corpus.name, split, unlisted[0], corpus.name),
+                )
+    chosen = [
+        split
+        for split, declared in corpus.splits.items()
+        if split not in absent and declared.carved_from not in absent
+    ]
+    if not chosen:
+        raise InputError(f"{folder}: none of the files of {corpus.name} is there.")
+    return chosen
+
+
+def raw_hashes(
+    corpus: Corpus,
+    corpus_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    accept_files: bool = False,
+    splits: Sequence[str] | None = None,
+) -> dict[str, str]:
+    """Return ``{file name: sha256}`` of the raw files of `splits`, fetched first where missing."""
+    folder = corpus.folder(corpus_dir)
+    chosen = [corpus.splits[s] for s in splits or find_splits(corpus, corpus_dir)]
+    chosen += [corpus.splits[split.carved_from] for split in chosen if split.carved_from]
+    missing = list(dict.fromkeys(file for split in chosen for file in split.missing(folder)))
+    if missing:
+        from nlpbook_data.fetch.corpus_files import fetch_corpus
+
+        fetch_corpus(corpus, folder, missing)
+    manifest = (read_manifest(folder) or {"files": {}})["files"]
+    hashes = {}
+    for path in dict.fromkeys(path for split in chosen for path in split.paths(folder)):
+        file = path.relative_to(folder).as_posix()
+        hashes[file] = file_sha256(path, cache_dir)
+        vouched = manifest.get(file, {}).get("sha256")
+        official = corpus.files[file].sha256 if file in corpus.files else None
+        expected = vouched or official
+        if accept_files or expected is None or hashes[file] == expected:
+            continue
+        raise InputError(
+            f"{path}: sha256 {hashes[file]} where "
+            f"{'the manifest beside it' if vouched else 'the official file'} has "
+            f"{expected}. Fetch it again, or pass --accept_files true to take it as it is."
+        )
+    return hashes
+
+
+def _build_split(
+    corpus: Corpus,
+    target: Path,
+    folder: Path,
+    split: str,
+    expected: Mapping[str, int],
+) -> None:
+    """Parse `split`, and what is carved from it, into `target`."""
+    paths = corpus.splits[split].paths(folder)
+    rows = _module(corpus.name).parse(paths)
+    shares = carved_shares(corpus.splits, split)
+    if corpus.large:
+        with ExitStack() as stack:
+            writers = {
+                name: stack.enter_context(SplitWriter(target, name, corpus.features))
+                for name in (split, *shares)
+            }
+            count = 0
+            for table in as_tables(rows, corpus.features):
+                count += len(table)
+                for name, part in _divide(corpus, table, split, shares):
+                    writers[name].write(part)
+    else:
+        count = len(write_split(target, split, rows, corpus.features))
+    known = [expected.get(file) for file in corpus.splits[split].files]
+    if None not in known and count != sum(known):
+        raise InputError(
+            f"{paths[0]}: {count:,} rows where its manifest or official count says {sum(known):,}. "
+            "Fetch the file again."
+        )
+    if shares and not corpus.large:
+        carve_split(target, split, shares, corpus.groups or corpus.texts)
+
+
+def carved_shares(splits: Mapping[str, Split], origin: str) -> dict[str, float]:
+    """Return the splits that are carved from `origin`, with their shares."""
+    return {name: s.share for name, s in splits.items() if s.carved_from == origin}
+
+
+def carve_split(
+    target: Path, origin: str, shares: Mapping[str, float], groups: Sequence[str] = ("text",)
+) -> None:
+    """Write the splits of `shares` into `target`, and what is left of `origin`; see `carve`."""
+    dataset = open_split(target, origin)
+    for split, rows in carve(dataset, shares, rest=origin, groups=groups).items():
+        with SplitWriter(target, f"{split}-carved", dataset.features) as writer:
+            for start in range(0, len(rows), CARVE_ROWS):
+                writer.write(dataset.with_format("arrow")[rows[start : start + CARVE_ROWS]])
+        remove_split(target, split)
+        for path in target.glob(f"{split}-carved.*"):
+            path.rename(target / path.name.replace("-carved", "", 1))
+
+
+def _divide(
+    corpus: Corpus, table: pa.Table, split: str, shares: Mapping[str, float]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Yield ``(split, rows)`` of `table`, by the text of the first column that groups."""
+    if not shares:
+        yield split, table
+        return
+    owner = assign(table[(corpus.groups or corpus.texts)[0]], shares)
+    for position, name in enumerate([*shares, split]):
+        mine = owner == (position if name != split else -1)
+        if mine.any():
+            yield name, table.filter(pa.array(mine))
+
+
+def _stream_splits(corpus: Corpus, folder: Path, chosen: Sequence[str]) -> IterableDatasetDict:
+    streams = IterableDatasetDict()
+    for split in chosen:
+        origin = corpus.splits[split].carved_from or split
+        paths = corpus.splits[origin].paths(folder)
+        # several files are shards, which the workers of a loader share out
+        files = [paths] if corpus.splits[origin].aligned else [[path] for path in paths]
+        streams[split] = IterableDataset.from_generator(
+            _stream,
+            features=corpus.features,
+            gen_kwargs={"name": corpus.name, "split": split, "files": files},
+        )
+    return streams
+
+
+def _stream(name: str, split: str, files: Iterable[list[Path]]) -> Iterator[dict[str, Any]]:
+    corpus = find_corpus(name)
+    origin = corpus.splits[split].carved_from or split
+    shares = carved_shares(corpus.splits, origin)
+    for paths in files:
+        for table in as_tables(_module(name).parse(paths), corpus.features):
+            for owner, part in _divide(corpus, table, origin, shares):
+                if owner == split:
+                    yield from part.to_pylist()
+
+
+def _without_leaks(
+    corpus: Corpus,
+    loaded: DatasetDict,
+    key: str,
+    cache_dir: str | os.PathLike | None,
+    rebuild: bool,
+) -> DatasetDict:
+    held_out = {"train": ["validation", "test"]}
+    if "validation" in loaded and corpus.splits["validation"].carved_from:
+        held_out["validation"] = ["test"]
+
+    def build(target: Path) -> None:
+        for split, others in held_out.items():
+            others = [loaded[other] for other in others if other in loaded]
+            rows = loaded[split].with_format("arrow")
+            with SplitWriter(target, split, corpus.features) as writer:
+                start = 0
+                for leaked in find_leaks(loaded[split], others, corpus.texts):
+                    block = rows[start : start + len(leaked)]
+                    writer.write(block.filter(pa.array(~leaked)))
+                    start += len(leaked)
+
+    if "train" not in loaded:
+        return loaded
+    clean = cached_splits(
+        f"corpora/{corpus.name}", make_key(without_leaks=key), build, cache_dir, rebuild
+    )
+    for split, others in held_out.items():
+        logger.info(
+            "%s: %d of %d rows of %s dropped, whose texts stand in %s.",
+            corpus.name,
+            *(len(loaded[split]) - len(clean[split]), len(loaded[split]), split),
+            " or ".join(others),
+        )
+    return DatasetDict(loaded | clean)
+
+
+def _expected_rows(corpus: Corpus, folder: Path, hashes: Mapping[str, str]) -> dict[str, int]:
+    """Return the rows that each file must have: the official count, else the manifest's."""
+    expected = {
+        file: entry["rows"]
+        for file, entry in (read_manifest(folder) or {"files": {}})["files"].items()
+        if "rows" in entry
+    }
+    for file, raw in corpus.files.items():
+        if raw.rows and hashes.get(file, "") == raw.sha256:
+            expected[file] = raw.rows
+    return expected
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return ``manifest.json`` of `folder`, None where there is none."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        return None
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(entry, dict) for entry in manifest["files"].values()):
+            raise TypeError("an entry of files is no object")
+        return manifest
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not a manifest ({error}). Mend it, or delete it to check the files against "
+            "the official checksums."
+        ) from error
+
+
+def _code_hash(name: str) -> str:
+    """Hash the code that makes the rows: the corpus' module, what modules share, and ours."""
+    modules = [_module_name(name), *(name for name in _modules() if name.startswith("_"))]
+    ours = ("nlpbook_data.data.cache", "nlpbook_data.data.splits", __name__)
+    return code_hash(*(f"nlpbook_data.corpora.{module}" for module in sorted(modules)), *ours)
+
+
+def _modules() -> list[str]:
+    package = importlib.import_module("nlpbook_data.corpora")
+    return [info.name for info in pkgutil.iter_modules(package.__path__)]
+
+
+def _module_name(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"nlpbook_data.corpora.{_module_name(name)}")

@@ -1,0 +1,170 @@
+"""A corpus as files for others: parquet or jsonl, and a dataset repository with its card."""
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Dataset, DatasetDict
+from huggingface_hub import DatasetCard, DatasetCardData, create_repo, get_token, upload_folder
+
+from nlpbook_data.data.corpus import Corpus
+from nlpbook_data.data.labels import in_words
+from nlpbook_data.errors import InputError
+
+SHARD_BYTES = 500_000_000
+BATCH_ROWS = 1000
+# The Hub's names of what a corpus can be used for.
+TASK_CATEGORIES = {
+    "doccls": "text-classification",
+    "paircls": "text-classification",
+    "ner": "token-classification",
+    "qa": "question-answering",
+    "relation": "text-classification",
+    "generation": "text-generation",
+    "translation": "translation",
+    "pretrain": "text-generation",
+    "morphology": "token-classification",
+}
+LICENSES = (
+    *("cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nd-2.0", "mit"),
+    *("cc-by-nc-nd-3.0", "cc-by-nc-sa-2.0"),
+)
+
+
+def convert_corpus(splits: DatasetDict, folder: Path, file_format: str) -> list[Path]:
+    """Write each split as ``<split>.parquet`` or ``<split>.jsonl`` into `folder`.
+
+    jsonl has the words of labels, which recipes take back as they are; parquet has their numbers,
+    with the names in its metadata, as datasets reads and writes it.
+
+    Raises:
+        InputError: one of the files is there already, or the folder cannot be written.
+    """
+    paths = [folder / f"{split}.{file_format}" for split in splits]
+    for path in paths:
+        if path.exists():
+            raise InputError(f"{path} is there already. Name another --output_dir, or move it.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # beside the folder's own files, so that a rename is all that is left to do
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".convert-") as partial:
+            for path, dataset in zip(paths, splits.values(), strict=True):
+                if file_format == "parquet":
+                    dataset.to_parquet(Path(partial) / path.name)
+                else:
+                    _write_jsonl(Path(partial) / path.name, dataset)
+            for path in paths:
+                shutil.move(Path(partial) / path.name, path)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written ({error.strerror or error}). Nothing was kept; name "
+            "another --output_dir, or free space."
+        ) from error
+    return paths
+
+
+def _write_jsonl(path: Path, dataset: Dataset) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row in readable_rows(dataset):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def readable_rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    """Yield the rows with words in place of label numbers; no label is None."""
+    for batch in dataset.iter(BATCH_ROWS):
+        for values in zip(*batch.values(), strict=True):
+            row = dict(zip(batch, values, strict=True))
+            yield {name: in_words(dataset.features[name], row[name]) for name in row}
+
+
+def push_corpus(
+    corpus: Corpus, load: Callable[[], DatasetDict], repo_id: str, private: bool
+) -> str:
+    """Upload the splits of `load` as parquet with a card, in one commit; return its address.
+
+    Raises:
+        InputError: the licence does not let the corpus be passed on and the repository is not
+            private, no token, or the Hub refuses.
+    """
+    if not corpus.redistributable and not private:
+        raise InputError(
+            f"The licence of {corpus.name} ({corpus.license}) does not let it be passed on. "
+            "Pass --private true to keep a copy that only you see."
+        )
+    if not get_token():
+        raise InputError("Pushing needs a token, and none is there. Run `hf auth login` first.")
+    splits = load()
+    with tempfile.TemporaryDirectory(prefix="nlpbook-push-") as partial:
+        folder = Path(partial)
+        (folder / "data").mkdir()
+        for split, dataset in splits.items():
+            shards = max(1, math.ceil(dataset.data.nbytes / SHARD_BYTES))
+            for index in range(shards):
+                name = f"{split}-{index:05}-of-{shards:05}.parquet"
+                dataset.shard(shards, index, contiguous=True).to_parquet(folder / "data" / name)
+        dataset_card(corpus, splits).save(folder / "README.md")
+        try:
+            repo = create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+            commit = upload_folder(
+                repo_id=repo.repo_id,
+                repo_type="dataset",
+                folder_path=folder,
+                commit_message=f"Upload {corpus.name}",
+            )
+        except Exception as error:  # the client raises a dozen unrelated types
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(
+                f"{repo_id}: the push failed ({first}). Check the name, the token's rights and the "
+                "network, and run the command again."
+            ) from error
+    return commit.commit_url
+
+
+def dataset_card(corpus: Corpus, splits: DatasetDict) -> DatasetCard:
+    """Return the card: what the corpus is, whose, under which licence, and its splits' origins."""
+    license_tag = corpus.license.lower()
+    metadata = DatasetCardData(
+        language="ko",
+        license=license_tag if license_tag in LICENSES else "other",
+        license_name=None if license_tag in LICENSES else corpus.license,
+        pretty_name=corpus.title,
+        task_categories=[TASK_CATEGORIES[corpus.task]],
+        tags=["nlpbook-recipes"],
+        configs=[
+            {
+                "config_name": "default",
+                "data_files": [{"split": s, "path": f"data/{s}-*.parquet"} for s in splits],
+            }
+        ],
+    )
+    rows = [
+        f"| {split} | {len(dataset):,} | {corpus.splits[split].source} |"
+        for split, dataset in splits.items()
+    ]
+    names = {
+        name: (feature if isinstance(feature, ClassLabel) else getattr(feature, "feature", None))
+        for name, feature in next(iter(splits.values())).features.items()
+    }
+    labels = [
+        f"- `{name}`: {', '.join(feature.names)}"
+        for name, feature in names.items()
+        if isinstance(feature, ClassLabel)
+    ]
+    commercial = "가능 (allowed)" if corpus.commercial else "불가 (not allowed)"
+    sections = [
+        f"# {corpus.title}",
+        f"`{corpus.name}` 말뭉치를 nlpbook-recipes가 parquet으로 옮긴 것입니다. 글과 레이블은 원본 "
+        "그대로입니다. (Rows as in the original files, converted to parquet.)",
+        f"- 원본(homepage): {corpus.homepage}\n- 라이선스(licence): {corpus.license}, 상업적 이용"
+        f"(commercial use) {commercial}",
+        "## 분할 (Splits)\n\n| split | 행(rows) | 출처(source) |\n|---|---:|---|\n"
+        + "\n".join(rows),
+        "## 레이블 (Labels)\n\n" + "\n".join(labels) if labels else "",
+        f"## 인용 (Citation)\n\n{corpus.citation}" if corpus.citation else "",
+    ]
+    body = "\n\n".join(section for section in sections if section)
+    return DatasetCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}\n")

@@ -1,0 +1,615 @@
+"""Where a recipe's rows come from: a corpus by name, the user's own files or a Hub dataset."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
+
+from nlpbook_data.data.cache import (
+    cached_splits,
+    code_hash,
+    file_sha256,
+    make_key,
+    open_split,
+    write_split,
+)
+from nlpbook_data.data.corpus import (
+    Split,
+    carve_split,
+    carved_shares,
+    find_corpus,
+    load_corpus,
+    raw_hashes,
+)
+from nlpbook_data.data.labels import in_words
+from nlpbook_data.errors import InputError, nearest, shown
+from nlpbook_data.own_files.schemas import (
+    are_scores,
+    check_label,
+    check_labels,
+    convert_row,
+    find_columns,
+    find_schema,
+    find_split_files,
+    group_columns,
+    labels_of,
+    read_examples,
+    row_columns,
+    sort_labels,
+)
+from nlpbook_data.own_files.tables import read_rows
+
+CARVED_SHARE = 0.1
+UNLABELLED = -1
+# What search takes beside its own rows, and by which columns a file of it is known.
+SEARCHED = {
+    "qa": [("question", "context")],
+    "paircls": [("premise", "hypothesis", "label"), ("sentence1", "sentence2", "label")],
+}
+CARVING = ("nlpbook_data.data.cache", "nlpbook_data.data.corpus", "nlpbook_data.data.splits")
+READING = ("nlpbook_data.own_files", "nlpbook_data.data.labels", "nlpbook_data.corpora._tagged")
+OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
+
+
+@dataclass(frozen=True)
+class Source:
+    """A task's splits and what run.json and the card say of them.
+
+    Attributes:
+        splits: the columns of the task's schema (see `examples.SCHEMAS`). ``label`` is a
+            ``ClassLabel``, -1 where unlabelled, a list of them, or for scores a float, NaN where
+            there is none; ``entities`` and ``answers`` are None where unlabelled.
+        name: of the corpus, the dataset or the files, without folders.
+        origins: where each split comes from, in words.
+        hashes: sha256 of the raw files, or the fingerprints of a Hub dataset.
+        license: where it is known.
+    """
+
+    splits: DatasetDict
+    name: str
+    origins: dict[str, str]
+    hashes: dict[str, str] = field(default_factory=dict)
+    license: str | None = None
+    task: str = "doccls"
+
+    @property
+    def label_names(self) -> list[str]:
+        """The label words in the order of their ids; empty for a task or scores without any."""
+        feature = _class_label(next(iter(self.splits.values())).features, self.task)
+        return list(feature.names) if feature else []
+
+    def positive_label(self, label: str | None) -> str | None:
+        """Return the class whose own F1 is scored: `label`, else the second where there are two.
+
+        Raises:
+            InputError: `label` is none of the labels.
+        """
+        names = self.label_names
+        if label is not None and label not in names:
+            raise InputError(
+                f"--positive_label {label}: no such label.{nearest(label, names)} The labels are "
+                f"{', '.join(names) or 'scores'}."
+            )
+        return names[1] if label is None and len(names) == 2 else label
+
+    @property
+    def held_out(self) -> dict[str, Dataset]:
+        """The labelled rows of validation and test, as far as they are there."""
+        return {s: rows for s, rows in self.splits.items() if s != "train" and self.is_labelled(s)}
+
+    def is_labelled(self, split: str) -> bool:
+        """Whether the rows of `split` have gold labels (or entities, or answers)."""
+        gold = find_schema(self.task).gold
+        first = self.splits[split][0]
+        if gold is None or gold not in first:
+            return True
+        return first[gold] is not None and first[gold] != UNLABELLED and first[gold] == first[gold]
+
+
+def _class_label(features: Features, task: str) -> ClassLabel | None:
+    """Return the type of the labels of `task`, which may stand in a list or inside entities."""
+    feature = features.get("entities" if task == "ner" else "label")
+    feature = feature.feature if isinstance(feature, List) else feature
+    feature = feature["label"] if isinstance(feature, dict) else feature
+    return feature if isinstance(feature, ClassLabel) else None
+
+
+# ``(place, row)`` in the task's schema, anew at each iteration; a row without gold lacks it.
+Rows = Iterable[tuple[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class _FileRows:
+    """The rows of a file or folder, as often as asked."""
+
+    path: Path
+    task: str
+    columns: Mapping[str, str]
+    gold: bool
+    label_separator: str | None
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield from read_examples(
+            self.path,
+            self.task,
+            self.columns,
+            gold=self.gold,
+            label_separator=self.label_separator,
+        )
+
+
+@dataclass(frozen=True)
+class _HubRows:
+    """The same over a split of a Hub dataset; ``ClassLabel`` ids become their words."""
+
+    dataset: Dataset
+    place: str
+    task: str
+    columns: Mapping[str, str]
+    label_separator: str | None
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        schema, known = find_schema(self.task), self.dataset.column_names
+        name_of = {column: self.columns.get(column, column) for column in schema.all_columns}
+        names = find_columns(schema, [c for c in name_of if name_of[c] in known])
+        for column in (name_of[name] for name in names):
+            if column not in known:
+                options = " and ".join(f"--{name}_column_name" for name in names)
+                raise InputError(
+                    f"{self.place}: there is no column {column!r}; the columns are "
+                    f"{shown(known)}.{nearest(column, known)} Name yours with {options}."
+                )
+        wanted = {c: name_of[c] for c in (*names, *schema.optional) if name_of[c] in known}
+        features = self.dataset.features
+        for number, row in enumerate(self.dataset.select_columns([*wanted.values()]), start=1):
+            place = f"{self.place}, row {number}"
+            words = {column: in_words(features[name], row[name]) for column, name in wanted.items()}
+            if schema.gold in words and words[schema.gold] is None:
+                del words[schema.gold]  # unlabelled
+            yield place, convert_row(place, words, self.task, self.label_separator, number)
+
+
+def load_source(
+    args: Any,
+    phases: Any,
+    label_names: Sequence[str] | None = None,
+    multi_label: bool = False,
+    task: str = "doccls",
+    scores: bool | None = None,
+    keep_train: bool = False,
+) -> Source:
+    """Load the rows that `args` (`training.DataArguments`) names, of the splits that are needed.
+
+    Splits that are not there are carved from train, 10% each, with a fixed seed and equal texts
+    on one side (equal premises, contexts or prompts in their tasks); what came from where is in
+    ``Source.origins``.
+
+    For generation a corpus of doccls or pretrain fits too: a text's one label is its prompt,
+    unless ``--label_column_name none`` says otherwise; several labels are none.
+
+    Args:
+        args: one of `corpus`, `dataset_name` or the three files, the columns' names (of each
+            column of the task, ``<column>_column_name`` where `args` has it), and how many rows
+            of each split to use (the first ones).
+        phases: `do_train`, `do_eval` and `do_predict`: train and validation, validation, test.
+        label_names: the labels of a model that is already trained; by default they are found
+            in the data.
+        multi_label: for doccls, a row has any number of labels.
+        task: one of `examples.SCHEMAS`; search takes those of qa and paircls as they are.
+        scores: for paircls, labels are numbers; by default where those of train have fractions.
+        keep_train: train, where it is, is needed also without training.
+
+    Raises:
+        InputError: for bad input of any kind, naming file and row.
+    """
+    files = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
+    files = {split: Path(path).expanduser() for split, path in files.items() if path}
+    named = [name for name, value in _named_sources(args, files).items() if value]
+    if len(named) != 1:
+        raise InputError(
+            f"{' and '.join(named) + ' name' if named else 'Nothing names'} the data, where "
+            "exactly one of --corpus, --dataset_name and "
+            "--train_file/--validation_file/--test_file must."
+        )
+    if multi_label and not args.label_separator:
+        raise InputError("--label_separator is empty; name what stands between two labels.")
+    separator = args.label_separator if multi_label else None
+    if task == "search":
+        task = _search_task(args, files)
+    wanted = _Wanted(task, _columns(args, task), label_names, separator, scores)
+    if args.corpus:
+        source = _from_corpus(args, task, multi_label)
+    elif args.dataset_name:
+        source = _from_hub(args, wanted)
+    else:
+        source = _from_files(files, wanted, args.cache_dir, args.overwrite_cache)
+    names = list(label_names or [])
+    if names and source.label_names and source.label_names != names:
+        source = _align(source, names)
+    return _needed(source, args, phases, keep_train)
+
+
+def _search_task(args: Any, files: Mapping[str, Path]) -> str:
+    """Return the task whose corpus or files are to be searched: search, qa or paircls.
+
+    Contexts answer questions, and premises entail hypotheses; see `features.search`.
+    """
+    if args.corpus:
+        task = find_corpus(args.corpus).task
+        return task if task in SEARCHED else "search"
+    if getattr(args, "query_column_name", "query") != "query":  # its own columns are named
+        return "search"
+    for path in files.values():
+        if path.suffix.lower() == ".json":  # SQuAD's
+            return "qa"
+        for task, columns in SEARCHED.items():
+            for names in columns:
+                try:
+                    if next(read_rows(path, names, (), lambda error: None), None):
+                        return task
+                except (InputError, OSError):  # which reading says, of the columns of search
+                    continue
+    return "search"
+
+
+def load_examples(
+    files: Mapping[str, str | Path] | str | Path,
+    task: str,
+    columns: Mapping[str, str] | None = None,
+    *,
+    label_names: Sequence[str] | None = None,
+    label_separator: str | None = None,
+    scores: bool | None = None,
+    cache_dir: str | None = None,
+    rebuild: bool = False,
+) -> DatasetDict:
+    """Load the user's own files as the typed splits of `task`.
+
+    Args:
+        files: ``{split: path}``, or a folder whose files are named as their splits; what
+            `examples.read_examples` reads. The test file may lack what is to be predicted.
+        task: one of `examples.SCHEMAS`.
+        columns: ``{the task's column: the file's}``, where they differ.
+        label_names: the labels; by default those of train.
+        label_separator: for doccls with several labels a row: what parts them in a cell.
+        scores: for paircls, labels are numbers; by default where those of train have fractions.
+        cache_dir: where Arrow files are kept; by default the cache of datasets.
+        rebuild: read again even where the cache holds the rows.
+
+    Returns:
+        train, validation and test, memory-mapped; those that are missing are carved from train.
+
+    Raises:
+        InputError: for bad input of any kind, naming file and row.
+    """
+    if not isinstance(files, Mapping):
+        files = find_split_files(Path(files).expanduser())
+    for split in files:
+        if split not in ("train", "validation", "test"):
+            raise InputError(f"There is no split {split!r}; it is train, validation or test.")
+    files = {split: Path(path).expanduser() for split, path in files.items()}
+    wanted = _Wanted(task, dict(columns or {}), label_names, label_separator, scores)
+    return _from_files(files, wanted, cache_dir, rebuild).splits
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a task's rows are read as."""
+
+    task: str
+    columns: Mapping[str, str]
+    label_names: Sequence[str] | None
+    label_separator: str | None
+    scores: bool | None
+
+    def key(self, **parts: Any) -> str:
+        return make_key(
+            task=self.task,
+            columns=dict(self.columns),
+            separator=self.label_separator,
+            label_names=list(self.label_names or []),
+            scores=self.scores,
+            code=code_hash(*READING, *CARVING, __name__),
+            **parts,
+        )
+
+
+def _columns(args: Any, task: str) -> dict[str, str]:
+    """Return what ``args.<column>_column_name`` say, of the columns of `task`."""
+    found = {c: getattr(args, f"{c}_column_name", None) for c in find_schema(task).all_columns}
+    return {column: name for column, name in found.items() if name}
+
+
+def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
+    needed = {
+        "train": (phases.do_train or keep_train, args.max_train_samples),
+        "validation": (phases.do_train or phases.do_eval, args.max_eval_samples),
+        "test": (phases.do_predict, args.max_predict_samples),
+    }
+    if phases.do_train and "train" not in source.splits:
+        raise InputError(f"{source.name}: there is no train split; pass --train_file or another.")
+    splits = DatasetDict()
+    for split, dataset in source.splits.items():
+        wanted, most = needed.get(split, (False, None))
+        if most is not None and most < 1:
+            option = {"validation": "eval", "test": "predict"}.get(split, split)
+            raise InputError(f"--max_{option}_samples {most}: a split needs 1 row or more.")
+        if wanted:
+            splits[split] = dataset.select(range(min(most or len(dataset), len(dataset))))
+    if not splits:
+        raise InputError(
+            f"{source.name} has {', '.join(source.splits)}, of which nothing is needed. See "
+            "--do_train, --do_eval and --do_predict."
+        )
+    return replace(source, splits=splits)
+
+
+def _named_sources(args: Any, files: Mapping[str, Path]) -> dict[str, Any]:
+    file_options = " ".join(f"--{split}_file" for split in files)
+    return {"--corpus": args.corpus, "--dataset_name": args.dataset_name, file_options: files}
+
+
+def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
+    corpus = find_corpus(args.corpus)
+    label = corpus.features.get("label")
+    fits = corpus.task == task or (task == "generation" and corpus.task in ("doccls", "pretrain"))
+    if not fits or (task == "doccls" and isinstance(label, ClassLabel) == multi_label):
+        labels = "one label" if isinstance(label, ClassLabel) else "several labels"
+        labels = f" with {labels} a row" if corpus.task == "doccls" else ""
+        raise InputError(
+            f"The corpus {corpus.name} is for {corpus.task}{labels}. Choose another corpus or "
+            "recipe."
+        )
+    common = (args.corpus_dir, args.cache_dir, args.accept_files)
+    schema = find_schema(task)
+    columns = [column for column in schema.all_columns if column in corpus.features]
+    if task == "generation":  # a label is a prompt, unless there are several, or it is not wanted
+        unfit = not isinstance(label, ClassLabel) or args.label_column_name == "none"
+        there = [column for column in columns if column != "label" or not unfit]
+        columns = list(find_columns(schema, there))
+    splits = load_corpus(args.corpus, *common, rebuild=args.overwrite_cache)
+    return Source(
+        splits=splits.select_columns(columns),
+        name=corpus.name,
+        origins={split: declared.source for split, declared in corpus.splits.items()},
+        hashes=raw_hashes(corpus, *common, splits=list(splits)),
+        license=corpus.license,
+        task=task,
+    )
+
+
+def _from_files(
+    files: Mapping[str, Path], wanted: _Wanted, cache_dir: str | None, rebuild: bool
+) -> Source:
+    rows = {
+        split: _FileRows(path, wanted.task, wanted.columns, split != "test", wanted.label_separator)
+        for split, path in files.items()
+    }
+    for split in rows:  # a missing file is said before any is hashed
+        next(iter(replace(rows[split], gold=False)), None)
+    hashes = {split: _sha256(path, cache_dir) for split, path in files.items()}
+    names = [path.name for path in files.values()]
+    splits = {split: Split(path.name, files=(path.name,)) for split, path in files.items()}
+    key = wanted.key(files=hashes, formats=[path.suffix.lower() for path in files.values()])
+    splits = _with_carved(splits)
+    return Source(
+        splits=_cached("files", key, rows, splits, wanted, cache_dir, rebuild),
+        name=", ".join(names),
+        origins={split: declared.source for split, declared in splits.items()},
+        hashes={
+            path.name if names.count(path.name) == 1 else f"{split} {path.name}": hashes[split]
+            for split, path in files.items()
+        },
+        task=wanted.task,
+    )
+
+
+def _sha256(path: Path, cache_dir: str | None) -> str:
+    """Return the hash of a file, or of the names and contents in a folder of labels."""
+    if not path.is_dir():
+        return file_sha256(path, cache_dir)
+    files = sorted(path.rglob("*.txt"))
+    return make_key(**{str(file.relative_to(path)): file_sha256(file, cache_dir) for file in files})
+
+
+def _from_hub(args: Any, wanted: _Wanted) -> Source:
+    try:
+        loaded = load_dataset(args.dataset_name, args.dataset_config_name, cache_dir=args.cache_dir)
+    except Exception as error:  # the client raises a dozen unrelated types
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"The dataset {args.dataset_name} could not be loaded ({first}). Check its name, "
+            "--dataset_config_name and the network, or fetch it first with nlpbook-data prefetch."
+        ) from error
+    aliases = {"dev": "validation", "valid": "validation"}
+    loaded = {aliases.get(split, split): dataset for split, dataset in loaded.items()}
+    loaded = {split: loaded[split] for split in ("train", "validation", "test") if split in loaded}
+    rows = {
+        split: _HubRows(
+            dataset,
+            f"{args.dataset_name} {split}",
+            wanted.task,
+            wanted.columns,
+            wanted.label_separator,
+        )
+        for split, dataset in loaded.items()
+    }
+    splits = _with_carved({s: Split(f"{s} of {args.dataset_name}", files=(s,)) for s in loaded})
+    hashes = {split: dataset._fingerprint for split, dataset in loaded.items()}
+    key = wanted.key(files=hashes)
+    return Source(
+        splits=_cached("hub", key, rows, splits, wanted, args.cache_dir, args.overwrite_cache),
+        name=args.dataset_name,
+        origins={split: declared.source for split, declared in splits.items()},
+        hashes=hashes,
+        task=wanted.task,
+    )
+
+
+def _with_carved(splits: dict[str, Split]) -> dict[str, Split]:
+    """Add the splits that are missing as shares of train, where there is a train split."""
+    if "train" not in splits:
+        return splits
+    for split in ("validation", "test"):
+        if split not in splits:
+            source = f"{CARVED_SHARE:.0%} carved from train ({splits['train'].source})"
+            splits[split] = Split(source, carved_from="train", share=CARVED_SHARE)
+    return splits
+
+
+def _cached(
+    kind: str,
+    key: str,
+    rows: Mapping[str, Rows],
+    splits: Mapping[str, Split],
+    wanted: _Wanted,
+    cache_dir: str | None,
+    rebuild: bool,
+) -> DatasetDict:
+    """Validate, encode, carve and cache."""
+
+    def build(target: Path) -> None:
+        origin = "train" if "train" in rows else next(iter(rows))
+        columns = row_columns(wanted.task, next(iter(rows[origin]))[1])
+        names, found = _find_labels(rows[origin], wanted, columns)
+        features = _features(wanted, columns, names)
+        for split in rows:
+            encoded = _encode(rows[split], wanted, features, found)
+            write_split(target, split, encoded, features)
+            if shares := carved_shares(splits, split):
+                carve_split(target, split, shares, group_columns(wanted.task, columns))
+        for split in splits:
+            if len(open_split(target, split)) == 0:
+                raise InputError(
+                    f"{splits[split].source}: no row is left for {split}. Add rows, or name a "
+                    f"--{split}_file."
+                )
+
+    return cached_splits(kind, key, build, cache_dir, rebuild)
+
+
+def _find_labels(
+    rows: Rows, wanted: _Wanted, columns: Sequence[str]
+) -> tuple[list[str] | None, bool]:
+    """Return the labels (None where there are none, or scores) and whether `rows` told them."""
+    labelled = "label" in columns or "entities" in columns
+    if not labelled or wanted.scores:
+        return None, True
+    if wanted.label_names:
+        return list(wanted.label_names), False
+    found: set[str] = set()
+    place = ""
+    for placed in rows:
+        place, row = placed
+        found.update(labels_of(row))
+    file = place.rpartition(", ")[0] or place
+    if wanted.task == "paircls" and wanted.scores is None and are_scores(found):
+        return None, True
+    check_labels(file, found, wanted.task)
+    return sort_labels(found), True
+
+
+def _features(wanted: _Wanted, columns: Sequence[str], names: list[str] | None) -> Features:
+    label: Any = Value("float32") if names is None else ClassLabel(names=names)
+    span = {"start": Value("int32"), "end": Value("int32"), "label": label}
+    answer = {"text": Value("string"), "answer_start": Value("int32")}
+    types = {
+        "label": label if wanted.label_separator is None else List(label),
+        "entities": List(span),
+        "answers": List(answer),
+    }
+    return Features({column: types.get(column, Value("string")) for column in columns})
+
+
+def _encode(
+    rows: Rows, wanted: _Wanted, features: Features, found: bool
+) -> Iterator[dict[str, Any]]:
+    gold = find_schema(wanted.task).gold
+    label_type = _class_label(features, wanted.task)
+    names = label_type.names if label_type else []
+    ids = {name: number for number, name in enumerate(names)}
+    whose = "train" if found else "the model"
+    advice = "Mend the row, or add it to train." if found else OTHER_LABELS
+    labelled = None
+    for place, row in rows:
+        if labelled is None:
+            labelled = gold in row
+        if labelled != (gold in row):
+            a = "a label" if gold == "label" else gold
+            raise InputError(f"{place}: some rows have {a} and some none. Label all or none.")
+        for column in {*features, *row} - {gold}:
+            if (column in row) != (column in features):
+                raise InputError(
+                    f"{place}: {column} is {'not ' if column in features else ''}here, other than "
+                    "in the first row. Give all rows of all files the same columns."
+                )
+        if label_type:
+            for label in labels_of(row):
+                check_label(place, label, ids, whose, advice)
+        yield {column: _encode_value(place, column, row, ids, features) for column in features}
+
+
+def _encode_value(
+    place: str, column: str, row: Mapping[str, Any], ids: Mapping[str, int], features: Features
+) -> Any:
+    value = row.get(column)
+    if column == "entities" and value is not None:
+        return [{**entity, "label": ids[entity["label"]]} for entity in value]
+    if column != "label" or (value is None and isinstance(features[column], List)):
+        return value
+    if isinstance(features[column], ClassLabel):
+        return UNLABELLED if value is None else ids[value]
+    if isinstance(features[column], List):
+        return [ids[label] for label in value]
+    try:
+        score = math.nan if value is None else float(value)
+        if value is None or math.isfinite(score):
+            return score
+    except ValueError:
+        pass
+    raise InputError(f"{place}: the label {value[:60]!r} is no number, as the others are. Mend it.")
+
+
+def _align(source: Source, label_names: list[str]) -> Source:
+    """Re-number the labels of `source` as the model numbers them."""
+    unknown = [name for name in source.label_names if name not in label_names]
+    if unknown:
+        raise InputError(
+            f"{source.name} has the label {unknown[0]!r}, which the model does not know "
+            f"({shown(label_names)}). Choose the model or the data that fit."
+        )
+    # not align_labels_with_mapping: it makes the names lower-case
+    ids = {number: label_names.index(name) for number, name in enumerate(source.label_names)}
+    column = "entities" if source.task == "ner" else "label"
+    label: Any = ClassLabel(names=label_names)
+    splits = DatasetDict()
+    for split, dataset in source.splits.items():
+        feature = dataset.features[column]
+        if column == "entities":
+            feature = List({**feature.feature, "label": label})
+        else:
+            feature = List(label) if isinstance(feature, List) else label
+        splits[split] = dataset.map(
+            _renumber,
+            batched=True,
+            fn_kwargs={"ids": ids, "column": column},
+            features=Features(dataset.features | {column: feature}),
+            keep_in_memory=True,
+        )
+    return replace(source, splits=splits)
+
+
+def _renumber(
+    batch: dict[str, list[Any]], ids: dict[int, int], column: str
+) -> dict[str, list[Any]]:
+    def renumber(value: Any) -> Any:
+        if isinstance(value, list):
+            return [renumber(one) for one in value]
+        if isinstance(value, dict):
+            return {**value, "label": ids[value["label"]]}
+        return None if value is None else ids.get(value, UNLABELLED)
+
+    return {column: [renumber(value) for value in batch[column]]}

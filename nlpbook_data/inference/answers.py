@@ -1,0 +1,178 @@
+"""Answers to questions from a model that recipes/qa.py, or anybody, fine-tuned.
+
+transformers 5 has no question-answering pipeline any more; this is its call:
+
+    answer = load_answerer("outputs/qa")
+    answer(question="어디에서 왔나?", context="그는 부산에서 왔다.")
+    # {"answer": "부산", "score": 0.93, "start": 3, "end": 5}
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    AutoModelForQuestionAnswering,
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.features.particles import strip_particle
+from nlpbook_data.features.qa import Answer, decode, encode, number_questions
+from nlpbook_data.training.arguments import ModelArguments
+from nlpbook_data.training.models import (
+    clamp_length,
+    load_config,
+    load_model,
+    load_tokenizer,
+    match_token_types,
+)
+
+MAX_LENGTH = 512  # of a model that states no limit
+CHUNK = 1000  # questions whose windows are in memory at a time
+
+
+def load_answerer(
+    model_name_or_path: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    batch_size: int = 32,
+    revision: str = "main",
+) -> "Answerer":
+    """Return what answers questions: a function of question and context, see `Answerer`.
+
+    Args:
+        model_name_or_path: the folder of a finished run, or a name on the Hub; weights are read
+            from safetensors alone, and no code of the model's.
+        device: an accelerator where there is one, else the CPU.
+        batch_size: windows that the model reads at a time.
+        revision: branch, tag or commit on the Hub.
+
+    Raises:
+        InputError: no such model, none with a trained head for question answering, or a slow
+            tokenizer.
+    """
+    args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
+    tokenizer, config = load_tokenizer(args), load_config(args)
+    model = load_model(AutoModelForQuestionAnswering, args, config, training=False)
+    device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
+    return Answerer(model.to(device), tokenizer, batch_size)
+
+
+class Answerer:
+    """Answers questions by their contexts. See `load_answerer`.
+
+    What recipes/qa.py chose is in the model's config: ``qa_threshold`` (without it every question
+    has an answer), ``qa_strip_particles``, ``qa_max_answer_length`` and ``qa_stride`` (tokens).
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 32
+    ):
+        config = model.config
+        match_token_types(tokenizer, config)
+        tokenizer.padding_side = "right"  # as `decode` wants it
+        positions = getattr(config, "max_position_embeddings", None) or MAX_LENGTH
+        longest = min(tokenizer.model_max_length, positions)
+        self.model = model
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.max_length = clamp_length(longest, config, tokenizer)
+        self.stride = getattr(config, "qa_stride", min(128, self.max_length // 2))
+        self.threshold = getattr(config, "qa_threshold", None)
+        self.max_answer_length = getattr(config, "qa_max_answer_length", 30)
+        self.strip = strip_particle if getattr(config, "qa_strip_particles", False) else None
+        self._encode(["가"], ["가"])  # refuses a tokenizer that cannot do it now, not later
+
+    def __call__(
+        self, question: str | Sequence[str], context: str | Sequence[str], top_k: int = 1
+    ) -> Any:
+        """Answer one question, or each of many.
+
+        Args:
+            question: one, or a list.
+            context: its text; a list as long as that of the questions, or one text for all.
+            top_k: with 2 or more, that many answers to a question, or fewer: the one that the
+                model gives, then the others by score, no answer among them where there can be
+                none.
+
+        Returns:
+            ``{"answer", "score", "start", "end"}``: ``context[start:end] == answer``, and a score
+            from 0 to 1; an empty answer, at 0, says that the context has none. With `top_k` a
+            list of them, best first; with a list of questions a list of that.
+
+        Raises:
+            InputError: an empty question or context, or not as many of one as of the other.
+        """
+        questions = [question] if isinstance(question, str) else list(question)
+        contexts = [context] * len(questions) if isinstance(context, str) else list(context)
+        if len(questions) != len(contexts):
+            raise InputError(
+                f"There are {len(questions)} questions and {len(contexts)} contexts. Give each "
+                "question its context, or one context for all."
+            )
+        for name, texts in (("Question", questions), ("Context", contexts)):
+            for number, text in enumerate(texts, start=1):
+                if not isinstance(text, str) or not text.strip():
+                    raise InputError(f"{name} {number} is empty ({text!r}). Give a text.")
+        if top_k < 1:
+            raise InputError(f"top_k is {top_k}. Ask for 1 answer or more.")
+        ranked = [
+            [
+                {"answer": a.text, "score": a.score, "start": a.start, "end": a.end}
+                for a in answers[:top_k]
+            ]
+            for begin in range(0, len(questions), CHUNK)
+            for answers in self._rank(
+                questions[begin : begin + CHUNK], contexts[begin : begin + CHUNK], top_k
+            )
+        ]
+        found = [answers[0] for answers in ranked] if top_k == 1 else ranked
+        return found[0] if isinstance(question, str) else found
+
+    def _rank(self, questions: list[str], contexts: list[str], top_k: int) -> list[list[Answer]]:
+        windows = self._encode(questions, contexts)
+        decoded = decode(
+            *self._read(windows),
+            windows,
+            number_questions(windows["window"]),
+            contexts,
+            n_best=max(20, top_k),
+            max_answer_length=self.max_answer_length,
+            unanswerable=self.threshold is not None,
+            strip=self.strip,
+        )
+        ranked = []
+        for found in decoded:
+            best, others = found.best(self.threshold), list(found.answers)
+            if self.threshold is not None:
+                others.append(Answer("", found.null_score, 0, 0))
+            others.sort(key=lambda answer: -answer.score)
+            ranked.append([best, *(answer for answer in others if answer != best)])
+        return ranked
+
+    def _encode(self, questions: list[str], contexts: list[str]) -> dict[str, list[Any]]:
+        batch = {"question": questions, "context": contexts}
+        return encode(batch, self.tokenizer, self.max_length, self.stride, training=False)
+
+    @torch.inference_mode()
+    def _read(self, windows: dict[str, list[Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return the logits of start and end of each window, windows of like length together."""
+        names = [name for name in ("input_ids", "token_type_ids") if name in windows]
+        pad = DataCollatorWithPadding(self.tokenizer)
+        lengths = [len(ids) for ids in windows["input_ids"]]
+        order = np.argsort(lengths, kind="stable")
+        starts: list[Any] = [None] * len(lengths)
+        ends: list[Any] = [None] * len(lengths)
+        for begin in range(0, len(order), self.batch_size):
+            rows = order[begin : begin + self.batch_size]
+            batch = pad([{name: windows[name][row] for name in names} for row in rows])
+            output = self.model(**batch.to(self.model.device))
+            for logits, target in ((output.start_logits, starts), (output.end_logits, ends)):
+                for row, values in zip(rows, logits.float().cpu().numpy(), strict=True):
+                    target[row] = values[: lengths[row]].copy()  # not the batch's padding with it
+        return starts, ends

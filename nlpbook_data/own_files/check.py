@@ -1,0 +1,251 @@
+"""What is in the user's own files, and what is wrong with them, before anything is trained."""
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, median
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.own_files.schemas import (
+    are_scores,
+    check_label,
+    check_labels,
+    detect_format,
+    find_schema,
+    find_split_files,
+    labels_of,
+    read_examples,
+    sort_labels,
+)
+from nlpbook_data.own_files.tables import find_encoding
+
+SHOWN_LABELS = 30
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Characters of the texts in a column."""
+
+    least: int
+    median: float
+    mean: float
+    most: int
+
+
+@dataclass
+class FileReport:
+    """What one file holds.
+
+    Attributes:
+        path: of the file or folder.
+        format: how it is read, in words.
+        rows: those that are right.
+        wrong: the errors that were found in it.
+        labels: how often each stands there (of entities: of each kind); empty for scores.
+        scores: the least and the most, where the labels are numbers with fractions.
+        unanswered: questions that their contexts do not answer.
+        lengths: by column of texts.
+    """
+
+    path: Path
+    format: str
+    rows: int = 0
+    wrong: int = 0
+    labels: dict[str, int] = field(default_factory=dict)
+    scores: tuple[float, float] | None = None
+    unanswered: int = 0
+    lengths: dict[str, Lengths] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """What `check_file` found.
+
+    Attributes:
+        task: whose schema the rows were held against.
+        files: by split; a single file goes by ``file``.
+        errors: the first messages; each names file and row.
+        wrong: how many errors there are in all.
+    """
+
+    task: str
+    files: dict[str, FileReport] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    wrong: int = 0
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.wrong == 0
+
+
+def check_file(
+    path: str | Path,
+    task: str,
+    columns: Mapping[str, str] | None = None,
+    most: int = 20,
+    *,
+    label_names: Sequence[str] | None = None,
+    label_separator: str | None = None,
+    gold: bool = True,
+) -> Report:
+    """Read all of `path` as rows of `task` and go on after each row that is wrong.
+
+    Args:
+        path: a file; a folder of files that are named as their splits; for doccls also a folder
+            with a sub-folder of .txt files a label.
+        task: one of `examples.SCHEMAS`.
+        columns: ``{the task's column: the file's}``, where they differ.
+        most: how many errors to keep; all are counted.
+        label_names: the labels that there may be; by default any in train or in a single file,
+            and in the other splits those of train.
+        label_separator: for doccls with several labels a row: what parts them in a cell.
+        gold: False: what is to be predicted may be missing, as it may from a test split.
+
+    Raises:
+        InputError: there is no such file, task or column: nothing to report on.
+    """
+    path = Path(path).expanduser()
+    find_schema(task, columns or ())
+    if not path.exists():
+        raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
+    files = {"file": path}
+    if path.is_dir():
+        try:
+            files = find_split_files(path)
+        except InputError:
+            if task != "doccls":
+                raise
+    report = Report(task)
+    known = list(label_names) if label_names else None
+    for split, file in files.items():
+        whose = "label_names" if label_names else "train"
+        needed = gold and split != "test"
+        checked = _check(report, split, file, columns, most, known, whose, label_separator, needed)
+        if split == "train" and known is None and checked.labels:
+            known = list(checked.labels)
+    return report
+
+
+def _check(
+    report: Report,
+    split: str,
+    path: Path,
+    columns: Mapping[str, str] | None,
+    most: int,
+    known: Sequence[str] | None,
+    whose: str,
+    label_separator: str | None,
+    gold: bool,
+) -> FileReport:
+    """Read one file and add what it holds, and what is wrong with it, to `report`."""
+    task = report.task
+    checked = report.files[split] = FileReport(path, "")
+    labels: Counter[str] = Counter()
+    lengths: dict[str, array] = {}
+    first: set[str] | None = None
+
+    def on_error(error: InputError) -> None:
+        checked.wrong += 1
+        report.wrong += 1
+        if len(report.errors) < most:
+            report.errors.append(str(error))
+
+    try:
+        checked.format = _format(path, task, columns)
+    except InputError:
+        pass  # reading says so too
+    try:
+        rows = read_examples(
+            path,
+            task,
+            columns,
+            gold=gold,
+            label_separator=label_separator,
+            on_error=on_error,
+        )
+        for place, row in rows:
+            try:
+                first = first or set(row)
+                for column in sorted(first ^ set(row)):
+                    raise InputError(
+                        f"{place}: {column} is {'not ' if column in first else ''}here, other than "
+                        "in the first row. Give all rows the same columns."
+                    )
+                if known is not None:
+                    for label in labels_of(row):
+                        check_label(place, label, known, whose, "Mend the row, or add the label.")
+            except InputError as error:
+                on_error(error)
+                continue
+            checked.rows += 1
+            labels.update(labels_of(row))
+            checked.unanswered += row.get("answers", ["?"]) == []
+            for column, value in row.items():
+                if isinstance(value, str) and column not in ("label", "id", "title"):
+                    lengths.setdefault(column, array("q")).append(len(value))
+        if task == "paircls" and are_scores(labels):
+            scores = [float(label) for label in labels]
+            checked.scores = (min(scores), max(scores))
+        elif (
+            task in ("doccls", "paircls", "ner") and split != "validation" and gold and checked.rows
+        ):
+            check_labels(str(path), labels, task)
+    except InputError as error:
+        on_error(error)
+    if checked.scores is None:
+        checked.labels = {label: labels[label] for label in sort_labels(labels)}
+    checked.lengths = {
+        column: Lengths(min(all_), median(all_), mean(all_), max(all_))
+        for column, all_ in lengths.items()
+    }
+    return checked
+
+
+def _format(path: Path, task: str, columns: Mapping[str, str] | None) -> str:
+    kind = detect_format(path, task, columns)
+    names = {
+        "folder": "a folder a label, a .txt file a text",
+        ".json": "SQuAD's JSON",
+        ".txt": "a line a text",
+    }
+    name = names.get(kind, kind.removeprefix(".")) if isinstance(kind, str) else str(kind)
+    if kind in ("folder", ".parquet") or path.stat().st_size == 0:
+        return name
+    return f"{name}, {'cp949' if find_encoding(path) == 'cp949' else 'UTF-8'}"
+
+
+def format_report(report: Report) -> str:
+    """Return `report` as text: a block a file, then the first errors."""
+    blocks = []
+    for split, checked in report.files.items():
+        name = checked.path if split == "file" else f"{split}: {checked.path}"
+        lines = [f"{name} ({checked.format})" if checked.format else str(name)]
+        wrong = f", {checked.wrong:,} wrong" if checked.wrong else ""
+        lines.append(f"  {checked.rows:,} rows of {report.task}{wrong}")
+        if checked.unanswered:
+            lines.append(f"  {checked.unanswered:,} questions without an answer")
+        for column, found in checked.lengths.items():
+            lines.append(
+                f"  {column}: {found.least:,} to {found.most:,} characters, median "
+                f"{found.median:,.0f}, mean {found.mean:,.1f}"
+            )
+        if checked.scores:
+            lines.append("  scores from {:g} to {:g}".format(*checked.scores))
+        if checked.labels:
+            what = "entities" if report.task == "ner" else "labels"
+            shown = [f"{label} {n:,}" for label, n in [*checked.labels.items()][:SHOWN_LABELS]]
+            more = len(checked.labels) - len(shown)
+            lines.append(f"  {what}: {', '.join(shown)}{f', and {more:,} more' if more else ''}")
+        blocks.append("\n".join(lines))
+    if report.errors:
+        more = report.wrong - len(report.errors)
+        lines = [
+            f"The first {len(report.errors):,} of {report.wrong:,} errors:" if more else "Wrong:"
+        ]
+        blocks.append("\n".join(lines + [f"  {error}" for error in report.errors]))
+    else:
+        blocks.append("Nothing is wrong.")
+    return "\n\n".join(blocks)

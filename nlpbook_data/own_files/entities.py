@@ -1,0 +1,238 @@
+"""Named entities as people annotate them in text files: tags a token, or tags in the text."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from nlpbook_data.corpora._tagged import MARK, OUTSIDE, join_tokens, untag
+from nlpbook_data.errors import InputError
+from nlpbook_data.own_files.tables import EMPTY, find_encoding, raise_error
+
+SEPARATOR = "␞"
+DOCUMENT = "-DOCSTART-"
+PREFIX = re.compile(r"(?P<mark>[BIESLU])[-_](?P<label>.+)")
+SUFFIX = re.compile(r"(?P<label>.+)[-_](?P<mark>[BIESLU])")
+# What decides the layout; a whole corpus of gigabytes is not read for it.
+SAMPLE_LINES = 100_000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file is annotated.
+
+    Attributes:
+        kind: ``tokens`` (a token and its tag a line), ``characters`` (KLUE's: a character a line,
+            blanks too) or ``tagged`` (``<entity:TAG>`` in the text).
+        separator: between the columns of a line, a tab or a blank.
+        columns: how many; the last is the tag.
+        token: the column of the token, 1 where the first is an index.
+        scheme: takes a tag apart, into its mark and its label.
+    """
+
+    kind: str
+    separator: str = "\t"
+    columns: int = 2
+    token: int = 0
+    scheme: re.Pattern = PREFIX
+
+    def __str__(self) -> str:
+        if self.kind == "tagged":
+            return "<entity:TAG> in the text"
+        order = "B-TAG" if self.scheme is PREFIX else "TAG_B"
+        if self.kind == "characters":
+            return f"a character and its tag a line (KLUE), {order}"
+        names = {2: "token and tag", 3: "index, word and tag" if self.token else ""}
+        names = names.get(self.columns) or f"token, {self.columns - 2} other columns and tag"
+        return (
+            f"{names} a line, parted by {'tabs' if self.separator == chr(9) else 'blanks'}, {order}"
+        )
+
+
+def find_layout(path: Path) -> Layout | None:
+    """Return how the entities in the text file `path` are annotated, None where they are not."""
+    lines = [line for _, line in islice(read_text_lines(path), SAMPLE_LINES)]
+    lines = [line for line in lines if line.strip("\r") and not line.startswith(DOCUMENT)]
+    separator = "\t" if sum("\t" in line for line in lines) * 2 > len(lines) else " "
+    characters = separator == "\t" and any(
+        line.startswith(" \t") or (line.startswith("## ") and "\t" in line) for line in lines
+    )
+    rows = [_split(line, separator) for line in lines if not _is_comment(line, separator)]
+    tags = Counter(row[-1] for row in rows if len(row) > 1)
+    schemes = {s: sum(n for tag, n in tags.items() if s.fullmatch(tag)) for s in (PREFIX, SUFFIX)}
+    scheme = max(schemes, key=schemes.get)
+    outside = sum(tags[tag] for tag in OUTSIDE)
+    if rows and (schemes[scheme] + outside) * 2 > len(rows):
+        columns, _ = Counter(map(len, rows)).most_common(1)[0]
+        if characters:
+            return Layout("characters", separator, 2, 0, scheme)
+        numbered = columns == 3 and all(row[0].isdecimal() for row in rows if len(row) == 3)
+        return Layout("tokens", separator, columns, int(numbered), scheme)
+    if any(SEPARATOR in line or MARK.search(line) for line in lines):
+        return Layout("tagged")
+    return None
+
+
+def read_ner_file(
+    path: Path, layout: Layout, on_error: Callable[[InputError], None] = raise_error
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ``(place, {"text", "entities"})`` a sentence of a file in `layout`.
+
+    Tokens are joined by one blank, characters by nothing. A sentence with a bad line goes to
+    `on_error`, and is left out where that returns.
+    """
+    if layout.kind == "tagged":
+        yield from _read_tagged(path, on_error)
+        return
+    for sentence in _sentences(path, layout):
+        try:
+            yield sentence[0][0], _read_sentence(sentence, layout)
+        except InputError as error:
+            on_error(error)
+
+
+def read_text_lines(path: Path) -> Iterator[tuple[str, str]]:
+    r"""Yield ``(place, line)`` of a text file in UTF-8 or cp949, lines ending in \n or \r\n."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: {EMPTY}")
+    with path.open(encoding=find_encoding(path), newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            yield f"{path}, line {number}", line.removesuffix("\n").removesuffix("\r")
+
+
+def _split(line: str, separator: str) -> list[str]:
+    return line.split("\t") if separator == "\t" else re.split(" +", line.strip(" "))
+
+
+def _is_comment(line: str, separator: str) -> bool:
+    """``# …`` and ``## …`` are comments; ``#⇥O``, ``##조각⇥O`` and ``# O`` are tokens."""
+    if separator == " " and len(cells := _split(line, " ")) == 2:
+        tag = cells[1]
+        if tag in OUTSIDE or PREFIX.fullmatch(tag) or SUFFIX.fullmatch(tag):
+            return False
+    return line.startswith(("# ", "## "))
+
+
+def _sentences(path: Path, layout: Layout) -> Iterator[list[tuple[str, str]]]:
+    """Yield the lines, with their places, between blank lines; KLUE's header line comes first."""
+    lines: list[tuple[str, str]] = []
+    header: list[tuple[str, str]] = []
+    for place, line in read_text_lines(path):
+        if not line or (layout.kind == "tokens" and not line.strip(" \t")):
+            if lines:
+                yield header + lines
+            lines, header = [], []
+        elif line.startswith(DOCUMENT):
+            continue
+        elif _is_comment(line, layout.separator):
+            if layout.kind == "characters" and "\t" in line:
+                if lines:  # a blank line is missing: what follows is another sentence
+                    yield header + lines
+                    lines = []
+                header = [(place, line)]
+        else:
+            lines.append((place, line))
+    if lines:
+        yield header + lines
+
+
+def _read_sentence(sentence: list[tuple[str, str]], layout: Layout) -> dict[str, Any]:
+    tagged = None
+    if layout.kind == "characters" and _is_comment(sentence[0][1], layout.separator):
+        tagged, sentence = sentence[0], sentence[1:]
+    tokens, tags, index = [], [], None
+    for place, line in sentence:
+        cells = _split(line, layout.separator)
+        shown = line.replace("\t", "⇥")[:60]
+        if len(cells) != layout.columns:
+            raise InputError(
+                f"{place}: {len(cells)} columns in {shown!r} where the file has {layout.columns}. "
+                "Mend the line; sentences are parted by blank lines."
+            )
+        if layout.token:
+            if not cells[0].isdecimal() or index not in (None, int(cells[0]) - 1):
+                expected = 1 if index is None else index + 1
+                raise InputError(
+                    f"{place}: found the index {cells[0][:20]!r} where {expected} belongs. "
+                    "A line or the blank line before a sentence is missing."
+                )
+            index = int(cells[0])
+        token, tag = cells[layout.token], cells[-1].strip(" ")
+        if not token or (layout.kind == "tokens" and not token.strip()):
+            raise InputError(f"{place}: there is no token before the tag {tag[:20]!r}. Mend it.")
+        if layout.kind == "characters" and len(token) != 1:
+            raise InputError(
+                f"{place}: found {token[:40]!r} where one character belongs. Mend the line."
+            )
+        tokens.append(token)
+        tags.append(_read_tag(place, tag, layout.scheme))
+    text, entities = join_tokens(tokens, tags, "" if layout.kind == "characters" else " ")
+    if tagged:
+        place, line = tagged
+        plain, _ = untag(line.partition("\t")[2])
+        # marks that do not close, of which KLUE's own file has some, prove nothing
+        if plain != text and not {"<", ">"} & {*plain, *text}:
+            raise InputError(
+                f"{place}: the sentence here is not that of the characters below it "
+                f"({text[:40]!r}). Mend one of them."
+            )
+    return {"text": text, "entities": entities}
+
+
+def _read_tag(place: str, tag: str, scheme: re.Pattern) -> tuple[str, str]:
+    if tag in OUTSIDE:
+        return "", ""
+    found = scheme.fullmatch(tag)
+    if not found:
+        known = "O, B-… or I-…" if scheme is PREFIX else "O, -, …_B or …_I"
+        raise InputError(
+            f"{place}: found the tag {tag[:40]!r} where one like {known} belongs. Mend the line; a "
+            "tag says whether it begins an entity or goes on with one."
+        )
+    return found["mark"], found["label"]
+
+
+def _read_tagged(
+    path: Path, on_error: Callable[[InputError], None]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for place, line in read_text_lines(path):
+        if not line.strip():
+            continue
+        try:
+            text, entities = _read_tagged_line(place, line)
+        except InputError as error:
+            on_error(error)
+        else:
+            yield place, {"text": text, "entities": entities}
+
+
+def _read_tagged_line(place: str, line: str) -> tuple[str, list[dict[str, Any]]]:
+    *before, tagged = line.split(SEPARATOR)
+    if len(before) > 1:
+        raise InputError(f"{place}: {len(before)} {SEPARATOR} in a line. Leave one, or none.")
+    if before:
+        reduced = untag(tagged, before[0])
+        if reduced is None:
+            plain = untag(tagged)[0]
+            pairs = enumerate(zip(f"{before[0]}\0", f"{plain}\0", strict=False))
+            at = next((n for n, (a, b) in pairs if a != b), 0)
+            raise InputError(
+                f"{place}: without its tags, the text after {SEPARATOR} is not the one before it: "
+                f"{plain[at : at + 20]!r} where {before[0][at : at + 20]!r} belongs, at character "
+                f"{at}. Mend the line."
+            )
+        return reduced
+    # without the text there is nothing to check against but what looks like half a tag
+    rest = MARK.sub("", tagged)
+    half = re.search(r"<[^<>]*:[A-Z][A-Z0-9_]+(?![A-Za-z0-9_>])|:[A-Z][A-Z0-9_]*>|<:", rest)
+    if half:
+        raise InputError(
+            f"{place}: found {half[0][:40]!r}, which is half of an <entity:TAG>. Mend it, or put "
+            f"the text and {SEPARATOR} before the tagged text."
+        )
+    return untag(tagged)

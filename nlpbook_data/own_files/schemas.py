@@ -1,0 +1,680 @@
+"""The user's own rows in a task's schema, from every format in which people keep them.
+
+`SCHEMAS` says which columns a task has. They are read from csv, tsv, jsonl and parquet, and:
+
+- ner: from files with a token and its tag a line (BIO, IOB1, BIOES, BILOU; ``B-PER`` or ``PER_B``;
+  an index before the word), from KLUE's with a character a line, and from ``text␞<entity:TAG>…``;
+- qa: from SQuAD's JSON, and flat, with the columns ``answer_text`` and ``answer_start``;
+- doccls: from a folder with one sub-folder of .txt files a label;
+- pretrain and generation: from .txt, where a line is a text and blank lines are none.
+
+Every row is checked; offsets count the characters of the text as it is in the file, which is never
+normalised.
+"""
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nlpbook_data.errors import InputError, nearest, shown
+from nlpbook_data.own_files.entities import Layout, find_layout, read_ner_file, read_text_lines
+from nlpbook_data.own_files.squad import read_squad
+from nlpbook_data.own_files.tables import (
+    FORMATS,
+    MAX_CHARACTERS,
+    find_encoding,
+    raise_error,
+    read_rows,
+)
+
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+MAX_LABELS = 1000
+EXAMPLES = {
+    "entities": '[{"start": 0, "end": 2, "label": "PER"}]',
+    "answers": '[{"text": "서울", "answer_start": 0}]',
+}
+SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "eval"),
+    "test": ("test",),
+}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a task.
+
+    Attributes:
+        columns: the sets of columns of which a file has one, each with those of them of which no
+            text may stand on two sides of a carved split.
+        gold: what is to be predicted; a file of which it is may lack it.
+        optional: further columns that are read where they are there.
+    """
+
+    columns: Mapping[tuple[str, ...], tuple[str, ...]]
+    gold: str | None = None
+    optional: tuple[str, ...] = ()
+
+    @property
+    def all_columns(self) -> list[str]:
+        """Every column of the task, each once."""
+        return list(dict.fromkeys([*(c for names in self.columns for c in names), *self.optional]))
+
+
+SCHEMAS = {
+    "doccls": Schema({("text", "label"): ("text",)}, gold="label"),
+    "paircls": Schema(
+        {
+            ("premise", "hypothesis", "label"): ("premise",),
+            ("sentence1", "sentence2", "label"): ("sentence1", "sentence2"),
+        },
+        gold="label",
+    ),
+    "ner": Schema({("text", "entities"): ("text",)}, gold="entities"),
+    "qa": Schema(
+        {
+            ("context", "question", "answers"): ("context",),
+            ("context", "question", "answer_text"): ("context",),
+        },
+        gold="answers",
+        optional=("id", "title", "answer_start", "question_type"),
+    ),
+    "search": Schema({("query", "passage"): ("query",)}, optional=("negative",)),
+    "generation": Schema(
+        {
+            ("prompt", "completion"): ("prompt",),
+            ("question", "answer"): ("question",),
+            ("text", "label"): ("text",),
+            ("text",): ("text",),
+        },
+        gold="completion",
+    ),
+    "pretrain": Schema({("text",): ("text",)}),
+}
+
+
+def find_schema(task: str, columns: Collection[str] = ()) -> Schema:
+    """Return the schema of `task`, which has `columns`; else InputError with the nearest names."""
+    if task not in SCHEMAS:
+        raise InputError(
+            f"There is no task {task!r}.{nearest(task, SCHEMAS)} The tasks are: "
+            f"{', '.join(SCHEMAS)}."
+        )
+    schema = SCHEMAS[task]
+    for column in columns:
+        if column not in schema.all_columns:
+            raise InputError(
+                f"{task} has no column {column!r}.{nearest(column, schema.all_columns)} It has "
+                f"{', '.join(schema.all_columns)}."
+            )
+    return schema
+
+
+def find_columns(schema: Schema, there: Collection[str], gold: bool = True) -> tuple[str, ...]:
+    """Return that set of the task's columns of which the greatest share is `there`.
+
+    Of sets that fit as well it is the one of which more is there, then the first. Without `gold`
+    what is to be predicted may be missing.
+    """
+
+    def presence(names: tuple[str, ...]) -> tuple[float, int]:
+        needed = [column for column in names if gold or column != schema.gold]
+        return sum(c in there for c in needed) / len(needed), sum(c in there for c in names)
+
+    return max(schema.columns, key=presence)
+
+
+def find_split_files(folder: Path) -> dict[str, Path]:
+    """Return ``{split: file or folder}`` of what `folder` holds, found by name.
+
+    A name tells its split by one of the words train, validation (valid, val, dev, eval) or test,
+    between ``-``, ``_``, ``.`` or blanks: ``train.jsonl``, ``klue-ner-v1.1_dev.tsv``, ``test/``.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder. Check the path.")
+    found: dict[str, Path] = {}
+    seen = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() in (".md", ".yaml", ".yml", ".py"):
+            continue
+        seen.append(path.name)
+        words = re.split(r"[-_. ]+", path.name.lower())
+        for split, names in SPLIT_WORDS.items():
+            if not set(names).isdisjoint(words):
+                if split in found:
+                    raise InputError(
+                        f"{folder}: {found[split].name} and {path.name} are both named as "
+                        f"{split}. Leave one there, or name the files one by one."
+                    )
+                found[split] = path
+    if not found:
+        raise InputError(
+            f"{folder}: no file or folder is named train, validation (dev) or test; there "
+            f"{'is ' + ', '.join(seen[:10]) if seen else 'is nothing'}. Rename them, or name the "
+            "files one by one."
+        )
+    return {split: found[split] for split in SPLIT_WORDS if split in found}
+
+
+def detect_format(path: Path, task: str, columns: Mapping[str, str] | None = None) -> str | Layout:
+    """Return how `path` is read: an ending of `FORMATS`, ``.json`` (SQuAD's), ``.txt`` (a line a
+    text), ``folder`` (a sub-folder a label) or the `Layout` of a NER file.
+
+    Raises:
+        InputError: there is no such file, or nothing reads it for `task`.
+    """
+    if path.is_dir() and task == "doccls":
+        return "folder"
+    if path.is_dir():
+        raise InputError(f"{path}: a folder. For {task} name a file in it.")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
+    suffix = path.suffix.lower()
+    if task == "qa" and suffix == ".json":
+        return suffix
+    if task in ("pretrain", "generation") and suffix == ".txt":
+        return suffix
+    if task == "ner" and suffix not in (".csv", ".jsonl", ".parquet", ".json"):
+        text = (columns or {}).get("text", "text")
+        first = next((line for _, line in read_text_lines(path) if line), "")
+        if suffix == ".tsv" and text in first.split("\t"):
+            return suffix
+        layout = find_layout(path)
+        if layout:
+            return layout
+        raise InputError(
+            f"{path}: found {first[:60]!r} where lines of a token and its tag (B-PER, I-PER, O), "
+            "or a text with <entity:TAG>, belong. Or save the rows as .jsonl, with text and "
+            "entities."
+        )
+    if suffix not in FORMATS:
+        more = {"qa": ", or SQuAD's .json", "pretrain": ", .txt", "generation": ", .txt"}
+        raise InputError(
+            f"{path}: the name must end in one of {', '.join(FORMATS)}{more.get(task, '')}. Save "
+            "it as one of them."
+        )
+    return suffix
+
+
+def read_examples(
+    path: Path,
+    task: str,
+    columns: Mapping[str, str] | None = None,
+    *,
+    gold: bool = True,
+    label_separator: str | None = None,
+    on_error: Callable[[InputError], None] = raise_error,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ``(place, row)`` of `path` in the schema of `task`; `place` names file and line.
+
+    Labels are words (``"1"`` for a number). Rows of a task:
+
+    - doccls: ``text``, ``label``
+    - paircls: ``premise``, ``hypothesis`` or ``sentence1``, ``sentence2``, and ``label``
+    - ner: ``text``, ``entities``: ``[{"start", "end", "label"}]``, by start, the end exclusive
+    - qa: ``id`` (the row's number where there is none), ``title``, ``context``, ``question``,
+      ``answers``: ``[{"text", "answer_start"}]``, empty where the context has no answer
+    - search: ``query``, ``passage``, and ``negative`` where there is one
+    - generation: ``prompt``, ``completion`` or ``question``, ``answer``, or ``text``, ``label``,
+      or ``text``
+    - pretrain: ``text``
+
+    Args:
+        path: a file, or for doccls a folder.
+        task: one of `SCHEMAS`.
+        columns: ``{the task's column: the file's}``, where they differ.
+        gold: False: the column to be predicted may be missing.
+        label_separator: for doccls with several labels a row: what parts them in a cell (jsonl
+            and parquet may have lists). ``label`` is then a sorted list.
+        on_error: gets the error of a row, which is left out if it returns.
+
+    Raises:
+        InputError: for bad input of any kind, naming file and row.
+    """
+    columns = dict(columns or {})
+    schema = find_schema(task, columns)
+    kind = detect_format(path, task, columns)
+    empty = True
+
+    def report(error: InputError) -> None:
+        nonlocal empty
+        empty = False
+        on_error(error)
+
+    if isinstance(kind, Layout):
+        rows = read_ner_file(path, kind, report)
+    elif kind == "folder":
+        rows = _read_label_folders(path, gold, report)
+    elif kind == ".json":
+        rows = read_squad(path, report)
+    elif kind == ".txt":
+        rows = ((place, {"text": line}) for place, line in read_text_lines(path) if line.strip())
+    else:
+        rows = _read_table(path, schema, columns, gold, report)
+    ids: dict[str, str] = {}
+    for number, (place, row) in enumerate(rows, start=1):
+        try:
+            example = convert_row(place, row, task, label_separator, number)
+            if task == "qa":
+                if gold and "answers" not in example:
+                    raise InputError(
+                        f"{place}: there are no answers; write [] where the context has none."
+                    )
+                if example["id"] in ids:
+                    raise InputError(
+                        f"{place}: the id {example['id'][:40]!r} is there twice, first at "
+                        f"{ids[example['id']]}. Give each question its own."
+                    )
+                ids[example["id"]] = place.rpartition(f"{path}, ")[2]
+        except InputError as error:
+            report(error)
+        else:
+            empty = False
+            yield place, example
+    if empty:
+        raise InputError(f"{path}: there is no row in it. Add rows, or leave this file out.")
+
+
+def _read_table(
+    path: Path,
+    schema: Schema,
+    columns: Mapping[str, str],
+    gold: bool,
+    on_error: Callable[[InputError], None],
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a table under the task's names of its columns."""
+    name_of = {column: columns.get(column, column) for column in schema.all_columns}
+    try:
+        first = next(read_rows(path, (), name_of.values(), lambda error: None), ("", {}))[1]
+    except InputError:  # which reading says as well, after what is wrong with the header
+        first = {}
+
+    def needed(names: tuple[str, ...]) -> list[str]:
+        return [column for column in names if gold or column != schema.gold]
+
+    names = find_columns(schema, [c for c in name_of if name_of[c] in first], gold)
+    required = [name_of[column] for column in needed(names)]
+    wanted = [*names, *schema.optional]
+    optional = [name_of[column] for column in wanted if name_of[column] not in required]
+    advice = "Name yours with " + " and ".join(f"--{c}_column_name" for c in needed(names)) + "."
+    for place, row in read_rows(path, required, optional, on_error, advice):
+        yield place, {c: row[name_of[c]] for c in wanted if name_of[c] in row}
+
+
+def _read_label_folders(
+    folder: Path, gold: bool, on_error: Callable[[InputError], None]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the .txt files of `folder`'s sub-folders, whose names are the labels."""
+    loose = sorted(folder.glob("*.txt"))
+    if gold:
+        for path in loose:
+            on_error(InputError(f"{path}: stands in no sub-folder, whose name is its label."))
+    paths = [] if gold else [(path, {}) for path in loose]
+    for sub in sorted(folder.iterdir()):
+        if sub.is_dir() and not sub.name.startswith("."):
+            label = unicodedata.normalize("NFC", sub.name)  # macOS may have decomposed it
+            paths += [(path, {"label": label}) for path in sorted(sub.glob("*.txt"))]
+    if not paths:
+        raise InputError(
+            f"{folder}: no .txt file in a sub-folder. Make one sub-folder a label, named as it, "
+            "with one .txt file a text."
+        )
+    for path, label in paths:
+        try:
+            with path.open(encoding=find_encoding(path), newline="") as file:
+                text = file.read().removesuffix("\n").removesuffix("\r")
+        except InputError as error:
+            on_error(error)
+        else:
+            yield str(path), {"text": text, **label}
+
+
+def convert_row(
+    place: str, row: Mapping[str, Any], task: str, label_separator: str | None, number: int
+) -> dict[str, Any]:
+    """Return the raw `row`, the `number`-th, in the schema of `task`; see `read_examples`."""
+    if task == "qa":
+        return _convert_question(place, row, number)
+    schema = SCHEMAS[task]
+    names = next(
+        names
+        for names in schema.columns
+        if all(name in row or (name == schema.gold and len(names) > 1) for name in names)
+    )
+    example: dict[str, Any] = {}
+    for name in names:
+        if name not in row:
+            continue
+        if name == "label" and task == "doccls":
+            labels = read_labels(place, row[name], label_separator)
+            example[name] = labels[0] if label_separator is None else labels
+        elif name == "label":
+            example[name] = read_label(place, row[name])
+        elif name == "entities":
+            example[name] = read_entities(place, row[name], example["text"])
+        else:
+            example[name] = read_text(place, row[name], name)
+    if task == "search" and "negative" in row:
+        example["negative"] = read_text(place, row["negative"], "negative")
+    return example
+
+
+def row_columns(task: str, row: Mapping[str, Any]) -> list[str]:
+    """Return the columns of `row` and, where it lacks it, the one that is to be predicted."""
+    gold = SCHEMAS[task].gold
+    lacks = gold is not None and gold not in row and (gold != "completion" or "prompt" in row)
+    return [*row, gold] if lacks else list(row)
+
+
+def group_columns(task: str, columns: Collection[str]) -> tuple[str, ...]:
+    """Return those of `columns` of which no text may stand on two sides of a carved split."""
+    fitting = (groups for groups in SCHEMAS[task].columns.values() if set(groups) <= set(columns))
+    return next(fitting)
+
+
+def labels_of(row: Mapping[str, Any]) -> list[str]:
+    """Return the labels of a row or of its entities, as often as they stand there."""
+    if "entities" in row:
+        return [entity["label"] for entity in row["entities"]]
+    label = row.get("label", [])
+    return label if isinstance(label, list) else [label]
+
+
+def are_scores(labels: Iterable[str]) -> bool:
+    """Return whether all of `labels` are numbers and one of them has a fraction."""
+    try:
+        numbers = [float(label) for label in labels]
+    except ValueError:
+        return False
+    return all(map(math.isfinite, numbers)) and any(not number.is_integer() for number in numbers)
+
+
+def sort_labels(labels: Iterable[str]) -> list[str]:
+    """Return `labels` in order, numbers in their own."""
+    labels = list(labels)
+    numeric = all(NUMBER.fullmatch(label) for label in labels)
+    return sorted(labels, key=lambda label: (float(label) if numeric else 0.0, label))
+
+
+def check_labels(place: str, labels: Collection[str], task: str) -> None:
+    """Refuse what cannot be the different labels of a whole file."""
+    if task == "ner" and not labels:
+        raise InputError(f"{place}: there is no entity in any row. Look at the file.")
+    if task not in ("ner", "generation") and len(labels) < 2:
+        raise InputError(
+            f"{place}: {len(labels)} label ({shown(labels) or 'none'}) in all rows, where a "
+            "classifier needs two or more. Check --label_column_name."
+        )
+    if len(labels) > MAX_LABELS:
+        raise InputError(
+            f"{place}: {len(labels):,} different labels, such as {min(labels)[:40]!r}. Check "
+            "--label_column_name."
+        )
+
+
+def check_label(
+    place: str, label: str, known: Collection[str], whose: str = "train", advice: str = ""
+) -> None:
+    """Refuse a label that is not among `known`, those of `whose`."""
+    if label not in known:
+        raise InputError(
+            f"{place}: the label {label[:60]!r} is not among those of {whose} "
+            f"({shown(known)}).{nearest(label, known)} "
+            + (advice or "Mend the row, or add it to train.")
+        )
+
+
+def read_text(place: str, value: Any, column: str = "text") -> str:
+    """Return `value`, a text that is whole, not blank and at most `MAX_CHARACTERS` long."""
+    if not isinstance(value, str):
+        a = "an" if column == "answer" else "a"
+        raise InputError(
+            f"{place}: found {repr(value)[:60]} where {a} {column} belongs. Mend or drop the row."
+        )
+    if not value.strip():
+        raise InputError(f"{place}: the {column} is empty. Mend or drop the row.")
+    if len(value) > MAX_CHARACTERS:
+        raise InputError(
+            f"{place}: a {column} of {len(value):,} characters, over {MAX_CHARACTERS:,}. Look for "
+            "a missing line break, or cut it."
+        )
+    if "\0" in value:
+        raise InputError(f"{place}: a NUL in the {column}, which no text holds. Mend the row.")
+    return _whole(place, value)
+
+
+def read_labels(place: str, value: Any, separator: str | None = None) -> list[str]:
+    """Return the one label of a row; with a `separator`, the row's labels, sorted."""
+    if separator is not None:
+        values = value if isinstance(value, list) else [value]
+        if isinstance(value, str):
+            values = [part for part in value.split(separator) if part.strip()]
+        return sorted({read_label(place, value) for value in values})
+    if isinstance(value, list):
+        raise InputError(f"{place}: found a list of labels. Pass --multi_label true.")
+    return [read_label(place, value)]
+
+
+def read_label(place: str, value: Any) -> str:
+    """Return the label `value`, a word or a number, as a word."""
+    if isinstance(value, (dict, list)):
+        raise InputError(f"{place}: found {repr(value)[:60]} where a label belongs. Mend the row.")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # pandas writes whole numbers as floats where a cell is missing
+    label = "" if value is None or value != value else str(value).strip()
+    if not label:
+        raise InputError(f"{place}: the label is missing. Mend or drop the row.")
+    return _whole(place, label)
+
+
+def _whole(place: str, text: str) -> str:
+    r"""Return `text`; refuse a lone surrogate, such as the JSON \ud83d of an emoji cut in two."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])
+        raise InputError(
+            f"{place}: found {half}, half of a character. Mend or drop the row."
+        ) from error
+    return text
+
+
+def read_entities(place: str, value: Any, text: str) -> list[dict[str, Any]]:
+    """Return the entities of `text`, by start: spans inside it that do not overlap, with labels.
+
+    `value` is a list of ``{"start", "end", "label"}``, with or without ``text``, which is then
+    compared; or that as JSON, as a cell of csv has it.
+    """
+    entities = []
+    for number, entity in enumerate(_objects(place, "entities", value), start=1):
+        where = f"{place}, entity {number}"
+        for key in ("start", "end", "label"):
+            _need_key(where, entity, key)
+        start, end = (_integer(where, key, entity[key]) for key in ("start", "end"))
+        said = entity.get("text")
+        if said is not None and not isinstance(said, str):
+            raise InputError(f"{where}: its text is {repr(said)[:60]}, no text. Mend the row.")
+        if start > end:
+            raise InputError(f"{where}: its start {start} is after its end {end}. Mend the row.")
+        if start == end:
+            raise InputError(
+                f"{where}: the span {start}-{end} is empty. The end is the position after the last "
+                "character; mend or drop the entity."
+            )
+        if said is not None and (end > len(text) or text[start:end] != said):
+            raise InputError(
+                f"{where}: {start}-{end} of the text is {text[start:end][:40]!r} where its text "
+                f"says {said[:40]!r}.{_where_it_is(text, start, said)}"
+            )
+        if end > len(text):
+            raise InputError(
+                f"{where}: the span {start}-{end} goes beyond the {len(text)} characters of the "
+                "text. Offsets count characters from 0, the end exclusive; mend the row."
+            )
+        entities.append({"start": start, "end": end, "label": read_label(where, entity["label"])})
+    entities.sort(key=lambda entity: entity["start"])
+    for one, other in zip(entities, entities[1:], strict=False):
+        if other["start"] < one["end"]:
+            spans = [f"{e['start']}-{e['end']} {shown([e['label']])}" for e in (one, other)]
+            raise InputError(f"{place}: the entities {' and '.join(spans)} overlap. Keep one.")
+    return entities
+
+
+def _convert_question(place: str, row: Mapping[str, Any], number: int) -> dict[str, Any]:
+    context = read_text(place, row["context"], "context")
+    example = {
+        "id": str(number) if _is_missing(row.get("id")) else _identifier(place, row["id"]),
+        "title": row.get("title") or "",
+        "context": context,
+        "question": read_text(place, row["question"], "question"),
+    }
+    if not isinstance(example["title"], str):
+        raise InputError(f"{place}: found {repr(example['title'])[:60]} where a title belongs.")
+    _whole(place, example["title"])
+    if "answers" in row:
+        answers = row["answers"]
+        if isinstance(answers, dict) and all(isinstance(v, list) for v in answers.values()):
+            answers = _of_columns(place, answers)
+        example["answers"] = [
+            _read_answer(f"{place}, answer {number}", answer, context)
+            for number, answer in enumerate(_objects(place, "answers", answers), start=1)
+        ]
+    elif "answer_text" in row:
+        text, start = row["answer_text"], row.get("answer_start")
+        absent = _is_missing(start) or start in (-1, "-1")
+        if _is_missing(text) and absent:
+            example["answers"] = []  # the context does not answer the question
+        else:
+            answer = {"text": text} | ({} if _is_missing(start) else {"answer_start": start})
+            example["answers"] = [_read_answer(place, answer, context)]
+    return example
+
+
+def _identifier(place: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise InputError(f"{place}: the id is {repr(value)[:40]}, no text. Mend it.")
+    return _whole(place, str(value))
+
+
+def _read_answer(place: str, answer: dict[str, Any], context: str) -> dict[str, Any]:
+    _need_key(place, answer, "text")
+    text = read_text(place, answer["text"], "answer")
+    if _is_missing(answer.get("answer_start")):
+        found = _occurrences(text, context)
+        if len(found) != 1:
+            raise InputError(
+                f"{place}: the answer {text[:40]!r} is "
+                + (
+                    f"{len(found)} times in the context, at {_numbers(found)}. Say which with "
+                    "answer_start."
+                    if found
+                    else f"not in the context.{_where_it_is(context, None, text)}"
+                )
+            )
+        return {"text": text, "answer_start": found[0]}
+    start = _integer(place, "answer_start", answer["answer_start"])
+    if not context.startswith(text, start) or start > len(context):
+        raise InputError(
+            f"{place}: at answer_start {start} the context has "
+            f"{context[start : start + len(text)][:40]!r}, not the answer {text[:40]!r}."
+            f"{_where_it_is(context, start, text)}"
+        )
+    return {"text": text, "answer_start": start}
+
+
+def _of_columns(place: str, answers: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Turn ``{"text": […], "answer_start": […]}``, the answers of Hub datasets, into objects."""
+    if len({len(values) for values in answers.values()}) > 1:
+        raise InputError(f"{place}: the lists in answers differ in length. Mend the row.")
+    return [
+        dict(zip(answers, values, strict=True)) for values in zip(*answers.values(), strict=True)
+    ]
+
+
+def _where_it_is(text: str, start: int | None, piece: str) -> str:
+    """Return where `piece` stands in `text`, or how the offsets seem to have been counted."""
+    counted = {
+        form: unicodedata.normalize(form, text).startswith(
+            unicodedata.normalize(form, piece), start
+        )
+        for form in ("NFC", "NFD")
+        if start is not None and not unicodedata.is_normalized(form, text)
+    }
+    for form, fits in counted.items():
+        if fits:
+            return (
+                f" The offsets would fit after {form}: normalise text, offsets and all, to one "
+                "form before you count."
+            )
+    if start is not None and piece:
+        units, wide = text.encode("utf-16-le", "replace"), piece.encode("utf-16-le", "replace")
+        if len(units) > 2 * len(text) and units.startswith(wide, 2 * start):
+            return (
+                " The offsets count UTF-16 units, of which an emoji has two (JavaScript); count "
+                "characters."
+            )
+    found = _occurrences(piece, text)
+    if found:
+        return f" It stands at {_numbers(found)}; mend the offset."
+    for form in ("NFC", "NFD"):
+        if unicodedata.normalize(form, piece) in unicodedata.normalize(form, text):
+            return f" It would be found after {form}; write both in the same form."
+    return " It is nowhere in it; mend the row."
+
+
+def _occurrences(piece: str, text: str) -> list[int]:
+    return [match.start() for match in re.finditer(f"(?={re.escape(piece)})", text)]
+
+
+def _numbers(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
+def _integer(place: str, key: str, value: Any) -> int:
+    if key == "answer_start":  # of a cell of csv; pandas writes 3.0 where another is missing
+        if isinstance(value, str) and re.fullmatch(r" *-?[0-9]{1,18}(\.0)? *", value):
+            value = float(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(
+            f"{place}: {key} is {repr(value)[:40]} where a whole number belongs. Mend the row."
+        )
+    if value < 0:
+        raise InputError(f"{place}: {key} is {value}, below 0. Offsets count from 0; mend the row.")
+    return value
+
+
+def _objects(place: str, column: str, value: Any) -> list[dict[str, Any]]:
+    """Return a list of objects, which a cell of csv holds as JSON."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                f"{place}: {column} is {value[:40]!r}, not JSON. A cell holds a list like "
+                f"{EXAMPLES[column]}, quoted as csv quotes; jsonl is easier."
+            ) from error
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise InputError(
+            f"{place}: {column} is {repr(value)[:60]} where a list like {EXAMPLES[column]} belongs"
+            " ([] for none). Mend the row."
+        )
+    return value
+
+
+def _need_key(place: str, value: dict[str, Any], key: str) -> None:
+    if key not in value:
+        raise InputError(
+            f"{place}: there is no {key!r}; it has {shown(value)}."
+            f"{nearest(key, map(str, value))} Mend the row."
+        )

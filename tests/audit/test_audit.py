@@ -1,0 +1,611 @@
+"""The audit: figures known by hand or counted the slow way, and a page that runs nothing."""
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import asdict
+from html.parser import HTMLParser
+from itertools import combinations
+
+import numpy as np
+import pytest
+from conftest import CORPORA, REPOSITORY, TOKENIZERS
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from nlpbook_data import InputError, load_corpus
+from nlpbook_data.audit import audit_corpus, format_audit, scan, write_audit
+from nlpbook_data.audit.figures import Balance, Example, Finding
+from nlpbook_data.audit.odd import KINDS, PATTERNS, find_characters, is_mojibake, of_kind, show
+from nlpbook_data.audit.page import WORDS, make_page
+from nlpbook_data.audit.report import to_json
+from nlpbook_data.data.corpus import Corpus, Split, find_corpus
+from nlpbook_data.data.splits import find_leaks
+
+SENTIMENT = Features(text=Value("string"), label=ClassLabel(names=["부정", "긍정"]))
+ENTITIES = List(
+    {"start": Value("int32"), "end": Value("int32"), "label": ClassLabel(names=["인물", "기관"])}
+)
+ANSWERS = List({"text": Value("string"), "answer_start": Value("int32")})
+
+
+def declare(features: Features, **options: object) -> Corpus:
+    known = dict(
+        name="말뭉치",
+        task="doccls",
+        title="시험용 말뭉치",
+        features=features,
+        splits={"train": Split("train.txt"), "test": Split("test.txt")},
+        license="CC0-1.0",
+        commercial=True,
+        homepage="example",
+    )
+    return Corpus(**{**known, **options})
+
+
+def audit_of(features: Features, texts: tuple[str, ...] = ("text",), **splits: list[tuple]):
+    """Audit splits of rows given as tuples in the order of the features."""
+    names = list(features)
+    made = {
+        split: Dataset.from_dict(
+            {name: [row[n] for row in rows] for n, name in enumerate(names)}, features=features
+        )
+        for split, rows in splits.items()
+    }
+    return audit_corpus(DatasetDict(made), declare(features, texts=texts))
+
+
+def reviews(**splits: list[tuple]):
+    return audit_of(SENTIMENT, **splits)
+
+
+def rows_of(audit, finding: str, split: str = "train") -> list[int]:
+    found = audit.splits[split].findings.get(finding, Finding())
+    return [example.row for example in found.examples]
+
+
+# Rows against rows
+
+
+def test_copies_within_a_split_are_counted_beyond_the_first():
+    audit = reviews(train=[("가", 0), ("나", 0), (" 가", 0), ("가\n", 1), ("나", 1), ("다", 0)])
+    copies = audit.splits["train"].copies
+    assert (copies.texts, copies.extra_rows) == (2, 3)
+    assert copies.most == [
+        {"rows": 3, "row": 0, "text": "가"},
+        {"rows": 2, "row": 1, "text": "나"},
+    ]
+
+
+def test_nfd_and_nfc_of_a_text_are_copies():
+    nfd = unicodedata.normalize("NFD", "각")
+    audit = reviews(train=[("각", 0), (nfd, 0)])
+    assert audit.splits["train"].copies.extra_rows == 1
+    assert rows_of(audit, "not_NFC") == rows_of(audit, "conjoining_jamo") == [1]
+
+
+def test_rows_that_stand_in_another_split_are_counted_both_ways():
+    audit = reviews(train=[("가", 0), ("가", 1), ("나", 0)], test=[("가", 0), ("다", 0), ("라", 0)])
+    found = {(o.split, o.other): o for o in audit.overlaps}
+    assert found["train", "test"].rows == 2
+    assert [example.row for example in found["train", "test"].examples] == [0, 1]
+    assert found["test", "train"].rows == 1
+
+
+def test_a_pair_leaks_whole_its_columns_alone_too():
+    features = Features(premise=Value("string"), hypothesis=Value("string"))
+    audit = audit_of(
+        features,
+        ("premise", "hypothesis"),
+        train=[("가", "나"), ("가", "다"), ("라", "마")],
+        test=[("가", "다"), ("바", "라")],
+    )
+    found = {(o.split, o.other): o for o in audit.overlaps}
+    assert found["train", "test"].rows == 1
+    # 라 is a premise here and a hypothesis there
+    assert found["train", "test"].columns == {"premise": 3, "hypothesis": 1}
+
+
+def test_texts_that_read_the_same_only_together_are_no_copies():
+    features = Features(premise=Value("string"), hypothesis=Value("string"))
+    audit = audit_of(
+        features, ("premise", "hypothesis"), train=[("가나", "다"), ("가", "나다"), ("다", "가나")]
+    )
+    assert audit.splits["train"].copies.extra_rows == 0
+
+
+def test_pairs_of_one_text_are_counted():
+    features = Features(premise=Value("string"), hypothesis=Value("string"))
+    audit = audit_of(
+        features, ("premise", "hypothesis"), train=[("가", "나"), ("가", " 가"), ("나", "가")]
+    )
+    assert rows_of(audit, "equal_sides") == [1]
+
+
+def test_conflicts_name_both_labels_and_the_rows_that_a_majority_outvotes():
+    audit = reviews(
+        train=[("가", 1), ("가", 1), ("가 ", 0), ("나", 0), ("나", 0), ("다", 1)],
+        test=[("다", 0), ("가", 1)],
+    )
+    within, over_all = audit.splits["train"].conflicts["label"], audit.conflicts["label"]
+    assert (within.texts, within.rows, within.outvoted) == (1, 3, 1)
+    assert (over_all.texts, over_all.rows, over_all.outvoted) == (2, 6, 2)
+    assert within.examples == [
+        {
+            "text": "가",
+            "labels": [
+                {"label": "긍정", "rows": 2, "split": "train", "row": 0},
+                {"label": "부정", "rows": 1, "split": "train", "row": 2},
+            ],
+        }
+    ]
+
+
+def test_rows_without_a_label_conflict_with_none():
+    audit = reviews(train=[("가", 1), ("가", -1), ("가", None)])
+    assert audit.conflicts["label"].texts == 0
+    assert audit.splits["train"].labels["label"] == Balance("rows", {"부정": 0, "긍정": 1}, 2)
+
+
+def test_floats_conflict_where_they_are_more_than_a_point_apart():
+    features = Features(text=Value("string"), label=Value("float32"))
+    audit = audit_of(features, train=[("가", 1.0), ("가", 2.0), ("나", 1.0), ("나", 2.5)])
+    assert audit.conflicts["label"].texts == 1
+    assert audit.conflicts["label"].examples[0]["text"] == "나"
+    assert audit.splits["train"].labels["label"].counts["1–1.2"] == 2
+
+
+def test_entities_conflict_where_spans_or_types_differ_not_their_order():
+    features = Features(text=Value("string"), entities=ENTITIES)
+    one, other = {"start": 0, "end": 2, "label": 0}, {"start": 3, "end": 5, "label": 1}
+    audit = audit_of(
+        features,
+        train=[
+            *(("철수 회사", [one, other]), ("철수 회사", [other, one])),
+            *(("영희 회사", [one]), ("영희 회사", [one | {"label": 1}])),
+        ],
+    )
+    conflict = audit.conflicts["entities"]
+    assert (conflict.texts, conflict.rows) == (1, 2)
+    assert [found["label"] for found in conflict.examples[0]["labels"]] == [
+        "영희:인물",
+        "영희:기관",
+    ]
+
+
+def test_one_text_with_other_subjects_is_no_conflict():
+    span = {
+        "text": Value("string"),
+        "start": Value("int32"),
+        "end": Value("int32"),
+        "type": Value("string"),
+    }
+    features = Features(text=Value("string"), subject=span, object=span, label=ClassLabel(3))
+    a = {"text": "가", "start": 0, "end": 1, "type": "인물"}
+    b = {"text": "나", "start": 1, "end": 2, "type": "인물"}
+    audit = audit_of(
+        features, train=[("가나", a, b, 0), ("가나", b, a, 1), ("다나", a, b, 1), ("다나", a, b, 2)]
+    )
+    assert audit.conflicts["label"].texts == 1
+    assert audit.splits["train"].copies.extra_rows == 2
+    assert rows_of(audit, "span_is_another_text") == [2, 3]
+
+
+TEXTS = st.sampled_from(["", " ", "가", " 가", "가\n", "각", "각", "나", "나 ", "a", "ㅋ"])
+ROWS = st.lists(st.tuples(TEXTS, TEXTS, st.integers(-1, 2)), max_size=25)
+
+
+def same(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
+
+
+@settings(max_examples=150, deadline=None)
+@given(train=ROWS, test=ROWS)
+def test_copies_leaks_and_conflicts_agree_with_comparing_all_pairs(train, test):
+    features = Features(a=Value("string"), b=Value("string"), label=ClassLabel(num_classes=3))
+    audit = audit_of(features, ("a", "b"), train=train, test=test)
+    plain = {
+        split: [((same(a), same(b)), label) for a, b, label in rows]
+        for split, rows in (("train", train), ("test", test))
+    }
+    for split, rows in plain.items():
+        copies = audit.splits[split].copies
+        extra = sum(any(rows[m][0] == rows[n][0] for m in range(n)) for n in range(len(rows)))
+        assert copies.extra_rows == extra
+        assert copies.texts == sum(count > 1 for count in Counter(k for k, _ in rows).values())
+    for overlap in audit.overlaps:
+        mine, others = plain[overlap.split], plain[overlap.other]
+        assert overlap.rows == sum(any(k == other for other, _ in others) for k, _ in mine)
+        words = {word for key, _ in others for word in key}
+        for n, column in enumerate("ab"):
+            assert overlap.columns[column] == sum(key[n] in words for key, _ in mine)
+    labelled = [row for rows in plain.values() for row in rows if row[1] != -1]
+    pairs = combinations(labelled, 2)
+    against = {a[0] for a, b in pairs if a[0] == b[0] and a[1] != b[1]}
+    conflict = audit.conflicts["label"]
+    assert conflict.texts == len(against)
+    assert conflict.rows == sum(key in against for key, _ in labelled)
+    best = sum(max(Counter(v for k, v in labelled if k == key).values()) for key in against)
+    assert conflict.outvoted == conflict.rows - best
+
+
+def test_every_finding_has_korean_words():
+    assert {*scan.SHAPES, *KINDS, *PATTERNS, *scan.SPANS} <= set(WORDS)
+
+
+def test_small_batches_count_the_same(monkeypatch):
+    rows = [(text, n % 2) for n, text in enumerate(["가", "&amp;", " 나", "가", "x" * 99, ""] * 4)]
+    whole = asdict(reviews(train=rows, test=rows[:5]))
+    monkeypatch.setattr(scan, "BATCH_ROWS", 3)
+    assert asdict(reviews(train=rows, test=rows[:5])) == whole
+
+
+# Texts
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("가\0나", "NUL"),
+        ("가\x07나", "control"),
+        ("가\u2028나", "control"),
+        ("가\ufffd나", "replacement"),
+        ("가\u200b나", "zero_width"),
+        ("\ufeff가", "byte_order_mark"),
+        ("가\u202e나", "bidi_mark"),
+        ("가\u3164나", "hangul_filler"),
+        ("가\ue000나", "private_use"),
+        ("가\ufdd0나", "noncharacter"),
+        ("\uf90a", "compatibility_ideograph"),
+        ("가\xa0나", "odd_blank"),
+        ("가\u3000나", "odd_blank"),
+        ("가\t나", "tab_or_line_break"),
+        ("ㅋㅋ", "lone_jamo"),
+        ("톰 &amp; 제리", "HTML_entity"),
+        ("&#44032;", "HTML_entity"),
+        ("가<br />나", "HTML_tag"),
+        ('<a href="x">나', "HTML_tag"),
+        ("안녕".encode().decode("latin-1"), "mojibake"),
+        ("값 " + "한글".encode().decode("cp1252", "ignore"), "mojibake"),
+        ("안녕하세요".encode("euc-kr").decode("latin-1"), "mojibake"),
+        ("占쏙옙占쏙옙", "mojibake"),
+        ("시진핑’s".encode().decode("mac-roman"), "mojibake"),
+        ("노키아 äôs x", "mojibake"),
+        ("it’s".encode().decode("cp1252"), "mojibake"),
+        ("재미있었어요".encode().decode("cp949", "ignore"), "mojibake"),
+    ],
+)
+def test_an_odd_passage_is_found_where_it_is(text, kind):
+    audit = reviews(train=[("보통 글", 0), (text, 0), ("보통 글 둘", 1)])
+    assert rows_of(audit, kind) == [1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "보통 글, “따옴표” ‘작은따옴표’…… – ·········",
+        "가족 👨‍👩‍👧 하트 ❤️‍🔥",
+        "별점 <그래비티> 5 < 10 & 3 > 2",
+        "R&B; R&D; 그리고 café naïve ½²³ × ÷ ±°",
+        "漢字와 カタカナ, Ｆｕｌｌ",
+        "‘대구트라우마센터’와 ‘맹탕’ 청문회, 대량절멸",
+        "李承晩 大統領은 占領地의 快樂을 잃고 黎明을 기다렸다",
+    ],
+)
+def test_an_ordinary_text_has_nothing_odd(text):
+    assert reviews(train=[(text, 0)]).splits["train"].findings == {}
+
+
+@given(st.text(min_size=1))
+def test_characters_are_classed_as_one_by_one(text):
+    positions, codes = find_characters(text)
+    for kind, ranges in KINDS.items():
+        found = set(positions[of_kind(codes, kind)].tolist())
+        wanted = {n for n, c in enumerate(text) if any(a <= ord(c) <= b for a, b in ranges)}
+        joined = {
+            n for n, c in enumerate(text) if c == "\u200d" and n and ord(text[n - 1]) > 0x2000
+        }
+        assert found - joined == wanted - joined
+
+
+@given(st.text("가나다라힣안녕한글", min_size=2), st.sampled_from(["utf-8", "euc-kr"]))
+def test_hangul_read_as_latin_1_is_mojibake(text, encoding):
+    raw = text.encode(encoding, "ignore")
+    if encoding == "utf-8" or len(set(raw)) >= 3:
+        assert is_mojibake(raw.decode("latin-1"))
+
+
+def test_findings_count_rows_passages_and_code_points():
+    audit = reviews(train=[("\u200b가\u200b", 0), ("나", 0), ("\u200d다", 1)])
+    found = audit.splits["train"].findings["zero_width"]
+    assert (found.rows, found.count) == (2, 3)
+    assert found.characters == {"U+200B": 2, "U+200D": 1}
+    assert found.examples[0] == Example(0, "⟨U+200B⟩가⟨U+200B⟩")
+
+
+def test_no_more_than_five_examples_are_kept():
+    found = reviews(train=[("\0", 0)] * 9).splits["train"].findings["NUL"]
+    assert (found.rows, [example.row for example in found.examples]) == (9, [0, 1, 2, 3, 4])
+
+
+def test_empty_blank_edged_and_short_texts_are_told_apart():
+    audit = reviews(train=[("", 0), (" \u3000", 0), (None, 0), (" 가", 0), ("가나", 0), ("나", 0)])
+    assert rows_of(audit, "empty") == [0, 2]
+    assert rows_of(audit, "blank") == [1]
+    assert rows_of(audit, "blank_edge") == [3]
+    assert rows_of(audit, "one_character") == [3, 5]
+
+
+def test_very_long_texts_are_named_longest_first():
+    texts = ["가" * 10] * 20 + ["가" * 101, "나" * 300, "다" * 100]
+    found = reviews(train=[(text, 0) for text in texts]).splits["train"].findings["very_long"]
+    assert (found.rows, [example.row for example in found.examples]) == (2, [21, 20])
+    assert found.examples[0].text.startswith("300: 나나")
+
+
+def test_what_is_shown_of_a_text_has_nothing_that_moves_a_terminal():
+    shown = show("가\x1b[31m나\u202e다\r\n\u200b", 2, 4)
+    assert shown == "가⟨U+001B⟩[31m나⟨U+202E⟩다⟨U+000D⟩⟨U+000A⟩⟨U+200B⟩"
+
+
+# Spans
+
+
+def test_spans_that_cannot_be_are_found():
+    features = Features(text=Value("string"), entities=ENTITIES)
+
+    def spans(*pairs):
+        return [{"start": start, "end": end, "label": 0} for start, end in pairs]
+
+    audit = audit_of(
+        features,
+        train=[
+            ("철수는 회사에", spans((0, 2), (4, 6))),
+            ("철수는 회사에", spans((4, 8))),
+            ("철수는 회사에", spans((2, 2))),
+            ("철수는 회사에", spans((2, 4), (4, 6))),
+            ("철수는 회사에", spans((4, 6), (0, 5))),
+            ("철수는 회사에", []),
+        ],
+    )
+    assert rows_of(audit, "span_out_of_range") == [1, 2]
+    assert rows_of(audit, "span_with_blank_edge") == [3]
+    assert rows_of(audit, "spans_overlap") == [4]
+    balance = audit.splits["train"].labels["entities"]
+    assert balance == Balance("entities", {"인물": 8, "기관": 0}, 1)
+
+
+def test_answers_that_are_not_in_place_are_found_and_unanswerable_ones_counted():
+    features = Features(context=Value("string"), question=Value("string"), answers=ANSWERS)
+
+    def answer(text, start):
+        return [{"text": text, "answer_start": start}]
+
+    audit = audit_of(
+        features,
+        ("context", "question"),
+        train=[
+            ("서울은 수도다.", "수도는?", answer("서울", 0)),
+            ("서울은 수도다.", "무엇?", answer("수도", 3)),
+            ("서울은 수도다.", "빈칸?", answer(" 수도", 3)),
+            ("서울은 수도다.", "끝?", answer("다.다", 6)),
+            ("서울은 수도다.", "없음?", []),
+            ("서울은 수도다.", "수도는?", answer("서울은", 0)),
+        ],
+    )
+    assert rows_of(audit, "answer_not_at_start") == [1, 3]
+    assert rows_of(audit, "answer_with_blank_edge") == [2]
+    assert audit.splits["train"].labels["answers"].counts == {"answerable": 5, "unanswerable": 1}
+    assert audit.conflicts["answers"].texts == 1
+
+
+# Lengths
+
+
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=200))
+def test_lengths_agree_with_numpy(lengths):
+    counts = Counter(lengths)
+    found = scan._lengths(counts, scan._edges(counts), (128,))
+    for percent, value in ((50, found.median), (95, found.p95), (99, found.p99)):
+        assert value == np.percentile(lengths, percent, method="inverted_cdf")
+    assert found.mean == pytest.approx(np.mean(lengths), abs=0.006)
+    assert found.max == max(lengths)
+    assert found.over == {"128": sum(n > 128 for n in lengths)}
+    expected = np.histogram(lengths, [*found.edges, np.inf])[0]
+    assert found.counts == expected.tolist()
+    assert len(found.counts) <= scan.BINS + 2
+
+
+def test_lengths_are_characters_not_bytes():
+    lengths = reviews(train=[("가나다", 0), ("👍", 0), ("", 0)]).splits["train"].characters["text"]
+    assert (lengths.max, lengths.median, lengths.mean) == (3, 1, 1.33)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(REPOSITORY / "nlpbook_data" / "models" / "encoder")
+
+
+def test_tokens_are_those_of_the_whole_input(tokenizer):
+    features = Features(a=Value("string"), b=Value("string"))
+    rows = [("영화가 좋다", "정말 좋다"), ("가" * 300, "나"), ("", "다")]
+    data = DatasetDict(
+        train=Dataset.from_dict({"a": [r[0] for r in rows], "b": [r[1] for r in rows]})
+    )
+    audit = audit_corpus(data, declare(features, texts=("a", "b")), tokenizer)
+    expected = [len(tokenizer(a, b)["input_ids"]) for a, b in rows]
+    tokens = audit.splits["train"].tokens
+    assert (tokens.mean, tokens.max) == (round(np.mean(expected), 2), max(expected))
+    assert tokens.over == {str(most): sum(n > most for n in expected) for most in (128, 256, 512)}
+    assert audit.tokenizer == "encoder"  # no path of this machine
+    assert "cut at 128" in format_audit(audit)
+
+
+def test_tokens_that_the_vocabulary_lacks_are_counted(tokenizer):
+    data = {"text": ["영화", "𓀀 좋다 𓀀", "좋다"], "label": [0, 0, 1]}
+    audit = audit_corpus(
+        DatasetDict(train=Dataset.from_dict(data, features=SENTIMENT)),
+        declare(SENTIMENT),
+        tokenizer,
+    )
+    found = audit.splits["train"].findings["unknown_token"]
+    assert (found.rows, found.count, found.examples[0].row) == (1, 2, 1)
+
+
+# Any corpus
+
+
+def test_an_empty_split_has_zeros():
+    audit = reviews(train=[("가", 0)], test=[])
+    assert audit.splits["test"].rows == audit.splits["test"].characters["text"].max == 0
+    assert [o.rows for o in audit.overlaps] == [0, 0]
+    assert "test" in format_audit(audit) and "test" in make_page(audit)
+
+
+def test_without_any_row_there_is_still_a_report(tokenizer):
+    data = DatasetDict(train=Dataset.from_dict({"text": [], "label": []}, features=SENTIMENT))
+    audit = audit_corpus(data, declare(SENTIMENT), tokenizer)
+    assert format_audit(audit) and make_page(audit) and json.loads(to_json(audit))
+
+
+def test_plain_text_with_other_columns_needs_no_label():
+    features = Features(text=Value("string"), id=Value("int64"), tags=List(Value("string")))
+    audit = audit_of(features, extra=[("가", 1, ["x"]), ("나", 2, [])])
+    assert audit.conflicts == {} and audit.splits["extra"].labels == {}
+    assert audit.splits["extra"].rows == 2 and audit.splits["extra"].source == ""
+
+
+def test_several_labels_a_row_are_each_counted():
+    features = Features(text=Value("string"), label=List(ClassLabel(names=["혐오", "편향"])))
+    audit = audit_of(features, train=[("가", [0, 1]), ("가", [1, 0]), ("나", [])])
+    assert audit.splits["train"].labels["label"].counts == {"혐오": 2, "편향": 2}
+    assert audit.conflicts["label"].texts == 0
+
+
+# Reports
+
+HOSTILE = "<script>alert(1)</script>&amp;\"'><img src=x onerror=alert(1)>"
+
+
+class Tags(HTMLParser):
+    """Gathers tags, their attributes, and the text outside of style."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags, self.attributes, self.text = Counter(), set(), ""
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags[tag] += 1
+        self.attributes |= {name for name, _ in attrs}
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags[tag] += 1
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+
+@pytest.fixture
+def hostile():
+    features = Features(text=Value("string"), label=ClassLabel(names=[HOSTILE, "좋음 & 나쁨"]))
+    rows = [(f"{HOSTILE}\0", 0), (f"{HOSTILE}\0", 1), ("가", 1)]
+    data = {
+        split: Dataset.from_dict(
+            {"text": [t for t, _ in rows], "label": [v for _, v in rows]}, features=features
+        )
+        for split in ("train", "test")
+    }
+    corpus = declare(features, title=HOSTILE, homepage=HOSTILE, license=HOSTILE)
+    return audit_corpus(DatasetDict(data), corpus)
+
+
+def test_the_page_shows_hostile_texts_and_runs_none(hostile):
+    page = Tags(make_page(hostile))
+    assert not {"script", "img", "iframe", "link", "object"} & set(page.tags)
+    assert not any(name.startswith("on") for name in page.attributes)
+    assert page.text.count(HOSTILE) >= 6
+    assert page.open == []
+
+
+def test_the_page_loads_nothing(hostile):
+    page = make_page(hostile)
+    assert not {"src", "href", "srcset", "data", "action"} & Tags(page).attributes
+    style = re.search("<style>(.*)</style>", page, re.DOTALL)[1]
+    assert "url(" not in style and "@import" not in style
+
+
+def test_the_page_has_a_chart_for_each_split_and_the_korean_labels():
+    page = make_page(reviews(train=[("가나", 0)], test=[("다", 1)]))
+    assert Tags(page).tags["svg"] == 2
+    assert "부정" in page and "긍정" in page
+
+
+def test_the_table_has_no_control_character_but_line_feeds(hostile):
+    text = format_audit(hostile)
+    assert HOSTILE in text
+    assert {c for c in text if unicodedata.category(c) == "Cc"} == {"\n"}
+
+
+def test_the_table_shows_the_figures():
+    lines = format_audit(
+        reviews(train=[("가", 0), ("가", 1), ("나", 1)], test=[("가", 1), ("\xa0다", 0)])
+    ).splitlines()
+    figures = {line[:42].strip(): line[42:].split() for line in lines}
+    assert figures["rows"] == ["3", "2"]
+    assert figures["extra copies"] == ["1", "0"]
+    assert figures["rows that stand in test too"] == ["2"]
+    assert figures["texts with conflicting label"] == ["1", "0"]
+    assert figures["rows, odd blank"] == ["0", "1", "U+00A0"]
+
+
+def test_json_holds_every_figure_and_comes_back_the_same(hostile):
+    assert json.loads(to_json(hostile)) == asdict(hostile)
+
+
+def test_both_files_are_written_and_nothing_else(hostile, tmp_path):
+    paths = write_audit(hostile, tmp_path / "new" / "folder")
+    assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == [
+        "audit.html",
+        "audit.json",
+    ]
+    assert json.loads(paths[0].read_text(encoding="utf-8"))["splits"]["train"]["rows"] == 3
+    assert paths[1].read_text(encoding="utf-8") == make_page(hostile)
+
+
+def test_a_folder_that_cannot_be_is_an_input_error(hostile, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file.*cannot be written"):
+        write_audit(hostile, tmp_path / "file")
+
+
+# Real corpora
+
+
+@pytest.mark.corpora
+def test_nsmc_figures_are_those_of_the_rows(tmp_path):
+    splits = load_corpus("nsmc", CORPORA, cache_dir=tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "kcbert-base")
+    audit = audit_corpus(splits, find_corpus("nsmc"), tokenizer)
+    train = [same(text) for text in splits["train"]["text"]]
+    assert audit.splits["train"].copies.extra_rows == len(train) - len(set(train))
+    leaked = sum(block.sum() for block in find_leaks(splits["train"], [splits["test"]], ["text"]))
+    assert next(o.rows for o in audit.overlaps if (o.split, o.other) == ("train", "test")) == leaked
+    labels: dict[str, set] = {}
+    for split in splits.values():
+        for text, label in zip(split["text"], split["label"], strict=True):
+            labels.setdefault(same(text), set()).add(label)
+    assert audit.conflicts["label"].texts == sum(len(found) > 1 for found in labels.values())
+    lengths = [len(ids) for ids in tokenizer(splits["test"]["text"][:])["input_ids"]]
+    assert audit.splits["test"].tokens.mean == round(np.mean(lengths), 2)

@@ -1,0 +1,351 @@
+"""Cache entries: whole or absent, built once, found again by content alone."""
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from datasets import Dataset
+from datasets.arrow_writer import ArrowWriter
+
+from nlpbook_data.data.cache import cache_root, cached_splits, file_sha256, make_key, write_text
+
+
+def builder(rows: list[int], log: Path | None = None, seconds: float = 0.0) -> Callable:
+    """A build that writes `rows` as train and test, and a line into `log`."""
+
+    def build(folder: Path) -> None:
+        if log is not None:
+            with log.open("a") as lines:
+                lines.write("built\n")
+        for split in ("test", "train", "other", "validation"):
+            time.sleep(seconds)
+            with ArrowWriter(path=str(folder / f"{split}.arrow")) as writer:
+                for row in rows:
+                    writer.write({"row": row})
+                writer.finalize()
+
+    return build
+
+
+def fail(folder: Path) -> None:
+    raise AssertionError("built again")
+
+
+def entry_of(cache: Path) -> Path:
+    return cache_root(cache) / "name" / "key"
+
+
+def leftovers(cache: Path) -> list[str]:
+    """What lies beside the entry, locks apart."""
+    found = entry_of(cache).parent.iterdir() if entry_of(cache).parent.exists() else []
+    return sorted(path.name for path in found if path.name not in ("key", "key.lock"))
+
+
+# cached_splits
+
+
+def test_an_entry_is_built_once_and_its_splits_come_train_first(tmp_path):
+    for build in (builder([1, 2]), fail):
+        splits = cached_splits("name", "key", build, tmp_path)
+        assert list(splits) == ["train", "validation", "test", "other"]
+        assert all(rows["row"][:] == [1, 2] for rows in splits.values())
+    assert leftovers(tmp_path) == []
+
+
+def test_another_key_or_name_is_another_entry(tmp_path):
+    for number, (name, key) in enumerate([("name", "key"), ("name", "other"), ("other", "key")]):
+        assert cached_splits(name, key, builder([number]), tmp_path)["train"]["row"][:] == [number]
+    assert cached_splits("name", "key", fail, tmp_path)["train"]["row"][:] == [0]
+
+
+def test_rebuild_replaces_an_entry(tmp_path):
+    cached_splits("name", "key", builder([1]), tmp_path)
+    cached_splits("name", "key", builder([2]), tmp_path, rebuild=True)
+    assert cached_splits("name", "key", fail, tmp_path)["train"]["row"][:] == [2]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def lengthen(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+@pytest.mark.parametrize("damage", [cut, lengthen, Path.unlink])
+@pytest.mark.parametrize("file", ["train.arrow", "test.arrow", "entry.json"])
+def test_a_damaged_entry_is_built_again(tmp_path, damage, file):
+    cached_splits("name", "key", builder([1] * 1000), tmp_path)
+    damage(entry_of(tmp_path) / file)
+    assert cached_splits("name", "key", builder([2]), tmp_path)["test"]["row"][:] == [2]
+    assert cached_splits("name", "key", fail, tmp_path)["train"]["row"][:] == [2]
+
+
+def test_damage_is_said(tmp_path, caplog):
+    cached_splits("name", "key", builder([1]), tmp_path)
+    with caplog.at_level(logging.WARNING):
+        cached_splits("name", "key", fail, tmp_path)
+        assert caplog.text == ""
+        cut(entry_of(tmp_path) / "train.arrow")
+        cached_splits("name", "key", builder([1]), tmp_path)
+    assert "damaged" in caplog.text and str(entry_of(tmp_path)) in caplog.text
+
+
+def test_what_a_killed_build_left_is_neither_served_nor_kept(tmp_path):
+    partial = entry_of(tmp_path).with_name("key.partial")
+    partial.mkdir(parents=True)
+    (partial / "stale.arrow").write_bytes(b"half a file")
+    splits = cached_splits("name", "key", builder([1]), tmp_path)
+    assert "stale" not in splits
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
+def test_a_build_that_raises_leaves_nothing_and_the_next_one_builds(tmp_path, error):
+    def build(folder: Path) -> None:
+        builder([1])(folder)
+        raise error("in the middle")
+
+    with pytest.raises(error):
+        cached_splits("name", "key", build, tmp_path)
+    assert not entry_of(tmp_path).exists()
+    assert leftovers(tmp_path) == []
+    assert cached_splits("name", "key", builder([2]), tmp_path)["train"]["row"][:] == [2]
+
+
+def test_a_rebuild_that_raises_keeps_the_entry(tmp_path):
+    cached_splits("name", "key", builder([1]), tmp_path)
+
+    def build(folder: Path) -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        cached_splits("name", "key", build, tmp_path, rebuild=True)
+    assert cached_splits("name", "key", fail, tmp_path)["train"]["row"][:] == [1]
+
+
+def load_in_process(cache: Path, log: Path, start: float) -> None:
+    time.sleep(max(0.0, start - time.time()))
+    splits = cached_splits("name", "key", builder([1, 2], log, seconds=0.05), cache)
+    os._exit(0 if splits["train"]["row"][:] == [1, 2] else 1)
+
+
+def test_two_processes_at_once_build_once(tmp_path):
+    start = time.time() + 0.2
+    context = multiprocessing.get_context("fork")
+    arguments = (tmp_path, tmp_path / "log", start)
+    processes = [
+        context.Process(target=load_in_process, args=arguments, daemon=True) for _ in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert (tmp_path / "log").read_text() == "built\n"
+
+
+def test_a_build_that_is_killed_is_done_by_the_next_process(tmp_path):
+    context = multiprocessing.get_context("fork")
+    log = tmp_path / "log"
+    process = context.Process(target=load_in_process, args=(tmp_path, log, 0.0), daemon=True)
+    process.start()
+    while not log.exists():
+        time.sleep(0.005)
+    process.kill()
+    process.join(timeout=60)
+    assert not (entry_of(tmp_path) / "entry.json").exists()
+    assert cached_splits("name", "key", builder([3]), tmp_path)["train"]["row"][:] == [3]
+    assert leftovers(tmp_path) == []
+
+
+def fingerprints(cache: Path, key: str = "key") -> dict[str, str]:
+    splits = cached_splits("name", key, builder([1]), cache)
+    return {split: dataset._fingerprint for split, dataset in splits.items()}
+
+
+def test_fingerprints_follow_the_key_and_neither_place_nor_time(tmp_path):
+    """What `map` builds on an entry is found again when the entry was only built anew."""
+    one, two = fingerprints(tmp_path / "one"), fingerprints(tmp_path / "two")
+    assert one == two
+    assert len(set(one.values())) == 4
+    assert not set(one.values()) & set(fingerprints(tmp_path / "one", "other").values())
+
+
+def test_rows_are_mapped_from_disk_and_not_read_into_memory(tmp_path):
+    dataset = cached_splits("name", "key", builder([1]), tmp_path)["train"]
+    assert isinstance(dataset, Dataset)
+    assert dataset.cache_files == [{"filename": str(entry_of(tmp_path) / "train.arrow")}]
+
+
+# make_key
+
+
+def test_a_key_depends_on_every_part_and_not_on_their_order():
+    base = make_key(a=1, b={"x": [1, 2], "y": "글"})
+    assert base == make_key(b={"y": "글", "x": [1, 2]}, a=1)
+    others = [
+        make_key(a=2, b={"x": [1, 2], "y": "글"}),
+        make_key(a=1, b={"x": [2, 1], "y": "글"}),
+        make_key(a=1, b={"x": [1, 2], "y": "굴"}),
+        make_key(a=1, c={"x": [1, 2], "y": "글"}),
+        make_key(a=1),
+    ]
+    assert len({base, *others}) == 6
+
+
+def test_a_key_depends_on_the_version_of_datasets(monkeypatch):
+    before = make_key(a=1)
+    monkeypatch.setattr("nlpbook_data.data.cache.datasets.__version__", "0.0.1")
+    assert make_key(a=1) != before
+
+
+# code_hash
+
+
+HASH = """
+import json, os, sys
+from nlpbook_data.data.cache import code_hash
+for folder, module in json.load(sys.stdin):
+    if os.fork() == 0:
+        sys.path.insert(0, folder)
+        sys.stdout.write(code_hash(module) + chr(10))
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.fixture
+def code_hashes(tmp_path: Path) -> Callable[..., list[str]]:
+    """Write each package ``{file: code}`` and return their `code_hash`, each by a new process."""
+
+    def code_hashes(*packages: dict[str, str], module: str = "made_up") -> list[str]:
+        folders = []
+        for number, files in enumerate(packages):
+            folders.append(str(tmp_path / str(number)))
+            for name, code in {"__init__.py": "", **files}.items():
+                path = tmp_path / str(number) / "made_up" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(code, encoding="utf-8")
+        asked = json.dumps([(folder, module) for folder in folders])
+        command = [sys.executable, "-c", HASH]
+        done = subprocess.run(command, input=asked, check=True, stdout=-1, text=True, timeout=60)
+        hashes = done.stdout.split()
+        assert len(hashes) == len(packages)
+        return hashes
+
+    return code_hashes
+
+
+CODE = 'X = 1\n\n\ndef parse(line):\n    return line.split("\\t")\n'
+
+
+def test_code_hash_ignores_comments_and_layout_and_sees_every_change_of_code(code_hashes):
+    package = {"a.py": CODE, "sub/__init__.py": "", "sub/b.py": "Y = 1\n"}
+    comment = CODE.replace("X = 1", "# what X is\nX = (1)  # 하나").replace("\n\n\n", "\n\n")
+    base, moved, commented, *others = code_hashes(
+        package,
+        package,
+        {**package, "a.py": comment},
+        {**package, "a.py": CODE.replace("\\t", ",")},
+        {**package, "sub/b.py": "Y = 2\n"},
+        {**package, "c.py": "Z = 1\n"},
+        {"b.py": CODE, "sub/__init__.py": "", "sub/a.py": "Y = 1\n"},
+    )
+    assert base == moved == commented
+    assert len({base, *others}) == 5
+
+
+def test_code_hash_of_a_module_leaves_its_neighbours_out(code_hashes):
+    package = {"a.py": CODE, "b.py": "Y = 1\n"}
+    changed = {**package, "b.py": "Y = 2\n"}, {**package, "a.py": "X = 2\n"}
+    base, neighbour, itself = code_hashes(package, *changed, module="made_up.a")
+    assert base == neighbour != itself
+
+
+# file_sha256
+
+
+def old_file(path: Path, content: bytes, age: float = 100) -> Path:
+    """Write a file that was last touched `age` seconds ago."""
+    path.write_bytes(content)
+    then = time.time_ns() - int(age * 1e9)
+    os.utime(path, ns=(then, then))
+    return path
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_the_sum_of_a_file_is_remembered(tmp_path, monkeypatch):
+    path = old_file(tmp_path / "a", b"one")
+    assert file_sha256(path, tmp_path) == sha256(b"one")
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
+    assert file_sha256(path, tmp_path) == sha256(b"one")
+
+
+@pytest.mark.parametrize("age", [98, 99.999_999, 3])
+def test_an_edit_that_keeps_the_size_is_seen(tmp_path, age):
+    path = tmp_path / "a"
+    assert file_sha256(old_file(path, b"one"), tmp_path) == sha256(b"one")
+    assert file_sha256(old_file(path, b"two", age), tmp_path) == sha256(b"two")
+    assert file_sha256(path, tmp_path) == sha256(b"two")
+
+
+def test_a_file_put_in_the_place_of_another_is_seen(tmp_path):
+    """`mv` brings its own inode, even where size and time are the same."""
+    path, other = tmp_path / "a", tmp_path / "b"
+    assert file_sha256(old_file(path, b"one"), tmp_path) == sha256(b"one")
+    times = path.stat().st_mtime_ns
+    other.write_bytes(b"two")
+    os.utime(other, ns=(times, times))
+    other.rename(path)
+    assert file_sha256(path, tmp_path) == sha256(b"two")
+
+
+def test_a_file_touched_within_two_seconds_is_not_remembered(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    times = path.stat().st_mtime_ns
+    assert file_sha256(path, tmp_path) == sha256(b"one")
+    path.write_bytes(b"two")
+    os.utime(path, ns=(times, times))  # within the same tick of the clock
+    assert file_sha256(path, tmp_path) == sha256(b"two")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"state": null}', "\0\0"])
+def test_a_broken_memory_is_not_believed(tmp_path, content):
+    path = old_file(tmp_path / "a", b"one")
+    file_sha256(path, tmp_path)
+    [memory] = (cache_root(tmp_path) / "sha256").iterdir()
+    memory.write_text(content)
+    assert file_sha256(path, tmp_path) == sha256(b"one")
+    assert json.loads(memory.read_text())["sha256"] == sha256(b"one")
+
+
+# write_text
+
+
+def test_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    write_text(path, "처음\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
+        with pytest.raises(OSError):
+            write_text(path, "다음\n")
+    assert path.read_bytes() == "처음\n".encode()
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "half \ud83d")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    write_text(path, "다음\r\n")
+    assert path.read_bytes() == "다음\r\n".encode()

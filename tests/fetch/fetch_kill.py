@@ -1,0 +1,235 @@
+"""Kill a process that fetches, at random moments, and look at what it leaves behind.
+
+    python tests/fetch/fetch_kill.py --times 100 [--seed 0]
+
+Each time a loopback server sends a corpus of three plain files and four archives (a zip, a gz and a
+tar.gz in three parts, one zip that already lies there) slowly, and breaks connections off, to a
+process of its own (with shorter back-off and a slower disk). That is killed (-9) after a random
+time that starts when the server sends its first byte. Then:
+
+- no file under its final name may have other than its right bytes;
+- every such file must have its right entry in the manifest, and the manifest must be readable;
+- the archive that the user had must be as it was.
+
+Then the same fetch runs to the end, from a server whose files have changed in a third of the cases.
+All files must be there, each wholly of one version; nothing else may be left; and what was there
+before must not have been asked for again. Prints a line each time, with the seed that repeats its
+choices, and a summary; the exit status is 1 where anything was wrong.
+"""
+
+import argparse
+import gzip
+import hashlib
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+from datasets import Features, Value
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from loopback import Server, serve
+
+from nlpbook_data.data.corpus import Archive, Corpus, Split
+from nlpbook_data.errors import InputError
+from nlpbook_data.fetch import download
+from nlpbook_data.fetch.corpus_files import fetch_corpus
+
+PLAIN = ("a.txt", "deep/b.txt", "c.txt")
+PARTS = tuple(f"tar.tar.gz{part}" for part in ("aa", "ab", "ac"))
+ARCHIVES = (
+    Archive(("zip.zip",), ("zip1.txt", "zip2.txt")),
+    Archive(("gz.txt.gz",), ("gz.txt",)),
+    Archive(PARTS, ("deep/tar1.txt", "tar2.txt")),
+    Archive(("mine.zip",), ("mine.txt",)),
+)
+FILES = (*PLAIN, *(member for archive in ARCHIVES for member in archive.members))
+SIZE = 1_000_000
+
+
+def contents(seed: int) -> dict[str, bytes]:
+    """Return what each raw file holds; lengths do not depend on the seed."""
+    return {
+        file: random.Random(f"{seed} {file}").randbytes(SIZE // 2).hex().encode() for file in FILES
+    }
+
+
+def packed(raw: dict[str, bytes]) -> dict[str, bytes]:
+    """Return what the server sends, by path."""
+    served = {f"/{file}": raw[file] for file in PLAIN}
+    served["/gz.txt.gz"] = gzip.compress(raw["gz.txt"], 1)
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for file in ("zip1.txt", "zip2.txt"):
+            archive.writestr(file, raw[file])
+    served["/zip.zip"] = zipped.getvalue()
+    tarred = io.BytesIO()
+    with tarfile.open(fileobj=tarred, mode="w:gz", compresslevel=1) as archive:
+        for file in ("deep/tar1.txt", "tar2.txt"):
+            entry = tarfile.TarInfo(file)
+            entry.size = len(raw[file])
+            archive.addfile(entry, io.BytesIO(raw[file]))
+    data = tarred.getvalue()
+    third = len(data) // 3 + 1
+    return served | {f"/{part}": data[i * third :][:third] for i, part in enumerate(PARTS)}
+
+
+def corpus(url: str) -> Corpus:
+    names = (*PLAIN, *(part for archive in ARCHIVES[:3] for part in archive.files))
+    return Corpus(
+        name="killed",
+        task="pretrain",
+        title="죽임을 당하는 말뭉치",
+        features=Features(text=Value("string")),
+        splits={"train": Split("all of it", files=FILES)},
+        license="CC0-1.0",
+        commercial=True,
+        homepage="https://example.org",
+        urls=lambda: {name: f"{url}/{name}" for name in names},
+        archives=ARCHIVES,
+    )
+
+
+def start(url: str, folder: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, __file__, "--fetch", url, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def whole_files(folder: Path) -> set[str]:
+    return {file for file in FILES if (folder / file).exists()}
+
+
+def wrongs(folder: Path, raws: list[dict[str, bytes]], mine: bytes) -> list[str]:
+    """Return what is wrong with the files under their final names, and with the manifest."""
+    found = []
+    manifest = {"files": {}}
+    if (folder / "manifest.json").exists():
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        except ValueError as error:
+            found.append(f"manifest.json: {error}")
+    for file in whole_files(folder):
+        data = (folder / file).read_bytes()
+        if data not in [raw[file] for raw in raws]:
+            found.append(f"{file}: wrong bytes ({len(data):,})")
+        entry = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        if manifest["files"].get(file) != entry:
+            found.append(f"{file}: {manifest['files'].get(file)} in the manifest, not {entry}")
+    for file in manifest["files"].keys() - set(FILES):
+        found.append(f"{file}: in the manifest, but no raw file")
+    if (folder / "mine.zip").read_bytes() != mine:
+        found.append("mine.zip: changed")
+    return found
+
+
+def stage(folder: Path) -> str:
+    """Name what the process was at when it was killed."""
+    names = {path.name for path in folder.rglob("*")}
+    if not whole_files(folder) - {"mine.txt"} and not any(".partial" in name for name in names):
+        return "before a file was whole"
+    if any(name.endswith(".unpacked") for name in names):
+        return "unpacking"
+    if any(".partial" in name for name in names):
+        return "downloading"
+    return "after the last download"
+
+
+def try_once(seed: int, server: Server, folder: Path) -> tuple[str, list[str]]:
+    """Kill one fetch; return when that was, and what was wrong then or later."""
+    dice = random.Random(seed)
+    raw = contents(seed)
+    raws = [raw]
+    folder.mkdir()
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("mine.txt", raw["mine.txt"])
+    mine = zipped.getvalue()
+    (folder / "mine.zip").write_bytes(mine)
+    server.files, server.headers = packed(raw), {"ETag": f'"{seed}"'}
+    server.script = dice.choice([["ranges"], ["cut", "ranges", "cut", "ranges"]])
+    server.pause, server.block = dice.choice([(0.0, 1 << 16), (0.002, 1 << 16)])
+    server.requests.clear()
+    server.first_byte.clear()
+    process = start(server.url, folder)
+    if not server.first_byte.wait(60):
+        process.kill()
+        return "never", [f"no byte was asked for: {process.communicate()[1]}"]
+    # from the first byte the whole fetch lasts half a second to two
+    time.sleep(dice.uniform(0, dice.choice([0.1, 0.3, 0.6, 1.2])))
+    ended = process.poll() is not None
+    process.kill()
+    errors = process.communicate()[1]
+    found = [errors] if ended and process.returncode != 0 else []
+    when = "after its end" if ended else stage(folder)
+    found += [f"after the kill: {wrong}" for wrong in wrongs(folder, raws, mine)]
+    there = whole_files(folder)
+    server.script, server.pause = ["ranges"], 0.0
+    if dice.random() < 1 / 3:
+        # What is recorded may not change, nor a part of an archive whose other parts are there.
+        kept = {"mine.txt"}
+        if (folder / "manifest.json").exists():
+            kept |= set(json.loads((folder / "manifest.json").read_text("utf-8"))["files"])
+        if list(folder.glob("*.fetched")):
+            kept |= {member for archive in ARCHIVES for member in archive.members}
+        new = contents(-1 - seed)
+        new |= {file: raw[file] for file in kept}
+        server.files, server.headers = packed(new), {"ETag": f'"{seed} changed"'}
+        raws.append(new)
+        when += ", then changed"
+    server.requests.clear()
+    try:
+        fetch_corpus(corpus(server.url), folder, FILES)
+    except InputError as error:
+        found.append(f"the second fetch failed: {error}")
+    found += [f"in the end: {wrong}" for wrong in wrongs(folder, raws, mine)]
+    if whole_files(folder) != set(FILES):
+        found.append(f"in the end: {set(FILES) - whole_files(folder)} not there")
+    expected = {*FILES, "mine.zip", "manifest.json", ".fetch.lock"}
+    left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if left - expected:
+        found.append(f"in the end: {left - expected} left over")
+    again = {path.lstrip("/") for path, _ in server.requests} & there
+    if again:
+        found.append(f"{again} fetched again")
+    return when, found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0, help="of the first time; one more for each")
+    parser.add_argument("--fetch", nargs=2, metavar=("URL", "FOLDER"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.fetch:
+        url, folder = options.fetch
+        flush = os.fsync
+        os.fsync = lambda file: (time.sleep(0.02), flush(file))  # a slow disk: more time to die
+        download._pause = lambda stop, seconds: time.sleep(seconds / 50)
+        fetch_corpus(corpus(url), Path(folder), FILES)
+        return
+    stages, wrong = Counter(), 0
+    with serve() as server, tempfile.TemporaryDirectory() as folder:
+        for seed in range(options.seed, options.seed + options.times):
+            when, found = try_once(seed, server, Path(folder) / str(seed))
+            stages[when] += 1
+            wrong += bool(found)
+            print(f"seed {seed}: killed {when}: {'; '.join(found) or 'right'}", flush=True)  # noqa: T201
+    summary = ", ".join(f"{count} {when}" for when, count in stages.most_common())
+    print(f"{options.times} killed ({summary}): {wrong} wrong")  # noqa: T201
+    sys.exit(wrong > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""BM25 over morphemes against its formula in plain Python, and reciprocal rank fusion."""
+
+import itertools
+import math
+import random
+import unicodedata
+from collections import Counter
+from fractions import Fraction
+
+import pytest
+from conftest import CORPORA
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nlpbook_data import load_corpus
+from nlpbook_data.errors import InputError
+from nlpbook_data.metrics.search import DocumentSearch
+from nlpbook_data.search.bm25 import (
+    extract_morphemes,
+    index_morphemes,
+    rank_passages,
+    reciprocal_rank_fusion,
+)
+from nlpbook_data.search.collections import collect
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("서울에서는 아름다운 한강이 흐릅니다.", ["서울", "아름답", "한강", "흐르"]),
+        ("2018년 iPhone을 샀다!", ["2018", "년", "iphone", "사"]),
+        ("漢字", ["漢字"]),
+        ("에서는 ...", []),
+        ("", []),
+    ],
+)
+def test_what_says_something_counts(text, expected):
+    morphemes = extract_morphemes([text])[0]
+    assert [word for word in expected if word not in morphemes] == []
+    assert not {"에서", "는", "은", "이", "을", "ㅂ니다", "었", "다", ".", "!"} & set(morphemes)
+    assert bool(morphemes) == bool(expected)
+
+
+def test_letters_apart_are_read_as_whole_ones():
+    text = "한국은 아름답다"
+    apart = unicodedata.normalize("NFD", text)
+    assert extract_morphemes([apart]) == extract_morphemes([text]) == [["한국", "아름답"]]
+
+
+def test_a_text_has_the_same_morphemes_alone_and_among_others():
+    texts = [f"{name}은 {place}에서 태어났다." for name in "갑을병정" for place in ("서울", "부산")]
+    assert extract_morphemes(texts) == [extract_morphemes([text])[0] for text in texts]
+
+
+def bm25(query: list[str], passages: list[list[str]], k1: float = 1.5, b: float = 0.75):
+    """The formula of index_morphemes' docstring, a passage and a word at a time."""
+    counts = [Counter(passage) for passage in passages]
+    mean_length = sum(map(len, passages)) / len(passages)
+    scores = []
+    for passage, count in zip(passages, counts, strict=True):
+        score = 0.0
+        for word in query:
+            df = sum(word in other for other in counts)
+            idf = math.log(1 + (len(passages) - df + 0.5) / (df + 0.5))
+            norm = k1 * (1 - b + b * len(passage) / mean_length)
+            score += idf * count[word] / (count[word] + norm)
+        scores.append(score)
+    return scores
+
+
+WORDS = st.lists(st.sampled_from("가나다라마바사"), max_size=8)
+
+
+@given(st.lists(WORDS, min_size=1, max_size=8).filter(any), WORDS, st.integers(1, 10))
+def test_scores_are_the_formulas(passages, query, k):
+    (ids,), (scores,) = rank_passages(index_morphemes(passages), [query], k)
+    expected = bm25(query, passages)
+    assert scores == pytest.approx([expected[passage] for passage in ids], rel=1e-5)
+    assert scores == pytest.approx(sorted(expected, reverse=True)[: len(ids)], rel=1e-5)
+    assert len(ids) == len(set(ids)) == min(k, sum(score > 0 for score in expected))
+
+
+def test_equal_scores_are_in_the_order_of_their_ids():
+    passages = [["나"], ["가"], ["가"], ["가", "가"], ["가"], ["다"]]
+    index = index_morphemes(passages)
+    assert [rank_passages(index, [["가"]], k)[0] for k in (1, 2, 3, 9)] == [
+        [[3]],
+        [[3, 1]],
+        [[3, 1, 2]],
+        [[3, 1, 2, 4]],
+    ]
+
+
+def test_a_query_without_a_known_word_finds_nothing():
+    assert rank_passages(index_morphemes([["가"], []]), [["나"], []]) == ([[], []], [[], []])
+
+
+def test_passages_without_a_word_are_an_error():
+    with pytest.raises(InputError, match="no word in any passage"):
+        index_morphemes([[], []])
+
+
+def test_fusion_worked_by_hand():
+    fused = reciprocal_rank_fusion([[7, 3], [3, 5]])
+    assert list(fused) == [3, 7, 5]
+    assert fused == pytest.approx({3: 1 / 62 + 1 / 61, 7: 1 / 61, 5: 1 / 62})
+    assert list(reciprocal_rank_fusion([[1, 2], [3]], k=0).items()) == [(1, 1), (3, 1), (2, 0.5)]
+
+
+RANKINGS = st.lists(st.lists(st.integers(0, 6), unique=True), max_size=4)
+
+
+@given(RANKINGS)
+def test_fusion_is_exact_in_any_order_of_rankings(rankings):
+    exact = Counter()
+    for ranking in rankings:
+        for rank, passage in enumerate(ranking, start=1):
+            exact[passage] += Fraction(1, 60 + rank)
+    expected = sorted(exact, key=lambda passage: (-exact[passage], passage))
+    for order in itertools.permutations(rankings):
+        assert list(reciprocal_rank_fusion(order)) == expected
+
+
+@pytest.mark.corpora
+def test_bm25_over_korquad_is_the_formula(record_property):
+    splits = load_corpus("korquad-v1", CORPORA)
+    test = collect(splits["test"][:])
+    passages = extract_morphemes(test.passages)
+    queries = extract_morphemes(test.queries)
+    index = index_morphemes(passages)
+    ids, scores = rank_passages(index, queries)
+    for number in random.Random(1).sample(range(len(queries)), 10):
+        expected = bm25(queries[number], passages)
+        ranked = sorted((score for score in expected if score > 0), reverse=True)
+        assert scores[number] == pytest.approx(ranked[:100], rel=1e-4)
+        assert scores[number] == pytest.approx([expected[i] for i in ids[number]], rel=1e-4)
+    metric = DocumentSearch(keep_in_memory=True)
+    found = metric.compute(predictions=ids, references=test.relevant)
+    record_property("summary", f"BM25 on KorQuAD's test split alone: {found}")
+    assert found["mrr_at_10"] > 0.9

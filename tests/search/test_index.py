@@ -1,0 +1,631 @@
+"""The search engine: exact against brute force, and what its folder survives."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from filelock import FileLock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nlpbook_data.data.cache import file_sha256
+from nlpbook_data.errors import InputError
+from nlpbook_data.search import index as search_index
+from nlpbook_data.search.bm25 import (
+    extract_morphemes,
+    index_morphemes,
+    rank_passages,
+    reciprocal_rank_fusion,
+)
+from nlpbook_data.search.index import SearchIndex, model_sha256, search_exact
+
+DIMENSION = 16
+
+
+class FakeEncoder:
+    """A vector a text, drawn from its hash; another for a query."""
+
+    def __init__(self, dimension: int = DIMENSION, fail_at: str | None = None) -> None:
+        self.dimension, self.fail_at = dimension, fail_at
+
+    def encode_document(self, texts: list[str]) -> np.ndarray:
+        if self.fail_at in texts:
+            raise KeyboardInterrupt
+        seeds = [zlib.crc32(text.encode()) for text in texts]
+        draws = [np.random.default_rng(seed).standard_normal(self.dimension) for seed in seeds]
+        return np.array(draws, dtype=np.float32)
+
+    def encode_query(self, texts: list[str]) -> np.ndarray:
+        return self.encode_document([f"query: {text}" for text in texts])
+
+
+class GivenVectors:
+    """Vectors in the order in which they are asked for."""
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self.vectors, self.given = vectors, 0
+
+    def encode_document(self, texts: list[str]) -> np.ndarray:
+        self.given += len(texts)
+        return self.vectors[self.given - len(texts) : self.given]
+
+
+TEXTS = [f"{number}번째 글" for number in range(50)]
+QUERIES = ["가", "나", "다라"]
+
+
+def normalized(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def brute_force(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every product in double precision, sorted by score and then by id."""
+    scores = (queries.astype(float) @ vectors.astype(float).T).astype(np.float32)
+    ids = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return ids, np.take_along_axis(scores, ids, axis=1)
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+# Exact search
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("k", [1, 10, 100])
+def test_exact_search_is_brute_force_over_blocks_and_parts(monkeypatch, dtype, k):
+    monkeypatch.setattr(search_index, "ROWS", 128)
+    monkeypatch.setattr(search_index, "QUERIES", 5)
+    random = np.random.default_rng(1)
+    vectors = random.standard_normal((1500, 24)).astype(dtype)
+    queries = random.standard_normal((17, 24), dtype=np.float32)
+    parts = np.split(vectors, [1, 700, 700, 1000])
+    ids, scores = search_exact(queries, parts, k)
+    expected_ids, expected = brute_force(queries, vectors, k)
+    assert (ids == expected_ids).all() and scores == pytest.approx(expected, rel=1e-6)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_equal_scores_are_in_the_order_of_ids(data):
+    # whole numbers: products are exact, and many are equal
+    number = st.integers(-1, 1)
+    vectors = data.draw(st.lists(st.tuples(number, number), min_size=1, max_size=30))
+    queries = data.draw(st.lists(st.tuples(number, number), min_size=1, max_size=4))
+    vectors, queries = (np.array(rows, dtype=np.float32) for rows in (vectors, queries))
+    k = data.draw(st.integers(1, len(vectors)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_index, "ROWS", 4)
+        ids, scores = search_exact(queries, [vectors], k)
+    expected_ids, expected = brute_force(queries, vectors, k)
+    assert (ids == expected_ids).all() and (scores == expected).all()
+
+
+def test_a_query_has_the_same_scores_alone_and_among_others(monkeypatch):
+    random = np.random.default_rng(2)
+    vectors = normalized(random.standard_normal((3000, 100))).astype(np.float32)
+    vectors[1500:] = vectors[:1500]  # each twice
+    queries = normalized(random.standard_normal((40, 100))).astype(np.float32)
+    ids, scores = search_exact(queries, [vectors], 9)
+    assert (ids[:, 1::2] == ids[:, 0:8:2] + 1500).all()
+    assert (scores[:, 1::2] == scores[:, 0:8:2]).all()
+    monkeypatch.setattr(search_index, "ROWS", 77)
+    for row in range(len(queries)):
+        alone_ids, alone = search_exact(queries[row : row + 1], [vectors], 9)
+        assert (alone_ids == ids[row]).all() and (alone == scores[row]).all()
+
+
+def test_memory_does_not_grow_with_the_vectors():
+    vectors = np.random.default_rng(3).standard_normal((200_000, 8), dtype=np.float32)
+    queries = vectors[:256]
+    peaks = []
+    for count in (50_000, 200_000):
+        tracemalloc.start()
+        search_exact(queries, [vectors[:count]], 10)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0] < 100e6  # all scores would be 200 MB
+
+
+def test_no_query_has_no_result():
+    ids, scores = search_exact(np.empty((0, 4), np.float32), [np.ones((3, 4), np.float32)], 2)
+    assert ids.shape == scores.shape == (0, 2)
+
+
+# The index
+
+
+def test_a_built_index_is_loaded_and_searched(tmp_path):
+    encoder = FakeEncoder()
+    SearchIndex.build(tmp_path / "index", iter(TEXTS), encoder)
+    index = SearchIndex.load(tmp_path / "index", encoder)
+    vectors = normalized(encoder.encode_document(TEXTS))
+    ids, scores = brute_force(normalized(encoder.encode_query(QUERIES)), vectors, 5)
+    hits = index.search(QUERIES, k=5)
+    assert [[hit.id for hit in row] for row in hits] == ids.tolist()
+    assert [[hit.text for hit in row] for row in hits] == [[TEXTS[i] for i in row] for row in ids]
+    assert np.array([[hit.score for hit in row] for row in hits]) == pytest.approx(scores, abs=1e-6)
+    assert len(index) == 50
+
+
+def test_more_hits_than_texts_are_all_texts(tmp_path):
+    index = SearchIndex.build(tmp_path / "index", TEXTS[:3], FakeEncoder())
+    assert sorted(hit.id for hit in index.search(["가"], k=10)[0]) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_scores_are_cosines_or_inner_products(tmp_path, normalize):
+    vectors = np.array([[3.0, 4.0], [1.0, 0.0]], dtype=np.float32)
+    encoder = GivenVectors(vectors)
+    encoder.encode_query = lambda texts: vectors[:1]
+    index = SearchIndex.build(tmp_path / "index", ["가", "나"], encoder, normalize=normalize)
+    scores = [hit.score for hit in index.search(["?"])[0]]
+    assert scores == pytest.approx([1, 0.6] if normalize else [25, 3])
+
+
+def test_adding_in_parts_is_building_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(search_index, "TEXTS", 7)
+    whole = SearchIndex.build(tmp_path / "whole", TEXTS, FakeEncoder())
+    parts = SearchIndex.build(tmp_path / "parts", TEXTS[:20], FakeEncoder())
+    parts.add(TEXTS[20:21])
+    SearchIndex.load(tmp_path / "parts", FakeEncoder()).add(TEXTS[21:])
+    for index in (whole, SearchIndex.load(tmp_path / "parts", FakeEncoder())):
+        assert index.search(QUERIES, 20) == whole.search(QUERIES, 20)
+        assert np.concatenate(index.vectors).shape == (50, DIMENSION)
+
+
+def test_an_index_that_was_opened_before_an_add_by_another_adds_after_it(tmp_path):
+    first = SearchIndex.build(tmp_path / "index", TEXTS[:2], FakeEncoder())
+    SearchIndex.load(tmp_path / "index", FakeEncoder()).add(TEXTS[2:4])
+    assert len(first.search(["가"])[0]) == 2
+    first.add(TEXTS[4:5])
+    assert {hit.text for hit in first.search(["가"])[0]} == set(TEXTS[:5])
+
+
+def test_float16_takes_half(tmp_path):
+    SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder(), dtype="float16")
+    index = SearchIndex.load(tmp_path / "index", FakeEncoder())
+    assert index.vectors[0].dtype == np.float16 and index.vectors[0].nbytes == 50 * DIMENSION * 2
+    exact = SearchIndex.build(tmp_path / "exact", TEXTS, FakeEncoder())
+    for one, other in zip(index.search(QUERIES), exact.search(QUERIES), strict=True):
+        scores = [[hit.score for hit in row] for row in (one, other)]
+        assert scores[0] == pytest.approx(scores[1], abs=2e-3)
+
+
+def test_texts_come_back_as_they_were(tmp_path):
+    texts = [" 앞뒤 ", "두\n줄", "😀\t漢", "한국"]
+    index = SearchIndex.build(tmp_path / "index", texts, FakeEncoder())
+    assert sorted(hit.text for hit in index.search(["가"])[0]) == sorted(texts)
+    index.add(["더"])
+    assert list(SearchIndex.load(tmp_path / "index").texts()) == [*texts, "더"]
+
+
+def test_hybrid_hits_are_both_rankings_fused(tmp_path):
+    texts = [
+        "한강은 서울을 지난다",
+        "낙동강은 부산을 지난다",
+        "제주에는 한라산이 있다",
+        "서울 시장",
+    ]
+    encoder = FakeEncoder()
+    SearchIndex.build(tmp_path / "index", texts[:2], encoder, hybrid=True)
+    index = SearchIndex.load(tmp_path / "index", encoder)
+    index.add(texts[2:])
+    vectors = normalized(encoder.encode_document(texts))
+    dense, _ = brute_force(normalized(encoder.encode_query(["서울의 강"])), vectors, 4)
+    words, _ = rank_passages(
+        index_morphemes(extract_morphemes(texts)), extract_morphemes(["서울의 강"])
+    )
+    expected = reciprocal_rank_fusion([dense[0].tolist(), words[0]])
+    hits = index.search(["서울의 강"], 3, hybrid=True)[0]
+    assert [(hit.id, hit.score) for hit in hits] == list(expected.items())[:3]
+
+
+def test_a_hybrid_search_needs_a_hybrid_index(tmp_path):
+    index = SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+    with pytest.raises(InputError, match="without morphemes"):
+        index.search(["가"], hybrid=True)
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("fail_at", [TEXTS[0], TEXTS[45]])
+def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch, fail_at):
+    monkeypatch.setattr(search_index, "TEXTS", 10)
+    with pytest.raises(KeyboardInterrupt):
+        SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder(fail_at=fail_at))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_add_leaves_the_index_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(search_index, "TEXTS", 10)
+    SearchIndex.build(tmp_path / "index", TEXTS[:5], FakeEncoder())
+    before = state(tmp_path / "index")
+    index = SearchIndex.load(tmp_path / "index", FakeEncoder(fail_at=TEXTS[45]))
+    with pytest.raises(KeyboardInterrupt):
+        index.add(TEXTS[5:])
+    assert state(tmp_path / "index") == before
+    assert len(index.search(["가"])[0]) == 5
+
+
+def test_an_interrupt_right_after_the_manifest_was_written_keeps_what_was_added(
+    tmp_path, monkeypatch
+):
+    index = SearchIndex.build(tmp_path / "index", TEXTS[:5], FakeEncoder())
+    write_text = search_index.write_text
+
+    def write_and_interrupt(path: Path, text: str) -> None:
+        write_text(path, text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search_index, "write_text", write_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        index.add(TEXTS[5:])
+    for opened in (index, SearchIndex.load(tmp_path / "index", FakeEncoder())):
+        assert len(opened) == len(opened.search(["가"], 60)[0]) == 50
+
+
+def test_a_failed_add_shows_what_another_process_has_added(tmp_path):
+    first = SearchIndex.build(tmp_path / "index", TEXTS[:2], FakeEncoder())
+    SearchIndex.load(tmp_path / "index", FakeEncoder()).add(TEXTS[2:4])
+    with pytest.raises(InputError, match="Text 1: the text is empty"):
+        first.add([""])
+    assert len(first) == len(first.search(["가"])[0]) == 4
+
+
+KILLED = """
+import os, sys, numpy as np
+from nlpbook_data.search import index as search_index
+from nlpbook_data.search.index import SearchIndex
+class Encoder:
+    def encode_document(self, texts):
+        if "죽음" in texts:
+            os.kill(os.getpid(), 9)
+        return np.ones((len(texts), 16))
+search_index.TEXTS = 2
+if sys.argv[2] == "build":
+    SearchIndex.build(sys.argv[1], ["가", "나", "다", "죽음"], Encoder())
+if sys.argv[2] == "add":
+    SearchIndex.load(sys.argv[1], Encoder()).add(["가", "나", "다", "죽음"])
+search_index.write_text = lambda *arguments: os.kill(os.getpid(), 9)  # all but the manifest
+SearchIndex.load(sys.argv[1], Encoder()).add(["가", "나", "다"])
+"""
+
+
+def kill(folder: Path, when: str) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder), when], timeout=60)
+    assert done.returncode == -9
+
+
+@pytest.mark.parametrize("when", ["add", "manifest"])
+def test_a_killed_add_loses_nothing_and_the_next_one_works(tmp_path, when):
+    index = SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+    hits = index.search(QUERIES)
+    kill(tmp_path / "index", when)
+    index = SearchIndex.load(tmp_path / "index", FakeEncoder())
+    assert index.search(QUERIES) == hits
+    index.add(["더"])
+    assert SearchIndex.load(tmp_path / "index", FakeEncoder()).search(["가"], 60)
+    assert len(index) == 51
+
+
+def test_a_killed_build_is_no_index_and_can_be_built_again(tmp_path):
+    kill(tmp_path / "index", "build")
+    with pytest.raises(InputError, match="there is no index"):
+        SearchIndex.load(tmp_path / "index")
+    assert len(SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())) == 50
+
+
+def test_only_one_process_adds_at_a_time(tmp_path):
+    index = SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+    with FileLock(tmp_path / "index" / ".lock"):
+        with pytest.raises(InputError, match="another process is changing it"):
+            index.add(["더"])
+    index.add(["더"])
+
+
+def test_a_folder_with_other_files_is_not_built_into(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="is there already"):
+        SearchIndex.build(tmp_path, TEXTS, FakeEncoder())
+    assert state(tmp_path) == {"notes.txt": b"mine"}
+
+
+def test_an_index_is_not_built_over(tmp_path):
+    SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+    with pytest.raises(InputError, match="is there already"):
+        SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+
+
+@pytest.mark.parametrize(
+    "texts, message",
+    [
+        (["가", " \n"], "Text 2: the text is empty"),
+        (["가", None], "Text 2: found None"),
+        (["가", "\ud83d"], "half of a character"),
+        ([], "no text to index"),
+    ],
+)
+def test_texts_that_are_none_are_refused_before_any_is_encoded(tmp_path, texts, message):
+    encoder = FakeEncoder(fail_at="가")
+    with pytest.raises(InputError, match=message):
+        SearchIndex.build(tmp_path / "index", texts, encoder)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0])
+def test_vectors_that_are_none_are_refused(tmp_path, value):
+    vectors = np.ones((2, 4), dtype=np.float32)
+    vectors[1] = value
+    with pytest.raises(InputError, match="The vector of the text '나' is zero or not finite"):
+        SearchIndex.build(tmp_path / "index", ["가", "나"], GivenVectors(vectors))
+
+
+def test_a_vector_too_long_for_float16_is_refused(tmp_path):
+    vectors = np.full((1, 4), 1e5, dtype=np.float32)
+    with pytest.raises(InputError, match="not finite in float16"):
+        SearchIndex.build(
+            tmp_path / "index", ["가"], GivenVectors(vectors), normalize=False, dtype="float16"
+        )
+
+
+def test_another_dimension_is_refused(tmp_path):
+    SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+    before = state(tmp_path / "index")
+    index = SearchIndex.load(tmp_path / "index", FakeEncoder(8))
+    for use in (index.add, index.search):
+        with pytest.raises(InputError, match="have 8 dimensions, those of the index 16"):
+            use(["가"])
+    assert state(tmp_path / "index") == before
+
+
+@pytest.mark.parametrize("query, k, message", [(" ", 1, "Query 1: the query"), ("가", 0, "k is 0")])
+def test_empty_queries_and_no_hits_are_refused(tmp_path, query, k, message):
+    index = SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+    with pytest.raises(InputError, match=message):
+        index.search([query], k)
+
+
+@pytest.mark.parametrize("file", ["vectors-00000.npy", "texts-00000.arrow"])
+@pytest.mark.parametrize("damage", ["truncated", "changed", "missing"])
+def test_damaged_files_are_refused(tmp_path, file, damage):
+    SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+    path = tmp_path / "index" / file
+    content = bytearray(path.read_bytes())
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(content[:-10])
+    else:
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{file}: (missing|truncated or changed)"):
+        SearchIndex.load(tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        ('{"version": 1}', "damaged"),
+        ('{"model": null, "model_sha256": null, "normalized": true, "version": 9}', "version 9"),
+        (
+            '{"model": null, "model_sha256": null, "normalized": true, "count": 3}',
+            "damaged",
+        ),
+    ],
+)
+def test_a_damaged_manifest_is_refused(tmp_path, text, message):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        SearchIndex.load(tmp_path)
+
+
+class Malicious:
+    def __reduce__(self):
+        return (os.mkdir, ("executed",))
+
+
+def test_nothing_is_unpickled(tmp_path, monkeypatch):
+    """Even where the manifest of a stranger's index names the file's hash."""
+    monkeypatch.chdir(tmp_path)
+    SearchIndex.build(tmp_path / "index", ["가"], FakeEncoder())
+    path = tmp_path / "index" / "vectors-00000.npy"
+    np.save(path, np.array([Malicious()], dtype=object), allow_pickle=True)
+    manifest = json.loads((tmp_path / "index" / "manifest.json").read_text())
+    manifest["shards"][0]["vectors_sha256"] = file_sha256(path)
+    (tmp_path / "index" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="no vectors"):
+        SearchIndex.load(tmp_path / "index")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_vectors_that_are_not_as_the_manifest_says_are_refused(tmp_path):
+    SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+    path = tmp_path / "index" / "manifest.json"
+    path.write_text(path.read_text().replace('"dimension": 16', '"dimension": 8'))
+    with pytest.raises(InputError, match="not as manifest.json says"):
+        SearchIndex.load(tmp_path / "index")
+
+
+def test_files_are_what_others_read(tmp_path):
+    SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+    vectors = np.load(tmp_path / "index" / "vectors-00000.npy", allow_pickle=False)
+    assert vectors == pytest.approx(normalized(FakeEncoder().encode_document(TEXTS)), abs=1e-6)
+    with pa.OSFile(str(tmp_path / "index" / "texts-00000.arrow")) as file:
+        assert pa.ipc.open_file(file).read_all()["text"].to_pylist() == TEXTS
+
+
+# Models
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A SentenceTransformer of the shipped encoder's shape, with random weights."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("model")
+    shipped = Path(search_index.__file__).parents[1] / "models" / "encoder"
+    torch.manual_seed(0)
+    config = AutoConfig.from_pretrained(
+        shipped, hidden_size=32, num_hidden_layers=1, intermediate_size=64
+    )
+    AutoModel.from_config(config).save_pretrained(folder / "encoder")
+    AutoTokenizer.from_pretrained(shipped).save_pretrained(folder / "encoder")
+    transformer = Transformer(str(folder / "encoder"))
+    SentenceTransformer(modules=[transformer, Pooling(32)]).save(str(folder / "model"))
+    return folder / "model"
+
+
+def test_the_model_of_the_index_is_loaded_and_encodes(tmp_path, model):
+    from sentence_transformers import SentenceTransformer
+
+    SearchIndex.build(tmp_path / "index", TEXTS, model)
+    index = SearchIndex.load(tmp_path / "index")
+    loaded = SentenceTransformer(str(model))
+    expected = loaded.similarity(loaded.encode_query(QUERIES), loaded.encode_document(TEXTS))
+    for row, hits in zip(expected.numpy(), index.search(QUERIES, 50), strict=True):
+        assert [hit.score for hit in hits] == pytest.approx([row[hit.id] for hit in hits], abs=1e-5)
+
+
+def test_a_model_is_found_from_another_folder(tmp_path, monkeypatch, model):
+    monkeypatch.chdir(model.parent)
+    hits = SearchIndex.build(tmp_path / "index", TEXTS, model.name).search(QUERIES)
+    monkeypatch.chdir(tmp_path)
+    assert SearchIndex.load("index").search(QUERIES) == hits
+
+
+def test_a_model_that_was_moved_is_the_same_one(tmp_path, model):
+    shutil.copytree(model, tmp_path / "here")
+    hits = SearchIndex.build(tmp_path / "index", TEXTS, tmp_path / "here").search(QUERIES)
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    with pytest.raises(InputError, match="its model is no longer at .*here"):
+        SearchIndex.load(tmp_path / "index").search(QUERIES)
+    assert SearchIndex.load(tmp_path / "index", tmp_path / "there").search(QUERIES) == hits
+
+
+def test_other_weights_under_the_same_name_are_refused(tmp_path, model):
+    from safetensors.numpy import load_file, save_file
+
+    shutil.copytree(model, tmp_path / "model")
+    SearchIndex.build(tmp_path / "index", TEXTS, tmp_path / "model")
+    weights = next((tmp_path / "model").rglob("*.safetensors"))
+    changed = {name: array + 1 for name, array in load_file(weights).items()}
+    save_file(changed, weights, metadata={"format": "pt"})
+    with pytest.raises(InputError, match="built with another model"):
+        SearchIndex.load(tmp_path / "index").search(["가"])
+    with pytest.raises(InputError, match="built with another model"):
+        SearchIndex.load(tmp_path / "index", tmp_path / "model")
+
+
+@pytest.mark.parametrize("file", ["README.md", "metrics.json", "checkpoint-5/model.safetensors"])
+def test_what_is_not_the_model_does_not_change_its_hash(tmp_path, model, file):
+    shutil.copytree(model, tmp_path / "model")
+    before = model_sha256(str(tmp_path / "model"))
+    (tmp_path / "model" / file).parent.mkdir(exist_ok=True)
+    (tmp_path / "model" / file).write_text("{}")
+    assert model_sha256(str(tmp_path / "model")) == before
+
+
+def test_pooling_is_part_of_the_model(tmp_path, model):
+    shutil.copytree(model, tmp_path / "model")
+    before = model_sha256(str(tmp_path / "model"))
+    (path,) = (tmp_path / "model").glob("1_*/config.json")
+    path.write_text(path.read_text() + " ")
+    assert model_sha256(str(tmp_path / "model")) != before
+
+
+def test_no_model_is_an_error(tmp_path):
+    (tmp_path / "model").mkdir()
+    with pytest.raises(InputError, match="no model could be loaded"):
+        SearchIndex.build(tmp_path / "index", TEXTS, tmp_path / "model")
+    assert not (tmp_path / "index").exists()
+
+
+def test_an_index_of_given_vectors_needs_the_encoder(tmp_path):
+    SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+    with pytest.raises(InputError, match="names no model"):
+        SearchIndex.load(tmp_path / "index").search(["가"])
+
+
+# FAISS
+
+
+def clustered(count: int, dimension: int = 32) -> np.ndarray:
+    random = np.random.default_rng(4)
+    centres = random.standard_normal((count // 50, dimension))
+    noise = random.standard_normal((count, dimension))
+    vectors = centres[random.integers(0, len(centres), count)] + 0.5 * noise
+    return vectors.astype(np.float32)
+
+
+@pytest.fixture
+def clusters(tmp_path) -> SearchIndex:
+    """4,000 vectors in clusters, with a FAISS index, and 200 added after it."""
+    pytest.importorskip("faiss")
+    index = SearchIndex.build(
+        tmp_path / "index", map(str, range(4000)), GivenVectors(clustered(4200))
+    )
+    index.add_faiss(probes=2)
+    index.add(map(str, range(200)))
+    return SearchIndex.load(tmp_path / "index")
+
+
+def test_faiss_finds_nearly_what_exact_search_finds(clusters):
+    queries = normalized(clustered(4200)[::20] + 0.1)
+    exact_ids, exact = clusters.search_vectors(queries, 10, exact=True)
+    ids, scores = clusters.search_vectors(queries, 10)
+    found = np.array([np.isin(row, other) for row, other in zip(exact_ids, ids, strict=True)])
+    assert found.mean() > 0.9
+    assert not found.all()  # else it is not FAISS that was asked
+    later = exact_ids >= 4000
+    assert later.any() and found[later].all()
+    for row in np.flatnonzero(found.all(axis=1)):
+        assert (ids[row] == exact_ids[row]).all() and (scores[row] == exact[row]).all()
+
+
+def test_all_cells_and_candidates_are_exact_search(clusters):
+    clusters.manifest.faiss["probes"] = 10_000
+    queries = normalized(clustered(4200)[::40])
+    exact = clusters.search_vectors(queries, 10, exact=True)
+    for mine, other in zip(clusters.search_vectors(queries, 10), exact, strict=True):
+        assert (mine == other).all()
+
+
+def test_a_new_faiss_index_takes_the_place_of_the_old_one(clusters):
+    before = [path.name for path in clusters.folder.glob("*faiss*")]
+    clusters.add_faiss()
+    after = [path.name for path in clusters.folder.glob("*faiss*")]
+    assert len(before) == len(after) == 1 and before != after
+    assert SearchIndex.load(clusters.folder).manifest.faiss["shards"] == 2
+
+
+def test_a_damaged_faiss_index_is_refused_and_exact_search_goes_on(clusters):
+    (path,) = clusters.folder.glob("faiss-*")
+    path.write_bytes(path.read_bytes()[:-1])
+    index = SearchIndex.load(clusters.folder)
+    queries = np.ones((1, 32), dtype=np.float32)
+    with pytest.raises(InputError, match="truncated or changed"):
+        index.search_vectors(queries, 1)
+    assert index.search_vectors(queries, 1, exact=True)[0].shape == (1, 1)
+
+
+def test_without_faiss_the_error_says_how_to_install_it(tmp_path, monkeypatch):
+    index = SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(InputError, match=r"pip install nlpbook-recipes\[faiss\]"):
+        index.add_faiss()
