@@ -29,10 +29,12 @@ from transformers import TrainerCallback, set_seed
 
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError
+from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN, goodness
 from nlpbook_data.reports.card import write_card
+from nlpbook_data.reports.outcome import Outcome
 from nlpbook_data.reports.plots import plot_learning_curve
-from nlpbook_data.reports.push import push_folder
-from nlpbook_data.reports.summary import LOWER_IS_BETTER, SHOWN, goodness
+from nlpbook_data.reports.push import full_name, push_folder
+from nlpbook_data.reports.summary import print_summary
 from nlpbook_data.training.arguments import (
     SAME_RUN,
     SAME_RUN_PREFIXES,
@@ -105,6 +107,16 @@ class Run:
             raise InputError(
                 "--push_to_hub needs a token, and none is there. Run `hf auth login` first."
             )
+        if args.push_to_hub:
+            name = args.hub_model_id or Path(args.output_dir).expanduser().resolve().name
+            try:
+                args.hub_model_id = full_name(name, args.hub_token)
+            except Exception as error:  # the client raises a dozen unrelated types
+                raise InputError(
+                    "--push_to_hub: the Hub does not say whose token this is "
+                    f"({(str(error).strip() or type(error).__name__).splitlines()[0]}). Run "
+                    "`hf auth login` again, or see to the network."
+                ) from error
         # Trainer pushes at each checkpoint while this is set; ours pushes once, last.
         args.push_at_end, args.push_to_hub = args.push_to_hub, False
         args.dataloader_pin_memory &= args.device.type == "cuda"
@@ -393,20 +405,26 @@ class Run:
         if self.is_main:
             write_text(self.folder / "metrics.json", _json(self.scores))
             if self.args.do_train:
-                write_card(self, task, pipeline_tag, usage, labels)
+                write_card(self.outcome, task, pipeline_tag, usage, labels)
         self._close("finished")
         if self.is_main:
             for run in [*self.seed_runs, self]:
                 if not self.args.keep_checkpoints:
                     run.delete_checkpoints()
-            self.print_summary()
+            print_summary(self.outcome)
             if self.args.push_at_end:
                 self.push()
 
     def push(self) -> None:
         """Push the folder's allow-listed files; a failure keeps everything and says so."""
         try:
-            address = push_folder(self.folder, self.args)
+            address = push_folder(
+                self.folder,
+                repo_id=self.args.hub_model_id,
+                token=self.args.hub_token,
+                private=self.args.hub_private_repo,
+                revision=self.args.hub_revision,
+            )
         except Exception as error:  # the client raises a dozen unrelated types
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(
@@ -426,17 +444,20 @@ class Run:
                 "This run is finished; nothing is trained. To train again: --resume never, or "
                 "another --output_dir."
             )
-            self.print_summary()
+            print_summary(self.outcome)
             if self.args.push_at_end:
                 self.push()
         return True
 
-    def print_summary(self) -> None:
-        """Print score beside baselines, time, where things are and the next command."""
-        from nlpbook_data.reports.summary import summary_lines
-
-        sys.stdout.write("\n".join(["", *summary_lines(self), ""]) + "\n")
-        sys.stdout.flush()
+    @property
+    def outcome(self) -> Outcome:
+        """What card and summary are made from."""
+        chosen = self.args.do_train and self.args.load_best_model_at_end
+        metric = (self.args.metric_for_best_model or "loss").removeprefix("eval_")
+        name = self.args.hub_model_id or self.folder.resolve().name
+        return Outcome(
+            self.folder, self.recipe, self.record, self.scores, metric if chosen else None, name
+        )
 
     def fail(self, status: str, message: str) -> None:
         """Record how the run ended, where it had begun to write."""

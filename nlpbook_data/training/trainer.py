@@ -29,8 +29,8 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError, nearest
+from nlpbook_data.metrics.names import SHOWN
 from nlpbook_data.reports.push import push_folder
-from nlpbook_data.reports.summary import SHOWN
 from nlpbook_data.training.features import text_lengths
 from nlpbook_data.training.loss import IGNORED, LanguageModelLoss, TokenLoss
 from nlpbook_data.training.models import SUCH_AS
@@ -363,7 +363,8 @@ class RunMixin:
 
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
         """Push the run's folder, allow-listed files alone."""
-        return push_folder(self.run.folder, self.args)
+        options = {"token": self.args.hub_token, "private": self.args.hub_private_repo}
+        return push_folder(self.run.folder, repo_id=self.args.hub_model_id, **options)
 
 
 class RecipeTrainer(RunMixin, Trainer):
