@@ -70,7 +70,7 @@ def write_card(
         title=title,
         task=task,
         scratch=scratch,
-        base_model=base,
+        base=base,
         labels=labels,
         split=split,
         shown=[SHOWN[name] for name in names],
@@ -99,7 +99,8 @@ def as_text(text: str, most: int = 200) -> str:
     """Return `text` for Markdown: in one line, cut after `most` characters, none of it markup."""
     line = " ".join(text.split())
     line = f"{line[:most]}…" if len(line) > most else line
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|~$:@])", r"\\\1", html.escape(line, quote=False))
+    marks = r"[\\`*_{}\[\]()#!|~$:@]|(?<=www)\."  # the last three begin links
+    return re.sub(marks, r"\\\g<0>", html.escape(line, quote=False), flags=re.IGNORECASE)
 
 
 def _selection(outcome: Outcome) -> str:

@@ -84,7 +84,8 @@ def plot_confusion_matrix(scores: dict[str, Any], names: list[str], path: Path) 
     with _drawing(path, figsize=(size + 0.8, size)) as (figure, axes):
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         short = [_short(name) for name in names]
-        axes.set_xticks(range(len(names)), short, rotation=45 if len(names) > 4 else 0)
+        crowded = len(names) > 4 or max(map(len, short)) > 6
+        axes.set_xticks(range(len(names)), short, rotation=45 if crowded else 0)
         axes.set_yticks(range(len(names)), short)
         axes.set(xlabel="예측", ylabel="정답", title="혼동 행렬")
         for (row, column), share in np.ndenumerate(shares) if len(names) <= 30 else ():

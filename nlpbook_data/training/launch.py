@@ -20,7 +20,7 @@ from transformers import set_seed
 from nlpbook_data.errors import InputError
 from nlpbook_data.reports.card import write_card
 from nlpbook_data.reports.outcome import Outcome
-from nlpbook_data.reports.push import push_folder
+from nlpbook_data.reports.push import full_name, push_folder
 from nlpbook_data.reports.summary import print_summary
 from nlpbook_data.training.arguments import RecipeArguments, parse
 from nlpbook_data.training.record import Interrupted, start_record
@@ -147,7 +147,7 @@ def settle_start(args: RecipeArguments, others: list[Any]) -> None:
     """Settle what depends on nothing but the arguments and the device.
 
     Raises:
-        InputError: no token is there to push with; a seed is named twice.
+        InputError: no token is there to push with, or a wrong one; a seed is named twice.
     """
     # Trainer pushes at each checkpoint while this is set; ours pushes once, last.
     args.push_at_end, args.push_to_hub = args.push_to_hub, False
@@ -155,6 +155,15 @@ def settle_start(args: RecipeArguments, others: list[Any]) -> None:
         raise InputError(
             "--push_to_hub needs a token, and none is there. Run `hf auth login` first."
         )
+    if args.push_at_end:
+        name = args.hub_model_id or Path(args.output_dir).expanduser().resolve().name
+        try:
+            args.hub_model_id = full_name(name, args.hub_token)
+        except Exception as error:  # the client raises a dozen unrelated types
+            raise InputError(
+                "--push_to_hub: the Hub does not say whose token this is "
+                f"({_first_line(error)}). Run `hf auth login` again, or see to the network."
+            ) from error
     args.resume = args.resume or args.resume_from_checkpoint
     args.dataloader_pin_memory &= args.device.type == "cuda"
     for other in others:
@@ -196,12 +205,15 @@ def conclude(run: Run) -> None:
             revision=run.args.hub_revision,
         )
     except Exception as error:  # the client raises a dozen unrelated types
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"The push failed ({first}), and everything is kept in {run.folder.path}. Push again "
+            f"The push failed ({_first_line(error)}), and everything is kept in {run.folder.path}. Push again "
             "by the same command with --resume auto --push_to_hub true."
         ) from error
     logger.info("Pushed to %s", address)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _record_failure(runs: list[Run], status: str, message: str) -> None:
