@@ -165,6 +165,7 @@ def training_rows(
         InputError: no query has a true passage, or there are too few passages.
     """
     rng = np.random.default_rng(seed)
+    count = count if rankings else 0
     is_named = any(n for n, true in zip(part.negatives, part.relevant, strict=True) if true)
     rows: list[list[str]] = []
     for number, true in enumerate(part.relevant):

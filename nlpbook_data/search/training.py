@@ -1,7 +1,6 @@
 """What sentence-transformers lacks for the search recipe: rankings with BM25, and exact batches."""
 
 import contextlib
-import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,14 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
 from datasets import Dataset
 from safetensors.torch import save_model
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.base.sampler import DefaultBatchSampler, NoDuplicatesBatchSampler
-from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.util import semantic_search
@@ -33,9 +34,8 @@ from nlpbook_data.search.bm25 import (
 )
 from nlpbook_data.search.collections import Collection
 from nlpbook_data.training.arguments import ModelArguments, RecipeArguments, resolve_package
-from nlpbook_data.training.models import load_model, lora_config
-
-PAIRS = ("query", "document")  # what sentence-transformers' prompts are called
+from nlpbook_data.training.models import load_model, lora_config, named_lora_targets
+from nlpbook_data.training.trainer import add_callbacks, check_metric
 
 
 @dataclass
@@ -88,10 +88,25 @@ class GlobalBatches(DefaultBatchSampler):
                 yield batch[process * size : (process + 1) * size]
 
 
+class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
+    """sentence-transformers' trainer with our lines for its logs, and without its model card."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        check_metric(self.args, lambda: list(RetrievalEvaluator.names))
+        add_callbacks(self)
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Leave the card to `launch`: this one would draw examples from the random state."""
+
+
 class RetrievalEvaluator(InformationRetrievalEvaluator):
     """sentence-transformers' evaluator, its scores named as `metrics.search` names them."""
 
     names = ("mrr_at_10", "ndcg_at_10", *(f"recall_at_{k}" for k in CUTS))
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, precision_recall_at_k=list(CUTS), write_csv=False, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         scores = super().__call__(*args, **kwargs)
@@ -157,33 +172,53 @@ def load_encoder(
         ) from error
     model[0].model, model[0].processor = encoder, tokenizer
     if args.lora:
-        model.add_adapter(lora_config(args, AutoModel))
+        with named_lora_targets(args):
+            model.add_adapter(lora_config(args, AutoModel))
     for name, weights in encoder.named_parameters():
         if "pooler" in name:  # of the encoder, whose output is not used
             weights.requires_grad_(False)
     model.max_seq_length = tokenizer.model_max_length
     model.similarity_fn_name = "cosine"
+    # of checkpoints' cards, which nobody reads
+    model.model_card_data.generate_widget_examples = False
+    model.model_card_data.local_files_only = True
     model.prompts |= {name: text for name, text in prompts.items() if text is not None}
     return model
 
 
-def collator(
-    model: SentenceTransformer, columns: Sequence[str], pad_to_max_length: bool
-) -> SentenceTransformerDataCollator:
-    """Return sentence-transformers' collator, which tokenizes each text after its prompt.
+def check_options(args: Any, model_args: ModelArguments, width: int) -> None:
+    """Check the recipe's own options against the model, whose vectors have `width` numbers.
 
-    Args:
-        columns: of the rows; the first is that of the queries.
-        pad_to_max_length: to the most tokens, instead of the longest text of a batch and column.
+    Raises:
+        InputError: hard negatives of random weights, or a dimension that the vectors do not have.
     """
-    preprocess = model.preprocess
-    if pad_to_max_length:
-        preprocess = partial(preprocess, processing_kwargs={"text": {"padding": "max_length"}})
-    queries, passages = (model.prompts.get(name) for name in PAIRS)
-    prompts = {name: passages if place else queries for place, name in enumerate(columns)}
-    return SentenceTransformerDataCollator(
-        preprocess_fn=preprocess, prompts={n: text for n, text in prompts.items() if text}
-    )
+    if args.hard_negatives == "model" and model_args.from_scratch:
+        raise InputError(
+            "--hard_negatives model: random weights find nothing. Train with none or bm25, then "
+            "name the folder of that run as the model."
+        )
+    if wrong := [dim for dim in args.matryoshka_dims or () if dim > width]:
+        raise InputError(
+            f"--matryoshka_dims {wrong[0]}: the model's vectors have {width} numbers. Name "
+            "dimensions from 1 to that."
+        )
+
+
+def collating(
+    model: SentenceTransformer, rows: Dataset | None, args: RecipeArguments
+) -> dict[str, Any]:
+    """Return the options of sentence-transformers' collator, which tokenizes `rows`.
+
+    Texts begin with the prompt of their column of `training_rows`; they are padded to the longest
+    of a batch and column, or to the most tokens.
+    """
+    columns = rows.column_names if rows else []
+    texts = {name: model.prompts["query" if name == "query" else "document"] for name in columns}
+    padding = {"padding": "max_length" if args.pad_to_max_length else True}
+    return {
+        "preprocess_fn": partial(model.preprocess, processing_kwargs={"text": padding}),
+        "prompts": {name: text for name, text in texts.items() if text},
+    }
 
 
 def save_encoder(model: SentenceTransformer, folder: Path) -> None:
@@ -248,16 +283,13 @@ def rank(
     )
 
 
-def rank_by_words(
-    collections: Mapping[str, Collection], splits: Sequence[str]
-) -> dict[str, Ranking]:
-    """Return BM25's ranking of each of `splits`; a text is analysed once."""
-    parts = [collections[split] for split in splits]
-    texts = list(dict.fromkeys(text for p in parts for text in (*p.passages, *p.queries)))
+def rank_by_words(parts: Mapping[str, Collection]) -> dict[str, Ranking]:
+    """Return BM25's ranking of each split; a text is analysed once."""
+    texts = list(dict.fromkeys(t for p in parts.values() for t in (*p.passages, *p.queries)))
     # the analyser is not even loaded for nothing
     morphemes = dict(zip(texts, extract_morphemes(texts), strict=True)) if texts else {}
     found = {}
-    for split, part in zip(splits, parts, strict=True):
+    for split, part in parts.items():
         index = index_morphemes([morphemes[text] for text in part.passages])
         found[split] = Ranking(*rank_passages(index, [morphemes[text] for text in part.queries]))
     return found
