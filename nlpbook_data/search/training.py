@@ -91,9 +91,9 @@ class GlobalBatches(DefaultBatchSampler):
 class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
     """sentence-transformers' trainer with our lines for its logs, and without its model card."""
 
-    def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
-        check_metric(self.args, lambda: list(RetrievalEvaluator.names))
+    def __init__(self, *, args: SearchTrainingArguments, **kwargs: Any):
+        check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
+        super().__init__(args=args, **kwargs)
         add_callbacks(self)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
