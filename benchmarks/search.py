@@ -97,6 +97,7 @@ def own_and_mapped() -> tuple[float, float]:
 def measure(folder: Path, case: str) -> dict[str, float]:
     """Search in one way; recall against what the first case wrote into `folder`."""
     import torch
+    from sentence_transformers.util import semantic_search  # noqa: F401  # memory is beyond imports
 
     from nlpbook_data.search.index import SearchIndex
 

@@ -119,7 +119,7 @@ class SearchIndex:
         Args:
             folder: absent or empty; it appears when all of the index is on disk.
             rows: texts, or rows whose ``text`` is encoded and whose other columns come back with
-                a hit. A Dataset stays on disk, anything else is read into memory.
+                a hit. A Dataset stays on disk; anything else is read into memory.
             encoder: a SentenceTransformer's folder or Hub name, or an object.
             dtype: float16 takes half the disk and file cache, and more time a search.
             hybrid: keep a BM25 index of morphemes too (see `search.bm25`).
@@ -188,16 +188,15 @@ class SearchIndex:
 
     def _add(self, rows: Iterable[str | Mapping[str, Any]] | Dataset) -> None:
         before = self.manifest
-        part = self.folder / _part(before.parts)
+        part = self._part(before.parts)
         shutil.rmtree(part, ignore_errors=True)  # of an `add` that was killed
         try:
             rows = _to_dataset(rows)
             try:
                 concatenate_datasets([*self._load("rows"), rows])
             except ValueError as error:
-                raise InputError(
-                    f"{self.folder}: its rows have other columns ({error})."
-                ) from error
+                what = f"{self.folder}: its rows have other columns ({error}). Mend the new ones."
+                raise InputError(what) from error
             rows.save_to_disk(part / "rows")
             self._write_vectors(part / "vectors.npy", rows)
             files = before.files
@@ -210,7 +209,7 @@ class SearchIndex:
             written = {path for path in part.rglob("*") if path.is_file()}
             files |= {p.relative_to(self.folder).as_posix(): file_sha256(p) for p in written}
             self._replace_manifest(parts=before.parts + 1, files=files)
-            shutil.rmtree(self.folder / _part(before.parts - 1) / "bm25", ignore_errors=True)
+            shutil.rmtree(self._part(before.parts - 1) / "bm25", ignore_errors=True)
         finally:
             # What is on disk counts: a signal may come right after the manifest was replaced.
             if (self.folder / "manifest.json").exists():
@@ -362,31 +361,30 @@ class SearchIndex:
         write_text(self.folder / "manifest.json", text + "\n")
         self.manifest = manifest
 
+    def _part(self, number: int) -> Path:
+        return self.folder / f"part-{number:05}"
+
     def _load(self, name: str) -> list[Dataset]:
-        folders = (self.folder / _part(number) / name for number in range(self.manifest.parts))
+        folders = (self._part(number) / name for number in range(self.manifest.parts))
         return [load_from_disk(str(folder), keep_in_memory=False) for folder in folders]
 
     def _open(self) -> None:
         """Map the files that the manifest names, after a check of their contents."""
-        for name, sha256 in self.manifest.files.items():
-            path = self.folder / name
+        manifest = self.manifest
+        for path, sha256 in ((self.folder / name, sha) for name, sha in manifest.files.items()):
             if not path.is_file() or file_sha256(path) != sha256:
                 raise InputError(
                     f"{path}: missing, truncated or changed. Copy the index again, or build it."
                 )
+        paths = [self._part(number) / "vectors.npy" for number in range(manifest.parts)]
         try:
             self.rows = concatenate_datasets(self._load("rows") or [Dataset.from_dict({})])
             # "c": torch wants memory that could be written; nothing is, nor would the file be
-            self.vectors: list[np.ndarray] = [
-                np.load(
-                    self.folder / _part(number) / "vectors.npy", mmap_mode="c", allow_pickle=False
-                )
-                for number in range(self.manifest.parts)
-            ]
-            if self.manifest.hybrid and self.manifest.parts:
-                self._bm25 = load_bm25(self.folder / _part(self.manifest.parts - 1) / "bm25")
+            self.vectors = [np.load(path, mmap_mode="c", allow_pickle=False) for path in paths]
         except (ValueError, OSError) as error:  # objects in the .npy file, no Arrow file
             raise InputError(f"{self.folder}: damaged ({error}). Build the index again.") from error
+        if manifest.hybrid and manifest.parts:
+            self._bm25 = load_bm25(self._part(manifest.parts - 1) / "bm25")
         self.__dict__.pop("_faiss", None)
 
     @cached_property
@@ -459,10 +457,6 @@ def _to_dataset(rows: Iterable[str | Mapping[str, Any]] | Dataset) -> Dataset:
 def _texts(rows: Dataset) -> Iterator[str]:
     for part in rows.select_columns("text").iter(TEXTS):
         yield from part["text"]
-
-
-def _part(number: int) -> str:
-    return f"part-{number:05}"
 
 
 @contextlib.contextmanager
