@@ -38,28 +38,6 @@ from nlpbook_data.training.models import load_model, lora_config, named_lora_tar
 from nlpbook_data.training.trainer import add_callbacks, check_metric
 
 
-@dataclass
-class SearchTrainingArguments(RecipeArguments, SentenceTransformerTrainingArguments):
-    """sentence-transformers' training arguments with our defaults."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.batch_sampler = GlobalBatches
-        # which sentence-transformers sets; with these batches neither is needed
-        self.dataloader_drop_last = self.prediction_loss_only = False
-        if self.gradient_accumulation_steps > 1:
-            raise InputError(
-                f"--gradient_accumulation_steps {self.gradient_accumulation_steps}: the negatives "
-                "of a query are those of its step. Raise --per_device_train_batch_size instead; "
-                "--mini_batch_size bounds the memory."
-            )
-        if self.label_smoothing_factor:
-            raise InputError(
-                f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none; "
-                "--scale softens it. Leave it out."
-            )
-
-
 class GlobalBatches(DefaultBatchSampler):
     """`BatchSamplers.NO_DUPLICATES` over the global batch, dealt out in equal parts.
 
@@ -86,6 +64,44 @@ class GlobalBatches(DefaultBatchSampler):
             size = len(batch) // self.processes
             for process in range(self.processes) if size else ():
                 yield batch[process * size : (process + 1) * size]
+
+
+@dataclass
+class SearchTrainingArguments(RecipeArguments, SentenceTransformerTrainingArguments):
+    """sentence-transformers' training arguments with our defaults."""
+
+    batch_sampler: str = field(
+        default="no_duplicates",
+        metadata={
+            "help": "no text twice in a step, see GlobalBatches",
+            "choices": ["no_duplicates"],
+        },
+    )
+    multi_dataset_batch_sampler: str = field(
+        default="proportional", metadata={"help": "unused", "choices": ["proportional"]}
+    )
+    # The recipe settles these: they are no options.
+    prompts: Any = field(default=None, init=False)
+    router_mapping: Any = field(default=None, init=False)
+    learning_rate_mapping: Any = field(default=None, init=False)
+    warmup_ratio: Any = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.batch_sampler = GlobalBatches
+        # which sentence-transformers sets; with these batches neither is needed
+        self.dataloader_drop_last = self.prediction_loss_only = False
+        if self.gradient_accumulation_steps > 1:
+            raise InputError(
+                f"--gradient_accumulation_steps {self.gradient_accumulation_steps}: the negatives "
+                "of a query are those of its step. Raise --per_device_train_batch_size instead; "
+                "--mini_batch_size bounds the memory."
+            )
+        if self.label_smoothing_factor:
+            raise InputError(
+                f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none; "
+                "--scale softens it. Leave it out."
+            )
 
 
 class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
