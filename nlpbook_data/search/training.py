@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from datasets import Dataset
 from safetensors.torch import save_model
@@ -111,6 +112,22 @@ class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
         check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
         super().__init__(args=args, **kwargs)
         add_callbacks(self)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train, and make sure of the best weights: sentence-transformers only logs if it fails.
+
+        Raises:
+            Exception: why the best checkpoint cannot be loaded.
+        """
+        output = super().train(*args, **kwargs)
+        best = self.state.best_model_checkpoint
+        spread = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        if best and self.args.load_best_model_at_end and not spread:
+            weights = SentenceTransformer(best, device="cpu").state_dict()
+            for name, here in self.model.state_dict().items():
+                if not torch.equal(here.cpu(), weights[name]):
+                    raise RuntimeError(f"{best}: its {name} was not loaded.")
+        return output
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Leave the card to `launch`: this one would draw examples from the random state."""

@@ -1,6 +1,7 @@
 """What we add to sentence-transformers: batches of all processes, rankings, scores, the encoder."""
 
 import json
+from contextlib import nullcontext
 from itertools import chain, zip_longest
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,9 @@ import pytest
 import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.util import mine_hard_negatives
+from transformers import TrainerCallback
 
 from nlpbook_data.data.source import load_source
 from nlpbook_data.errors import InputError
@@ -19,7 +22,9 @@ from nlpbook_data.search.collections import Collection, collect_splits, to_queri
 from nlpbook_data.search.training import (
     GlobalBatches,
     Ranking,
+    RecipeSentenceTransformerTrainer,
     RetrievalEvaluator,
+    SearchTrainingArguments,
     check_options,
     collating,
     load_encoder,
@@ -196,6 +201,35 @@ def test_adapters_are_merged_into_what_is_saved(model, tmp_path):
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert "model.safetensors" in files and not any(name.startswith("adapter") for name in files)
     assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
+
+
+class SpoilBest(TrainerCallback):
+    """Take the weights of the best checkpoint away once training is over."""
+
+    def on_save(self, args, state, control, **kwargs):
+        if state.global_step == state.max_steps:
+            Path(state.best_model_checkpoint, "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize("spoil", [False, True])
+def test_best_weights_that_cannot_be_loaded_end_the_run(tmp_path, spoil):
+    model = encoder(ModelArguments(model_name_or_path="package:models/encoder", from_scratch=True))
+    table = Dataset.from_dict({"query": list("가나다라"), "passage": list("마바사아")})
+    part = Collection(list("마바사아"), list("가나다라"), [[n] for n in range(4)], [[]] * 4)
+    args = SearchTrainingArguments(
+        output_dir=str(tmp_path), num_train_epochs=2, metric_for_best_model="mrr_at_10"
+    )
+    args.default_metric = "mrr_at_10"
+    trainer = RecipeSentenceTransformerTrainer(
+        model=model,
+        args=args,
+        train_dataset=table,
+        loss=losses.MultipleNegativesRankingLoss(model),
+        evaluator=RetrievalEvaluator(**with_ids(part)),
+        callbacks=[SpoilBest()] if spoil else [],
+    )
+    with pytest.raises(Exception, match="safetensors") if spoil else nullcontext():
+        trainer.train()
 
 
 @pytest.mark.parametrize(
