@@ -12,7 +12,6 @@ Then search any file:
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
@@ -164,7 +163,7 @@ def main(
         run.figure("recall.png", "k개 안의 재현율", plot_recall, last["recall_curves"])
 
     # 7. BM25 alone, scored the same; then `launch` writes card and summary, and pushes
-    baselines: dict[str, Any] = {}
+    baselines = {}
     if run.wants_baselines:
         baselines["BM25"] = {s: score(collections[s], words[s]) for s in source.held_out}
     run.finish(baselines, "문서 검색", "sentence-similarity", USAGE, source.label_names)
