@@ -206,8 +206,9 @@ def conclude(run: Run) -> None:
         )
     except Exception as error:  # the client raises a dozen unrelated types
         raise InputError(
-            f"The push failed ({_first_line(error)}), and everything is kept in {run.folder.path}. Push again "
-            "by the same command with --resume auto --push_to_hub true."
+            f"The push failed ({_first_line(error)}), and everything is kept in "
+            f"{run.folder.path}. Push again by the same command with --resume auto "
+            "--push_to_hub true."
         ) from error
     logger.info("Pushed to %s", address)
 

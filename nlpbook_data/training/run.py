@@ -180,6 +180,7 @@ class Run:
 
     def write(self, name: str, value: Any) -> None:
         """Write a JSON file of the recipe's own."""
+        self.open()
         self.folder.write(name, value)
 
     def report_ceiling(self, scores: Mapping[str, Any]) -> None:
