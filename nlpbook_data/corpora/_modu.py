@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nlpbook_data.corpora._read import member, read_json_items, shown
+from nlpbook_data.errors import shown
+from nlpbook_data.reading.json_values import read_json_items
+from nlpbook_data.reading.values import member
 
 HOMEPAGE = "https://kli.korean.go.kr/corpus"
-LICENSE = "NIKL terms of use (by application)"
+LICENSE = "NIKL terms"
 
 
 def by_hand(corpus: str, folder: str, files: str) -> str:
@@ -24,7 +26,7 @@ def read_documents(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in files:
         for place, document in read_json_items(path, "document"):
             name = member(place, document, "id", str)
-            yield f"{path}, document {shown(name)}", document
+            yield f"{path}, document {shown([name])}", document
 
 
 def read_list(place: str, value: Any, key: str) -> list[Any]:
@@ -59,5 +61,5 @@ def read_sentences(files: list[Path]) -> Iterator[tuple[str, dict[str, Any], str
     for place, document in read_documents(files):
         for number, sentence in enumerate(member(place, document, "sentence", list), start=1):
             name = member(f"{place}, sentence {number}", sentence, "id", str)
-            where = f"{place.partition(', document ')[0]}, sentence {shown(name)}"
+            where = f"{place.partition(', document ')[0]}, sentence {shown([name])}"
             yield where, sentence, name, member(where, sentence, "form", str)

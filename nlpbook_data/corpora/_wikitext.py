@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from nlpbook_data.corpora._read import AGAIN, BLOCK_BYTES, MAX_LINE_BYTES, malformed
 from nlpbook_data.errors import InputError
+from nlpbook_data.reading.text import BLOCK_BYTES, MAX_LINE_BYTES
+from nlpbook_data.reading.values import FETCH_AGAIN, malformed
 
 HEADING = b"\n ="
 
@@ -32,7 +33,7 @@ def tables_of_sections(path: Path) -> Iterator[pa.Table]:
                 if len(data) > MAX_LINE_BYTES:
                     raise InputError(
                         f"{path}, line {number}: a section longer than {MAX_LINE_BYTES:,} bytes. "
-                        f"{AGAIN}"
+                        f"{FETCH_AGAIN}"
                     )
                 rest = data
                 continue
@@ -47,12 +48,14 @@ def _table(path: Path, number: int, data: bytes) -> pa.Table:
     """Return the sections of `data`, which begins at the line `number` of `path`."""
     if b"\0" in data:
         line = number + data.count(b"\n", 0, data.index(b"\0"))
-        raise InputError(f"{path}, line {line}: a NUL, which no text holds. {AGAIN}")
+        raise InputError(f"{path}, line {line}: a NUL, which no text holds. {FETCH_AGAIN}")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = number + data.count(b"\n", 0, error.start)
-        raise InputError(f"{path}, line {line}: not UTF-8 ({error.reason}). {AGAIN}") from error
+        raise InputError(
+            f"{path}, line {line}: not UTF-8 ({error.reason}). {FETCH_AGAIN}"
+        ) from error
     if "\r" in text:
         text = text.replace("\r\n", "\n").removesuffix("\r")
     titles, texts = [], []

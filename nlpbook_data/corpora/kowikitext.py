@@ -7,15 +7,7 @@ import pyarrow as pa
 from datasets import Features, Value
 
 from nlpbook_data.corpora._wikitext import tables_of_sections
-from nlpbook_data.data.corpus import Archive, Corpus, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_kowiki import KOWIKI_FETCH_INFORMATION
-
-    return {Path(row["destination"]).name: row["url"] for row in KOWIKI_FETCH_INFORMATION}
-
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split, korpora_urls
 
 FILES = [f"kowikitext_20200920.{split}" for split in ("train", "dev", "test")]
 
@@ -30,10 +22,9 @@ CORPUS = Corpus(
         "test": Split(f"{FILES[2]} (0.5% of the pages)", files=(FILES[2],)),
     },
     license="CC-BY-SA-3.0",
-    commercial=True,
     homepage="https://github.com/lovit/kowikitext",
     citation="Kim, H. (2020). kowikitext: Korean Wikipedia dump in wikitext form.",
-    urls=urls,
+    urls=korpora_urls("korpus_kowiki.KOWIKI_FETCH_INFORMATION"),
     archives=tuple(Archive(files=(f"{file}.zip",), members=(file,)) for file in FILES),
     large=True,
 )

@@ -15,8 +15,8 @@ from nlpbook_data.corpora._modu import (
     read_metadata,
     read_speaker,
 )
-from nlpbook_data.corpora._read import member
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split, carved
+from nlpbook_data.reading.values import member
 
 UTTERANCE = ("speaker", "form", "original_form", "time")
 
@@ -32,11 +32,9 @@ CORPUS = Corpus(
     ),
     splits={
         "train": Split("M[DM]RW*.json", files=("M[DM]RW*.json",)),
-        "validation": Split("5% carved from train", carved_from="train", share=0.05),
+        "validation": carved(0.05),
     },
     license=LICENSE,
-    commercial=False,
-    redistributable=False,
     homepage=HOMEPAGE,
     citation="국립국어원 (2020). 국립국어원 메신저 말뭉치 (버전 1.0).",
     by_hand=by_hand(

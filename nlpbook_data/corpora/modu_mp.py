@@ -7,8 +7,8 @@ from typing import Any
 from datasets import ClassLabel, Features, List, Value
 
 from nlpbook_data.corpora._modu import HOMEPAGE, LICENSE, by_hand, read_list, read_sentences
-from nlpbook_data.corpora._read import malformed, member, read_label
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split, carved
+from nlpbook_data.reading.values import malformed, member, read_label
 
 # The official tags and what they are called.
 NAMES = {
@@ -80,12 +80,10 @@ CORPUS = Corpus(
     ),
     splits={
         "train": Split("NXMP*.json (newspapers) + SXMP*.json (speech)", files=("[NS]XMP*.json",)),
-        "validation": Split("10% carved from train", carved_from="train", share=0.1),
-        "test": Split("10% carved from train", carved_from="train", share=0.1),
+        "validation": carved(0.1),
+        "test": carved(0.1),
     },
     license=LICENSE,
-    commercial=False,
-    redistributable=False,
     homepage=HOMEPAGE,
     citation="국립국어원 (2020). 국립국어원 형태 분석 말뭉치 (버전 1.0).",
     by_hand=by_hand("형태 분석 말뭉치", "NIKL_MP", "NXMP1902008040.json and SXMP1902008031.json"),

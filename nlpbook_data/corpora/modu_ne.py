@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Features, List, Value
+from datasets import Features, Value
 
 from nlpbook_data.corpora._modu import (
     HOMEPAGE,
@@ -12,8 +12,8 @@ from nlpbook_data.corpora._modu import (
     by_hand,
     read_sentences,
 )
-from nlpbook_data.corpora._read import malformed, member, read_label
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split, carved, entity_spans
+from nlpbook_data.reading.values import malformed, member, read_label
 
 NAMES = {
     "PS": "사람",
@@ -41,22 +41,14 @@ CORPUS = Corpus(
     features=Features(
         id=Value("string"),
         text=Value("string"),
-        entities=List(
-            {
-                "start": Value("int32"),
-                "end": Value("int32"),
-                "label": ClassLabel(names=list(NAMES.values())),
-            }
-        ),
+        entities=entity_spans(NAMES.values()),
     ),
     splits={
         "train": Split("NXNE*.json (newspapers) + SXNE*.json (speech)", files=("[NS]XNE*.json",)),
-        "validation": Split("10% carved from train", carved_from="train", share=0.1),
-        "test": Split("10% carved from train", carved_from="train", share=0.1),
+        "validation": carved(0.1),
+        "test": carved(0.1),
     },
     license=LICENSE,
-    commercial=False,
-    redistributable=False,
     homepage=HOMEPAGE,
     citation="국립국어원 (2020). 국립국어원 개체명 분석 말뭉치 (버전 1.0).",
     by_hand=by_hand(

@@ -14,8 +14,8 @@ from nlpbook_data.corpora._modu import (
     read_forms,
     read_metadata,
 )
-from nlpbook_data.corpora._read import member
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split, carved
+from nlpbook_data.reading.values import member
 
 METADATA = ("title", "publisher", "date", "topic")
 
@@ -26,11 +26,9 @@ CORPUS = Corpus(
     features=Features({name: Value("string") for name in ("id", "text", *METADATA)}),
     splits={
         "train": Split("E[BPSR]RW*.json", files=("E[BPSR]RW*.json",)),
-        "validation": Split("1% carved from train", carved_from="train", share=0.01),
+        "validation": carved(0.01),
     },
     license=LICENSE,
-    commercial=False,
-    redistributable=False,
     homepage=HOMEPAGE,
     citation="국립국어원 (2020). 국립국어원 웹 말뭉치 (버전 1.0).",
     by_hand=by_hand(

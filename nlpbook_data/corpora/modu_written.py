@@ -13,8 +13,8 @@ from nlpbook_data.corpora._modu import (
     read_forms,
     read_metadata,
 )
-from nlpbook_data.corpora._read import member
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split, carved
+from nlpbook_data.reading.values import member
 
 CORPUS = Corpus(
     name="modu_written",
@@ -23,11 +23,9 @@ CORPUS = Corpus(
     features=Features(id=Value("string"), text=Value("string"), title=Value("string")),
     splits={
         "train": Split("W[ABCZ]RW*.json", files=("W[ABCZ]RW*.json",)),
-        "validation": Split("1% carved from train", carved_from="train", share=0.01),
+        "validation": carved(0.01),
     },
     license=LICENSE,
-    commercial=False,
-    redistributable=False,
     homepage=HOMEPAGE,
     citation="국립국어원 (2020). 국립국어원 문어 말뭉치 (버전 1.0).",
     by_hand=by_hand(

@@ -7,15 +7,7 @@ import pyarrow as pa
 from datasets import Features, Value
 
 from nlpbook_data.corpora._wikitext import tables_of_sections
-from nlpbook_data.data.corpus import Archive, Corpus, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_namuwiki import NAMUWIKI_FETCH_INFORMATION
-
-    return {Path(row["destination"]).name: row["url"] for row in NAMUWIKI_FETCH_INFORMATION}
-
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split, korpora_urls
 
 FILES = [f"namuwikitext_20200302.{split}" for split in ("train", "dev", "test")]
 
@@ -29,11 +21,10 @@ CORPUS = Corpus(
         "validation": Split(f"{FILES[1]} (0.5% of the pages)", files=(FILES[1],)),
         "test": Split(f"{FILES[2]} (0.5% of the pages)", files=(FILES[2],)),
     },
-    license="CC BY-NC-SA 2.0 KR",
-    commercial=False,
+    license="CC-BY-NC-SA-2.0-KR",
     homepage="https://github.com/lovit/namuwikitext",
     citation="Kim, H. (2020). namuwikitext: Namuwiki dump in wikitext form.",
-    urls=urls,
+    urls=korpora_urls("korpus_namuwiki.NAMUWIKI_FETCH_INFORMATION"),
     archives=tuple(Archive(files=(f"{file}.zip",), members=(file,)) for file in FILES),
     large=True,
 )

@@ -6,8 +6,9 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._read import member, read_json_lines, read_label
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split
+from nlpbook_data.reading.json_values import read_json_lines
+from nlpbook_data.reading.values import member, read_label
 
 CORPUS = Corpus(
     name="sample_nli",
@@ -25,7 +26,6 @@ CORPUS = Corpus(
     texts=("premise", "hypothesis"),
     groups=("premise",),
     license="CC0-1.0",
-    commercial=True,
     homepage="nlpbook_data/samples/sample_nli",
     packaged=True,
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
 
+from nlpbook_data.corpora.declaration import Split
 from nlpbook_data.data.cache import (
     cached_splits,
     code_hash,
@@ -17,7 +18,6 @@ from nlpbook_data.data.cache import (
     write_split,
 )
 from nlpbook_data.data.corpus import (
-    Split,
     carve_split,
     carved_shares,
     find_corpus,
@@ -50,7 +50,7 @@ SEARCHED = {
     "paircls": [("premise", "hypothesis", "label"), ("sentence1", "sentence2", "label")],
 }
 CARVING = ("nlpbook_data.data.cache", "nlpbook_data.data.corpus", "nlpbook_data.data.splits")
-READING = ("nlpbook_data.own_files", "nlpbook_data.data.labels", "nlpbook_data.corpora._tagged")
+READING = ("nlpbook_data.own_files", "nlpbook_data.reading", "nlpbook_data.data.labels")
 OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
 
 
@@ -64,7 +64,7 @@ class Source:
             there is none; ``entities`` and ``answers`` are None where unlabelled.
         name: of the corpus, the dataset or the files, without folders.
         origins: where each split comes from, in words.
-        hashes: sha256 of the raw files, or the fingerprints of a Hub dataset.
+        hashes: sha256 of the raw files, or of a Hub dataset's Arrow files.
         license: where it is known.
     """
 
@@ -417,7 +417,12 @@ def _sha256(path: Path, cache_dir: str | None) -> str:
 
 def _from_hub(args: Any, wanted: _Wanted) -> Source:
     try:
-        loaded = load_dataset(args.dataset_name, args.dataset_config_name, cache_dir=args.cache_dir)
+        loaded = load_dataset(
+            args.dataset_name,
+            args.dataset_config_name,
+            cache_dir=args.cache_dir,
+            keep_in_memory=False,  # the files are what tells whether the rows have changed
+        )
     except Exception as error:  # the client raises a dozen unrelated types
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
@@ -438,7 +443,12 @@ def _from_hub(args: Any, wanted: _Wanted) -> Source:
         for split, dataset in loaded.items()
     }
     splits = _with_carved({s: Split(f"{s} of {args.dataset_name}", files=(s,)) for s in loaded})
-    hashes = {split: dataset._fingerprint for split, dataset in loaded.items()}
+    hashes = {
+        split: make_key(
+            files=[_sha256(Path(f["filename"]), args.cache_dir) for f in rows.cache_files]
+        )
+        for split, rows in loaded.items()
+    }
     key = wanted.key(files=hashes)
     return Source(
         splits=_cached("hub", key, rows, splits, wanted, args.cache_dir, args.overwrite_cache),

@@ -19,7 +19,8 @@ from scipy.sparse import csr_matrix
 import nlpbook_data.corpora
 from nlpbook_data import InputError, list_corpora, load_corpus
 from nlpbook_data.corpora import nsmc
-from nlpbook_data.data.corpus import RawFile, find_corpus
+from nlpbook_data.corpora.declaration import RawFile
+from nlpbook_data.data.corpus import find_corpus
 from nlpbook_data.data.publish import TASK_CATEGORIES
 
 HEADER = "id\tdocument\tlabel"
@@ -85,9 +86,9 @@ def test_a_name_that_is_not_a_corpus_is_refused(name):
 def test_a_module_put_into_the_folder_is_a_corpus(tmp_path, monkeypatch):
     (tmp_path / "made_up.py").write_text(
         "from datasets import Features, Value\n"
-        "from nlpbook_data.data.corpus import Corpus, Split\n"
+        "from nlpbook_data.corpora.declaration import Corpus, Split\n"
         "splits = {'test': Split('a.txt', files=('a.txt', 'b.txt'))}\n"
-        "CORPUS = Corpus(name='made-up', task='doccls', title='', license='', commercial=True,\n"
+        "CORPUS = Corpus(name='made-up', task='doccls', title='', license='',\n"
         "    homepage='', features=Features(text=Value('string')), splits=splits)\n"
         "def parse(files):\n"
         "    for path in files:\n"
@@ -401,11 +402,11 @@ def test_nsmc_agrees_with_korporas_own_parser(file):
 
 MODULE = """
 from datasets import ClassLabel, Features, Value
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split
 from nlpbook_data.corpora._read import read_lines, tables_of_lines
 
 CORPUS = Corpus(
-    name="made-up", task="pretrain", title="", license="", commercial=True, homepage="",
+    name="made-up", task="pretrain", title="", license="", homepage="",
     features=Features(text=Value("string")),
     splits={
         "train": Split("parts", files=("part*.txt",)),
