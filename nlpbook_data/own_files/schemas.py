@@ -1,6 +1,6 @@
 """The user's own rows in a task's schema, from every format in which people keep them.
 
-`SCHEMAS` says which columns a task has. They are read from csv, tsv, jsonl and parquet, and:
+`SCHEMAS` says which columns a task has. They are read from csv, tsv, jsonl, xlsx and parquet, and:
 
 - ner: from files with a token and its tag a line (BIO, IOB1, BIOES, BILOU; ``B-PER`` or ``PER_B``;
   an index before the word), from KLUE's with a character a line, and from ``text␞<entity:TAG>…``;
@@ -176,7 +176,7 @@ def detect_format(path: Path, task: str, columns: Mapping[str, str] | None = Non
         return suffix
     if task in ("pretrain", "generation") and suffix == ".txt":
         return suffix
-    if task == "ner" and suffix not in (".csv", ".jsonl", ".parquet", ".json"):
+    if task == "ner" and suffix not in (".csv", ".jsonl", ".xlsx", ".parquet", ".json"):
         text = (columns or {}).get("text", "text")
         first = next((line for _, line in read_text_lines(path) if line), "")
         if suffix == ".tsv" and text in first.split("\t"):

@@ -46,7 +46,7 @@ def read_lines(
 
 def csv_rows(path: Path, lines: Iterable[str], advice: str) -> Iterator[tuple[int, list[str]]]:
     """Yield ``(number of its first line, cells)`` a row of RFC 4180; a blank line has no cells."""
-    csv.field_size_limit(MAX_CHARACTERS)  # of the process; the csv module has no other
+    limit = csv.field_size_limit(MAX_CHARACTERS)  # of the process: the csv module has no other
     reader = csv.reader(lines, strict=True)
     number = 1
     try:
@@ -55,6 +55,8 @@ def csv_rows(path: Path, lines: Iterable[str], advice: str) -> Iterator[tuple[in
             number = reader.line_num + 1
     except csv.Error as error:
         raise InputError(f"{path}, the row of line {number}: {error}. {advice}") from error
+    finally:
+        csv.field_size_limit(limit)
 
 
 def read_csv(path: Path, header: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

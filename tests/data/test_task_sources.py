@@ -234,14 +234,6 @@ def test_the_arguments_name_the_columns_of_the_task(tmp_path):
     assert source.origins["test"] == "10% carved from train (train.jsonl)"
 
 
-def test_the_same_files_as_another_task_are_not_served_from_the_cache(tmp_path):
-    files = {"train": write(tmp_path / "train.jsonl", [{"text": f"글 {n}"} for n in range(40)])}
-    for task in ("generation", "pretrain"):
-        splits = load_examples(files, task, cache_dir=tmp_path / "cache")
-        assert splits["train"].features == Features(text=STRING)
-    assert len([*(tmp_path / "cache" / "nlpbook" / "files").glob("*/entry.json")]) == 2
-
-
 def test_the_cache_is_used_again_and_built_again_where_it_is_asked_for(tmp_path):
     files = {"train": write(tmp_path / "train.jsonl", [ner(n) for n in range(40)])}
     load_examples(files, "ner", cache_dir=tmp_path / "cache")
@@ -251,6 +243,8 @@ def test_the_cache_is_used_again_and_built_again_where_it_is_asked_for(tmp_path)
     assert entry.stat().st_mtime_ns == before
     load_examples(files, "ner", cache_dir=tmp_path / "cache", rebuild=True)
     assert entry.stat().st_mtime_ns > before
+    with pytest.raises(InputError, match="no column 'label'"):
+        load_examples(files, "doccls", cache_dir=tmp_path / "cache")
 
 
 def test_a_corpus_of_another_task_is_refused(tmp_path):
@@ -305,25 +299,25 @@ def test_a_file_of_texts_and_labels_may_be_texts_alone(tmp_path):
     assert source.splits["train"].column_names == ["text"]
 
 
-def hub(monkeypatch: pytest.MonkeyPatch, features: Features, rows: list[dict[str, Any]]) -> None:
-    dataset = datasets.Dataset.from_list(rows, features=features)
-    monkeypatch.setattr(
-        "nlpbook_data.data.source.load_dataset",
-        lambda *arguments, **options: datasets.DatasetDict(train=dataset, validation=dataset),
-    )
+def hub(folder: Path, features: Features, rows: list[dict[str, Any]]) -> DataArguments:
+    """Write `rows` as the two splits of a dataset in the Hub's layout."""
+    (folder / "hub").mkdir()
+    for split in ("train", "validation"):
+        rows_of_split = datasets.Dataset.from_list(rows, features=features)
+        rows_of_split.to_parquet(folder / "hub" / f"{split}.parquet")
+    return DataArguments(dataset_name=str(folder / "hub"), cache_dir=str(folder / "cache"))
 
 
-def test_entities_of_a_hub_dataset_keep_their_words(tmp_path, monkeypatch):
+def test_entities_of_a_hub_dataset_keep_their_words(tmp_path):
     label = ClassLabel(names=["ORG", "LOC"])
     rows = [{**ner(n), "entities": [{**ner(n)["entities"][0], "label": 1}]} for n in range(20)]
-    hub(monkeypatch, Features(text=STRING, entities=List({**SPAN, "label": label})), rows)
-    args = DataArguments(dataset_name="a/b", cache_dir=str(tmp_path))
+    args = hub(tmp_path, Features(text=STRING, entities=List({**SPAN, "label": label})), rows)
     source = load_source(args, ALL, task="ner")
     assert source.label_names == ["LOC"]
     assert source.splits["validation"][0] == {"text": "0시 서울", "entities": [entity(3, 5, 0)]}
 
 
-def test_answers_of_a_hub_dataset_are_read_as_squad_has_them(tmp_path, monkeypatch):
+def test_answers_of_a_hub_dataset_are_read_as_squad_has_them(tmp_path):
     answers = {"text": List(STRING), "answer_start": List(Value("int32"))}
     rows = [
         {
@@ -334,21 +328,14 @@ def test_answers_of_a_hub_dataset_are_read_as_squad_has_them(tmp_path, monkeypat
         }
         for n in range(20)
     ]
-    hub(monkeypatch, Features(id=STRING, context=STRING, question=STRING, answers=answers), rows)
-    args = DataArguments(dataset_name="a/b", cache_dir=str(tmp_path))
+    args = hub(
+        tmp_path, Features(id=STRING, context=STRING, question=STRING, answers=answers), rows
+    )
     found = load_source(args, ALL, task="qa").splits["validation"][3]
     assert found["id"] == "q3" and found["answers"] == [{"text": "은", "answer_start": 2}]
 
 
-def test_texts_of_a_hub_dataset_need_no_prompt(tmp_path, monkeypatch):
-    hub(monkeypatch, Features(text=STRING), [{"text": f"글 {n}"} for n in range(40)])
-    args = DataArguments(dataset_name="a/b", cache_dir=str(tmp_path))
-    source = load_source(args, ALL, task="generation")
-    assert source.splits["train"].column_names == ["text"]
-
-
-def test_a_hub_dataset_without_the_columns_is_refused_with_the_options(tmp_path, monkeypatch):
-    hub(monkeypatch, Features(text=STRING, tags=STRING), [{"text": "가", "tags": "나"}])
-    args = DataArguments(dataset_name="a/b", cache_dir=str(tmp_path))
+def test_a_hub_dataset_without_the_columns_is_refused_with_the_options(tmp_path):
+    args = hub(tmp_path, Features(text=STRING, tags=STRING), [{"text": "가", "tags": "나"}])
     with pytest.raises(InputError, match="no column 'entities'.*--entities_column_name"):
         load_source(args, ALL, task="ner")
