@@ -21,8 +21,8 @@ Cell = str | int | float | bool | None
 MAX_BYTES = 2 << 30
 ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, ParseError, EOFError),
-    *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, ParseError, OSError, EOFError),
+    *(ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError),
 )
 
 

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import logging
-import re
 import string
 from datetime import date
 from pathlib import Path
