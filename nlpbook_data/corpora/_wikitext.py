@@ -4,12 +4,44 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+from datasets import Features, Value
 
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split, korpora_urls
 from nlpbook_data.errors import InputError
 from nlpbook_data.reading.text import BLOCK_BYTES, MAX_LINE_BYTES
 from nlpbook_data.reading.values import FETCH_AGAIN, malformed
 
 HEADING = b"\n ="
+
+
+def declare(name: str, title: str, stem: str, license: str, citation: str, table: str) -> Corpus:
+    """Return the declaration of a wiki whose files are ``<stem>.{train,dev,test}``."""
+    files = {
+        split: f"{stem}.{part}"
+        for split, part in {"train": "train", "validation": "dev", "test": "test"}.items()
+    }
+    return Corpus(
+        name=name,
+        task="pretrain",
+        title=title,
+        features=Features(title=Value("string"), text=Value("string")),
+        splits={
+            split: Split(f"{file} ({'99' if split == 'train' else '0.5'}% of the pages)", (file,))
+            for split, file in files.items()
+        },
+        license=license,
+        homepage=f"https://github.com/lovit/{name}",
+        citation=citation,
+        urls=korpora_urls(table),
+        archives=tuple(Archive((f"{file}.zip",), (file,)) for file in files.values()),
+        large=True,
+    )
+
+
+def parse(files: list[Path]) -> Iterator[pa.Table]:
+    """Yield tables of ``title`` (the heading line as it stands) and ``text``, a section a row."""
+    for path in files:
+        yield from tables_of_sections(path)
 
 
 def tables_of_sections(path: Path) -> Iterator[pa.Table]:

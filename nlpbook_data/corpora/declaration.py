@@ -197,6 +197,17 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         ) from error
 
 
+def packaged(name: str) -> dict[str, Any]:
+    """Return what the declarations of the corpora that ship with this package have in common."""
+    files = {split: f"{split}.jsonl" for split in ("train", "validation", "test")}
+    return {
+        "splits": {s: Split(f"{f}, written for this project", (f,)) for s, f in files.items()},
+        "license": "CC0-1.0",
+        "homepage": f"nlpbook_data/samples/{name}",
+        "packaged": True,
+    }
+
+
 def carved(share: float, note: str = "") -> Split:
     """Return a split that is `share` of train, as nobody published one."""
     source = f"{share:.0%} carved from train" + (f" ({note})" if note else "")

@@ -7,7 +7,7 @@ from typing import Any
 from datasets import Features, Value
 
 from nlpbook_data.corpora._klue import ENTITIES
-from nlpbook_data.corpora.declaration import Corpus, Split, entity_spans
+from nlpbook_data.corpora.declaration import Corpus, entity_spans, packaged
 from nlpbook_data.reading.json_values import read_json_lines
 from nlpbook_data.reading.values import malformed, member, read_label
 
@@ -21,13 +21,7 @@ CORPUS = Corpus(
         text=Value("string"),
         entities=entity_spans(ENTITIES.values()),
     ),
-    splits={
-        split: Split(f"{split}.jsonl, written for this project", files=(f"{split}.jsonl",))
-        for split in ("train", "validation", "test")
-    },
-    license="CC0-1.0",
-    homepage="nlpbook_data/samples/sample_ner",
-    packaged=True,
+    **packaged("sample_ner"),
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora.declaration import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, packaged
 from nlpbook_data.reading.json_values import read_json_lines
 from nlpbook_data.reading.squad import ANSWERS, read_answers
 from nlpbook_data.reading.values import member, read_label
@@ -26,15 +26,9 @@ CORPUS = Corpus(
         answers=ANSWERS,
         question_type=ClassLabel(names=QUESTION_TYPES),
     ),
-    splits={
-        split: Split(f"{split}.jsonl, written for this project", files=(f"{split}.jsonl",))
-        for split in ("train", "validation", "test")
-    },
     texts=("context", "question"),
     groups=("context",),
-    license="CC0-1.0",
-    homepage="nlpbook_data/samples/sample_qa",
-    packaged=True,
+    **packaged("sample_qa"),
 )
 
 

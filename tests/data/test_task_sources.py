@@ -11,7 +11,7 @@ import pytest
 from datasets import ClassLabel, Features, List, Value
 
 from nlpbook_data import InputError
-from nlpbook_data.data.source import load_examples, load_source
+from nlpbook_data.data.source import load_source
 from nlpbook_data.training.arguments import DataArguments
 
 ALL = SimpleNamespace(do_train=True, do_eval=True, do_predict=True)
@@ -24,6 +24,14 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def load_examples(
+    files: dict[str, Path], task: str, cache_dir: Path, rebuild: bool = False, **options: Any
+) -> datasets.DatasetDict:
+    paths = {f"{split}_file": str(path) for split, path in files.items()}
+    args = DataArguments(cache_dir=str(cache_dir), overwrite_cache=rebuild, **paths)
+    return load_source(args, ALL, task=task, **options).splits
 
 
 def entity(start: int, end: int, label: Any) -> dict[str, Any]:
@@ -120,17 +128,6 @@ def test_rows_that_share_a_premise_or_a_context_are_carved_to_one_side(tmp_path,
     assert sum(map(len, sides)) == len(set.union(*sides)) == len({row[column] for row in rows})
 
 
-def test_a_folder_is_read_by_the_names_in_it(tmp_path):
-    for number, name in enumerate(("train", "dev", "test")):
-        write(tmp_path / "data" / f"{name}.jsonl", [ner(n) for n in range(3 + number)])
-    splits = load_examples(tmp_path / "data", "ner", cache_dir=tmp_path / "cache")
-    assert {split: len(rows) for split, rows in splits.items()} == {
-        "train": 3,
-        "validation": 4,
-        "test": 5,
-    }
-
-
 def test_a_folder_of_labels_is_train_and_its_changes_are_seen(tmp_path):
     folder = tmp_path / "data"
     for n in range(40):
@@ -204,11 +201,6 @@ def test_a_file_with_other_columns_is_named(tmp_path):
     }
     with pytest.raises(InputError, match="test.jsonl, line 1: negative is not here"):
         load_examples(files, "search", cache_dir=tmp_path / "cache")
-
-
-def test_a_split_that_there_is_not_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no split 'dev'"):
-        load_examples({"dev": tmp_path / "a.jsonl"}, "ner")
 
 
 def test_entities_are_numbered_as_the_model_numbers_them(tmp_path):
@@ -289,14 +281,6 @@ def test_corpora_of_questions_and_of_plain_texts_are_for_generation_too(
     source = load_source(args, ALL, task="generation")
     assert source.splits["train"].column_names == columns.split()
     assert sum(map(len, source.splits.values())) == 300
-
-
-def test_a_file_of_texts_and_labels_may_be_texts_alone(tmp_path):
-    rows = [TASKS["labelled text"][0](n) for n in range(40)]
-    path = write(tmp_path / "train.jsonl", rows)
-    args = DataArguments(cache_dir=str(tmp_path), train_file=str(path), label_column_name="none")
-    source = load_source(args, ALL, task="generation")
-    assert source.splits["train"].column_names == ["text"]
 
 
 def hub(folder: Path, features: Features, rows: list[dict[str, Any]]) -> DataArguments:
