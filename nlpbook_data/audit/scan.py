@@ -36,7 +36,7 @@ from nlpbook_data.audit.figures import (
     SplitAudit,
 )
 from nlpbook_data.audit.odd import KINDS, PATTERNS, find_characters, find_passages, of_kind, show
-from nlpbook_data.data.corpus import Corpus
+from nlpbook_data.corpora.declaration import Corpus
 from nlpbook_data.data.splits import plain
 
 LIMITS = (128, 256, 512)

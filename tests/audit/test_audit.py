@@ -22,7 +22,8 @@ from nlpbook_data.audit.figures import Balance, Example, Finding
 from nlpbook_data.audit.odd import KINDS, PATTERNS, find_characters, is_mojibake, of_kind, show
 from nlpbook_data.audit.page import WORDS, make_page
 from nlpbook_data.audit.report import to_json
-from nlpbook_data.data.corpus import Corpus, Split, find_corpus
+from nlpbook_data.corpora.declaration import Corpus, Split
+from nlpbook_data.data.corpus import find_corpus
 from nlpbook_data.data.splits import find_leaks
 
 SENTIMENT = Features(text=Value("string"), label=ClassLabel(names=["부정", "긍정"]))
@@ -40,7 +41,6 @@ def declare(features: Features, **options: object) -> Corpus:
         features=features,
         splits={"train": Split("train.txt"), "test": Split("test.txt")},
         license="CC0-1.0",
-        commercial=True,
         homepage="example",
     )
     return Corpus(**{**known, **options})
