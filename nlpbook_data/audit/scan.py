@@ -1,10 +1,10 @@
 """Count what a corpus holds: one pass over Arrow batches, never all texts in memory.
 
-What is kept of a row is a digest and a length of each text, and a number for each label: 12 bytes
-for a text, 8 for a label, 8 for the row itself; pyarrow groups and joins those. Digests have 64
-bits: among n different texts two are equal with a probability of n² / 2⁶⁵, 3 in 10¹⁰ for 100,000
-rows and 3 in 10⁴ for 100 million, so that the counts are exact for all practical ends. Equal texts
-are those of `splits`: the same after NFC, outer blanks off.
+What is kept of a row is its number, a digest and a length of each text, and a number for each
+label; pyarrow groups and joins those (170 bytes a row at the most, where all texts differ). Digests
+have 64 bits: among n different texts two are equal with a probability of n² / 2⁶⁵, 3 in 10¹⁰ for
+100,000 rows and 3 in 10⁴ for 100 million, so that the counts are exact for all practical ends.
+Equal texts are those of `splits`: the same after NFC, outer blanks off.
 """
 
 import hashlib
@@ -373,9 +373,8 @@ def _float_edges(values: np.ndarray) -> np.ndarray:
 
 def _copies(scan: _Scan, texts: Sequence[str]) -> Copies:
     keys = [f"text {column}" for column in texts]
-    groups = scan.figures.group_by(keys, use_threads=False).aggregate(
-        [("place", "count"), ("place", "min")]
-    )
+    groups = scan.figures.group_by(keys, use_threads=False)  # a thread would hold groups of its own
+    groups = groups.aggregate([("place", "count"), ("place", "min")])
     groups = groups.filter(pc.field("place_count") > 1)
     groups = groups.sort_by([("place_count", "descending"), ("place_min", "ascending")])
     return Copies(
@@ -434,7 +433,7 @@ def _conflict(
     figures = figures.join(disputed, keys, join_type="left semi", use_threads=False)
     figures = figures.filter(pc.field(label).is_valid())
     votes = figures.group_by([*keys, label]).aggregate([("place", "count"), ("place", "min")])
-    groups = votes.group_by(keys, use_threads=False).aggregate(
+    groups = votes.group_by(keys).aggregate(
         [("place_count", "sum"), ("place_count", "max"), ("place_min", "min")]
     )
     groups = groups.sort_by([("place_count_sum", "descending"), ("place_min_min", "ascending")])
@@ -442,12 +441,12 @@ def _conflict(
     right = pc.sum(groups["place_count_max"]).as_py() or 0
     examples = []
     for number in range(min(len(groups), MOST_EXAMPLES)):
-        mine = votes.join(
-            groups.select(keys)[number : number + 1], keys, join_type="left semi", use_threads=False
-        )
-        mine = mine.sort_by([("place_count", "descending"), (label, "ascending")])[:MOST_EXAMPLES]
-        votes_of = zip(mine["place_count"].to_pylist(), mine["place_min"].to_pylist(), strict=True)
-        shown = [_vote(scans, texts, column, count, place) for count, place in votes_of]
+        mine = votes.join(groups.select(keys)[number : number + 1], keys, join_type="left semi")
+        mine = mine.sort_by([("place_count", "descending"), ("place_min", "ascending")])
+        shown = [
+            _vote(scans, texts, column, vote["place_count"], vote["place_min"])
+            for vote in mine[:MOST_EXAMPLES].to_pylist()
+        ]
         examples.append(Disputed(shown[0][0], [vote for _, vote in shown]))
     return Conflict(len(groups), rows, 0 if is_float else rows - right, examples)
 
