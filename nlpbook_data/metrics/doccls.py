@@ -53,58 +53,40 @@ class DocumentClassification(evaluate.Metric):
     def _compute(
         self, predictions: Any, references: Any, label_names: list[str] | None = None
     ) -> dict[str, Any]:
-        probabilities = np.asarray(predictions)
-        gold = np.asarray(references)
-        names = label_names or [str(i) for i in range(probabilities.shape[1])]
-        if self.config_name == "multilabel":
-            return _score_multilabel(probabilities, gold, names)
-        predicted = probabilities.argmax(axis=1)
-        size = len(names)
-        confusion = np.bincount(gold * size + predicted, minlength=size * size).reshape(size, size)
-        hits = confusion.diagonal()
-        per_class = _per_class(hits, confusion.sum(axis=0), confusion.sum(axis=1), names)
-        return {
-            "accuracy": float(hits.sum() / len(gold)),
+        probabilities, gold = np.asarray(predictions), np.asarray(references)
+        classes = range(probabilities.shape[1])
+        multilabel = self.config_name == "multilabel"
+        if multilabel:
+            predicted, truth = probabilities > 0.5, gold.astype(bool)
+            certainty = np.where(predicted, probabilities, 1 - probabilities)
+            right = predicted == truth
+        else:
+            chosen = probabilities.argmax(axis=1)
+            predicted, truth = (ids[:, None] == np.array(classes) for ids in (chosen, gold))
+            certainty, right = probabilities.max(axis=1), chosen == gold
+        counts = [part.sum(axis=0).tolist() for part in (predicted & truth, predicted, truth)]
+        names = label_names or [str(number) for number in classes]
+        per_class = {n: score_counts(*c) for n, *c in zip(names, *counts, strict=True)}
+        scores = {
+            "accuracy": float((predicted == truth).all(axis=1).mean()),
             "macro_f1": float(np.mean([score["f1"] for score in per_class.values()])),
-            "expected_calibration_error": calibration_error(
-                probabilities.max(axis=1), predicted == gold
-            ),
+            "expected_calibration_error": calibration_error(certainty.ravel(), right.ravel()),
             "per_class": per_class,
-            "confusion_matrix": confusion.tolist(),
         }
+        if multilabel:
+            return scores | {"micro_f1": score_counts(*map(sum, counts))["f1"]}
+        confusion = np.zeros((len(names), len(names)), dtype=int)
+        np.add.at(confusion, (gold, chosen), 1)
+        return scores | {"confusion_matrix": confusion.tolist()}
 
 
-def _score_multilabel(
-    probabilities: np.ndarray, gold: np.ndarray, names: list[str]
-) -> dict[str, Any]:
-    predicted = probabilities > 0.5
-    truth = gold.astype(bool)
-    hits = (predicted & truth).sum(axis=0)
-    per_class = _per_class(hits, predicted.sum(axis=0), truth.sum(axis=0), names)
-    positives = predicted.sum() + truth.sum()
-    certainty = np.where(predicted, probabilities, 1 - probabilities)
+def score_counts(hits: int, predicted: int, gold: int) -> dict[str, float]:
+    """Return precision, recall and F1 of counts, quotients by 0 being 0; support is `gold`."""
     return {
-        "accuracy": float((predicted == truth).all(axis=1).mean()),
-        "macro_f1": float(np.mean([score["f1"] for score in per_class.values()])),
-        "micro_f1": float(2 * hits.sum() / positives) if positives else 0.0,
-        "expected_calibration_error": calibration_error(
-            certainty.ravel(), (predicted == truth).ravel()
-        ),
-        "per_class": per_class,
-    }
-
-
-def _per_class(
-    hits: np.ndarray, predicted: np.ndarray, gold: np.ndarray, names: list[str]
-) -> dict[str, dict[str, float]]:
-    return {
-        name: {
-            "precision": float(hits[i] / predicted[i]) if predicted[i] else 0.0,
-            "recall": float(hits[i] / gold[i]) if gold[i] else 0.0,
-            "f1": float(2 * hits[i] / (predicted[i] + gold[i])) if predicted[i] + gold[i] else 0.0,
-            "support": int(gold[i]),
-        }
-        for i, name in enumerate(names)
+        "precision": hits / predicted if predicted else 0.0,
+        "recall": hits / gold if gold else 0.0,
+        "f1": 2 * hits / (predicted + gold) if predicted + gold else 0.0,
+        "support": gold,
     }
 
 

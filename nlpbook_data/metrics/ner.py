@@ -7,6 +7,8 @@ import datasets
 import evaluate
 import numpy as np
 
+from nlpbook_data.metrics.doccls import score_counts
+
 _DESCRIPTION = """\
 Entity precision, recall and F1 of exact matches (start, end and label; micro, macro and for each
 type), KLUE's character macro-F1 without O, and seqeval's entity F1 as a cross-check.
@@ -82,11 +84,11 @@ class NamedEntities(evaluate.Metric):
             Counter(label for *_, label in spans) for spans in (predicted & gold, predicted, gold)
         ]
         per_type = {
-            name: _score(*(counts[label] for counts in of_type))
+            name: score_counts(*(counts[label] for counts in of_type))
             for label, name in enumerate(label_names)
         }
         seen = [per_type[label_names[label]]["f1"] for label in of_type[1] | of_type[2]]
-        total = _score(len(predicted & gold), len(predicted), len(gold))
+        total = score_counts(len(predicted & gold), len(predicted), len(gold))
 
         texts = [row["text"] for row in references]
         tags = [_tag_characters(texts, spans) for spans in (gold, predicted)]
@@ -116,15 +118,6 @@ def _spans(rows: list[list[dict[str, int]]]) -> set[tuple[int, int, int, int]]:
         (number, span["start"], span["end"], span["label"])
         for number, spans in enumerate(rows)
         for span in spans
-    }
-
-
-def _score(hits: int, predicted: int, gold: int) -> dict[str, float]:
-    return {
-        "precision": hits / predicted if predicted else 0.0,
-        "recall": hits / gold if gold else 0.0,
-        "f1": 2 * hits / (predicted + gold) if predicted + gold else 0.0,
-        "support": gold,
     }
 
 

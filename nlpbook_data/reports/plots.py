@@ -1,16 +1,21 @@
 """Plots of a run, with Hangul in NanumGothic (from the package koreanize-matplotlib)."""
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nlpbook_data.reports.summary import goodness
+from nlpbook_data.metrics.names import KOREAN, goodness
+
+GREY, PALE, BLUE, ORANGE, GREEN = "#999999", "#8da0cb", "#4c72b0", "#dd8452", "#55a868"
 
 
-def _pyplot() -> Any:
-    """Return pyplot with a Korean font; imported late, since it costs half a second."""
+@contextmanager
+def _drawing(path: Path, *panels: int, **options: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield a figure and its axes; write it to `path`. matplotlib takes half a second to import."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -21,9 +26,12 @@ def _pyplot() -> Any:
     fonts = Path(package.submodule_search_locations[0]) / "fonts"
     for weight in ("", "Bold"):
         font_manager.fontManager.addfont(str(fonts / f"NanumGothic{weight}.ttf"))
-    pyplot.rcParams["font.family"] = ["NanumGothic", "DejaVu Sans"]
-    pyplot.rcParams["axes.unicode_minus"] = False
-    return pyplot
+    style = {"font.family": ["NanumGothic", "DejaVu Sans"], "axes.unicode_minus": False}
+    with pyplot.rc_context(style):
+        figure, axes = pyplot.subplots(*panels, layout="constrained", **options)
+        yield figure, axes
+        figure.savefig(path, dpi=130)
+        pyplot.close(figure)
 
 
 def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) -> None:
@@ -32,52 +40,37 @@ def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) 
     Args:
         history: Trainer's ``state.log_history``.
     """
-    pyplot = _pyplot()
-    figure, left = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
     train = [(row["epoch"], row["loss"]) for row in history if "loss" in row]
     evals = [row for row in history if "eval_loss" in row]
-    if train:
-        left.plot(*zip(*train, strict=True), color="#4c72b0", alpha=0.8, label="학습 손실")
-    epochs = [row["epoch"] for row in evals]
-    if evals:
-        losses = [row["eval_loss"] for row in evals]
-        left.plot(epochs, losses, "o-", color="#dd8452", ms=4, label="검증 손실")
-    left.set(xlabel="에폭", ylabel="손실", title="학습 곡선")
-    left.grid(alpha=0.3)
-    handles, labels = left.get_legend_handles_labels()
-    if evals and f"eval_{metric}" in evals[0]:
-        right = left.twinx()
-        values = [row[f"eval_{metric}"] for row in evals]
-        name = {
-            "macro_f1": "검증 매크로 F1",
-            "micro_f1": "검증 마이크로 F1",
-            "f1": "검증 F1",
-            "exact_match": "검증 완전 일치",
-            "accuracy": "검증 정확도",
-            "pearson": "검증 피어슨 상관",
-            "spearman": "검증 스피어먼 상관",
-            "bits_per_character": "검증 글자당 비트",
-            "perplexity": "검증 퍼플렉시티",
-            "mrr_at_10": "검증 MRR@10",
-            "ndcg_at_10": "검증 nDCG@10",
-        }.get(metric, metric)
-        right.plot(epochs, values, "s--", color="#55a868", ms=4, label=name)
-        right.set_ylabel(name)
-        best = int(np.argmax([goodness(metric, value) for value in values]))
-        right.annotate(
-            f"{values[best]:.3f}",
-            (epochs[best], values[best]),
-            textcoords="offset points",
-            xytext=(0, 7),
-            ha="center",
-        )
-        right.margins(y=0.15)
-        more = right.get_legend_handles_labels()
-        handles, labels = handles + more[0], labels + more[1]
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+    with _drawing(path, figsize=(7, 4.2)) as (figure, left):
+        if train:
+            left.plot(*zip(*train, strict=True), color=BLUE, alpha=0.8, label="학습 손실")
+        epochs = [row["epoch"] for row in evals]
+        if evals:
+            losses = [row["eval_loss"] for row in evals]
+            left.plot(epochs, losses, "o-", color=ORANGE, ms=4, label="검증 손실")
+        left.set(xlabel="에폭", ylabel="손실", title="학습 곡선")
+        left.grid(alpha=0.3)
+        handles, labels = left.get_legend_handles_labels()
+        if evals and f"eval_{metric}" in evals[0]:
+            right = left.twinx()
+            values = [row[f"eval_{metric}"] for row in evals]
+            name = f"검증 {KOREAN.get(metric, metric)}"
+            right.plot(epochs, values, "s--", color=GREEN, ms=4, label=name)
+            right.set_ylabel(name)
+            best = int(np.argmax([goodness(metric, value) for value in values]))
+            right.annotate(
+                f"{values[best]:.3f}",
+                (epochs[best], values[best]),
+                textcoords="offset points",
+                xytext=(0, 7),
+                ha="center",
+            )
+            right.margins(y=0.15)
+            more = right.get_legend_handles_labels()
+            handles, labels = handles + more[0], labels + more[1]
+        if handles:
+            figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
 
 
 def plot_confusion_matrix(scores: dict[str, Any], names: list[str], path: Path) -> None:
@@ -85,45 +78,38 @@ def plot_confusion_matrix(scores: dict[str, Any], names: list[str], path: Path) 
 
     Over 30 classes the cells stay bare.
     """
-    pyplot = _pyplot()
     counts = np.array(scores["confusion_matrix"])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = min(max(4.2, 1.0 + 0.62 * len(names)), 16)
-    figure, axes = pyplot.subplots(figsize=(size + 0.8, size), layout="constrained")
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    short = [name if len(name) <= 12 else f"{name[:11]}…" for name in names]
-    axes.set_xticks(range(len(names)), short, rotation=45 if len(names) > 4 else 0)
-    axes.set_yticks(range(len(names)), short)
-    axes.set(xlabel="예측", ylabel="정답", title="혼동 행렬")
-    if len(names) <= 30:
-        for row in range(len(names)):
-            for column in range(len(names)):
-                axes.text(
-                    column,
-                    row,
-                    f"{counts[row, column]:,}\n{shares[row, column]:.1%}",
-                    ha="center",
-                    va="center",
-                    fontsize=9 if len(names) <= 8 else 6,
-                    color="white" if shares[row, column] > 0.5 else "black",
-                )
-    figure.colorbar(image, label="정답별 비율", shrink=0.8)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+    with _drawing(path, figsize=(size + 0.8, size)) as (figure, axes):
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        short = [_short(name) for name in names]
+        crowded = len(names) > 4 or max(map(len, short)) > 6
+        axes.set_xticks(range(len(names)), short, rotation=45 if crowded else 0)
+        axes.set_yticks(range(len(names)), short)
+        axes.set(xlabel="예측", ylabel="정답", title="혼동 행렬")
+        for (row, column), share in np.ndenumerate(shares) if len(names) <= 30 else ():
+            axes.text(
+                column,
+                row,
+                f"{counts[row, column]:,}\n{share:.1%}",
+                ha="center",
+                va="center",
+                fontsize=9 if len(names) <= 8 else 6,
+                color="white" if share > 0.5 else "black",
+            )
+        figure.colorbar(image, label="정답별 비율", shrink=0.8)
 
 
 def plot_scores(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw the prediction of each row against its label, and the line where they are equal."""
-    pyplot = _pyplot()
     gold, predicted = (np.array([row[name] for row in rows]) for name in ("label", "prediction"))
-    figure, axes = pyplot.subplots(figsize=(4.8, 4.8), layout="constrained")
-    axes.scatter(gold, predicted, s=8, alpha=0.35, color="#4c72b0", linewidths=0)
-    ends = [min(gold.min(), predicted.min()), max(gold.max(), predicted.max())]
-    axes.plot(ends, ends, "--", color="#999999", lw=1)
-    axes.set(xlabel="정답 점수", ylabel="예측 점수", title="예측과 정답")
-    axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+    with _drawing(path, figsize=(4.8, 4.8)) as (_, axes):
+        axes.scatter(gold, predicted, s=8, alpha=0.35, color=BLUE, linewidths=0)
+        ends = [min(gold.min(), predicted.min()), max(gold.max(), predicted.max())]
+        axes.plot(ends, ends, "--", color=GREY, lw=1)
+        axes.set(xlabel="정답 점수", ylabel="예측 점수", title="예측과 정답")
+        axes.grid(alpha=0.3)
 
 
 def plot_per_class(
@@ -158,41 +144,29 @@ def _draw_bars(
     panels: dict[str, dict[str, dict[str, float]]], bars: dict[str, str], path: Path
 ) -> None:
     """Draw a panel of horizontal bars for each of `panels` that has rows, one above the other."""
-    pyplot = _pyplot()
     panels = {title: scores for title, scores in panels.items() if scores} or {"": {}}
-    rows = [max(len(scores), 1) for scores in panels.values()]
     thick = 0.2 + 0.16 * len(bars)  # inches of a row
-    figure, axes = pyplot.subplots(
-        len(panels),
-        figsize=(7, 0.9 + sum(0.8 + thick * n for n in rows)),
-        height_ratios=[0.8 + thick * n for n in rows],
-        layout="constrained",
-        squeeze=False,
-    )
+    heights = [0.8 + thick * max(len(scores), 1) for scores in panels.values()]
+    size = {"figsize": (7, 0.9 + sum(heights)), "height_ratios": heights}
     height = 0.8 / len(bars)
-    for axis, (title, scores) in zip(axes[:, 0], panels.items(), strict=True):
-        places = np.arange(len(scores))
-        for number, (key, name) in enumerate(bars.items()):
-            values = [row[key] for row in scores.values()]
-            color = ("#8da0cb", "#4c72b0", "#dd8452")[number - len(bars)]
-            drawn = axis.barh(
-                places + (number + 0.5) * height - 0.4, values, height, label=name, color=color
-            )
-            axis.bar_label(drawn, fmt="%.3f", padding=2, fontsize=7)
-        names = [
-            f"{name if len(name) <= 12 else f'{name[:11]}…'} ({row['support']:,})"
-            for name, row in scores.items()
-        ]
-        axis.set_yticks(places, names)
-        axis.set(title=title, xlim=(0, 1.08), xticks=np.linspace(0, 1, 6))
-        axis.invert_yaxis()
-        axis.grid(axis="x", alpha=0.3)
-        axis.set_axisbelow(True)
-    axes[-1, 0].set_xlabel("점수 (이름 옆: 개수)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+    with _drawing(path, len(panels), squeeze=False, **size) as (figure, axes):
+        for axis, (title, scores) in zip(axes[:, 0], panels.items(), strict=True):
+            places = np.arange(len(scores))
+            for number, (key, name) in enumerate(bars.items()):
+                values = [row[key] for row in scores.values()]
+                color = (PALE, BLUE, ORANGE)[number - len(bars)]
+                offset = (number + 0.5) * height - 0.4
+                drawn = axis.barh(places + offset, values, height, label=name, color=color)
+                axis.bar_label(drawn, fmt="%.3f", padding=2, fontsize=7)
+            names = [f"{_short(name)} ({row['support']:,})" for name, row in scores.items()]
+            axis.set_yticks(places, names)
+            axis.set(title=title, xlim=(0, 1.08), xticks=np.linspace(0, 1, 6))
+            axis.invert_yaxis()
+            axis.grid(axis="x", alpha=0.3)
+            axis.set_axisbelow(True)
+        axes[-1, 0].set_xlabel("점수 (이름 옆: 개수)")
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
 
 
 def plot_recall(curves: dict[str, dict[int, float]], path: Path) -> None:
@@ -201,16 +175,17 @@ def plot_recall(curves: dict[str, dict[int, float]], path: Path) -> None:
     Args:
         curves: ``{name: {k: recall at k}}``.
     """
-    pyplot = _pyplot()
-    figure, axes = pyplot.subplots(figsize=(6, 4.2), layout="constrained")
-    for (name, curve), style in zip(curves.items(), ("o-", "s--", "^:"), strict=False):
-        axes.plot(list(map(int, curve)), list(curve.values()), style, ms=4, label=name)
-    ticks = list(map(int, next(iter(curves.values()))))
-    axes.set_xscale("log")
-    axes.set_xticks(ticks, map(str, ticks))
-    axes.minorticks_off()
-    axes.set(xlabel="살펴본 지문 수 k", ylabel="재현율", title="재현율@k", ylim=(0, 1.03))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+    with _drawing(path, figsize=(6, 4.2)) as (_, axes):
+        for (name, curve), style in zip(curves.items(), ("o-", "s--", "^:"), strict=False):
+            axes.plot(list(map(int, curve)), list(curve.values()), style, ms=4, label=name)
+        ticks = list(map(int, next(iter(curves.values()))))
+        axes.set_xscale("log")
+        axes.set_xticks(ticks, map(str, ticks))
+        axes.minorticks_off()
+        axes.set(xlabel="살펴본 지문 수 k", ylabel="재현율", title="재현율@k", ylim=(0, 1.03))
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 12 else f"{name[:11]}…"

@@ -1,41 +1,85 @@
-"""Push a finished run: an allow-list of files, after all of them are on disk."""
+"""Push a finished run: an exact list of files, after all of them are on disk."""
 
+import json
 from pathlib import Path
-from typing import Any
 
-from huggingface_hub import create_repo, upload_folder
+from huggingface_hub import CommitOperationAdd, HfApi
 
-# Not predictions (they hold the corpus' texts), run.json (it holds paths) or training_args.bin.
-ALLOWED = [
-    *("config.json", "*.safetensors", "model.safetensors.index.json", "generation_config.json"),
-    "adapter_config.json",
+# What a model of one piece is made of; tokenizers have several forms.
+MODEL_FILES = (
+    *("config.json", "model.safetensors", "generation_config.json"),
+    *("adapter_config.json", "adapter_model.safetensors"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.txt", "vocab.json", "merges.txt", "*.model"),
+    *("vocab.txt", "vocab.json", "merges.txt", "chat_template.jinja"),
+    *("spiece.model", "tokenizer.model", "sentencepiece.bpe.model"),
     *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
-    *("[0-9]*_*/config.json", "README.md", "metrics.json", "*.png"),
-]
-IGNORED = ["[!0-9]*/*"]  # sub-folders, but for the modules of a SentenceTransformer
+)
+SHARDS = "model.safetensors.index.json"
 
 
-def push_folder(folder: Path, args: Any) -> str:
-    """Create the repository of `args` (hub_model_id, …) where needed; upload `folder` to it.
+def model_files(folder: Path) -> list[str]:
+    """Return the files of the model in `folder`, as paths in it; none where no weights are.
+
+    They are `MODEL_FILES`, the shards that an index names and the modules of a SentenceTransformer
+    that modules.json names; of checkpoints and of other runs in there they are none.
+    """
+    names = list(MODEL_FILES)
+    if (folder / SHARDS).is_file():
+        names += [SHARDS, *sorted(set(_read(folder / SHARDS)["weight_map"].values()))]
+    if (folder / "modules.json").is_file():
+        modules = [module["path"] for module in _read(folder / "modules.json") if module["path"]]
+        names += [f"{path}/{file}" for path in modules for file in MODEL_FILES]
+    found = [name for name in names if (folder / name).is_file()]
+    return found if any(name.endswith(".safetensors") for name in found) else []
+
+
+def full_name(name: str, token: str | None) -> str:
+    """Return ``user/name`` of a repository, which belongs to the token's user where it says none.
+
+    Raises:
+        huggingface_hub.errors.HfHubHTTPError: the Hub does not know the token.
+    """
+    return name if "/" in name else f"{HfApi(token=token).whoami()['name']}/{name}"
+
+
+def push_folder(
+    folder: Path,
+    *,
+    repo_id: str | None,
+    token: str | None,
+    private: bool | None,
+    revision: str | None = None,
+) -> str:
+    """Create the repository where needed and commit the run's model, card, metrics and plots.
+
+    Not predictions (they hold the corpus' texts) and not run.json (it holds paths).
+
+    Args:
+        folder: of a finished run; its run.json names the plots.
+        repo_id: the folder's name by default, of the token's user.
+        token: None for the one that `hf auth login` left.
+        private: None for the account's own default.
+        revision: the branch, main by default.
 
     Returns:
         The address of the commit.
     """
-    repo = create_repo(
-        args.hub_model_id or folder.resolve().name,
-        token=args.hub_token,
-        private=args.hub_private_repo,
-        exist_ok=True,
-    )
-    commit = upload_folder(
-        repo_id=repo.repo_id,
-        folder_path=folder,
+    hub = HfApi(token=token)
+    name = repo_id or folder.resolve().name
+    repo = hub.create_repo(name, private=private, exist_ok=True).repo_id
+    plots = _read(folder / "run.json").get("plots", {})
+    commit = hub.create_commit(
+        repo,
+        [
+            CommitOperationAdd(file, folder / file)
+            for file in (*model_files(folder), "README.md", "metrics.json", *plots)
+            if (folder / file).is_file()
+        ],
         commit_message="Upload model, tokenizer, card and metrics",
-        token=args.hub_token,
-        revision=args.hub_revision,
-        allow_patterns=ALLOWED,
-        ignore_patterns=IGNORED,
+        revision=revision,
     )
     return commit.commit_url
+
+
+def _read(path: Path) -> dict | list:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,68 @@
+"""Each score's words and direction: the one place for them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a score is called in tables, in Korean plots, and whether more of it is better."""
+
+    shown: str
+    korean: str = ""
+    higher_is_better: bool = True
+
+
+# Scores that are worth a column, in this order, as far as a task has them; the first is the
+# headline.
+TABLE = {
+    "accuracy": Score("accuracy", "정확도"),
+    "micro_f1": Score("micro-F1", "마이크로 F1"),
+    "macro_f1": Score("macro-F1", "매크로 F1"),
+    "klue_char_macro_f1": Score("KLUE char F1", "KLUE 글자 F1"),
+    "f1": Score("F1"),
+    "exact_match": Score("exact match", "완전 일치"),
+    "klue_exact_match": Score("KLUE EM"),
+    "rouge_w": Score("ROUGE-W"),
+    "pearson": Score("Pearson", "피어슨 상관"),
+    "spearman": Score("Spearman", "스피어먼 상관"),
+    "bits_per_character": Score("bits/character", "글자당 비트", higher_is_better=False),
+    "perplexity": Score("perplexity", "퍼플렉시티", higher_is_better=False),
+    "mrr_at_10": Score("MRR@10"),
+    "ndcg_at_10": Score("nDCG@10"),
+    **{f"recall_at_{k}": Score(f"recall@{k}", f"재현율@{k}") for k in (1, 5, 10, 100)},
+}
+OTHERS = {
+    "loss": Score("loss", "손실", higher_is_better=False),
+    "mean_squared_error": Score("MSE", "평균 제곱 오차", higher_is_better=False),
+    "expected_calibration_error": Score("ECE", "보정 오차", higher_is_better=False),
+}
+# Of texts that a model wrote.
+SAMPLES = {
+    "agreement": Score("label agreement", "레이블 일치"),
+    **{f"distinct_{n}": Score(f"distinct-{n}") for n in (1, 2, 3)},
+    "repetition": Score("repetition", "반복", higher_is_better=False),
+    "mean_length": Score("mean length", "평균 길이"),
+}
+SHOWN = {name: score.shown for name, score in TABLE.items()}
+SCORES = TABLE | OTHERS | SAMPLES
+KOREAN = {name: score.korean or score.shown for name, score in SCORES.items()}
+# Of all other scores more is better.
+LOWER_IS_BETTER = {name for name, score in SCORES.items() if not score.higher_is_better}
+
+
+def goodness(metric: str, value: float | None) -> float:
+    """Return a number that is the greater the better the score `value` is; least for None."""
+    if value is None:
+        return -math.inf
+    return -value if metric in LOWER_IS_BETTER else value
+
+
+def format_score(scores: Mapping[str, Any], name: str) -> str:
+    """Return a score, with its spread over seeds, or nothing where there is none."""
+    value = scores.get(name)
+    if isinstance(value, dict):
+        return f"{value['mean']:.4f} ± {value['std']:.4f}"
+    return "" if value is None else f"{value:.4f}"

@@ -1,0 +1,66 @@
+"""What a run has come to, as plain data: all that its card and its summary are made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nlpbook_data.metrics.names import SHOWN
+
+CEILING = "ceiling: perfect tokens"
+HYBRID, HYBRID_PREFIX = "hybrid: model and BM25", "hybrid_"  # a row, and what its scores begin with
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run.
+
+    Attributes:
+        folder: where its files are, as the user named it.
+        recipe: the recipe's name.
+        record: what run.json holds.
+        scores: what metrics.json holds: ``{"validation": {…}, "test": {…}, "baselines": {…}, …}``.
+        metric: the score of validation that chose the weights; None where the last ones stayed.
+        name: what others load the model by: ``user/name`` on the Hub, or the folder's own name.
+    """
+
+    folder: Path
+    recipe: str
+    record: Mapping[str, Any]
+    scores: Mapping[str, Any]
+    metric: str | None
+    name: str
+
+    @property
+    def split(self) -> str:
+        """The split whose scores count: test where it was scored, else validation."""
+        return "test" if self.scores.get("test") else "validation"
+
+    def rows(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return ``(name, scores)`` of the model, what it is part of, baselines and the ceiling."""
+        scores, split = self.scores, self.split
+        rows = []
+        if "seeds" in scores:
+            count = len(scores["seeds"]["runs"])
+            rows.append((f"model, mean of {count} seeds", scores["seeds"][split]))
+        elif split in scores:
+            rows.append(("model", scores[split]))
+        model = rows[0][1] if rows else {}
+        hybrid = {
+            name.removeprefix(HYBRID_PREFIX): value
+            for name, value in model.items()
+            if name.startswith(HYBRID_PREFIX)
+        }
+        if hybrid:
+            rows.append((HYBRID, hybrid))
+        for name, baseline in scores.get("baselines", {}).items():
+            if split in baseline:
+                rows.append((name, baseline[split]))
+        if split in scores.get("ceiling", {}):
+            rows.append((CEILING, scores["ceiling"][split]))
+        return rows
+
+    def columns(self) -> list[str]:
+        """Return the names of the scores that a table of `rows` shows, the headline first."""
+        rows = self.rows()
+        return [name for name in SHOWN if rows and name in rows[0][1]]
