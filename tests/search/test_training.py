@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from huggingface_hub.utils import filter_repo_objects
 from sentence_transformers.sentence_transformer import losses
 from transformers import BatchEncoding
 
 from nlpbook_data.data.source import load_source
 from nlpbook_data.errors import InputError
-from nlpbook_data.reports.push import ALLOWED, IGNORED
 from nlpbook_data.search.collections import Collection, collect
 from nlpbook_data.search.training import (
     InBatchLoss,
@@ -181,20 +179,6 @@ def test_train_without_a_true_passage_is_refused():
     unanswered = collect({"question": ["q"], "context": ["p"], "answers": [[]]})
     with pytest.raises(InputError, match="true passage"):
         InBatchLoss(Encoder(), unanswered)
-
-
-def test_modules_are_pushed_and_nothing_else_of_sub_folders():
-    pushed = ["modules.json", "1_Pooling/config.json", "model.safetensors", "README.md"]
-    kept = [
-        "run.json",
-        "predictions.jsonl",
-        "checkpoint-5/model.safetensors",
-        "checkpoint-5/README.md",
-    ]
-    kept += ["seed-1/config.json", "seed-1/1_Pooling/config.json", "1_Pooling/training_args.bin"]
-    kept += ["checkpoint-5/1_Pooling/config.json"]
-    found = filter_repo_objects(pushed + kept, allow_patterns=ALLOWED, ignore_patterns=IGNORED)
-    assert list(found) == pushed
 
 
 def test_the_first_numbers_of_vectors_are_scored_too():
