@@ -17,11 +17,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import List
-from transformers import AutoModelForSequenceClassification, EvalPrediction
+from datasets import Dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    EvalPrediction,
+    TrainingArguments,
+)
 
-from nlpbook_data.baselines.doccls import balanced_weights, character_ngrams, majority
-from nlpbook_data.data.source import Source, load_source
+from nlpbook_data.baselines import score_baselines
+from nlpbook_data.baselines.doccls import balanced_weights, predict_documents
+from nlpbook_data.data.source import load_source
 from nlpbook_data.features.doccls import encode
 from nlpbook_data.metrics.doccls import DocumentClassification
 from nlpbook_data.reports.plots import plot_confusion_matrix
@@ -30,23 +36,23 @@ from nlpbook_data.training import (
     DataArguments,
     ModelArguments,
     RecipeArguments,
+    RecipeTrainer,
     Run,
-    clamp_length,
-    encode_splits,
+    label_ids,
     label_names,
     launch,
+    limit_length,
     load_config,
     load_model,
     load_tokenizer,
-    make_trainer,
-    parse,
+    padding,
+    versioned,
 )
 
 USAGE = """from transformers import pipeline
 
 classify = pipeline("text-classification", model="MODEL")
 classify("배송이 빠르고 마음에 들어요", truncation=True)"""
-CARD = ("문서 분류", "text-classification", USAGE)
 
 
 @dataclass
@@ -60,134 +66,126 @@ class DocclsArguments:
     )
 
 
-def main() -> None:
-    # 1. Arguments: dataclass defaults < YAML < command line
-    types = (DataArguments, ModelArguments, DocclsArguments, RecipeArguments)
-    data_args, model_args, task_args, args = parse(__file__, *types)
-    run = Run.start(__file__, args, data_args, model_args, task_args)
-    if run.finished_before():
-        return
-
-    # 2. Corpus -> DatasetDict(train, validation, test)
-    with run.phase("corpus"), run.once():
+def main(
+    data_args: DataArguments,
+    model_args: ModelArguments,
+    task_args: DocclsArguments,
+    args: TrainingArguments,
+    run: Run,
+) -> None:
+    # 1. Corpus: train, validation and test, each with the columns text and label
+    with run.preparation("corpus"):
         known = None if args.do_train else label_names(model_args)
         source = load_source(data_args, args, known, task_args.multi_label)
-    names = source.label_names
-    run.describe(source, best_by="macro_f1")
+    labels, multi_label = source.label_names, task_args.multi_label
+    run.describe(source)
 
-    # 3. Tokenizer and cached tokenization
+    # 2. Tokenizer and model; after this nothing changes the TrainingArguments
     tokenizer = load_tokenizer(model_args)
     config = load_config(
         model_args,
-        labels=names,
-        problem_type=f"{'multi' if task_args.multi_label else 'single'}_label_classification",
+        labels=labels,
+        problem_type=f"{'multi' if multi_label else 'single'}_label_classification",
         pad_token_id=tokenizer.pad_token_id,
     )
-    max_length = clamp_length(data_args.max_length, config, tokenizer)
-    width = len(names) if task_args.multi_label else None
-    with run.phase("tokenization"), run.once():
-        encoded = encode_splits(
-            source.splits, encode, tokenizer, data_args, max_length=max_length, num_labels=width
+    max_length = limit_length(data_args.max_length, config, tokenizer)
+    model = load_model(AutoModelForSequenceClassification, model_args, config, args.do_train)
+    args = run.settle(args, model, best_by="macro_f1")
+
+    # 3. Tokenization: a cached map that runs again when text, tokenizer or `encode` changes.
+    #    Nothing is padded here: the collator pads each batch to its own longest row.
+    with run.preparation("tokenization"):
+        encoded = source.splits.map(
+            versioned(encode),
+            batched=True,
+            remove_columns=["text", "label"],
+            fn_kwargs={
+                "tokenizer": tokenizer,
+                "max_length": max_length,
+                "num_labels": len(labels) if multi_label else None,
+            },
         )
 
-    gold = {s: np.array(encoded[s]["labels"][:]) for s in encoded if source.is_labelled(s)}
-    metric = DocumentClassification("multilabel" if width else None, keep_in_memory=True)
+    # 4. Metric, a module of `evaluate`, and loss
+    metric = DocumentClassification("multilabel" if multi_label else None, keep_in_memory=True)
 
-    def predict(split: str, logits: np.ndarray) -> np.ndarray:
-        return to_probabilities(logits, width)
+    gold = {split: label_ids(rows) for split, rows in encoded.items()}
 
-    def score(split: str, probabilities: np.ndarray) -> dict[str, Any]:
-        return metric.compute(predictions=probabilities, references=gold[split], label_names=names)
+    def score(probabilities: np.ndarray, references: np.ndarray) -> dict[str, Any]:
+        return metric.compute(predictions=probabilities, references=references, label_names=labels)
 
-    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        scores = score("validation", predict("validation", prediction.predictions))
-        return {name: value for name, value in scores.items() if isinstance(value, float)}
+    def compute_metrics(prediction: EvalPrediction) -> dict[str, Any]:
+        return score(to_probabilities(prediction.predictions, multi_label), prediction.label_ids)
 
     weights = None
     if task_args.class_weights == "balanced" and args.do_train:
-        weights = torch.tensor(balanced_weights(gold["train"], len(names)))
-    loss = ClassificationLoss(weights, args.label_smoothing_factor)
+        weights = torch.tensor(balanced_weights(gold["train"], len(labels)))
 
-    for seed_run in run.each_seed():
-        # 4. Model
-        model = load_model(AutoModelForSequenceClassification, model_args, config, args.do_train)
+    # 5. Trainer: transformers', with rows of like length in a batch and exact sums over devices
+    trainer = RecipeTrainer(
+        model=model,
+        args=args,
+        train_dataset=encoded.get("train"),
+        eval_dataset=encoded.get("validation"),
+        data_collator=DataCollatorWithPadding(tokenizer, **padding(args, max_length)),
+        processing_class=tokenizer,
+        compute_loss_func=ClassificationLoss(weights, args.label_smoothing_factor),
+        compute_metrics=compute_metrics,
+        callbacks=[run.callback],
+    )
+    if args.do_train:
+        with run.phase("training"):
+            trainer.train(resume_from_checkpoint=run.checkpoint())
+        trainer.save_model()
 
-        # 5. Trainer: train, or continue
-        trainer = make_trainer(
-            seed_run,
-            model,
-            tokenizer,
-            max_length,
-            loss=loss,
-            compute_metrics=compute_metrics,
-            train_dataset=encoded.get("train"),
-            eval_dataset=encoded.get("validation"),
-        )
-        if args.do_train:
-            seed_run.train(trainer)
-            seed_run.save(trainer)
+    # 6. The best weights on validation, then on test, once
+    scores, rows, wrong = {}, [], []
+    for split in (name for name in ("validation", "test") if name in encoded):
+        with run.phase(f"evaluation on {split}"):
+            output = trainer.predict(encoded[split])
+        probabilities = to_probabilities(output.predictions, multi_label)
+        if source.is_labelled(split):
+            scores[split] = score(probabilities, gold[split])
+        rows, wrong = prediction_rows(source.splits[split], labels, probabilities)
+    run.leave(scores, rows, wrong)
+    last = scores.get("test", scores.get("validation", {}))
+    if "confusion_matrix" in last:
+        names = list(last["per_class"])
+        run.figure("confusion_matrix.png", "혼동 행렬", plot_confusion_matrix, last, names)
 
-        # 6. Evaluate the best model, on test once; write what the run leaves behind; push last
-        predicted = {
-            split: predict(split, seed_run.predict(trainer, encoded, split))
-            for split in ("validation", "test")
-            if split in encoded
-        }
-        scores = {s: score(s, found) for s, found in predicted.items() if source.is_labelled(s)}
-        split = list(predicted)[-1]
-        rows, wrong = prediction_rows(source, split, predicted[split])
-        seed_run.leave(scores, rows, wrong)
-        illustrate(seed_run, rows, wrong, scores.get(split))
-
-    with run.phase("baselines"):
-        baselines = score_baselines(source, score) if run.wants_baselines else {}
-    run.finish(baselines, *CARD, source.label_names)
+    # 7. The baselines, scored by the same metric; then `launch` writes card and summary, and pushes
+    baselines: dict[str, Any] = {}
+    if run.wants_baselines:
+        with run.phase("baselines"):
+            found = predict_documents(source.splits["train"], source.held_out, len(labels))
+            baselines = score_baselines(found, lambda s, values: score(values, gold[s]))
+    run.finish(baselines, "문서 분류", "text-classification", USAGE, labels)
 
 
-def to_probabilities(logits: np.ndarray, width: int | None) -> np.ndarray:
+def to_probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     """Softmax over classes, or a sigmoid for each of several labels: (rows, classes)."""
-    logits = torch.from_numpy(logits).double()
-    return (logits.softmax(dim=1) if width is None else logits.sigmoid()).numpy()
+    values = torch.from_numpy(logits).double()
+    return (values.sigmoid() if multi_label else values.softmax(dim=1)).numpy()
 
 
 def prediction_rows(
-    source: Source, split: str, probabilities: np.ndarray
+    dataset: Dataset, labels: list[str], probabilities: np.ndarray
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return each row's text, label, prediction and probabilities, and the surest mistakes."""
-    names, rows = np.array(source.label_names), []
-    for row, p in zip(source.splits[split], probabilities, strict=True):
-        label = row["label"]
-        if isinstance(source.splits[split].features["label"], List):
-            label, prediction = label and names[label].tolist(), names[p > 0.5].tolist()
+    names, rows = np.array(labels), []
+    for row, p in zip(dataset, probabilities, strict=True):
+        gold = row["label"]
+        if isinstance(gold, list) or gold is None:
+            gold, prediction = gold and names[gold].tolist(), names[p > 0.5].tolist()
         else:
-            label, prediction = None if label < 0 else names[label].item(), names[p.argmax()].item()
-        shown = {name: round(value, 6) for name, value in zip(names, p.tolist(), strict=True)}
-        row = {"text": row["text"], "label": label, "prediction": prediction}
+            gold, prediction = None if gold < 0 else labels[gold], labels[p.argmax()]
+        shown = {name: round(value, 6) for name, value in zip(labels, p.tolist(), strict=True)}
+        row = {"text": row["text"], "label": gold, "prediction": prediction}
         rows.append(row | {"probabilities": shown})
     wrong = [row for row in rows if row["label"] not in (None, row["prediction"])]
     return rows, sorted(wrong, key=lambda row: -max(row["probabilities"].values()))
 
 
-def illustrate(run: Run, rows: list, wrong: list, scores: dict[str, Any] | None) -> None:
-    """Draw the confusion matrix of classes."""
-    if scores and "confusion_matrix" in scores:
-        names = list(scores["per_class"])
-        run.plot(plot_confusion_matrix, "confusion_matrix.png", scores, names, "혼동 행렬")
-
-
-def score_baselines(source: Source, score: Any) -> dict[str, Any]:
-    """Train the baselines on the rows that the model saw and score them by the same metric."""
-    size, train, held_out = len(source.label_names), source.splits["train"], source.held_out
-    gold = train["label"][:]
-    if isinstance(train.features["label"], List):
-        gold = [np.isin(range(size), row) for row in gold]
-    gold = np.array(gold, dtype=int)
-    shares = {s: score(s, majority(gold, size, len(rows))) for s, rows in held_out.items()}
-    texts = [rows["text"][:] for rows in held_out.values()]
-    predicted, seconds = character_ngrams(train["text"][:], gold, size, texts)
-    ngrams = {s: score(s, found) for s, found in zip(held_out, predicted, strict=True)}
-    return {"majority": shares, "character n-grams": {**ngrams, "seconds": round(seconds, 1)}}
-
-
 if __name__ == "__main__":
-    launch(main)
+    # dataclass defaults < YAML < command line; one run a seed; errors in one sentence
+    launch(main, DataArguments, ModelArguments, DocclsArguments, RecipeArguments)

@@ -8,31 +8,37 @@ Your own file: prompt and completion, question and answer, text and label, text,
     accelerate launch recipes/generation.py --model_name_or_path gpt2 --train_file talk.jsonl
 """
 
+import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from transformers import AutoModelForCausalLM, EvalPrediction
+from transformers import (
+    AutoModelForCausalLM,
+    DataCollatorForTokenClassification,
+    EvalPrediction,
+    TrainingArguments,
+)
 
 from nlpbook_data.baselines.generation import score_ngrams
-from nlpbook_data.data.source import Source, load_source
-from nlpbook_data.features.generation import encode, sum_texts, to_prompts
+from nlpbook_data.data.source import load_source
+from nlpbook_data.features.generation import encode, sum_texts, to_prompts, to_texts
 from nlpbook_data.inference.decoding import check_room, special_ids
-from nlpbook_data.metrics.generation import LanguageModelling, TextGeneration
+from nlpbook_data.metrics.generation import LanguageModelling, score_samples
 from nlpbook_data.training import (
     DataArguments,
     LanguageModelLoss,
     ModelArguments,
     RecipeArguments,
+    RecipeTrainer,
     Run,
-    clamp_length,
-    encode_splits,
     launch,
+    limit_length,
     load_config,
     load_model,
     load_tokenizer,
-    make_trainer,
-    parse,
+    padding,
+    versioned,
 )
 from nlpbook_data.training.generation import (
     Sampler,
@@ -42,13 +48,13 @@ from nlpbook_data.training.generation import (
     load_judge,
     report_dropped,
 )
+from nlpbook_data.training.trainer import check_causal, pack
 
 USAGE = """from transformers import pipeline
 
 write = pipeline("text-generation", model="MODEL")
 write("긍정", return_full_text=False)
 # As a server of OpenAI's /v1/completions: vllm serve MODEL, or transformers serve MODEL"""
-CARD = ("문장 생성", "text-generation", USAGE)
 
 
 @dataclass
@@ -78,123 +84,118 @@ class GenerationArguments:
     )
 
 
-def main() -> None:
-    # 1. Arguments: dataclass defaults < YAML < command line
-    types = (GenerationDataArguments, ModelArguments, GenerationArguments, RecipeArguments)
-    data_args, model_args, task_args, args = parse(__file__, *types)
-    run = Run.start(__file__, args, data_args, model_args, task_args)
-    if run.finished_before():
-        return
-
-    # 2. Corpus -> DatasetDict(train, validation, test)
-    with run.phase("corpus"), run.once():
+def main(
+    data_args: GenerationDataArguments,
+    model_args: ModelArguments,
+    task_args: GenerationArguments,
+    args: TrainingArguments,
+    run: Run,
+) -> None:
+    # 1. Corpus: prompts and completions, or texts, with a label or without
+    with run.preparation("corpus"):
         source = load_source(data_args, args, task="generation")
-    names = source.label_names
-    run.describe(source, best_by="bits_per_character")
+    labels = source.label_names
+    run.describe(source)
     check_adapters(task_args.merge_lora, model_args, args)
     prompts = task_args.sample_prompts or choose_prompts(source)
-    judge = task_args.judge and load_judge(task_args.judge, names, prompts, args.device)
+    judge = task_args.judge and load_judge(task_args.judge, labels, prompts, args.device)
 
-    # 3. Tokenizer and cached tokenization
+    # 2. Tokenizer and model; after this nothing changes the TrainingArguments
     tokenizer = load_tokenizer(model_args)
-    tokenizer.padding_side = "left"  # as a batch of prompts needs it; training pads to the right
+    tokenizer.padding_side = "left"  # as a batch of prompts needs it
     config = load_config(model_args, **special_ids(tokenizer))
-    max_length = clamp_length(data_args.max_length, config, tokenizer)
+    max_length = limit_length(data_args.max_length, config, tokenizer)
     check_room(config, task_args.max_new_tokens)
-    only = {"completion_only": task_args.completion_only, "label_names": names}
-    with run.phase("tokenization"), run.once():
-        encoded = encode_splits(
-            source.splits, encode, tokenizer, data_args, max_length=max_length, **only
+    model = load_model(AutoModelForCausalLM, model_args, config, args.do_train)
+    complete_generation_config(model, model_args, tokenizer, task_args.max_new_tokens)
+    args = run.settle(args, model, best_by="bits_per_character")
+
+    # 3. Tokenization: a cached map that runs again when text, tokenizer or `encode` changes
+    only = {"completion_only": task_args.completion_only, "label_names": labels}
+    with run.preparation("tokenization"):
+        encoded = source.splits.map(
+            versioned(encode),
+            batched=True,
+            remove_columns=next(iter(source.splits.values())).column_names,
+            fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, **only},
         )
     report_dropped(run, encoded)
+
+    # 4. Metric, a module of `evaluate`: of each text the loss, its tokens and their characters
     metric = LanguageModelling(keep_in_memory=True)
 
-    def predict(split: str, losses: np.ndarray) -> Any:  # (texts, 3), or what follows the prompts
-        if source.is_labelled(split):
-            return sum_texts(losses, encoded[split])
-        return sampler.answer(source.splits[split]["prompt"][:])
-
-    def score(split: str, sums: np.ndarray) -> dict[str, Any]:
+    def score(sums: np.ndarray) -> dict[str, float]:
         tokens, characters = sums[:, 1:].T.astype(int)
         return metric.compute(losses=sums[:, 0], tokens=tokens, characters=characters)
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        return score("validation", predict("validation", prediction.predictions))
+        return score(sum_texts(prediction.predictions, encoded["validation"]))
 
-    def score_baselines(source: Source, score: Any) -> dict[str, Any]:
-        texts = {}
-        for split, rows in {"train": source.splits["train"], **source.held_out}.items():
-            pairs = zip(*to_prompts(rows[:], names).values(), strict=True)
-            texts[split] = [c if task_args.completion_only else p + c for p, c in pairs]
-        return score_ngrams(texts.pop("train"), texts)
+    # 5. Trainer: transformers', with rows of like length in a batch and exact sums over devices
+    right = copy.deepcopy(tokenizer)
+    right.padding_side = "right"  # only so are a row's positions those that it has alone
+    sampler = Sampler(run, model, tokenizer, prompts, task_args, judge)
+    trainer = RecipeTrainer(
+        model=model,
+        args=args,
+        train_dataset=encoded.get("train"),
+        eval_dataset=encoded.get("validation"),
+        data_collator=DataCollatorForTokenClassification(right, **padding(args, max_length)),
+        train_collator=pack if task_args.packing else None,
+        processing_class=tokenizer,
+        compute_loss_func=LanguageModelLoss(None, args.label_smoothing_factor),
+        compute_metrics=compute_metrics,
+        callbacks=[run.callback, sampler],
+    )
+    check_causal(model, task_args.packing)
+    if args.do_train:
+        with run.phase("training"):
+            trainer.train(resume_from_checkpoint=run.checkpoint())
+        trainer.save_model(merge_lora=task_args.merge_lora)
 
-    loss = LanguageModelLoss(None, args.label_smoothing_factor, packing=task_args.packing)
-    for seed_run in run.each_seed():
-        # 4. Model
-        model = load_model(AutoModelForCausalLM, model_args, config, args.do_train)
-        complete_generation_config(model, model_args, tokenizer, task_args.max_new_tokens)
-        sampler = Sampler(seed_run, model, tokenizer, prompts, task_args, judge)
-        seed_run.callbacks.append(sampler)
+    # 6. The best weights on validation, then on test, once; of prompts alone, what follows them
+    scores, rows, wrong = {}, [], []
+    for split in (name for name in ("validation", "test") if name in encoded):
+        with run.phase(f"evaluation on {split}"):
+            output = trainer.predict(encoded[split])
+            if source.is_labelled(split):
+                sums = sum_texts(output.predictions, encoded[split])
+                scores[split] = score(sums)
+                rows, wrong = loss_rows(to_prompts(source.splits[split][:], labels), sums)
+            else:
+                asked = source.splits[split]["prompt"][:]
+                texts = zip(asked, sampler.answer(asked), strict=True)
+                rows = [{"prompt": p, "completion": None, "prediction": t} for p, t in texts]
+                wrong = []
 
-        # 5. Trainer: train, or continue
-        trainer = make_trainer(
-            seed_run,
-            model,
-            tokenizer,
-            max_length,
-            loss=loss,
-            compute_metrics=compute_metrics,
-            train_dataset=encoded.get("train"),
-            eval_dataset=encoded.get("validation"),
-        )
-        if args.do_train:
-            seed_run.train(trainer)
-            seed_run.save(trainer)
+    # 7. Samples by every method of decoding, and what they are like
+    if run.folder.is_main:
+        with run.phase("sampling"):
+            run.write("samples.json", samples := sampler.write())
+        scores["samples"] = score_samples(samples)
+    run.leave(scores, rows, wrong)
 
-        # 6. Evaluate the best model, on test once; write what the run leaves behind; push last
-        predicted = {
-            split: predict(split, seed_run.predict(trainer, encoded, split))
-            for split in ("validation", "test")
-            if split in encoded
-        }
-        scores = {s: score(s, found) for s, found in predicted.items() if source.is_labelled(s)}
-        split = list(predicted)[-1]
-        rows, wrong = prediction_rows(source, split, predicted[split])
-        seed_run.leave(scores, rows, wrong)
-        illustrate(seed_run, rows, wrong, scores.get(split))
-
-    with run.phase("baselines"):
-        baselines = score_baselines(source, score) if run.wants_baselines else {}
-    run.finish(baselines, *CARD, source.label_names)
+    # 8. The baselines, scored alike; then `launch` writes card and summary, and pushes
+    baselines: dict[str, Any] = {}
+    if run.wants_baselines:
+        with run.phase("baselines"):
+            texts = {s: to_texts(split[:], **only) for s, split in source.held_out.items()}
+            baselines = score_ngrams(to_texts(source.splits["train"][:], **only), texts)
+    run.finish(baselines, "문장 생성", "text-generation", USAGE, labels)
 
 
-def prediction_rows(
-    source: Source, split: str, predicted: Any
+def loss_rows(
+    parts: dict[str, list[Any]], sums: np.ndarray
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return each text with its bits per character, and the hardest first; or what was written."""
-    parts = to_prompts(source.splits[split][:], source.label_names)
+    """Return each text with its bits per character, and the hardest first."""
     rows = [dict(zip(parts, row, strict=True)) for row in zip(*parts.values(), strict=True)]
-    if not source.is_labelled(split):
-        return [row | {"prediction": text} for row, text in zip(rows, predicted, strict=True)], []
-    for row, (loss, tokens, characters) in zip(rows, predicted.tolist(), strict=True):
+    for row, (loss, tokens, characters) in zip(rows, sums.tolist(), strict=True):
         bits = loss / np.log(2) / characters if characters else None
         row |= {"loss": loss, "tokens": int(tokens), "bits_per_character": bits}
     hardest = [row for row in rows if row["bits_per_character"]]
     return rows, sorted(hardest, key=lambda row: -row["bits_per_character"])
 
 
-def illustrate(run: Run, rows: list, wrong: list, scores: dict[str, Any] | None) -> None:
-    """Continue the prompts by every method of decoding, and score what was written."""
-    if run.is_main:
-        with run.phase("sampling"):
-            written = run.callbacks[0].write()
-        metric, found = TextGeneration(keep_in_memory=True), {}
-        for method, rows in written.items():
-            labels = {k: [row[k] for row in rows] for k in ("asked", "judged") if k in rows[0]}
-            found[method] = metric.compute(predictions=[row["text"] for row in rows], **labels)
-        run.write("samples.json", written)
-        run.add_scores("samples", found)
-
-
 if __name__ == "__main__":
-    launch(main)
+    # dataclass defaults < YAML < command line; one run a seed; errors in one sentence
+    launch(main, GenerationDataArguments, ModelArguments, GenerationArguments, RecipeArguments)

@@ -13,10 +13,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, EvalPrediction
+from datasets import Dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    EvalPrediction,
+    TrainingArguments,
+)
 
+from nlpbook_data.baselines import score_baselines
 from nlpbook_data.baselines.paircls import predict_pairs
-from nlpbook_data.data.source import Source, load_source
+from nlpbook_data.data.source import load_source
 from nlpbook_data.features.paircls import encode
 from nlpbook_data.metrics.paircls import PairClassification, SentenceSimilarity
 from nlpbook_data.reports.plots import plot_confusion_matrix, plot_scores
@@ -25,25 +32,25 @@ from nlpbook_data.training import (
     DataArguments,
     ModelArguments,
     RecipeArguments,
+    RecipeTrainer,
     Run,
     SquaredErrorLoss,
-    clamp_length,
-    encode_splits,
+    label_ids,
     label_names,
     launch,
+    limit_length,
     load_config,
     load_model,
     load_tokenizer,
-    make_trainer,
     match_token_types,
-    parse,
+    padding,
+    versioned,
 )
 
 USAGE = """from transformers import pipeline
 
 compare = pipeline("text-classification", model="MODEL")
 compare({"text": "비가 와서 경기가 취소됐다.", "text_pair": "경기가 열렸다."}, truncation=True)"""
-CARD = ("문장 쌍 분류", "text-classification", USAGE)
 
 
 @dataclass
@@ -60,138 +67,134 @@ class PairDataArguments(DataArguments):
 class PairclsArguments:
     """What only this recipe has."""
 
-    positive_label: str | None = field(
-        default=None, metadata={"help": "of two classes, the one whose F1 is scored"}
-    )
+    positive_label: str | None = field(default=None, metadata={"help": "of two, whose F1 counts"})
 
 
-def main() -> None:
-    # 1. Arguments: dataclass defaults < YAML < command line
-    types = (PairDataArguments, ModelArguments, PairclsArguments, RecipeArguments)
-    data_args, model_args, task_args, args = parse(__file__, *types)
-    run = Run.start(__file__, args, data_args, model_args, task_args)
-    if run.finished_before():
-        return
-
-    # 2. Corpus -> DatasetDict(train, validation, test)
-    with run.phase("corpus"), run.once():
-        known = None if args.do_train else label_names(model_args)  # none for scores
+def main(
+    data_args: PairDataArguments,
+    model_args: ModelArguments,
+    task_args: PairclsArguments,
+    args: TrainingArguments,
+    run: Run,
+) -> None:
+    # 1. Corpus: pairs of texts, and label: a class, or a score (then there are no label names)
+    with run.preparation("corpus"):
+        known = None if args.do_train else label_names(model_args)  # none of scores
         scores = None if known is None else not known
         source = load_source(data_args, args, known, task="paircls", scores=scores)
-    names = source.label_names
-    columns = [name for name in next(iter(source.splits.values())).features if name != "label"]
-    run.describe(source, best_by="macro_f1" if names else "pearson")
+    labels = source.label_names
     positive = source.positive_label(task_args.positive_label)
+    run.describe(source)
 
-    # 3. Tokenizer and cached tokenization
+    # 2. Tokenizer and model; after this nothing changes the TrainingArguments
     tokenizer = load_tokenizer(model_args)
     config = load_config(
         model_args,
-        labels=names or ["score"],
-        problem_type="single_label_classification" if names else "regression",
+        labels=labels or ["score"],
+        problem_type="single_label_classification" if labels else "regression",
         pad_token_id=tokenizer.pad_token_id,
     )
-    max_length = clamp_length(data_args.max_length, config, tokenizer)
-    types = match_token_types(tokenizer, config)
-    options = {"max_length": max_length, "columns": columns, "token_types": types}
-    with run.phase("tokenization"), run.once():
-        encoded = encode_splits(source.splits, encode, tokenizer, data_args, **options)
+    max_length = limit_length(data_args.max_length, config, tokenizer)
+    model = load_model(AutoModelForSequenceClassification, model_args, config, args.do_train)
+    args = run.settle(args, model, best_by="macro_f1" if labels else "pearson")
 
-    gold = {s: np.array(encoded[s]["labels"][:]) for s in encoded if source.is_labelled(s)}
-    metric = (PairClassification if names else SentenceSimilarity)(keep_in_memory=True)
-    words = {"label_names": names, "positive": positive} if names else {}
-
-    def predict(split: str, logits: np.ndarray) -> np.ndarray:  # (rows, classes), or (rows,)
-        probabilities = torch.from_numpy(logits).double().softmax(dim=1).numpy()
-        return probabilities if names else logits[:, 0]
-
-    def score(split: str, predictions: np.ndarray) -> dict[str, Any]:
-        return metric.compute(predictions=predictions, references=gold[split], **words)
-
-    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        scores = score("validation", predict("validation", prediction.predictions))
-        return {name: value for name, value in scores.items() if isinstance(value, float)}
-
-    loss = ClassificationLoss(None, args.label_smoothing_factor) if names else SquaredErrorLoss()
-
-    for seed_run in run.each_seed():
-        # 4. Model
-        model = load_model(AutoModelForSequenceClassification, model_args, config, args.do_train)
-
-        # 5. Trainer: train, or continue
-        trainer = make_trainer(
-            seed_run,
-            model,
-            tokenizer,
-            max_length,
-            loss=loss,
-            compute_metrics=compute_metrics,
-            train_dataset=encoded.get("train"),
-            eval_dataset=encoded.get("validation"),
+    # 3. Tokenization of both texts together: a cached map, see doccls.py; the collator pads
+    columns = next(iter(source.splits.values())).column_names
+    with run.preparation("tokenization"):
+        encoded = source.splits.map(
+            versioned(encode),
+            batched=True,
+            remove_columns=columns,
+            fn_kwargs={
+                "tokenizer": tokenizer,
+                "max_length": max_length,
+                "columns": [name for name in columns if name != "label"],
+                "token_types": match_token_types(tokenizer, config),
+            },
         )
-        if args.do_train:
-            seed_run.train(trainer)
-            seed_run.save(trainer)
 
-        # 6. Evaluate the best model, on test once; write what the run leaves behind; push last
-        predicted = {
-            split: predict(split, seed_run.predict(trainer, encoded, split))
-            for split in ("validation", "test")
-            if split in encoded
-        }
-        scores = {s: score(s, found) for s, found in predicted.items() if source.is_labelled(s)}
-        split = list(predicted)[-1]
-        rows, wrong = prediction_rows(source, split, predicted[split])
-        seed_run.leave(scores, rows, wrong)
-        illustrate(seed_run, rows, wrong, scores.get(split))
+    # 4. Metric, a module of `evaluate`, and loss: of classes, or of scores
+    metric = (PairClassification if labels else SentenceSimilarity)(keep_in_memory=True)
+    loss = ClassificationLoss(None, args.label_smoothing_factor) if labels else SquaredErrorLoss()
+    words = {"label_names": labels, "positive": positive} if labels else {}
 
-    with run.phase("baselines"):
-        baselines = score_baselines(source, score) if run.wants_baselines else {}
-    run.finish(baselines, *CARD, source.label_names)
+    gold = {split: label_ids(rows) for split, rows in encoded.items()}
+
+    def score(predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:
+        return metric.compute(predictions=predictions, references=references, **words)
+
+    def compute_metrics(prediction: EvalPrediction) -> dict[str, Any]:
+        return score(to_predictions(prediction.predictions), prediction.label_ids)
+
+    # 5. Trainer: transformers', with rows of like length in a batch and exact sums over devices
+    trainer = RecipeTrainer(
+        model=model,
+        args=args,
+        train_dataset=encoded.get("train"),
+        eval_dataset=encoded.get("validation"),
+        data_collator=DataCollatorWithPadding(tokenizer, **padding(args, max_length)),
+        processing_class=tokenizer,
+        compute_loss_func=loss,
+        compute_metrics=compute_metrics,
+        callbacks=[run.callback],
+    )
+    if args.do_train:
+        with run.phase("training"):
+            trainer.train(resume_from_checkpoint=run.checkpoint())
+        trainer.save_model()
+
+    # 6. The best weights on validation, then on test, once
+    scores, rows, wrong = {}, [], []
+    for split in (name for name in ("validation", "test") if name in encoded):
+        with run.phase(f"evaluation on {split}"):
+            output = trainer.predict(encoded[split])
+        predictions = to_predictions(output.predictions)
+        if source.is_labelled(split):
+            scores[split] = score(predictions, gold[split])
+        rows, wrong = prediction_rows(source.splits[split], labels, predictions)
+    run.leave(scores, rows, wrong)
+    if "confusion_matrix" in (last := scores.get(split, {})):
+        names = list(last["per_class"])
+        run.figure("confusion_matrix.png", "혼동 행렬", plot_confusion_matrix, last, names)
+    elif last:
+        run.figure("scores.png", "예측과 정답", plot_scores, rows)
+
+    # 7. The baselines, scored by the same metric; then `launch` writes card and summary, and pushes
+    baselines: dict[str, Any] = {}
+    if run.wants_baselines:
+        with run.phase("baselines"):
+            found = predict_pairs(source.splits["train"], source.held_out, len(labels))
+            baselines = score_baselines(found, lambda s, values: score(values, gold[s]))
+    run.finish(baselines, "문장 쌍 분류", "text-classification", USAGE, labels)
+
+
+def to_predictions(logits: np.ndarray) -> np.ndarray:
+    """Softmax over classes, (rows, classes), or the one score of each row, (rows,)."""
+    if logits.shape[1] == 1:
+        return logits[:, 0]
+    return torch.from_numpy(logits).double().softmax(dim=1).numpy()
 
 
 def prediction_rows(
-    source: Source, split: str, predicted: np.ndarray
+    dataset: Dataset, names: list[str], predicted: np.ndarray
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return each row's texts, gold label and prediction, and the worst mistakes first."""
-    names, rows, faults = source.label_names, [], []
-    for row, p in zip(source.splits[split], predicted, strict=True):
-        label, shown = row.pop("label"), {}
+    rows, faults = [], []  # how bad each mistake is
+    for row, p in zip(dataset, predicted, strict=True):
         if names:
-            label = None if label is None or label < 0 else names[label]
-            prediction = names[p.argmax()]
-            probabilities = {name: round(v, 6) for name, v in zip(names, p.tolist(), strict=True)}
-            shown = {"probabilities": probabilities}
-            faults.append(p.max() * (label not in (None, prediction)))
+            gold = names[row["label"]] if row["label"] >= 0 else None
+            shown = {"label": gold, "prediction": names[p.argmax()]}
+            shown["probabilities"] = dict(zip(names, p.round(6).tolist(), strict=True))
+            faults.append(p.max() * (gold not in (None, shown["prediction"])))
         else:
-            label = None if label is None or np.isnan(label) else round(label, 6)
-            prediction = p.item()
-            faults.append(0 if label is None else abs(prediction - label))
-        rows.append(row | {"label": label, "prediction": prediction} | shown)
+            gold = None if np.isnan(row["label"]) else round(row["label"], 6)
+            shown = {"label": gold, "prediction": p.item()}
+            faults.append(0 if gold is None else abs(p.item() - gold))
+        rows.append(row | shown)
     worst = sorted(np.flatnonzero(faults), key=lambda number: -faults[number])
     return rows, [rows[number] for number in worst]
 
 
-def illustrate(run: Run, rows: list, wrong: list, scores: dict[str, Any] | None) -> None:
-    """Draw the confusion matrix of classes, or predicted against true scores."""
-    if scores and "confusion_matrix" in scores:
-        names = list(scores["per_class"])
-        run.plot(plot_confusion_matrix, "confusion_matrix.png", scores, names, "혼동 행렬")
-    elif scores:
-        run.plot(plot_scores, "scores.png", rows, "예측과 정답")
-
-
-def score_baselines(source: Source, score: Any) -> dict[str, Any]:
-    """Train the baselines on the rows that the model saw and score them by the same metric."""
-    splits = {s: rows for s, rows in source.splits.items() if source.is_labelled(s)}
-    columns = [name for name in splits["train"].features if name != "label"]
-    pairs = {s: {column: rows[column][:] for column in columns} for s, rows in splits.items()}
-    gold, scored = np.array(splits["train"]["label"][:]), {}
-    for name, predicted, seconds in predict_pairs(pairs, gold, len(source.label_names)):
-        scored[name] = {split: score(split, found) for split, found in predicted.items()}
-        scored[name]["seconds"] = round(seconds, 1)
-    return scored
-
-
 if __name__ == "__main__":
-    launch(main)
+    # dataclass defaults < YAML < command line; one run a seed; errors in one sentence
+    launch(main, PairDataArguments, ModelArguments, PairclsArguments, RecipeArguments)

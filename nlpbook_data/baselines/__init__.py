@@ -1,0 +1,25 @@
+"""What a model must be better than to be worth its training; one module a task."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+
+def score_baselines(
+    found: Iterable[tuple[str, Mapping[str, Any], float]],
+    score: Callable[[str, Any], dict[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """Score baselines as the model is scored.
+
+    Args:
+        found: of each its name, predictions by split, and the seconds that it took.
+        score: called with a split and predictions.
+
+    Returns:
+        ``{name: {split: scores, "seconds": s}}``.
+    """
+    scored: dict[str, dict[str, Any]] = {}
+    for name, predictions, seconds in found:
+        scored[name] = {split: score(split, values) for split, values in predictions.items()}
+        if seconds:
+            scored[name]["seconds"] = round(seconds, 1)
+    return scored

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from datasets import Dataset
 from scipy.sparse import hstack
 
 from nlpbook_data.baselines.doccls import (
@@ -17,20 +18,22 @@ Pairs = tuple[list[str], list[str]]
 
 
 def predict_pairs(
-    splits: Mapping[str, Mapping[str, list[str]]], labels: np.ndarray, num_labels: int
+    train: Dataset, held_out: Mapping[str, Dataset], num_labels: int
 ) -> Iterator[tuple[str, dict[str, np.ndarray], float]]:
     """Train each yardstick on train and predict the other splits.
 
     Args:
-        splits: ``{split: {column: texts}}``, two columns, train among the splits.
-        labels: of train: class ids, or scores where `num_labels` is 0.
+        train: the columns of both texts, and ``label``: class ids, or scores where `num_labels` is
+            0.
+        held_out: the same by split.
 
     Yields:
         Name, probabilities (rows, num_labels) or scores (rows,) a split, and seconds.
     """
-    names = list(splits["train"])
-    pairs = {split: tuple(texts[name] for name in names) for split, texts in splits.items()}
-    train, tests = pairs.pop("train"), pairs
+    names = [name for name in train.column_names if name != "label"]
+    labels = np.array(train["label"][:])
+    tests = {s: tuple(rows[name][:] for name in names) for s, rows in held_out.items()}
+    texts = tuple(train[name][:] for name in names)
     if not num_labels:
         low, high = labels.min(), labels.max()
         start = time.perf_counter()
@@ -40,9 +43,9 @@ def predict_pairs(
     rows = {split: len(first) for split, (first, _) in tests.items()}
     yield "majority", {s: majority(labels, num_labels, n) for s, n in rows.items()}, 0.0
     seconds = [second for _, second in tests.values()]
-    predicted, took = character_ngrams(train[1], labels, num_labels, seconds)
+    predicted, took = character_ngrams(texts[1], labels, num_labels, seconds)
     yield f"{names[1]} alone", dict(zip(tests, predicted, strict=True)), took
-    predicted, took = pair_ngrams(train, labels, num_labels, list(tests.values()))
+    predicted, took = pair_ngrams(texts, labels, num_labels, list(tests.values()))
     yield "character n-grams", dict(zip(tests, predicted, strict=True)), took
 
 

@@ -89,6 +89,14 @@ def to_prompts(
     return {"prompt": [""] * len(batch["text"]), "completion": batch["text"]}
 
 
+def to_texts(
+    batch: dict[str, list[Any]], label_names: Sequence[str] | None, completion_only: bool
+) -> list[str]:
+    """Return the completions of `to_prompts` or, unless `completion_only`, prompts with them."""
+    pairs = zip(*to_prompts(batch, label_names).values(), strict=True)
+    return [text if completion_only else prompt + text for prompt, text in pairs]
+
+
 def encode(
     batch: dict[str, list[Any]],
     tokenizer: PreTrainedTokenizerBase,

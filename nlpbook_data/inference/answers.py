@@ -25,7 +25,7 @@ from nlpbook_data.features.particles import strip_particle
 from nlpbook_data.features.qa import Answer, decode, encode, number_questions
 from nlpbook_data.training.arguments import ModelArguments
 from nlpbook_data.training.models import (
-    clamp_length,
+    limit_length,
     load_config,
     load_model,
     load_tokenizer,
@@ -81,7 +81,7 @@ class Answerer:
         self.model = model
         self.tokenizer = tokenizer
         self.batch_size = batch_size
-        self.max_length = clamp_length(longest, config, tokenizer)
+        self.max_length = limit_length(longest, config, tokenizer)
         self.stride = getattr(config, "qa_stride", min(128, self.max_length // 2))
         self.threshold = getattr(config, "qa_threshold", None)
         self.max_answer_length = getattr(config, "qa_max_answer_length", 30)

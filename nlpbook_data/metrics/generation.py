@@ -3,7 +3,7 @@
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import datasets
@@ -124,6 +124,20 @@ class TextGeneration(evaluate.Metric):
                 for label, support in sorted(Counter(asked).items())
             }
         return result
+
+
+def score_samples(samples: Mapping[str, list[dict[str, str]]]) -> dict[str, dict[str, float]]:
+    """Return the scores of `TextGeneration` by method of decoding.
+
+    Args:
+        samples: ``{method: [{"text", …}, …]}``, with ``asked`` and ``judged`` where there was a
+            judge.
+    """
+    metric, scores = TextGeneration(keep_in_memory=True), {}
+    for method, rows in samples.items():
+        labels = {name: [r[name] for r in rows] for name in ("asked", "judged") if name in rows[0]}
+        scores[method] = metric.compute(predictions=[row["text"] for row in rows], **labels)
+    return scores
 
 
 def distinct(texts: Sequence[str], n: int) -> float:

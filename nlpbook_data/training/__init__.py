@@ -10,9 +10,9 @@ from nlpbook_data.training.arguments import (  # noqa: E402
     DataArguments,
     ModelArguments,
     RecipeArguments,
-    parse,
 )
-from nlpbook_data.training.features import encode_splits, text_lengths  # noqa: E402
+from nlpbook_data.training.features import text_lengths, versioned  # noqa: E402
+from nlpbook_data.training.launch import launch  # noqa: E402
 from nlpbook_data.training.loss import (  # noqa: E402
     ClassificationLoss,
     LanguageModelLoss,
@@ -21,35 +21,36 @@ from nlpbook_data.training.loss import (  # noqa: E402
     TokenLoss,
 )
 from nlpbook_data.training.models import (  # noqa: E402
-    clamp_length,
     label_names,
+    limit_length,
     load_config,
     load_model,
     load_tokenizer,
     match_token_types,
 )
-from nlpbook_data.training.run import Run, launch  # noqa: E402
-from nlpbook_data.training.trainer import make_trainer  # noqa: E402
+from nlpbook_data.training.run import Run  # noqa: E402
+from nlpbook_data.training.trainer import RecipeTrainer, label_ids, padding  # noqa: E402
 
 __all__ = [
     "ClassificationLoss",
-    "LanguageModelLoss",
     "DataArguments",
+    "LanguageModelLoss",
     "ModelArguments",
     "RecipeArguments",
+    "RecipeTrainer",
     "Run",
     "SpanLoss",
     "SquaredErrorLoss",
     "TokenLoss",
-    "clamp_length",
-    "encode_splits",
+    "label_ids",
     "label_names",
     "launch",
+    "limit_length",
     "load_config",
     "load_model",
     "load_tokenizer",
-    "make_trainer",
     "match_token_types",
-    "parse",
+    "padding",
     "text_lengths",
+    "versioned",
 ]

@@ -30,7 +30,7 @@ class DataArguments:
     )
     dataset_name: str | None = field(default=None, metadata={"help": "a dataset on the Hub"})
     dataset_config_name: str | None = field(default=None, metadata={"help": "its configuration"})
-    train_file: str | None = field(default=None, metadata={"help": "csv, tsv, jsonl or parquet"})
+    train_file: str | None = field(default=None, metadata={"help": "csv, tsv, xlsx, jsonl or parquet"})
     validation_file: str | None = field(default=None, metadata={"help": "the same"})
     test_file: str | None = field(
         default=None, metadata={"help": "the same; without a label column it is only predicted"}
@@ -167,10 +167,21 @@ class RecipeArguments(TrainingArguments):
         default=None, metadata={"help": "stop after N evaluations that are not better"}
     )
     early_stopping_threshold: float = field(default=0.0, metadata={"help": "what counts as better"})
+    label_names: list[str] | None = field(
+        default_factory=lambda: ["labels"], metadata={"help": "the batch's columns of labels"}
+    )
+    # Set when the arguments are settled: the recipe's own score of validation; --push_to_hub.
+    default_metric: str = field(default="loss", init=False)
+    push_at_end: bool = field(default=False, init=False)
     baselines: bool = field(default=True, metadata={"help": "score the baselines too"})
     ddp_find_unused_parameters: bool | None = field(
         default=False, metadata={"help": "see DistributedDataParallel"}
     )
+
+    @property
+    def n_gpu(self) -> int:
+        """GPUs of this process, 0 or 1: `accelerate launch` starts a process for each."""
+        return min(super().n_gpu, 1)
 
 
 # The least and the most of options of which a library far below would complain, or nothing would.
@@ -201,7 +212,15 @@ SAME_RUN = {
     *("gradient_accumulation_steps", "save_total_limit", "baselines", "eval_accumulation_steps"),
     *("ddp_find_unused_parameters", "ddp_backend", "ddp_timeout", "debug", "accelerator_config"),
     *("config", "seeds", "train_file", "validation_file", "test_file", "mixed_precision"),
-    *("push_to_hub", "torch_compile", "fsdp", "fsdp_config", "deepspeed", "parallelism_config"),
+    *(
+        "push_to_hub",
+        "push_at_end",
+        "torch_compile",
+        "fsdp",
+        "fsdp_config",
+        "deepspeed",
+        "parallelism_config",
+    ),
     *("cached", "mini_batch_size"),
 }
 SAME_RUN_PREFIXES = ("hub_", "logging_", "log_", "dataloader_", "trackio_", "local_", "_")
@@ -252,7 +271,7 @@ def parse(
                 settings.pop(key, None)
         defaults |= {k: v for k, v in settings.items() if v is not None or k not in defaults}
     parser.set_defaults(**defaults)
-    for action in parser._actions:
+    for action in parser.options:
         if action.dest in defaults and action.choices and defaults[action.dest] is not None:
             if defaults[action.dest] not in action.choices:
                 raise InputError(
@@ -291,7 +310,20 @@ def _check_limits(arguments: Any) -> None:
 
 
 class _Parser(HfArgumentParser):
-    """argparse that raises instead of exiting, so that all errors leave by one door."""
+    """argparse that raises instead of exiting, so that all errors leave by one door.
+
+    Attributes:
+        options: the argparse.Action of each option.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        self.options: list[argparse.Action] = []
+        super().__init__(*args, **kwargs)
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
+        action = super().add_argument(*args, **kwargs)
+        self.options.append(action)
+        return action
 
     def error(self, message: str) -> None:
         raise InputError(f"{message[0].upper()}{message[1:].rstrip('.')}. See --help.")
@@ -299,7 +331,7 @@ class _Parser(HfArgumentParser):
 
 def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any]:
     """Return the options that stand on the command line, with their first words."""
-    options = {name: action.dest for action in parser._actions for name in action.option_strings}
+    options = {name: action.dest for action in parser.options for name in action.option_strings}
     given: dict[str, Any] = {}
     for position, word in enumerate(argv):
         if not word.startswith("--"):
@@ -320,7 +352,7 @@ def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any
 
 
 def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
-    known = {a.dest: a for a in reversed(parser._actions) if a.dest not in ("help", "config")}
+    known = {a.dest: a for a in reversed(parser.options) if a.dest not in ("help", "config")}
     try:
         text = path.read_text(encoding="utf-8")
         settings = yaml.safe_load(text)
@@ -349,9 +381,7 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
     for key, value in settings.items():
         if key not in known and not partial:
             raise InputError(f"{path}: there is no option {key!r}.{nearest(str(key), known)}")
-        if key in known and not (
-            key in optional if value is None else _fits(value, known[key], parser)
-        ):
+        if key in known and not (key in optional if value is None else _fits(value, known[key])):
             types = {int: "a whole number", float: "a number", str: "a word in quotes"}
             wanted = types.get(known[key].type, "true or false")
             raise InputError(f"{path}: {key} is {value!r}, where {wanted} belongs.")
@@ -366,14 +396,14 @@ def _as_given(value: Any, action: Any, hint: Any) -> Any:
     return str(value) if action.type is str and type(value) in (int, float) else value
 
 
-def _fits(value: Any, action: Any, parser: _Parser) -> bool:
+def _fits(value: Any, action: argparse.Action) -> bool:
     """Whether `value`, as YAML gives it, has the type of an option."""
     if isinstance(value, list) and action.nargs in ("+", "*"):
-        return all(_fits(item, action, parser) for item in value)
+        return all(_fits(item, action) for item in value)
     if isinstance(value, str):
         try:
-            parser._get_value(action, value)
-        except argparse.ArgumentError:
+            (action.type or str)(value)
+        except (ValueError, TypeError, argparse.ArgumentTypeError):
             return False
     if action.type in (int, float):
         whole = action.type is float or not isinstance(value, float)

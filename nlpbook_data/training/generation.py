@@ -122,20 +122,20 @@ class Sampler(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Forget what a run that was stopped wrote after the checkpoint it continues from."""
-        path = self.run.folder / BY_STEP
-        if self.run.is_main and path.is_file():
+        path = self.run.folder.path / BY_STEP
+        if self.run.folder.is_main and path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
             write_text(path, "".join(kept))
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Add a few short samples to the file of them."""
-        if not self.run.is_main:
+        if not self.run.folder.is_main:
             return
         prompts = self.prompts[:WATCHED_PROMPTS]
         length = min(self.max_new_tokens, WATCHED_TOKENS)
         written = sample(self.model, self.tokenizer, prompts, args.seed, length, WATCHED)
-        with (self.run.folder / BY_STEP).open("a", encoding="utf-8") as file:
+        with (self.run.folder.path / BY_STEP).open("a", encoding="utf-8") as file:
             for method, texts in written.items():
                 for prompt, text in zip(prompts, texts, strict=True):
                     row = {"step": state.global_step, "epoch": round(state.epoch, 4)}

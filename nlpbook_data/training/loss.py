@@ -90,13 +90,7 @@ class TokenLoss(ClassificationLoss):
 
 @dataclass
 class LanguageModelLoss(TokenLoss):
-    """Cross-entropy of each token after those before it; ``labels[:, 0]`` never counts.
-
-    Attributes:
-        packing: train on the rows of a batch one after the other, without padding.
-    """
-
-    packing: bool = False
+    """Cross-entropy of each token after those before it; ``labels[:, 0]`` never counts."""
 
     def __call__(
         self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None

@@ -1,9 +1,11 @@
 """Blocks 3 and 4: the tokenizer and the model of a recipe, with nothing random unless asked for."""
 
+import copy
 import importlib.util
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,14 @@ LORA_TASKS = {
     "AutoModelForQuestionAnswering": "QUESTION_ANS",
     "AutoModelForCausalLM": "CAUSAL_LM",
     "AutoModel": "FEATURE_EXTRACTION",
+}
+# Which models have which head.
+ARCHITECTURES = {
+    "AutoModel": transformers.MODEL_MAPPING,
+    "AutoModelForSequenceClassification": transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    "AutoModelForTokenClassification": transformers.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
+    "AutoModelForQuestionAnswering": transformers.MODEL_FOR_QUESTION_ANSWERING_MAPPING,
+    "AutoModelForCausalLM": transformers.MODEL_FOR_CAUSAL_LM_MAPPING,
 }
 SUCH_AS = {"AutoModelForCausalLM": "GPT-2, Llama or Qwen"}
 # Heads that are trained whole. Of all-linear, peft leaves out those of the other tasks by itself.
@@ -123,8 +133,10 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def clamp_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
+def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
     """Return `max_length`, or less where the model has fewer positions, which is logged.
+
+    The tokenizer takes it as its own limit, so that what loads it later truncates as training did.
 
     Raises:
         InputError: no room for a text, or more words in the tokenizer than in the model.
@@ -149,6 +161,7 @@ def clamp_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
         logger.warning(
             "--max_length %d is more than the model takes: %d is used.", max_length, min(limits)
         )
+    tokenizer.model_max_length = min(limits)
     return min(limits)
 
 
@@ -187,7 +200,7 @@ def load_model(
             no such head.
     """
     name = args.model_name_or_path
-    if type(config) not in getattr(auto_class, "_model_mapping", {type(config): None}):
+    if type(config) not in ARCHITECTURES[auto_class.__name__]:
         raise InputError(
             f"{name}: a model of the type {config.model_type} has no head for this task. Name "
             f"another, such as {SUCH_AS.get(auto_class.__name__, 'BERT, ELECTRA or RoBERTa')}."
@@ -262,12 +275,20 @@ def add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> P
     """Return the model with adapters, its own weights frozen, where ``--lora true`` says so."""
     if not args.lora:
         return model
-    from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
+    from peft import get_peft_model, prepare_model_for_kbit_training
 
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model)
+    with named_lora_targets(args):
+        return get_peft_model(model, lora_config(args, auto_class))
+
+
+def lora_config(args: ModelArguments, auto_class: Any) -> Any:
+    """Return peft's LoraConfig for the task of `auto_class`."""
+    from peft import LoraConfig, TaskType
+
     task, targets = LORA_TASKS[auto_class.__name__], args.lora_target_modules
-    config = LoraConfig(
+    return LoraConfig(
         task_type=TaskType[task],
         r=args.lora_r,
         lora_alpha=args.lora_alpha,
@@ -275,12 +296,17 @@ def add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> P
         target_modules=targets[0] if targets == ["all-linear"] else targets,
         exclude_modules=LORA_HEADS.get(task),
     )
+
+
+@contextmanager
+def named_lora_targets(args: ModelArguments) -> Iterator[None]:
+    """Turn peft's complaint that a model has no such layers into an InputError."""
     try:
-        return get_peft_model(model, config)
+        yield
     except ValueError as error:
         raise InputError(
-            f"--lora_target_modules {' '.join(targets)}: {_first_line(error).split('. ')[0]}. Name "
-            "layers of the model, or all-linear."
+            f"--lora_target_modules {' '.join(args.lora_target_modules)}: "
+            f"{_first_line(error).split('. ')[0]}. Name layers of the model, or all-linear."
         ) from error
 
 
@@ -289,11 +315,22 @@ def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
-def save_model(model: PreTrainedModel, folder: Path) -> None:
-    """Write the model, or its adapters: adapter_config.json names the model that they belong to.
+def save_trained(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    merge: bool = True,
+) -> None:
+    """Write model and tokenizer, without a path of this machine; adapters merged, or alone.
 
-    Beside a config.json the folder would be taken for that of a whole model.
+    adapter_config.json names the model that they belong to: beside a config.json the folder would
+    be taken for that of a whole model.
     """
+    model = merge_lora(model) if merge else model
+    model.config.name_or_path = ""
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.init_kwargs.pop("name_or_path", None)
+    tokenizer.save_pretrained(folder)
     if hasattr(model, "get_base_model"):
         model.save_pretrained(folder, save_embedding_layers=False)
         if model.get_base_model().can_generate():
@@ -315,7 +352,9 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
     previous = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # its table of new weights; we say it in a line
     try:
-        return auto_class.from_pretrained(path, revision=args.model_revision, **options)
+        return auto_class.from_pretrained(
+            path, revision=args.model_revision, trust_remote_code=False, **options
+        )
     except Exception as error:  # loading raises a dozen unrelated types for the same few faults
         names = {AutoTokenizer: "tokenizer", AutoConfig: "configuration"}
         names[PreTrainedTokenizerFast] = "tokenizer"

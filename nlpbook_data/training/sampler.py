@@ -73,6 +73,7 @@ class GlobalBatchSampler(Sampler[list[int]]):
         process: int = 0,
         seed: int = 0,
         grouped: bool = True,
+        padded_to: int | None = None,
     ):
         self.lengths = np.asarray(lengths)
         self.size = size
@@ -81,6 +82,7 @@ class GlobalBatchSampler(Sampler[list[int]]):
         self.process = process
         self.seed = seed
         self.grouped = grouped
+        self.padded_to = padded_to  # every row; None: the longest of its micro-batch; 0: nothing
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -109,14 +111,12 @@ class GlobalBatchSampler(Sampler[list[int]]):
         epochs, rest = divmod(steps, -(-len(self.lengths) // self.batch_size))
         return epochs * len(self.lengths) + rest * self.batch_size
 
-    def real_tokens(self, padded_to: int | None = None) -> float:
-        """Return the share of the current epoch's tokens that are not padding, all processes.
-
-        Args:
-            padded_to: the length of every row; by default the longest of its micro-batch.
-        """
+    def real_tokens(self) -> float:
+        """Return the share of the current epoch's tokens that are not padding, all processes."""
+        if self.padded_to == 0:
+            return 1.0
         padded = sum(
-            len(rows) * (padded_to or int(self.lengths[rows].max()))
+            len(rows) * (self.padded_to or int(self.lengths[rows].max()))
             for batch in self._batches()
             for step in micro_batches(batch, self.size, self.processes)
             for rows in step

@@ -1,7 +1,10 @@
 """The yardsticks of sentence pairs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from datasets import Dataset
 
 from nlpbook_data.baselines.paircls import overlap, predict_pairs
 
@@ -21,9 +24,12 @@ def test_overlap_is_the_dice_coefficient_of_bigrams(first, second, expected):
     assert overlap(([first], [second])) == pytest.approx([expected])
 
 
-def splits(rows: list[tuple[str, str]]) -> dict[str, dict[str, list[str]]]:
+def predict(rows: list[tuple[str, str]], labels: np.ndarray, num_labels: int) -> dict[str, Any]:
+    """What each baseline says of the rows that it was trained on."""
     columns = {"premise": [a for a, _ in rows], "hypothesis": [b for _, b in rows]}
-    return {"train": columns, "test": columns}
+    train = Dataset.from_dict(columns | {"label": labels.tolist()})
+    found = predict_pairs(train, {"test": train}, num_labels)
+    return {name: predictions["test"] for name, predictions, _ in found}
 
 
 def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
@@ -35,7 +41,7 @@ def test_only_the_pair_model_sees_whether_two_texts_agree():
     words = ["사과", "포도", "수박", "딸기", "참외", "자두"]
     rows = [(a, b) for a in words for b in words for _ in range(1 if a != b else 5)]
     labels = np.array([int(a == b) for a, b in rows])
-    results = {name: p["test"] for name, p, _ in predict_pairs(splits(rows), labels, 2)}
+    results = predict(rows, labels, 2)
     assert list(results) == ["majority", "hypothesis alone", "character n-grams"]
     assert accuracy(results["character n-grams"], labels) == 1
     assert accuracy(results["hypothesis alone"], labels) == accuracy(results["majority"], labels)
@@ -44,11 +50,11 @@ def test_only_the_pair_model_sees_whether_two_texts_agree():
 def test_the_second_text_alone_shows_what_it_gives_away():
     rows = [(f"글 {n}", "아무도 없다" if n % 2 else "누가 있다") for n in range(20)]
     labels = np.arange(20) % 2
-    results = {name: p["test"] for name, p, _ in predict_pairs(splits(rows), labels, 2)}
+    results = predict(rows, labels, 2)
     assert accuracy(results["hypothesis alone"], labels) == 1
 
 
 def test_scores_are_the_overlap_on_the_scale_of_train():
     rows = [("가나다", "가나다"), ("가나다", "라마바")]
-    ((name, predicted, _),) = predict_pairs(splits(rows), np.array([0.0, 5.0]), 0)
-    assert name == "character overlap" and predicted["test"].tolist() == [5.0, 0.0]
+    predicted = predict(rows, np.array([0.0, 5.0]), 0)
+    assert {name: p.tolist() for name, p in predicted.items()} == {"character overlap": [5.0, 0.0]}

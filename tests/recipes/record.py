@@ -24,7 +24,6 @@ from safetensors import safe_open
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 SMALL = "hidden_size=32,num_hidden_layers=1,intermediate_size=64,num_attention_heads=2"
 SHORT = ("--num_train_epochs", "2", "--config_overrides", SMALL)
-DECODER = ("--config_overrides", "n_embd=32,n_layer=1,n_head=2", "--num_train_epochs", "2")
 UNTIMED = {"seconds"}
 
 
@@ -76,9 +75,9 @@ CASES = {
         processes=2,
     ),
     "generation": Case("generation", ("--num_train_epochs", "2")),
-    "generation, packing, adapters": Case(
+    "generation, packing, lora": Case(
         "generation",
-        ("--packing", "true", "--lora", "true", "--merge_lora", "false", "--num_train_epochs", "1")
+        ("--packing", "true", "--lora", "true", "--num_train_epochs", "1")
         + ("--lora_target_modules", "c_attn"),
     ),
 }

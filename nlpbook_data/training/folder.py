@@ -1,0 +1,208 @@
+"""The folder of a run: whose it is, its lock, its checkpoints, and files written as a whole."""
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from nlpbook_data.data.cache import write_text
+from nlpbook_data.errors import InputError
+from nlpbook_data.training.arguments import SAME_RUN, SAME_RUN_PREFIXES, RecipeArguments
+
+logger = logging.getLogger(__name__)
+
+COMPLETE = "complete"  # the file that marks a whole checkpoint
+
+
+class RunFolder:
+    """The folder of one run; nothing is written before `open`.
+
+    Attributes:
+        path: ``--output_dir``, or ``seed-N`` in it.
+        previous: the run.json that lay there before this process began; {} without one.
+    """
+
+    def __init__(self, args: RecipeArguments):
+        self.path = Path(args.output_dir).expanduser()
+        self.resume, self.training = args.resume, args.do_train
+        self.is_main = args.process_index == 0
+        self.lock: FileLock | None = None
+        self.is_open = False
+        try:
+            self.previous = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self.previous = {}
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run that lay here had ended well."""
+        return self.previous.get("status") == "finished"
+
+    @property
+    def continues(self) -> bool:
+        """Whether what lies here is to be continued."""
+        if self.resume == "never" or not self.training:
+            return False
+        return self.resume == "auto" or not self.is_finished
+
+    def open(self, record: Mapping[str, Any]) -> None:
+        """Make the folder, lock it, write `record`, and delete checkpoints that are void; once.
+
+        Raises:
+            InputError: the folder cannot be made, or another process writes a run there.
+        """
+        if self.is_open or not self.is_main:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be made ({error.strerror}). Choose another --output_dir."
+            ) from error
+        self._acquire()
+        if not self.continues:
+            self.delete_checkpoints()
+        self.is_open = True
+        self.write("run.json", record)
+
+    def close(self) -> None:
+        """Let other processes write here."""
+        if self.lock is not None:
+            self.lock.release()
+
+    def write(self, name: str, value: Any) -> None:
+        """Write a JSON file, whole or not at all; only the main process does."""
+        if self.is_main:
+            text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+            write_text(self.path / name, text + "\n")
+
+    def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
+        """Write a JSON-lines file, whole or not at all; only the main process does."""
+        if self.is_main:
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            write_text(self.path / name, "".join(lines))
+
+    def checkpoint(self) -> str | None:
+        """Return the checkpoint to continue from: the one named, or the last whole one."""
+        if self.resume not in (None, "auto", "never"):
+            return self.resume
+        whole = [path for path in self._checkpoints() if (path / COMPLETE).is_file()]
+        if not self.continues or not whole:
+            return None
+        logger.info("Continuing from %s.", whole[-1])
+        return str(whole[-1])
+
+    def delete_checkpoints(self, keep: int = 0, best: str | None = None) -> None:
+        """Delete all but the last `keep` and the one named `best`."""
+        found = self._checkpoints()
+        for path in found[: max(len(found) - keep, 0)]:
+            if best is None or path.name != Path(best).name:
+                (path / COMPLETE).unlink(missing_ok=True)  # first: it may be killed halfway
+                shutil.rmtree(path)
+
+    def _checkpoints(self) -> list[Path]:
+        found = [p for p in self.path.glob("checkpoint-*") if p.name[11:].isdigit()]
+        return sorted(found, key=lambda path: int(path.name[11:]))
+
+    def _acquire(self) -> None:
+        self.lock = FileLock(self.path / ".lock", blocking=False)
+        try:
+            self.lock.acquire()
+        except Timeout as error:
+            raise InputError(
+                f"{self.path}: another process is writing a run here. Wait for it or end it."
+            ) from error
+
+    def refuse_other_run(self, record: Mapping[str, Any]) -> None:
+        """Check that the folder can be written and holds no other run than that of `record`.
+
+        Raises:
+            InputError: it cannot, or it does, or it is in use, or ``--resume`` names no checkpoint.
+        """
+        try:
+            with tempfile.TemporaryFile(dir=nearest_existing(self.path)):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}). Choose another --output_dir."
+            ) from error
+        if self.is_main and (self.path / ".lock").is_file():
+            self._acquire()
+            self.close()
+        if self.resume not in (None, "auto", "never"):
+            if not (Path(self.resume) / "trainer_state.json").is_file():
+                raise InputError(
+                    f"--resume {self.resume}: not a checkpoint's folder. Name one, or auto or "
+                    "never."
+                )
+        if not self.previous and self.path.is_dir():
+            foreign = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
+            if foreign:
+                raise InputError(
+                    f"{self.path}: holds files that no run of ours wrote, such as "
+                    f"{sorted(foreign)[0]}. Choose another --output_dir."
+                )
+        if self.previous and (other := _differences(self.previous, record)):
+            raise InputError(
+                f"{self.path}: holds another run ({'; '.join(other[:3])}"
+                f"{' …' if len(other) > 3 else ''}). Choose another --output_dir."
+            )
+
+    def refuse_other_data(self, hashes: Mapping[str, str]) -> None:
+        """Check that a run is continued on the data that it began with: sha256 by file.
+
+        Raises:
+            InputError: a file has changed.
+        """
+        before = self.previous.get("data", {}).get("sha256")
+        if before not in (None, hashes) and self.continues:
+            changed = ", ".join(name for name in hashes if before.get(name) != hashes[name])
+            raise InputError(
+                f"{self.path}: the data changed since this run began ({changed}). Choose another "
+                "--output_dir, or pass --resume never."
+            )
+
+    def check_space(self, model: Any, checkpoints: int) -> None:
+        """Refuse to train what could not be saved: each checkpoint has weights and two moments.
+
+        Args:
+            model: whose parameters are float32.
+            checkpoints: how many lie on the disk at once.
+
+        Raises:
+            InputError: the disk is too full.
+        """
+        if not self.is_main:
+            return
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        everything = sum(p.numel() for p in model.parameters())
+        needed = 4 * everything + 12 * trained * checkpoints
+        free = shutil.disk_usage(nearest_existing(self.path)).free
+        if free < needed:
+            raise InputError(
+                f"{self.path}: {free / 1e6:,.0f} MB are free, and model and checkpoints need "
+                f"{needed / 1e6:,.0f} MB. Free some space, or choose another --output_dir."
+            )
+
+
+def nearest_existing(folder: Path) -> Path:
+    """Return `folder`, or the nearest of its parents that is there."""
+    return next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return in words what makes the run of one record another than that of the other."""
+    words = [
+        (word, before.get(key, now[key]), now[key])
+        for key, word in (("recipe", "recipe"), ("global_batch", "global batch"))
+    ]
+    then = before.get("arguments", {})
+    for name, value in json.loads(json.dumps(now["arguments"], default=str)).items():
+        if name in then and name not in SAME_RUN and not name.startswith(SAME_RUN_PREFIXES):
+            words.append((name, then[name], value))
+    return [f"{word} {there} there, {here} here" for word, there, here in words if there != here]

@@ -1,0 +1,253 @@
+"""What surrounds a recipe's `main`: arguments, one run a seed, signals, errors as one sentence."""
+
+import copy
+import errno
+import inspect
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+import transformers
+from huggingface_hub import get_token
+from transformers import set_seed
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.reports.card import write_card
+from nlpbook_data.reports.outcome import Outcome
+from nlpbook_data.reports.push import full_name, push_folder
+from nlpbook_data.reports.summary import print_summary
+from nlpbook_data.training.arguments import RecipeArguments, parse
+from nlpbook_data.training.record import Interrupted, start_record
+from nlpbook_data.training.run import Run
+from nlpbook_data.training.seeds import combine
+
+logger = logging.getLogger(__name__)
+
+
+def launch(main: Callable[..., None], *types: type) -> None:
+    """Run a recipe's `main` once a seed; turn what goes wrong into a message and an exit status.
+
+    `main` is called with an instance of each of `types` and the `Run`. 1: bad input or no disk
+    space; 130 and 143: interrupted, with the next command; anything else keeps its traceback, since
+    it is a defect.
+
+    Args:
+        types: dataclasses; the last is `RecipeArguments` or a subclass.
+    """
+    is_first = int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("RANK", 0)) == 0
+    set_up_logging(is_first)
+    runs: list[Run] = []  # those that have begun, the current one last
+
+    def on_signal(number: int, frame: Any) -> None:
+        if not runs:
+            raise Interrupted(number)
+        runs[-1].interrupt(number)
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    try:
+        run_seeds(main, types, runs)
+        return
+    except InputError as error:
+        status, word, message = 1, "failed", str(error)
+    except Interrupted as error:
+        status, word = 128 + error.args[0], "interrupted"
+        message = "Interrupted. The same command continues from the last checkpoint."
+        if not any(run.folder.is_open for run in runs):
+            message = "Interrupted before training began; nothing was written."
+    except BaseException as error:
+        what = _resource_message(error, runs[-1].folder.path if runs else None)
+        if what is None:
+            _record_failure(runs, "failed", f"{type(error).__name__}: {error}")
+            raise
+        status, word, message = 1, "failed", what
+    _record_failure(runs, word, message)
+    if is_first:
+        sys.stderr.write(f"error: {message}\n")
+    sys.stderr.flush()
+    # Not sys.exit: process groups and loader threads of a half-done run may wait for each other.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def set_up_logging(is_first: bool) -> None:
+    """Show our lines, of the first process alone, and not those that tell a user nothing."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("nlpbook_data").setLevel(logging.INFO if is_first else logging.ERROR)
+    transformers.utils.logging.disable_progress_bar()
+    # It warns that checkpoints of the same second are ordered by number, as they should be.
+    transformers.logging.get_logger("transformers.trainer_utils").setLevel(logging.ERROR)
+    # It warns of the padding that generation itself puts behind texts that have ended.
+    transformers.logging.get_logger("transformers.modeling_utils").setLevel(logging.ERROR)
+    # It warns that no layer is spread over devices, which none is to be.
+    transformers.logging.get_logger("transformers.distributed").setLevel(logging.ERROR)
+    # It warns of weights that a checkpoint lacks because they are tied to others.
+    transformers.logging.get_logger("transformers.trainer").addFilter(
+        lambda line: "missing keys in the checkpoint" not in line.getMessage()
+    )
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+
+
+def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run]) -> None:
+    """Parse the arguments, run `main` for each seed, then write the card, and push last.
+
+    Args:
+        runs: gets each run as it begins.
+
+    Raises:
+        InputError: of any kind.
+    """
+    recipe = Path(inspect.getfile(main))
+    *others, args = parse(str(recipe), *types)
+    settle_start(args, others)
+    record = start_record(recipe, args, *others)
+    whole = Run(args, record)
+    whole.folder.refuse_other_run(record)
+    if args.resume == "auto" and whole.folder.is_finished:
+        logger.info(
+            "This run is finished; nothing is trained. To train again: --resume never, or another "
+            "--output_dir."
+        )
+        whole.load()
+        conclude(whole)
+        return
+    seeds = args.seeds or [args.seed]
+    parts = [whole] if len(seeds) == 1 else [whole.with_seed(seed) for seed in seeds]
+    args.seed = seeds[0] if len(seeds) == 1 else args.seed
+    for part in parts:
+        if part is not whole and whole.folder.continues and part.folder.is_finished:
+            logger.info("seed %d is finished: %s", part.args.seed, part.folder.path)
+            part.load()
+            continue
+        part.wants_baselines &= not any("baselines" in other.scores for other in parts)
+        runs.append(part)
+        set_seed(part.args.seed)
+        main(*map(copy.copy, others), part.args, part)
+        whole.record["precision"] = part.record["precision"]
+    if whole.folder.is_main:
+        if len(parts) > 1:
+            whole.open()  # where all seeds were finished before
+            combine(whole, parts)
+            whole.close("finished")
+        if args.do_train:
+            write_card(outcome(whole), **whole.record["card"])
+        if not args.keep_checkpoints:
+            for part in [*parts, whole]:
+                part.folder.delete_checkpoints()
+        conclude(whole)
+
+
+def settle_start(args: RecipeArguments, others: list[Any]) -> None:
+    """Settle what depends on nothing but the arguments and the device.
+
+    Raises:
+        InputError: no token is there to push with, or a wrong one; a seed is named twice.
+    """
+    # Trainer pushes at each checkpoint while this is set; ours pushes once, last.
+    args.push_at_end, args.push_to_hub = args.push_to_hub, False
+    if args.push_at_end and not (args.hub_token or get_token()):
+        raise InputError(
+            "--push_to_hub needs a token, and none is there. Run `hf auth login` first."
+        )
+    if args.push_at_end:
+        name = args.hub_model_id or Path(args.output_dir).expanduser().resolve().name
+        try:
+            args.hub_model_id = full_name(name, args.hub_token)
+        except Exception as error:  # the client raises a dozen unrelated types
+            raise InputError(
+                "--push_to_hub: the Hub does not say whose token this is "
+                f"({_first_line(error)}). Run `hf auth login` again, or see to the network."
+            ) from error
+    args.resume = args.resume or args.resume_from_checkpoint
+    args.dataloader_pin_memory &= args.device.type == "cuda"
+    for other in others:
+        if args.process_index and hasattr(other, "overwrite_cache"):
+            other.overwrite_cache = False  # the first process has prepared the data again
+    if args.seeds and len(set(args.seeds)) != len(args.seeds):
+        raise InputError(f"--seeds {' '.join(map(str, args.seeds))} names a seed twice.")
+
+
+def outcome(run: Run) -> Outcome:
+    """Return what card and summary tell of a finished run."""
+    return Outcome(
+        folder=run.folder.path,
+        recipe=run.record["recipe"],
+        record=run.record,
+        scores=run.scores,
+        metric=run.record.get("chosen_by") if run.args.load_best_model_at_end else None,
+        name=run.args.hub_model_id or run.folder.path.resolve().name,
+    )
+
+
+def conclude(run: Run) -> None:
+    """Print the summary and, where asked, push; a failure keeps everything and says so.
+
+    Raises:
+        InputError: the push failed.
+    """
+    if not run.folder.is_main:
+        return
+    print_summary(outcome(run))
+    if not run.args.push_at_end:
+        return
+    try:
+        address = push_folder(
+            run.folder.path,
+            repo_id=run.args.hub_model_id,
+            token=run.args.hub_token,
+            private=run.args.hub_private_repo,
+            revision=run.args.hub_revision,
+        )
+    except Exception as error:  # the client raises a dozen unrelated types
+        raise InputError(
+            f"The push failed ({_first_line(error)}), and everything is kept in "
+            f"{run.folder.path}. Push again by the same command with --resume auto "
+            "--push_to_hub true."
+        ) from error
+    logger.info("Pushed to %s", address)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _record_failure(runs: list[Run], status: str, message: str) -> None:
+    for run in runs:
+        try:
+            run.fail(status, message)
+        except OSError:  # a full disk: the message on the terminal has to do
+            pass
+
+
+def _resource_message(error: BaseException, folder: Path | None) -> str | None:
+    """Return the message for a full or closed disk or memory, or None for any other error."""
+    text = str(error)
+    where = getattr(error, "filename", None) or folder
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    # safetensors and torch wrap the operating system's error in one of their own
+    if full or "No space left" in text or "File too large" in text:
+        what = getattr(error, "strerror", None) or text.splitlines()[0]
+        return (
+            f"{where}: no space is left on the disk ({what}). Free some, then give the same "
+            "command again; whole checkpoints are kept."
+        )
+    closed = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+    if isinstance(error, OSError) and error.errno in closed and error.filename:
+        return (
+            f"{error.filename}: {error.strerror}. Change its permissions, or name another place "
+            "(--output_dir, --cache_dir, --corpus_dir)."
+        )
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return (
+            "The memory does not suffice. Lower --per_device_train_batch_size and raise "
+            "--gradient_accumulation_steps by the same factor: the result stays the same."
+        )
+    return None

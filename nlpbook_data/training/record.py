@@ -1,0 +1,238 @@
+"""What run.json says of a run, and the callback that notes it while Trainer trains."""
+
+import logging
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from accelerate import PartialState
+from transformers import TrainerCallback
+
+from nlpbook_data.data.cache import write_text
+from nlpbook_data.errors import InputError
+from nlpbook_data.training.arguments import RecipeArguments, as_record
+from nlpbook_data.training.folder import COMPLETE, RunFolder
+from nlpbook_data.training.sampler import GlobalBatchSampler
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = ("transformers", "datasets", "evaluate", "accelerate", "torch", "tokenizers")
+
+
+class Interrupted(BaseException):
+    """A signal asked the run to stop; its number is the argument."""
+
+
+def start_record(recipe: Path, args: RecipeArguments, *others: Any) -> dict[str, Any]:
+    """Return what is known of a run before it begins."""
+    rows = args.per_device_train_batch_size * args.gradient_accumulation_steps
+    return {
+        "status": "running",
+        "arguments": as_record(*others, args),
+        "command": _redacted(sys.argv, args),
+        "recipe": recipe.stem,
+        "global_batch": rows * args.world_size,
+        "started": now(),
+        "commit": _commit(recipe.parent),
+        "versions": {name: version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
+        "device": _device(args),
+        "processes": args.world_size,
+        "seconds": {},
+    }
+
+
+def now() -> str:
+    """Return the time of day, to the second, with its zone."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+class RunCallback(TrainerCallback):
+    """Open the folder, mark whole checkpoints, note speed, and answer a signal.
+
+    Args:
+        open_folder: called when training begins.
+        folder: of the run.
+        record: what becomes run.json.
+        keep: checkpoints to keep beside the best; None keeps all.
+
+    Attributes:
+        history: Trainer's log of the training.
+        signal: the number of a signal that asked to stop after this step.
+        is_training: whether a signal can be answered by a checkpoint.
+    """
+
+    def __init__(
+        self,
+        open_folder: Callable[[], None],
+        folder: RunFolder,
+        record: dict[str, Any],
+        keep: int | None,
+    ):
+        self.open_folder, self.folder, self.record, self.keep = open_folder, folder, record, keep
+        self.history: list[dict[str, Any]] = []
+        self.signal: int | None = None
+        self.is_training = False
+        self.first_step = 0
+        self.began = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Open the folder; look for the best checkpoint here, for a folder may have moved."""
+        self.open_folder()
+        best = self.folder.path / f"checkpoint-{state.best_global_step}"
+        if best.is_dir():
+            state.best_model_checkpoint = str(best)
+        self.record["max_length"] = kwargs["processing_class"].model_max_length
+        self.record["resumed_from"] = (
+            f"checkpoint-{state.global_step}" if state.global_step else None
+        )
+        self.first_step, self.began = state.global_step, time.perf_counter()
+        self.is_training = True
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Note how long the first batch took from the start of the process."""
+        seconds = time.perf_counter() - _process_start()
+        self.record.setdefault("seconds_to_first_batch", round(seconds, 3))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """After a signal save, or stop where nothing is to be saved."""
+        if self.signal and args.save_strategy == "no":
+            raise Interrupted(self.signal)
+        control.should_save |= self.signal is not None
+        if control.should_save:
+            check_weights(kwargs["model"], state.global_step)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave a run alone that had come to its end before it was continued."""
+        if state.global_step == self.first_step:
+            control.should_log = control.should_evaluate = control.should_save = False
+        if control.should_save:
+            check_weights(kwargs["model"], state.global_step)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Mark the checkpoint as whole once every process has written its part.
+
+        Only then are older ones deleted.
+        """
+        PartialState().wait_for_everyone()
+        if self.folder.is_main:
+            write_text(self.folder.path / f"checkpoint-{state.global_step}" / COMPLETE, "")
+            if self.keep:
+                self.folder.delete_checkpoints(self.keep, state.best_model_checkpoint)
+        if self.signal:
+            raise Interrupted(self.signal)
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop where the loss is no number."""
+        for name in ("loss", "eval_loss"):
+            check_loss(kwargs["logs"].get(name, 0.0), state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Note steps, speed and padding."""
+        self.is_training, self.history = False, state.log_history
+        seconds = max(time.perf_counter() - self.began, 1e-9)
+        best = state.best_model_checkpoint
+        self.record |= {
+            "optimizer_steps": state.global_step,
+            "best_checkpoint": best and Path(best).name,
+            "peak_memory_mib": _peak_memory(args),
+        }
+        sampler = kwargs["train_dataloader"].batch_sampler
+        if isinstance(sampler, GlobalBatchSampler):
+            rows = sampler.rows(state.global_step) - sampler.rows(self.first_step)
+            self.record |= {
+                "train_examples_per_second": round(rows / seconds, 2),
+                "train_tokens_per_second": round(rows / seconds * sampler.lengths.mean(), 1),
+                "real_token_share": round(sampler.real_tokens(), 4),
+            }
+
+
+def check_loss(loss: float, step: int, what: str = "loss") -> None:
+    """Stop where the loss is no number.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not math.isfinite(loss):
+        raise InputError(
+            f"The {what} became {loss} by step {step}. Lower --learning_rate, or pass "
+            "--precision float32; the checkpoints before are kept."
+        )
+
+
+def check_weights(model: torch.nn.Module, step: int) -> None:
+    """Stop where a weight is no number: one bad gradient spoils them all, after its loss."""
+    if not all(weights.isfinite().all() for weights in model.parameters()):
+        check_loss(math.nan, step, "weights")
+
+
+def _redacted(words: list[str], args: RecipeArguments) -> list[str]:
+    secrets = {value for value in (args.hub_token, os.environ.get("HF_TOKEN")) if value}
+    return ["<token>" if any(secret in word for secret in secrets) else word for word in words]
+
+
+def _commit(folder: Path) -> str | None:
+    """Return the commit of the recipe's checkout, with ``+changes`` where it is not clean."""
+    try:
+        git = ["git", "-C", str(folder)]
+        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10}
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], **options)
+        if commit.returncode:
+            return None
+        status = subprocess.run([*git, "status", "--porcelain", "-uno"], **options)
+        return commit.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+
+
+def _device(args: RecipeArguments) -> str:
+    if args.device.type == "cuda":
+        return torch.cuda.get_device_name(args.device)
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass
+    # Only Linux tells how many of its cores are ours.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{'MPS, ' if args.device.type == 'mps' else ''}{name}, {cores} cores"
+
+
+def _process_start() -> float:
+    """Return when this process began, on the clock of ``time.perf_counter``."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+        return time.perf_counter() - (uptime - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return _IMPORTED
+
+
+_IMPORTED = time.perf_counter()
+
+
+def _peak_memory(args: RecipeArguments) -> dict[str, int]:
+    """Return the peak of this process in MiB, and of its GPU."""
+    try:
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit >> 20}
+    except ImportError:  # Windows
+        peak = {"host": psutil.Process().memory_info().peak_wset >> 20}
+    if args.device.type == "cuda":
+        peak["cuda"] = torch.cuda.max_memory_allocated(args.device) >> 20
+    return peak
