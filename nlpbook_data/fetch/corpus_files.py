@@ -21,8 +21,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from nlpbook_data.corpora.declaration import Archive, Corpus, RawFile, read_manifest
 from nlpbook_data.data.cache import write_text
-from nlpbook_data.data.corpus import Archive, Corpus, RawFile, read_manifest
 from nlpbook_data.errors import InputError
 from nlpbook_data.fetch.archives import UNPACKED, ArchiveError, unpack
 from nlpbook_data.fetch.download import PARTIAL, Download, WrongFile, download_all

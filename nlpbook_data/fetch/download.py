@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 from tqdm.auto import tqdm
 
-from nlpbook_data.data.corpus import RawFile
+from nlpbook_data.corpora.declaration import RawFile
 from nlpbook_data.errors import InputError
 
 logger = logging.getLogger(__name__)
