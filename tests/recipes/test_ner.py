@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 from conftest import RECIPES, TINY
-from huggingface_hub.utils import filter_repo_objects
+from hub_double import HubDouble
 from safetensors.torch import load_file
 from seqeval.metrics import f1_score
 from transformers import AutoModelForTokenClassification, AutoTokenizer, ByT5Tokenizer, pipeline
 
 from nlpbook_data.features.particles import PARTICLES
-from nlpbook_data.reports.push import ALLOWED
 
 LEFT_BEHIND = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
@@ -99,9 +98,12 @@ def trained(fork_recipe: Callable, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp_path):
-    result = run_recipe("ner", launcher="accelerate")
-
-    assert result.status == 0, result.stderr
+    with HubDouble() as hub:
+        env = {**hub.env(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+        push = ["--push_to_hub", "true", "--hub_model_id", "tester/ner"]
+        result = run_recipe("ner", *push, launcher="accelerate", env=env)
+        assert result.status == 0, result.stderr
+        pushed = set(hub.repos["tester/ner"].files)
     folder = tmp_path / "outputs" / "ner"
     assert visible(folder) == LEFT_BEHIND
     scores, rows = read_json(folder / "metrics.json"), read_rows(folder / "predictions.jsonl")
@@ -117,7 +119,6 @@ def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp
     errors = read_rows(folder / "errors.jsonl")
     assert all(spans(row["entities"]) != spans(row["prediction"]) for row in errors)
     # the corpus' texts are in the folder, and stay there
-    pushed = set(filter_repo_objects(visible(folder), allow_patterns=ALLOWED))
     assert LEFT_BEHIND - pushed == {"run.json", "predictions.jsonl", "errors.jsonl", "errors.html"}
 
     # the pipeline that the card shows finds the same, particles included
