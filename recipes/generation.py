@@ -154,7 +154,8 @@ def main(
         trainer.save_model(merge_lora=task_args.merge_lora)
 
     # 6. The best weights on validation, then on test, once; of prompts alone, what follows them
-    scores, rows, wrong = {}, [], []
+    scores: dict[str, Any] = {}
+    rows, wrong = [], []
     for split in (name for name in ("validation", "test") if name in encoded):
         with run.phase(f"evaluation on {split}"):
             output = trainer.predict(encoded[split])

@@ -92,7 +92,7 @@ def public_name(name: str | None) -> str | None:
         validate_repo_id(name)
     except HFValidationError:
         return None
-    return None if Path(name).exists() else name
+    return None if name is None or Path(name).exists() else name
 
 
 def as_text(text: str, most: int = 200) -> str:

@@ -306,7 +306,7 @@ class SearchIndex:
             return search_exact(queries, self.vectors, k)
         # 8 bits order the candidates roughly: there are more than k, and their vectors decide.
         _, candidates = self._faiss.search(queries.astype(np.float32), 4 * k + 32)
-        found = search_exact(queries, self.vectors[self.manifest.faiss["parts"] :], k)
+        found = search_exact(queries, self.vectors[self.manifest.faiss["parts"] :], k)  # type: ignore[index]
         for query, ids, later in zip(queries, candidates, found, strict=True):
             later[:] = [(i + self._faiss.ntotal, score) for i, score in later]
             ids = np.sort(ids[ids >= 0])
@@ -430,7 +430,7 @@ def search_exact(
             score_function=lambda some, block: some @ block.float().T,
         )
         for ranking, best in zip(found, hits, strict=True):
-            ranking += [(first + hit["corpus_id"], hit["score"]) for hit in best]
+            ranking += [(first + hit["corpus_id"], hit["score"]) for hit in best]  # type: ignore[misc]
         first += len(part)
     return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in found]
 
@@ -486,7 +486,7 @@ def load_encoder(model: str) -> Encoder:
             f"{model}: compares by {encoder.similarity_fn_name}; an index compares by cosine or "
             "inner product. Choose another model."
         )
-    return encoder
+    return encoder  # type: ignore[return-value]  # its overloads say the same
 
 
 def model_sha256(model: str) -> str | None:

@@ -51,8 +51,8 @@ class GlobalBatches(DefaultBatchSampler):
         self.processes = PartialState().num_processes
         super().__init__(dataset, batch_size=batch_size, **options)
         # accelerate looks for `set_epoch` under this name
-        self.sampler = NoDuplicatesBatchSampler(dataset, batch_size * self.processes, **options)
-        self.batch_size = None  # they differ: accelerate would leave out the small ones
+        self.sampler = NoDuplicatesBatchSampler(dataset, batch_size * self.processes, **options)  # type: ignore[assignment]
+        self.batch_size = None  # type: ignore[assignment]  # they differ: accelerate would leave out the small ones
 
     def set_epoch(self, epoch: int) -> None:
         self.sampler.set_epoch(epoch)
@@ -64,7 +64,7 @@ class GlobalBatches(DefaultBatchSampler):
         for batch in self.sampler:
             size = len(batch) // self.processes
             for process in range(self.processes) if size else ():
-                yield batch[process * size : (process + 1) * size]
+                yield batch[process * size : (process + 1) * size]  # type: ignore[index]
 
 
 @dataclass
@@ -89,7 +89,7 @@ class SearchTrainingArguments(RecipeArguments, SentenceTransformerTrainingArgume
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.batch_sampler = GlobalBatches
+        self.batch_sampler = GlobalBatches  # type: ignore[assignment]
         # which sentence-transformers sets; with these batches neither is needed
         self.dataloader_drop_last = self.prediction_loss_only = False
         if self.gradient_accumulation_steps > 1:
@@ -139,7 +139,7 @@ class RetrievalEvaluator(InformationRetrievalEvaluator):
     names = ("mrr_at_10", "ndcg_at_10", *(f"recall_at_{k}" for k in CUTS))
 
     def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, precision_recall_at_k=list(CUTS), write_csv=False, **kwargs)
+        super().__init__(*args, precision_recall_at_k=list(CUTS), write_csv=False, **kwargs)  # type: ignore[misc]
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         scores = super().__call__(*args, **kwargs)
@@ -203,7 +203,8 @@ def load_encoder(
             f"{args.model_name_or_path}: no encoder of sentence-transformers ({first}). Look at "
             "its modules.json, or name another model."
         ) from error
-    model[0].model, model[0].processor = encoder, tokenizer
+    transformer: Any = model[0]
+    transformer.model, transformer.processor = encoder, tokenizer
     if args.lora:
         with named_lora_targets(args):
             model.add_adapter(lora_config(args, AutoModel))
@@ -259,7 +260,8 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> None:
 
     No path of this machine is in it.
     """
-    body = model[0].model
+    transformer: Any = model[0]
+    body = transformer.model
     if getattr(body, "peft_config", None):
         from peft import PeftModel
 
@@ -269,10 +271,11 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> None:
                 body.name_or_path, dtype="float32", trust_remote_code=False
             )
             whole.config = body.config
-            model[0].model = PeftModel.from_pretrained(whole, adapters).merge_and_unload()
+            merged: Any = PeftModel.from_pretrained(whole, adapters)
+            transformer.model = merged.merge_and_unload()
             model.to(body.device)
-    model[0].model.config.name_or_path = ""
-    model[0].processor.init_kwargs.pop("name_or_path", None)
+    transformer.model.config.name_or_path = ""
+    transformer.processor.init_kwargs.pop("name_or_path", None)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
         with contextlib.suppress(OSError):
@@ -297,7 +300,7 @@ def rank(
     Args:
         dims: rank by the first so many numbers of the vectors, too.
     """
-    options = {"batch_size": batch_size, "show_progress_bar": False, "convert_to_tensor": True}
+    options: Any = {"batch_size": batch_size, "show_progress_bar": False, "convert_to_tensor": True}
     queries = model.encode_query(part.queries, **options)
     passages = model.encode_document(part.passages, **options)
 
