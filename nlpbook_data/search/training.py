@@ -47,12 +47,15 @@ class GlobalBatches(DefaultBatchSampler):
     are left out, since the losses gather as many vectors from each process.
     """
 
+    sampler: Any
+    batch_size: Any
+
     def __init__(self, dataset: Dataset, batch_size: int, **options: Any):
         self.processes = PartialState().num_processes
         super().__init__(dataset, batch_size=batch_size, **options)
         # accelerate looks for `set_epoch` under this name
-        self.sampler = NoDuplicatesBatchSampler(dataset, batch_size * self.processes, **options)  # type: ignore[assignment]
-        self.batch_size = None  # type: ignore[assignment]  # they differ: accelerate would leave out the small ones
+        self.sampler = NoDuplicatesBatchSampler(dataset, batch_size * self.processes, **options)
+        self.batch_size = None  # they differ: accelerate would leave out the small ones
 
     def set_epoch(self, epoch: int) -> None:
         self.sampler.set_epoch(epoch)
@@ -64,7 +67,7 @@ class GlobalBatches(DefaultBatchSampler):
         for batch in self.sampler:
             size = len(batch) // self.processes
             for process in range(self.processes) if size else ():
-                yield batch[process * size : (process + 1) * size]  # type: ignore[index]
+                yield batch[process * size : (process + 1) * size]
 
 
 @dataclass
@@ -138,8 +141,8 @@ class RetrievalEvaluator(InformationRetrievalEvaluator):
 
     names = ("mrr_at_10", "ndcg_at_10", *(f"recall_at_{k}" for k in CUTS))
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, precision_recall_at_k=list(CUTS), write_csv=False, **kwargs)  # type: ignore[misc]
+    def __init__(self, **kwargs: Any):
+        super().__init__(precision_recall_at_k=list(CUTS), write_csv=False, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         scores = super().__call__(*args, **kwargs)
@@ -183,7 +186,7 @@ def load_encoder(
             "Name one that only encodes, such as BERT, ELECTRA or RoBERTa."
         )
     encoder = load_model(AutoModel, replace(args, lora=False), config)
-    path, revision = resolve_package(args.model_name_or_path), args.model_revision
+    path, revision = resolve_package(args.model_name_or_path or ""), args.model_revision
     try:
         if not args.from_scratch and is_sentence_transformer_model(path, revision=revision):
             options = {"use_safetensors": True, "dtype": "float32"}
@@ -203,8 +206,8 @@ def load_encoder(
             f"{args.model_name_or_path}: no encoder of sentence-transformers ({first}). Look at "
             "its modules.json, or name another model."
         ) from error
-    transformer: Any = model[0]
-    transformer.model, transformer.processor = encoder, tokenizer
+    module: Any = model[0]
+    module.model, module.processor = encoder, tokenizer
     if args.lora:
         with named_lora_targets(args):
             model.add_adapter(lora_config(args, AutoModel))
@@ -220,8 +223,8 @@ def load_encoder(
     return model
 
 
-def check_options(args: Any, model_args: ModelArguments, width: int) -> None:
-    """Check the recipe's own options against the model, whose vectors have `width` numbers.
+def check_options(args: Any, model_args: ModelArguments, model: SentenceTransformer) -> None:
+    """Check the recipe's own options against the model.
 
     Raises:
         InputError: hard negatives of random weights, or a dimension that the vectors do not have.
@@ -231,6 +234,7 @@ def check_options(args: Any, model_args: ModelArguments, width: int) -> None:
             "--hard_negatives model: random weights find nothing. Train with none or bm25, then "
             "name the folder of that run as the model."
         )
+    width = model.get_embedding_dimension() or 0
     if wrong := [dim for dim in args.matryoshka_dims or () if dim > width]:
         raise InputError(
             f"--matryoshka_dims {wrong[0]}: the model's vectors have {width} numbers. Name "
@@ -260,8 +264,8 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> None:
 
     No path of this machine is in it.
     """
-    transformer: Any = model[0]
-    body = transformer.model
+    module: Any = model[0]
+    body = module.model
     if getattr(body, "peft_config", None):
         from peft import PeftModel
 
@@ -271,11 +275,10 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> None:
                 body.name_or_path, dtype="float32", trust_remote_code=False
             )
             whole.config = body.config
-            merged: Any = PeftModel.from_pretrained(whole, adapters)
-            transformer.model = merged.merge_and_unload()
+            module.model = PeftModel.from_pretrained(whole, adapters).merge_and_unload()
             model.to(body.device)
-    transformer.model.config.name_or_path = ""
-    transformer.processor.init_kwargs.pop("name_or_path", None)
+    module.model.config.name_or_path = ""
+    module.processor.init_kwargs.pop("name_or_path", None)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
         with contextlib.suppress(OSError):
