@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import datasets
 from datasets import ClassLabel, DatasetDict, Features, List
@@ -170,7 +171,7 @@ def _show(options: argparse.Namespace) -> None:
                 _write("  " + "\t".join(str(value)[:200] for value in row.values()))
 
 
-def _describe(feature: object) -> str:
+def _describe(feature: Any) -> str:
     if isinstance(feature, ClassLabel):
         return f"label, {', '.join(feature.names)}"
     if isinstance(feature, List):

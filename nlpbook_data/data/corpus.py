@@ -138,7 +138,7 @@ def find_splits(
                 )
         return [split for split in corpus.splits if split in splits]
     folder = corpus.folder(corpus_dir)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder) or {}
     by_hand = bool(manifest) and "fetched" not in manifest
     absent = {}
     for split, declared in corpus.splits.items():
@@ -221,9 +221,10 @@ def _build_split(
     else:
         count = len(write_split(target, split, rows, corpus.features))
     known = [expected.get(file) for file in corpus.splits[split].files]
-    if None not in known and count != sum(known):
+    official = sum(filter(None, known))
+    if None not in known and count != official:
         raise InputError(
-            f"{paths[0]}: {count:,} rows where its manifest or official count says {sum(known):,}. "
+            f"{paths[0]}: {count:,} rows where its manifest or official count says {official:,}. "
             "Fetch the file again."
         )
     if shares and not corpus.large:

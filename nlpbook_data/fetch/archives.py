@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol, Self, cast
 
 from tqdm.auto import tqdm
 
@@ -114,16 +114,20 @@ def _unpack(parts: Sequence[Path], targets: dict[str, Path]) -> Collection[str]:
         return targets
 
 
+class _Stream(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
 class _Joined(io.RawIOBase):
     """Files read one after the other as one."""
 
-    def __init__(self, files: Sequence[BinaryIO]) -> None:
+    def __init__(self, files: Sequence[io.BufferedReader]) -> None:
         self._files = list(files)
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:  # a writable buffer
         while self._files:
             if count := self._files[0].readinto(buffer):
                 return count
@@ -134,10 +138,10 @@ class _Joined(io.RawIOBase):
 class _Bounded:
     """A stream that ends in an error after as many bytes as an honest archive could hold."""
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
+    def __init__(self, stream: _Stream, limit: int) -> None:
         self._stream, self._limit, self._count = stream, limit, 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         block = self._stream.read(size)
         self._count += len(block)
         _refuse_bomb(self._count, self._limit)
@@ -155,7 +159,7 @@ class _TarInfo(tarfile.TarInfo):
     """A header whose size is sane: tarfile reads those of long names into memory, unasked."""
 
     @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "tarfile.TarInfo":
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         header = super().frombuf(buf, encoding, errors)
         if header.size < 0 or (header.type not in tarfile.SUPPORTED_TYPES + (b"x", b"g", b"X")):
             raise ArchiveError(f"a header of an unknown kind at {header.name!r}")
@@ -166,9 +170,12 @@ class _TarInfo(tarfile.TarInfo):
 
 def _unpack_tar(stream: _Bounded, targets: dict[str, Path]) -> Collection[str]:
     found: dict[str, tuple[int, str]] = {}
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarInfo, bufsize=BLOCK) as tar:
+    with tarfile.open(
+        fileobj=cast(BinaryIO, stream), mode="r|", tarinfo=_TarInfo, bufsize=BLOCK
+    ) as tar:
         for entry in tar:
-            tar.members.clear()  # tarfile keeps every header that it has seen
+            # tarfile keeps every header that it has seen; typeshed does not know the list
+            tar.members.clear()  # type: ignore[attr-defined]
             _check_name(entry.name)
             if entry.isdir():
                 continue
@@ -176,7 +183,7 @@ def _unpack_tar(stream: _Bounded, targets: dict[str, Path]) -> Collection[str]:
                 raise ArchiveError(f"{entry.name!r} is a link, a device or a sparse file")
             if member := _wanted(entry.name, targets, found):
                 check_space(targets[member].parent, entry.size)
-                _write(tar.extractfile(entry), targets[member], entry.size)
+                _write(cast(_Stream, tar.extractfile(entry)), targets[member], entry.size)
     while stream.read(BLOCK):  # up to the checksum of gzip
         pass
     return found
@@ -228,7 +235,7 @@ def _wanted(name: str, members: Collection[str], found: dict[str, tuple[int, str
     return member
 
 
-def _write(stream: BinaryIO, path: Path, size: int | None = None) -> None:
+def _write(stream: _Stream, path: Path, size: int | None = None) -> None:
     """Copy `stream` to `path` and flush it to disk; `size` is what must come."""
     with path.open("wb") as file:
         shutil.copyfileobj(stream, file, BLOCK)

@@ -133,7 +133,7 @@ async def _download_all(
     keep: Callable[[Download], None],
     attempts: int,
 ) -> None:
-    hosts = defaultdict(lambda: anyio.Semaphore(PER_HOST))
+    hosts: defaultdict[str, anyio.Semaphore] = defaultdict(lambda: anyio.Semaphore(PER_HOST))
     one_at_a_time = anyio.CapacityLimiter(1)
 
     async def complete(download: Download) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -84,5 +85,5 @@ def push_folder(
     return commit.commit_url
 
 
-def _read(path: Path) -> dict | list:
+def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
