@@ -27,7 +27,6 @@ from nlpbook_data.data.cache import (
 )
 from nlpbook_data.data.splits import assign, carve, find_leaks
 from nlpbook_data.errors import InputError, nearest
-from nlpbook_data.fetch.corpus_files import fetch_corpus
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +175,8 @@ def raw_hashes(
     chosen += [corpus.splits[split.carved_from] for split in chosen if split.carved_from]
     missing = list(dict.fromkeys(file for split in chosen for file in split.missing(folder)))
     if missing:
+        from nlpbook_data.fetch.corpus_files import fetch_corpus  # 0.2 s, where it is needed
+
         fetch_corpus(corpus, folder, missing)
     manifest = (read_manifest(folder) or {"files": {}})["files"]
     hashes = {}
