@@ -130,6 +130,9 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # Rows are cached by what it holds, not by where it lay; and no path is to be pushed.
+    tokenizer.name_or_path = ""
+    tokenizer.init_kwargs.pop("name_or_path", None)
     return tokenizer
 
 
@@ -146,7 +149,7 @@ def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
     words = max(tokenizer.get_vocab().values()) + 1
     if words > getattr(config, "vocab_size", words):
         raise InputError(
-            f"The tokenizer {tokenizer.name_or_path} has {words:,} words, and the model embeds "
+            f"The tokenizer has {words:,} words, and the model embeds "
             f"{config.vocab_size:,}. Name the model's own tokenizer."
         )
     limits = [max_length]
