@@ -16,7 +16,15 @@ from transformers.hf_argparser import string_to_bool
 
 from nlpbook_data.errors import InputError, nearest
 
-DATA_SOURCES = ("corpus", "dataset_name", "train_file", "validation_file", "test_file")
+DATA_SOURCES = (
+    "corpus",
+    "dataset_name",
+    "train_file",
+    "validation_file",
+    "test_file",
+    "corpora",
+    "text_files",
+)
 PACKAGE_PREFIX = "package:"
 
 
