@@ -341,7 +341,7 @@ def _index(options: argparse.Namespace) -> None:
         )
     if options.faiss:
         index.add_faiss()
-    size = sum(path.stat().st_size for path in options.output.iterdir())
+    size = sum(path.stat().st_size for path in options.output.rglob("*") if path.is_file())
     _write(f"{options.output}: {len(index):,} texts ({len(texts):,} new), {size:,} bytes")
 
 

@@ -21,8 +21,9 @@ from typing import Any
 
 import datasets
 import pyarrow as pa
-from datasets import Dataset, DatasetDict, Features, concatenate_datasets
+from datasets import Dataset, DatasetDict, Features
 from datasets.arrow_writer import ArrowWriter
+from datasets.table import MemoryMappedTable, concat_tables
 from filelock import FileLock
 
 logger = logging.getLogger(__name__)
@@ -116,12 +117,11 @@ def cached_splits(
         if rebuild or _sizes(entry) is None:
             _build_entry(entry, build)
         splits = dict.fromkeys(file.partition(".")[0] for file in _sizes(entry))
-        opened = DatasetDict({split: open_split(entry, split) for split in splits})
-    for split, dataset in opened.items():
         # The default fingerprint holds the file's mtime: what is built on it would be rebuilt
         # whenever this entry is.
-        dataset._fingerprint = hashlib.sha256(f"{entry.name}/{split}".encode()).hexdigest()[:16]
-    return opened
+        return DatasetDict(
+            {split: open_split(entry, split, make_key(entry=key, split=split)) for split in splits}
+        )
 
 
 class SplitWriter:
@@ -192,13 +192,17 @@ def write_split(
     return open_split(folder, split)
 
 
-def open_split(folder: Path, split: str) -> Dataset:
-    """Return the rows that were written as `split` into `folder`, memory-mapped."""
+def open_split(folder: Path, split: str, fingerprint: str | None = None) -> Dataset:
+    """Return the rows that were written as `split` into `folder`, memory-mapped.
+
+    What ``map`` makes of them is found again under the same `fingerprint`.
+    """
     shards, path = [], _shard_path(folder, split, 0)
     while not shards or path.exists():
-        shards.append(Dataset.from_file(str(path)))
+        shards.append(MemoryMappedTable.from_file(str(path)))
         path = _shard_path(folder, split, len(shards))
-    return shards[0] if len(shards) == 1 else concatenate_datasets(shards)
+    table = shards[0] if len(shards) == 1 else concat_tables(shards)
+    return Dataset(table, fingerprint=fingerprint)
 
 
 def remove_split(folder: Path, split: str) -> None:

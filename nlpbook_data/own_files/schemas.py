@@ -1,6 +1,6 @@
 """The user's own rows in a task's schema, from every format in which people keep them.
 
-`SCHEMAS` says which columns a task has. They are read from csv, tsv, jsonl and parquet, and:
+`SCHEMAS` says which columns a task has. They are read from csv, tsv, jsonl, xlsx and parquet, and:
 
 - ner: from files with a token and its tag a line (BIO, IOB1, BIOES, BILOU; ``B-PER`` or ``PER_B``;
   an index before the word), from KLUE's with a character a line, and from ``text␞<entity:TAG>…``;
@@ -24,14 +24,11 @@ from typing import Any
 from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.own_files.entities import Layout, find_layout, read_ner_file, read_text_lines
 from nlpbook_data.own_files.squad import read_squad
-from nlpbook_data.own_files.tables import (
-    FORMATS,
-    MAX_CHARACTERS,
-    find_encoding,
-    raise_error,
-    read_rows,
-)
+from nlpbook_data.own_files.tables import FORMATS, read_rows
+from nlpbook_data.reading.text import MAX_CHARACTERS, find_encoding
+from nlpbook_data.reading.values import raise_error, whole
 
+MEND = "Mend or drop the row."
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 MAX_LABELS = 1000
 EXAMPLES = {
@@ -179,7 +176,7 @@ def detect_format(path: Path, task: str, columns: Mapping[str, str] | None = Non
         return suffix
     if task in ("pretrain", "generation") and suffix == ".txt":
         return suffix
-    if task == "ner" and suffix not in (".csv", ".jsonl", ".parquet", ".json"):
+    if task == "ner" and suffix not in (".csv", ".jsonl", ".xlsx", ".parquet", ".json"):
         text = (columns or {}).get("text", "text")
         first = next((line for _, line in read_text_lines(path) if line), "")
         if suffix == ".tsv" and text in first.split("\t"):
@@ -445,7 +442,7 @@ def read_text(place: str, value: Any, column: str = "text") -> str:
         )
     if "\0" in value:
         raise InputError(f"{place}: a NUL in the {column}, which no text holds. Mend the row.")
-    return _whole(place, value)
+    return whole(place, value, MEND)
 
 
 def read_labels(place: str, value: Any, separator: str | None = None) -> list[str]:
@@ -469,19 +466,7 @@ def read_label(place: str, value: Any) -> str:
     label = "" if value is None or value != value else str(value).strip()
     if not label:
         raise InputError(f"{place}: the label is missing. Mend or drop the row.")
-    return _whole(place, label)
-
-
-def _whole(place: str, text: str) -> str:
-    r"""Return `text`; refuse a lone surrogate, such as the JSON \ud83d of an emoji cut in two."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        half = ascii(text[error.start])
-        raise InputError(
-            f"{place}: found {half}, half of a character. Mend or drop the row."
-        ) from error
-    return text
+    return whole(place, label, MEND)
 
 
 def read_entities(place: str, value: Any, text: str) -> list[dict[str, Any]]:
@@ -535,7 +520,7 @@ def _convert_question(place: str, row: Mapping[str, Any], number: int) -> dict[s
     }
     if not isinstance(example["title"], str):
         raise InputError(f"{place}: found {repr(example['title'])[:60]} where a title belongs.")
-    _whole(place, example["title"])
+    whole(place, example["title"], MEND)
     if "answers" in row:
         answers = row["answers"]
         if isinstance(answers, dict) and all(isinstance(v, list) for v in answers.values()):
@@ -558,7 +543,7 @@ def _convert_question(place: str, row: Mapping[str, Any], number: int) -> dict[s
 def _identifier(place: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise InputError(f"{place}: the id is {repr(value)[:40]}, no text. Mend it.")
-    return _whole(place, str(value))
+    return whole(place, str(value), MEND)
 
 
 def _read_answer(place: str, answer: dict[str, Any], context: str) -> dict[str, Any]:

@@ -41,12 +41,12 @@ def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) 
         history: Trainer's ``state.log_history``.
     """
     train = [(row["epoch"], row["loss"]) for row in history if "loss" in row]
-    evals = [row for row in history if "eval_loss" in row]
+    evals = [row for row in history if row.keys() & {"eval_loss", f"eval_{metric}"}]
     with _drawing(path, figsize=(7, 4.2)) as (figure, left):
         if train:
             left.plot(*zip(*train, strict=True), color=BLUE, alpha=0.8, label="학습 손실")
         epochs = [row["epoch"] for row in evals]
-        if evals:
+        if evals and "eval_loss" in evals[0]:
             losses = [row["eval_loss"] for row in evals]
             left.plot(epochs, losses, "o-", color=ORANGE, ms=4, label="검증 손실")
         left.set(xlabel="에폭", ylabel="손실", title="학습 곡선")

@@ -38,7 +38,9 @@ class DataArguments:
     )
     dataset_name: str | None = field(default=None, metadata={"help": "a dataset on the Hub"})
     dataset_config_name: str | None = field(default=None, metadata={"help": "its configuration"})
-    train_file: str | None = field(default=None, metadata={"help": "csv, tsv, jsonl or parquet"})
+    train_file: str | None = field(
+        default=None, metadata={"help": "csv, tsv, xlsx, jsonl or parquet"}
+    )
     validation_file: str | None = field(default=None, metadata={"help": "the same"})
     test_file: str | None = field(
         default=None, metadata={"help": "the same; without a label column it is only predicted"}

@@ -86,6 +86,8 @@ def set_up_logging(is_first: bool) -> None:
     transformers.logging.get_logger("transformers.trainer_utils").setLevel(logging.ERROR)
     # It warns of the padding that generation itself puts behind texts that have ended.
     transformers.logging.get_logger("transformers.modeling_utils").setLevel(logging.ERROR)
+    # It warns that no layer is spread over devices, which none is to be.
+    transformers.logging.get_logger("transformers.distributed").setLevel(logging.ERROR)
     # It warns of weights that a checkpoint lacks because they are tied to others.
     transformers.logging.get_logger("transformers.trainer").addFilter(
         lambda line: "missing keys in the checkpoint" not in line.getMessage()

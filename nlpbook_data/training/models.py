@@ -4,7 +4,8 @@ import copy
 import importlib.util
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -275,12 +276,20 @@ def add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> P
     """Return the model with adapters, its own weights frozen, where ``--lora true`` says so."""
     if not args.lora:
         return model
-    from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
+    from peft import get_peft_model, prepare_model_for_kbit_training
 
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model)
+    with named_lora_targets(args):
+        return get_peft_model(model, lora_config(args, auto_class))
+
+
+def lora_config(args: ModelArguments, auto_class: Any) -> Any:
+    """Return peft's LoraConfig for the task of `auto_class`."""
+    from peft import LoraConfig, TaskType
+
     task, targets = LORA_TASKS[auto_class.__name__], args.lora_target_modules
-    config = LoraConfig(
+    return LoraConfig(
         task_type=TaskType[task],
         r=args.lora_r,
         lora_alpha=args.lora_alpha,
@@ -288,12 +297,17 @@ def add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> P
         target_modules=targets[0] if targets == ["all-linear"] else targets,
         exclude_modules=LORA_HEADS.get(task),
     )
+
+
+@contextmanager
+def named_lora_targets(args: ModelArguments) -> Iterator[None]:
+    """Turn peft's complaint that a model has no such layers into an InputError."""
     try:
-        return get_peft_model(model, config)
+        yield
     except ValueError as error:
         raise InputError(
-            f"--lora_target_modules {' '.join(targets)}: {_first_line(error).split('. ')[0]}. Name "
-            "layers of the model, or all-linear."
+            f"--lora_target_modules {' '.join(args.lora_target_modules)}: "
+            f"{_first_line(error).split('. ')[0]}. Name layers of the model, or all-linear."
         ) from error
 
 

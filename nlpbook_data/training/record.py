@@ -132,6 +132,11 @@ class RunCallback(TrainerCallback):
         if self.signal:
             raise Interrupted(self.signal)
 
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop where the loss is no number."""
+        for name in ("loss", "eval_loss"):
+            check_loss(kwargs["logs"].get(name, 0.0), state.global_step)
+
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Note steps, speed and padding."""
         self.is_training, self.history = False, state.log_history

@@ -20,7 +20,7 @@ from datasets import Features, Value
 from loopback import PAGE, Server, serve
 
 from nlpbook_data import Corpus, InputError
-from nlpbook_data.data.corpus import Archive, RawFile, Split
+from nlpbook_data.corpora.declaration import Archive, RawFile, Split
 from nlpbook_data.fetch.archives import ArchiveError, unpack
 from nlpbook_data.fetch.corpus_files import fetch_corpus
 
@@ -370,7 +370,6 @@ def corpus(
         features=Features(text=Value("string")),
         splits={"train": Split("all of it", files=members)},
         license="CC0-1.0",
-        commercial=True,
         homepage="https://example.org",
         files=known or {},
         urls=None if url is None else lambda: {file: f"{url}/{file}" for file in files},

@@ -25,7 +25,8 @@ from loopback import PAGE, Server, serve
 
 import nlpbook_data.corpora
 from nlpbook_data import Corpus, InputError, load_corpus
-from nlpbook_data.data.corpus import RawFile, Split, find_corpus, find_splits, list_corpora
+from nlpbook_data.corpora.declaration import RawFile, Split
+from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora
 from nlpbook_data.fetch.corpus_files import ATTEMPTS, fetch_corpus
 
 TEXTS = [f"{number}번째 줄의 글" for number in range(5000)]
@@ -58,7 +59,6 @@ def corpus(url: str, known: bool = True, files: tuple[str, ...] = (FILE,)) -> Co
         features=Features(text=Value("string")),
         splits={"train": Split("all of it", files=files)},
         license="CC0-1.0",
-        commercial=True,
         homepage="https://example.org",
         files=dict.fromkeys(files, raw) if known else {},
         urls=lambda: {file: f"{url}/{file}" for file in files},
@@ -777,7 +777,7 @@ def test_files_that_are_there_are_left_alone_even_where_nothing_may_be_written(t
 
 def start_fetch(url: str, folder: Path, known: bool = False, before: str = "") -> subprocess.Popen:
     script = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from test_fetch import *\nlogging.basicConfig()\n"
         # where the tests are a job in the background, a shell has it ignored
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"

@@ -20,7 +20,7 @@ import os
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._toy_lines import cells
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split
 
 CORPUS = Corpus(
     name="toy",
@@ -32,7 +32,6 @@ CORPUS = Corpus(
         for split in ("train", "validation", "test")
     },
     license="CC0-1.0",
-    commercial=True,
     homepage="",
     version=int(os.environ.get("TOY_VERSION", "1")),
 )
