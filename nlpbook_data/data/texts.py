@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nlpbook_data.data.corpus import load_corpus
+from nlpbook_data.data.cache import file_sha256
+from nlpbook_data.data.corpus import find_corpus, load_corpus, raw_hashes
 from nlpbook_data.data.splits import plain
 from nlpbook_data.errors import InputError
 
@@ -26,6 +27,29 @@ class TextArguments:
     exclude_files: list[str] | None = field(
         default=None, metadata={"help": "a text a line that must not be trained on, as a test's"}
     )
+
+    @property
+    def name(self) -> str:
+        """What is read, without folders."""
+        return " + ".join([Path(f).name for f in self.text_files or []] + (self.corpora or []))
+
+
+def hash_texts(args: TextArguments) -> dict[str, str]:
+    """Return ``{file name: sha256}`` of all that `args` names.
+
+    Raises:
+        InputError: a file that is not there.
+    """
+    hashes = {}
+    for file in [*(args.text_files or []), *(args.exclude_files or [])]:
+        path = Path(file).expanduser()
+        if not path.is_file():
+            raise InputError(f"{file}: no such file. Check --text_files and --exclude_files.")
+        hashes[path.name] = file_sha256(path)
+    for name in args.corpora or []:
+        found = raw_hashes(find_corpus(name), args.corpus_dir, splits=["train"])
+        hashes |= {f"{name}/{file}": value for file, value in found.items()}
+    return hashes
 
 
 def stream_texts(args: TextArguments) -> Iterator[str]:
