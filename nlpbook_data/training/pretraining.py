@@ -149,7 +149,7 @@ class BlockTrainer(RecipeTrainer):
         if not self.causal:
             metrics["masked_accuracy"] = right
         metrics = {f"{metric_key_prefix}_{name}": float(value) for name, value in metrics.items()}
-        self.log(metrics)
+        self.log(dict(metrics))  # which adds the epoch to it
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
