@@ -23,7 +23,9 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, TrainingArg
 from nlpbook_data.data.source import Source
 from nlpbook_data.data.texts import TextArguments, hash_texts, is_held_out, stream_texts
 from nlpbook_data.errors import InputError
+from nlpbook_data.features.cooccurrence import start_from_neighbours
 from nlpbook_data.features.pretrain import encode, pack
+from nlpbook_data.features.vocabulary import batches
 from nlpbook_data.training import (
     ModelArguments,
     RecipeArguments,
@@ -63,6 +65,9 @@ class PretrainArguments:
     mask_rate: float = field(default=0.3, metadata={"help": "of words, at the first step"})
     last_mask_rate: float = field(default=0.15, metadata={"help": "at the last step"})
     validation_share: float = field(default=0.005, metadata={"help": "of the texts, held out"})
+    start_from_neighbours: bool = field(
+        default=False, metadata={"help": "random weights, and embeddings by co-occurrence"}
+    )
     streaming: bool = field(
         default=False, metadata={"help": "keep no blocks on the disk; needs --max_steps"}
     )
@@ -105,6 +110,12 @@ def main(
     limit_length(size, config, tokenizer)
     auto_class = AutoModelForCausalLM if causal else AutoModelForMaskedLM
     model = load_model(auto_class, model_args, config, args.do_train)
+    if task_args.start_from_neighbours:
+        if not model_args.from_scratch:
+            raise InputError("--start_from_neighbours true is for --from_scratch true alone.")
+        with run.phase("co-occurrence"):
+            lines = batches((row["text"] for row in texts["train"]), 10_000)
+            start_from_neighbours(model, tokenizer, lines, args.seed)
     args = run.settle(args, model, best_by="loss")
 
     # 3. Tokenization, and blocks of equal size without a text that is cut in two

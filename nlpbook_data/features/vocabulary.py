@@ -116,7 +116,11 @@ def make_trainer(
     min_frequency: int = 2,
 ) -> Any:
     """Return the library's trainer of a kind."""
-    options = {"vocab_size": vocab_size, "special_tokens": list(special), "show_progress": False}
+    options: dict[str, Any] = {
+        "vocab_size": vocab_size,
+        "special_tokens": list(special),
+        "show_progress": False,
+    }
     if kind == "unigram":
         return trainers.UnigramTrainer(
             unk_token="[UNK]", initial_alphabet=list(characters), **options
@@ -124,10 +128,11 @@ def make_trainer(
     if kind == "byte-bpe":
         characters = sorted(pre_tokenizers.ByteLevel.alphabet())
     options |= {"min_frequency": min_frequency, "initial_alphabet": list(characters)}
-    limit = len(characters) or None
+    if characters:
+        options["limit_alphabet"] = len(characters)
     if kind == "wordpiece":
-        return trainers.WordPieceTrainer(limit_alphabet=limit, **options)
-    return trainers.BpeTrainer(limit_alphabet=limit, **options)
+        return trainers.WordPieceTrainer(**options)
+    return trainers.BpeTrainer(**options)
 
 
 def inner_characters(characters: Sequence[str]) -> list[str]:
