@@ -12,9 +12,10 @@ Then search any file:
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
@@ -88,11 +89,10 @@ def main(
     data_args: SearchDataArguments,
     model_args: ModelArguments,
     task_args: SearchArguments,
-    args: SentenceTransformerTrainingArguments,
+    args: SearchTrainingArguments,
     run: Run,
 ) -> None:
-    # 1. Corpus: rows as query, passage, is_true and negative, by a cached `map`; then the different
-    #    passages of each split, those of train among the others'
+    # 1. Corpus: rows as queries, by a cached `map`; then the different passages of each split
     with run.preparation("corpus"):
         source = load_source(data_args, args, task="search", keep_train=True)
         columns = next(iter(source.splits.values())).column_names
@@ -110,30 +110,29 @@ def main(
     limit_length(data_args.max_length, config, tokenizer)
     prompts = {"query": data_args.query_prompt, "document": data_args.passage_prompt}
     model = load_encoder(model_args, config, tokenizer, prompts).to(args.device)
-    check_options(task_args, model_args, model.get_embedding_dimension())
-    args = run.settle(args, model[0].model, best_by="mrr_at_10")
+    check_options(task_args, model_args, model)
+    args = run.settle(args, model.transformers_model, best_by="mrr_at_10")
 
     # 3. BM25 over morphemes: the yardstick, half of the hybrid, and a source of hard negatives
     with run.phase("BM25"):
-        wanted = {"validation", "test"} if args.baselines else set()
-        wanted |= {"train"} if args.do_train and task_args.hard_negatives == "bm25" else set()
-        words = rank_by_words({name: collections[name] for name in collections if name in wanted})
+        mine = args.do_train and task_args.hard_negatives == "bm25"
+        wanted = [s for s in collections if (mine if s == "train" else args.baselines)]
+        words = rank_by_words({split: collections[split] for split in wanted})
 
-    # 4. What is trained on: a query, a true passage and negatives. The loss tells the passage from
-    #    all those of the global batch.
-    train_dataset = loss = None
+    # 4. Rows of a query, a true passage and negatives; a loss over all passages of a global batch
+    train_dataset, loss, batch_size = None, None, args.per_device_eval_batch_size
     if args.do_train:
         ranked = words["train"].ids if "train" in words else []
         if task_args.hard_negatives == "model":
-            ranked = rank(model, collections["train"], args.per_device_eval_batch_size).ids
+            ranked = rank(model, collections["train"], batch_size).ids
         count = task_args.num_hard_negatives
         train_dataset = training_rows(collections["train"], ranked, count, args.seed)
         loss = make_loss(model, task_args, gather=args.world_size > 1)
 
     # 5. Trainer and evaluator: sentence-transformers', by their own keywords
-    evaluator, batch_size = None, args.per_device_eval_batch_size
-    if "validation" in collections:
-        evaluator = RetrievalEvaluator(**with_ids(collections["validation"]), batch_size=batch_size)
+    evaluator = None
+    if held := collections.get("validation"):
+        evaluator = RetrievalEvaluator(**with_ids(held), batch_size=batch_size)
     trainer = RecipeSentenceTransformerTrainer(
         model=model,
         args=args,
@@ -150,15 +149,15 @@ def main(
         save_encoder(model, run.folder.path)
 
     # 6. The best weights on validation, then on test, once
-    scores, predictions, wrong = {}, [], []
-    for split in (name for name in ("validation", "test") if name in collections):
-        part = collections[split]
+    scores: dict[str, Any] = {}
+    left: tuple[list, list] = ([], [])  # predictions and mistakes of the last split
+    for split, part in ((name, collections[name]) for name in collections if name != "train"):
         with run.phase(f"evaluation on {split}"):
             found = rank(model, part, batch_size, task_args.matryoshka_dims)
         if source.is_labelled(split):
             scores[split] = score(part, found, words.get(split))
-        predictions, wrong = prediction_rows(part, found)
-    run.leave(scores, predictions, wrong)
+        left = prediction_rows(part, found)
+    run.leave(scores, *left)
     if last := scores.get("test", scores.get("validation")):
         run.figure("recall.png", "k개 안의 재현율", plot_recall, last["recall_curves"])
 
@@ -171,7 +170,8 @@ def main(
 
 def make_loss(model: SentenceTransformer, args: SearchArguments, gather: bool) -> torch.nn.Module:
     """Return the loss, or the mean of those of the first N numbers where dims are named."""
-    options = {"scale": args.scale, "gather_across_devices": gather}
+    loss: torch.nn.Module
+    options: dict[str, Any] = {"scale": args.scale, "gather_across_devices": gather}
     if args.cached:
         options["mini_batch_size"] = args.mini_batch_size
         loss = losses.CachedMultipleNegativesRankingLoss(model, **options)

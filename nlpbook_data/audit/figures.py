@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 MOST_EXAMPLES = 5
 # Two float labels of one text conflict where they are further apart.
 FLOAT_CONFLICT = 1.0
@@ -65,7 +67,9 @@ class Finding:
     examples: list[Example] = field(default_factory=list)
     characters: dict[str, int] = field(default_factory=dict)
 
-    def add(self, rows: Sequence[int], count: int, example: Callable[[int], str]) -> None:
+    def add(
+        self, rows: Sequence[int] | np.ndarray, count: int, example: Callable[[int], str]
+    ) -> None:
         """Count `rows`, of which the n-th looks like ``example(n)``."""
         for n in range(min(len(rows), MOST_EXAMPLES - len(self.examples))):
             self.examples.append(Example(int(rows[n]), example(n)))

@@ -16,7 +16,8 @@ def make_page(audit: Audit) -> str:
         for column in audit.texts
     ]
     if audit.tokenizer:
-        lengths.append(("모델 입력, 토큰 수", [(split, s.tokens) for split, s in splits.items()]))
+        tokens = [(split, s.tokens) for split, s in splits.items() if s.tokens]
+        lengths.append(("모델 입력, 토큰 수", tokens))
     return render(
         "audit.html",
         title=f"{audit.name} 말뭉치 점검",
@@ -50,8 +51,9 @@ def _overview(audit: Audit) -> Iterator[list[object]]:
     for column in audit.conflicts:
         texts = [s.conflicts[column].texts if column in s.conflicts else "" for s in splits]
         yield [f"같은 글, 다른 {column}: 글", *texts]
-    for most in next(iter(splits)).tokens.over if audit.tokenizer and splits else ():
-        cut = [share(s.tokens.over[most], s.rows) for s in splits]
+    tokens = [s.tokens for s in splits if s.tokens]
+    for most in tokens[0].over if tokens else ():
+        cut = [share(t.over[most], s.rows) for t, s in zip(tokens, splits, strict=True)]
         yield [f"{most} 토큰에서 잘리는 행", *cut]
 
 

@@ -75,10 +75,11 @@ def _figures(audit: Audit) -> Iterator[list[str]]:
         yield counts(f"texts with conflicting {column}", texts)
     for column in audit.texts:
         yield from _lengths(f"characters of {column}", [s.characters[column] for s in splits])
-    if audit.tokenizer:
-        yield from _lengths("tokens of an input", [s.tokens for s in splits])
-        for most in splits[0].tokens.over:
-            yield [f"  cut at {most}", *(share(s.tokens.over[most], s.rows) for s in splits)]
+    if tokens := [s.tokens for s in splits if s.tokens]:
+        yield from _lengths("tokens of an input", tokens)
+        for most in tokens[0].over:
+            cut = (share(t.over[most], s.rows) for t, s in zip(tokens, splits, strict=True))
+            yield [f"  cut at {most}", *cut]
     for name, found in audit.found().items():
         information = name in INFORMATION
         row = f"rows, {name.replace('_', ' ')}{' (information)' if information else ''}"

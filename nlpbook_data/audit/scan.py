@@ -207,13 +207,13 @@ def _read_texts(findings: dict[str, Finding], start: int, column: pa.Array) -> n
     }
     for name, mine in shapes.items():
         rows = np.flatnonzero(mine)
-        findings[name].add(rows + start, len(rows), lambda n, r=rows: show(texts[r[n]]))
+        findings[name].add(rows + start, len(rows), lambda n, r=rows: show(texts[r[n]]))  # type: ignore[misc]
     for kind, places in find_odd(column):
         rows, spans = list(places), list(places.values())
         findings[kind].add(
             [row + start for row in rows],
             sum(map(len, spans)),
-            lambda n, r=rows, s=spans: show(texts[r[n]], *s[n][0]),
+            lambda n, r=rows, s=spans: show(texts[r[n]], *s[n][0]),  # type: ignore[misc]
         )
         if kind in CHARACTERS and rows:
             points = Counter(findings[kind].characters)
@@ -276,7 +276,7 @@ def _find_span_faults(
         faults = list(_span_faults(row[texts[0]] or "", row))
         counts = Counter(name for name, _ in faults)
         for name, example in dict(reversed(faults)).items():
-            findings[name].add([number], counts[name], lambda _, e=example: e)
+            findings[name].add([number], counts[name], lambda _, e=example: e)  # type: ignore[misc]
 
 
 def _span_faults(text: str, row: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -60,7 +60,8 @@ def learn_dictionary(train: Iterable[Mapping[str, Any]]) -> Dictionary:
             counts[row["text"][entity["start"] : entity["end"]]][entity["label"]] += 1
     labels = {word: found.most_common(1)[0][0] for word, found in counts.items()}
     everything = make_dictionary(labels)
-    found, right = Counter(), Counter()
+    found: Counter[str] = Counter()
+    right: Counter[str] = Counter()
     for row in train:
         gold = {(entity["start"], entity["end"], entity["label"]) for entity in row["entities"]}
         for entity in everything.find(row["text"]):

@@ -35,7 +35,8 @@ def nearest_sentence(
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     spans = {context: split_sentences(context) for context in contexts}
-    first, sentences = {}, []
+    first: dict[str, int] = {}
+    sentences: list[str] = []
     for context, found in spans.items():
         first[context] = len(sentences)
         sentences += [context[start:end] for start, end in found]

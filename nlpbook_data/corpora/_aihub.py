@@ -107,4 +107,4 @@ def _read_workbook(path: Path) -> Iterator[tuple[str, str]]:
         for name, cell in zip(HEADER, cells[-2:], strict=True):
             if not isinstance(cell, str | None):
                 raise malformed(f"{place}, {name}", cell, "a text")
-        yield cells[-2] or "", cells[-1] or ""
+        yield str(cells[-2] or ""), str(cells[-1] or "")

@@ -150,7 +150,7 @@ class Corpus:
         for name, split in self.splits.items():
             known = [self.files.get(file, RawFile()).rows for file in split.files]
             if split.rows or (known and all(known)):
-                rows[name] = split.rows or sum(known)
+                rows[name] = split.rows or sum(filter(None, known))
         return rows
 
     @property

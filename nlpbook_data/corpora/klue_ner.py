@@ -72,7 +72,7 @@ def _sentences(path: Path) -> Iterator[tuple[str, str, str, list[tuple[str, tupl
             raise malformed(place, line, f"a comment, the last of which is {COLUMNS!r},")
     else:
         raise malformed(f"{path}, line 1", "the end", f"the comment {COLUMNS!r}")
-    sentence = None
+    sentence: tuple[str, str, str, list] | None = None
     for place, line in lines:
         if line.startswith("## "):
             if sentence:

@@ -111,12 +111,15 @@ class _Units:
 
     def _end(self, name: str) -> None:
         if name == "seg":
+            # `_start` and expat see to it: a <seg> that ends was open, in the <tu> that is
+            assert self.unit is not None and self.language is not None and self.text is not None
             self.unit[self.language] = "".join(self.text)
             self.text = None
             self.parser.CharacterDataHandler = None
         elif name == "tuv":
             self.language = None
         elif name == "tu":
+            assert self.unit is not None
             if len(self.unit) != len(self.rows):
                 found = ", ".join(self.unit) or "no <seg>"
                 raise malformed(self._place(), found, "a <tu> with 'en' and 'ko'")

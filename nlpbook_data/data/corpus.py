@@ -27,7 +27,6 @@ from nlpbook_data.data.cache import (
 )
 from nlpbook_data.data.splits import assign, carve, find_leaks
 from nlpbook_data.errors import InputError, nearest
-from nlpbook_data.fetch.corpus_files import fetch_corpus
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +138,7 @@ def find_splits(
                 )
         return [split for split in corpus.splits if split in splits]
     folder = corpus.folder(corpus_dir)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder) or {}
     by_hand = bool(manifest) and "fetched" not in manifest
     absent = {}
     for split, declared in corpus.splits.items():
@@ -176,6 +175,8 @@ def raw_hashes(
     chosen += [corpus.splits[split.carved_from] for split in chosen if split.carved_from]
     missing = list(dict.fromkeys(file for split in chosen for file in split.missing(folder)))
     if missing:
+        from nlpbook_data.fetch.corpus_files import fetch_corpus  # 0.2 s, where it is needed
+
         fetch_corpus(corpus, folder, missing)
     manifest = (read_manifest(folder) or {"files": {}})["files"]
     hashes = {}
@@ -220,9 +221,10 @@ def _build_split(
     else:
         count = len(write_split(target, split, rows, corpus.features))
     known = [expected.get(file) for file in corpus.splits[split].files]
-    if None not in known and count != sum(known):
+    official = sum(filter(None, known))
+    if None not in known and count != official:
         raise InputError(
-            f"{paths[0]}: {count:,} rows where its manifest or official count says {sum(known):,}. "
+            f"{paths[0]}: {count:,} rows where its manifest or official count says {official:,}. "
             "Fetch the file again."
         )
     if shares and not corpus.large:

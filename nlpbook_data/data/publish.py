@@ -14,7 +14,7 @@ from huggingface_hub import DatasetCard, DatasetCardData, create_repo, get_token
 from nlpbook_data.corpora.declaration import Corpus
 from nlpbook_data.corpora.licenses import find_license
 from nlpbook_data.data.labels import in_words
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, first_line
 
 SHARD_BYTES = 500_000_000
 BATCH_ROWS = 1000
@@ -113,10 +113,9 @@ def push_corpus(
                 commit_message=f"Upload {corpus.name}",
             )
         except Exception as error:  # the client raises a dozen unrelated types
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(
-                f"{repo_id}: the push failed ({first}). Check the name, the token's rights and the "
-                "network, and run the command again."
+                f"{repo_id}: the push failed ({first_line(error)}). Check the name, the token's "
+                "rights and the network, and run the command again."
             ) from error
     return commit.commit_url
 

@@ -45,7 +45,7 @@ from nlpbook_data.own_files.tables import read_rows
 CARVED_SHARE = 0.1
 UNLABELLED = -1
 # What search takes beside its own rows, and by which columns a file of it is known.
-SEARCHED = {
+SEARCHED: dict[str, list[tuple[str, ...]]] = {
     "qa": [("question", "context")],
     "paircls": [("premise", "hypothesis", "label"), ("sentence1", "sentence2", "label")],
 }
@@ -491,7 +491,7 @@ def _encode(
 def _encode_value(
     place: str, column: str, row: Mapping[str, Any], ids: Mapping[str, int], features: Features
 ) -> Any:
-    value = row.get(column)
+    value: Any = row.get(column)
     if column == "entities" and value is not None:
         return [{**entity, "label": ids[entity["label"]]} for entity in value]
     if column != "label" or (value is None and isinstance(features[column], List)):

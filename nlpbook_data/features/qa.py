@@ -101,9 +101,10 @@ def encode(
                 types = [pair.type_ids[place]] * (end - begin)
                 columns["token_type_ids"].append([*before_types, *types, *pair.type_ids[after:]])
             if answers is not None:
-                held = run is not None and begin <= run[0] and run[1] < end
-                shift = len(before_ids) - begin
-                columns["labels"].append([place + shift for place in run] if held else [0, 0])
+                shift, labels = len(before_ids) - begin, [0, 0]
+                if run and begin <= run[0] and run[1] < end:
+                    labels = [place + shift for place in run]
+                columns["labels"].append(labels)
             if not training:
                 columns["window"].append(number)
                 columns["context_position"].append(len(before_ids))
@@ -128,7 +129,9 @@ def _tokenize_contexts(
                 start, end = start + blank, start + blank + len(text[start:end].strip())
             spans.append((start, end))
         starts, ends = np.array(spans, dtype=np.int64).reshape(-1, 2).T
-        if not isinstance(first, range):  # in which each character stands where it stood
+        if not isinstance(first, range) and not isinstance(
+            last, range
+        ):  # in which each character stands where it stood
             filled = ends > starts
             starts[filled] = first[starts[filled]]
             ends[filled] = last[ends[filled] - 1]
@@ -292,15 +295,15 @@ def decode(
         sums = np.append(score[best], nulls[number] if unanswerable else -np.inf)
         shares = np.exp(sums - sums.max())
         shares /= shares.sum()
-        spans: dict[tuple[int, int], float] = {}
+        found_spans: dict[tuple[int, int], float] = {}
         for a, b, c, share in zip(
             *(column[best].astype(int).tolist() for column in (start, end, last)),
             shares.tolist(),
             strict=False,
         ):
             span = (a, strip(context, a, b, c) if strip else b)
-            spans[span] = spans.get(span, 0.0) + share
-        answers = [Answer(context[a:b], share, a, b) for (a, b), share in spans.items()]
+            found_spans[span] = found_spans.get(span, 0.0) + share
+        answers = [Answer(context[a:b], share, a, b) for (a, b), share in found_spans.items()]
         difference = float(nulls[number] - score[best[0]])
         decoded.append(Decoded(answers, float(shares[-1]), difference))
     return decoded

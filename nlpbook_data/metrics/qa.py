@@ -91,7 +91,9 @@ def _break_down(
     scores: dict[str, np.ndarray], groups: Sequence[str | None], names: Sequence[str] | None = None
 ) -> dict[str, dict[str, float]]:
     found = np.array(groups, dtype=object)
-    parts = {name: found == name for name in names or sorted(set(groups) - {None})}
+    parts = {
+        name: found == name for name in names or sorted(g for g in set(groups) if g is not None)
+    }
     return {
         name: {key: float(values[part].mean()) for key, values in scores.items()}
         | {"support": int(part.sum())}

@@ -65,7 +65,7 @@ def find_layout(path: Path) -> Layout | None:
     rows = [_split(line, separator) for line in lines if not _is_comment(line, separator)]
     tags = Counter(row[-1] for row in rows if len(row) > 1)
     schemes = {s: sum(n for tag, n in tags.items() if s.fullmatch(tag)) for s in (PREFIX, SUFFIX)}
-    scheme = max(schemes, key=schemes.get)
+    scheme = max(schemes, key=lambda scheme: schemes[scheme])
     outside = sum(tags[tag] for tag in OUTSIDE)
     if rows and (schemes[scheme] + outside) * 2 > len(rows):
         columns, _ = Counter(map(len, rows)).most_common(1)[0]

@@ -19,7 +19,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.own_files.entities import Layout, find_layout, read_ner_file, read_text_lines
@@ -311,7 +311,7 @@ def _read_label_folders(
     if gold:
         for path in loose:
             on_error(InputError(f"{path}: stands in no sub-folder, whose name is its label."))
-    paths = [] if gold else [(path, {}) for path in loose]
+    paths: list[tuple[Path, dict[str, str]]] = [] if gold else [(path, {}) for path in loose]
     for sub in sorted(folder.iterdir()):
         if sub.is_dir() and not sub.name.startswith("."):
             label = unicodedata.normalize("NFC", sub.name)  # macOS may have decomposed it
@@ -364,8 +364,9 @@ def convert_row(
 def row_columns(task: str, row: Mapping[str, Any]) -> list[str]:
     """Return the columns of `row` and, where it lacks it, the one that is to be predicted."""
     gold = SCHEMAS[task].gold
-    lacks = gold is not None and gold not in row and (gold != "completion" or "prompt" in row)
-    return [*row, gold] if lacks else list(row)
+    if gold is None or gold in row or (gold == "completion" and "prompt" not in row):
+        return list(row)
+    return [*row, gold]
 
 
 def group_columns(task: str, columns: Collection[str]) -> tuple[str, ...]:
@@ -475,7 +476,7 @@ def read_entities(place: str, value: Any, text: str) -> list[dict[str, Any]]:
     `value` is a list of ``{"start", "end", "label"}``, with or without ``text``, which is then
     compared; or that as JSON, as a cell of csv has it.
     """
-    entities = []
+    entities: list[dict[str, Any]] = []
     for number, entity in enumerate(_objects(place, "entities", value), start=1):
         where = f"{place}, entity {number}"
         for key in ("start", "end", "label"):
@@ -606,7 +607,8 @@ def _where_it_is(text: str, start: int | None, piece: str) -> str:
     found = _occurrences(piece, text)
     if found:
         return f" It stands at {_numbers(found)}; mend the offset."
-    for form in ("NFC", "NFD"):
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    for form in forms:
         if unicodedata.normalize(form, piece) in unicodedata.normalize(form, text):
             return f" It would be found after {form}; write both in the same form."
     return " It is nowhere in it; mend the row."

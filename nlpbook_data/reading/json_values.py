@@ -59,7 +59,9 @@ def read_json_items(
             text.expect("{")
             keys, more = [], text.peek() != "}"
             while more:
-                keys.append(text.value() if text.peek() == '"' else text.expect("a key"))
+                if text.peek() != '"':
+                    text.expect("a key")
+                keys.append(text.value())
                 text.expect(":")
                 if keys[-1] == key:
                     yield from text.items()

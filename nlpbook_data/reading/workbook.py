@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-from openpyxl import load_workbook
-
 from nlpbook_data.errors import InputError
 from nlpbook_data.reading.values import FETCH_AGAIN, malformed, whole
 
@@ -35,6 +33,8 @@ def read_first_sheet(path: Path, advice: str = FETCH_AGAIN) -> Iterator[tuple[st
     Raises:
         InputError: no workbook, an encrypted or a damaged one, a date, or a value like #N/A.
     """
+    from openpyxl import load_workbook  # 0.2 s, for few files
+
     data = path.read_bytes()  # a damaged file on disk raises OSErrors that are none of the disk
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise InputError(

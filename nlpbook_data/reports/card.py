@@ -88,11 +88,13 @@ def write_card(
 
 def public_name(name: str | None) -> str | None:
     """Return the Hub name of a model, or None for a folder of this machine or of the package."""
+    if not name or Path(name).exists():
+        return None
     try:
         validate_repo_id(name)
     except HFValidationError:
         return None
-    return None if Path(name).exists() else name
+    return name
 
 
 def as_text(text: str, most: int = 200) -> str:

@@ -23,10 +23,11 @@ def _drawing(path: Path, *panels: int, **options: Any) -> Iterator[tuple[Any, An
 
     # Not imported: the package's own code needs distutils, which Python 3.12 has no more.
     package = importlib.util.find_spec("koreanize_matplotlib")
+    assert package and package.submodule_search_locations
     fonts = Path(package.submodule_search_locations[0]) / "fonts"
     for weight in ("", "Bold"):
         font_manager.fontManager.addfont(str(fonts / f"NanumGothic{weight}.ttf"))
-    style = {"font.family": ["NanumGothic", "DejaVu Sans"], "axes.unicode_minus": False}
+    style: Any = {"font.family": ["NanumGothic", "DejaVu Sans"], "axes.unicode_minus": False}
     with pyplot.rc_context(style):
         figure, axes = pyplot.subplots(*panels, layout="constrained", **options)
         yield figure, axes

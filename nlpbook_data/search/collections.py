@@ -63,6 +63,7 @@ def to_queries(
     Raises:
         InputError: a label that is none of `ANSWERS`.
     """
+    is_true: list[bool | None]
     if "query" in batch:
         asked, found, is_true = batch["query"], batch["passage"], [True] * len(batch["query"])
     elif "question" in batch:

@@ -219,7 +219,7 @@ class SearchIndex:
             self._open()
 
     def _write_vectors(self, path: Path, rows: Dataset) -> None:
-        file = None
+        file: Any = None
         for begin in tqdm(range(0, len(rows), TEXTS), "vectors", disable=None):
             texts = rows[begin : begin + TEXTS]["text"]
             vectors = self._checked(self.encoder.encode_document(texts), texts)
@@ -302,7 +302,7 @@ class SearchIndex:
             queries: (queries, dimension), scaled as the index' vectors are.
             exact: do not ask FAISS, which may find fewer.
         """
-        if exact or self._faiss is None:
+        if exact or self.manifest.faiss is None:
             return search_exact(queries, self.vectors, k)
         # 8 bits order the candidates roughly: there are more than k, and their vectors decide.
         _, candidates = self._faiss.search(queries.astype(np.float32), 4 * k + 32)
@@ -389,10 +389,9 @@ class SearchIndex:
 
     @cached_property
     def _faiss(self) -> Any:
-        if self.manifest.faiss is None:
-            return None
-        index = import_faiss().read_index(str(self.folder / self.manifest.faiss["file"]))
-        index.nprobe = self.manifest.faiss["probes"]
+        made = self.manifest.faiss or {}
+        index = import_faiss().read_index(str(self.folder / made["file"]))
+        index.nprobe = made["probes"]
         return index
 
     def texts(self) -> Iterator[str]:
@@ -430,7 +429,7 @@ def search_exact(
             score_function=lambda some, block: some @ block.float().T,
         )
         for ranking, best in zip(found, hits, strict=True):
-            ranking += [(first + hit["corpus_id"], hit["score"]) for hit in best]
+            ranking += [(first + int(hit["corpus_id"]), hit["score"]) for hit in best]
         first += len(part)
     return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in found]
 
@@ -444,14 +443,18 @@ def _gather(vectors: Sequence[np.ndarray], ids: np.ndarray) -> np.ndarray:
 
 def _to_dataset(rows: Iterable[str | Mapping[str, Any]] | Dataset) -> Dataset:
     """Return `rows` with their texts checked."""
-    if not isinstance(rows, Dataset):
-        rows = [row if isinstance(row, Mapping) else {"text": row} for row in rows]
-    texts = _texts(rows) if isinstance(rows, Dataset) else (row.get("text") for row in rows)
+    found: Any
+    texts: Iterable[Any]
+    if isinstance(rows, Dataset):
+        found, texts = rows, _texts(rows)
+    else:
+        found = [row if isinstance(row, Mapping) else {"text": row} for row in rows]
+        texts = (row.get("text") for row in found)
     for number, text in enumerate(texts, 1):
         read_text(f"Text {number}", text)
-    if not len(rows):
+    if not len(found):
         raise InputError("There is no text to index. Look at the file.")
-    return rows if isinstance(rows, Dataset) else Dataset.from_list(rows)
+    return found if isinstance(found, Dataset) else Dataset.from_list(found)
 
 
 def _texts(rows: Dataset) -> Iterator[str]:
@@ -468,7 +471,7 @@ def _locked(folder: Path) -> Iterator[None]:
         raise InputError(f"{folder}: another process is changing it. Wait for its end.") from error
 
 
-def load_encoder(model: str) -> Encoder:
+def load_encoder(model: str) -> Any:
     """Load the SentenceTransformer in the folder, or of the Hub name, `model`.
 
     Raises:

@@ -47,6 +47,9 @@ class GlobalBatches(DefaultBatchSampler):
     are left out, since the losses gather as many vectors from each process.
     """
 
+    sampler: Any
+    batch_size: Any
+
     def __init__(self, dataset: Dataset, batch_size: int, **options: Any):
         self.processes = PartialState().num_processes
         super().__init__(dataset, batch_size=batch_size, **options)
@@ -89,7 +92,7 @@ class SearchTrainingArguments(RecipeArguments, SentenceTransformerTrainingArgume
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.batch_sampler = GlobalBatches
+        self.batch_sampler = GlobalBatches  # type: ignore[assignment]
         # which sentence-transformers sets; with these batches neither is needed
         self.dataloader_drop_last = self.prediction_loss_only = False
         if self.gradient_accumulation_steps > 1:
@@ -138,8 +141,8 @@ class RetrievalEvaluator(InformationRetrievalEvaluator):
 
     names = ("mrr_at_10", "ndcg_at_10", *(f"recall_at_{k}" for k in CUTS))
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, precision_recall_at_k=list(CUTS), write_csv=False, **kwargs)
+    def __init__(self, **kwargs: Any):
+        super().__init__(precision_recall_at_k=list(CUTS), write_csv=False, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         scores = super().__call__(*args, **kwargs)
@@ -183,7 +186,7 @@ def load_encoder(
             "Name one that only encodes, such as BERT, ELECTRA or RoBERTa."
         )
     encoder = load_model(AutoModel, replace(args, lora=False), config)
-    path, revision = resolve_package(args.model_name_or_path), args.model_revision
+    path, revision = resolve_package(args.model_name_or_path or ""), args.model_revision
     try:
         if not args.from_scratch and is_sentence_transformer_model(path, revision=revision):
             options = {"use_safetensors": True, "dtype": "float32"}
@@ -203,7 +206,8 @@ def load_encoder(
             f"{args.model_name_or_path}: no encoder of sentence-transformers ({first}). Look at "
             "its modules.json, or name another model."
         ) from error
-    model[0].model, model[0].processor = encoder, tokenizer
+    module: Any = model[0]
+    module.model, module.processor = encoder, tokenizer
     if args.lora:
         with named_lora_targets(args):
             model.add_adapter(lora_config(args, AutoModel))
@@ -219,8 +223,8 @@ def load_encoder(
     return model
 
 
-def check_options(args: Any, model_args: ModelArguments, width: int) -> None:
-    """Check the recipe's own options against the model, whose vectors have `width` numbers.
+def check_options(args: Any, model_args: ModelArguments, model: SentenceTransformer) -> None:
+    """Check the recipe's own options against the model.
 
     Raises:
         InputError: hard negatives of random weights, or a dimension that the vectors do not have.
@@ -230,6 +234,7 @@ def check_options(args: Any, model_args: ModelArguments, width: int) -> None:
             "--hard_negatives model: random weights find nothing. Train with none or bm25, then "
             "name the folder of that run as the model."
         )
+    width = model.get_embedding_dimension() or 0
     if wrong := [dim for dim in args.matryoshka_dims or () if dim > width]:
         raise InputError(
             f"--matryoshka_dims {wrong[0]}: the model's vectors have {width} numbers. Name "
@@ -259,7 +264,8 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> None:
 
     No path of this machine is in it.
     """
-    body = model[0].model
+    module: Any = model[0]
+    body = module.model
     if getattr(body, "peft_config", None):
         from peft import PeftModel
 
@@ -269,10 +275,10 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> None:
                 body.name_or_path, dtype="float32", trust_remote_code=False
             )
             whole.config = body.config
-            model[0].model = PeftModel.from_pretrained(whole, adapters).merge_and_unload()
+            module.model = PeftModel.from_pretrained(whole, adapters).merge_and_unload()
             model.to(body.device)
-    model[0].model.config.name_or_path = ""
-    model[0].processor.init_kwargs.pop("name_or_path", None)
+    module.model.config.name_or_path = ""
+    module.processor.init_kwargs.pop("name_or_path", None)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
         with contextlib.suppress(OSError):
@@ -297,7 +303,7 @@ def rank(
     Args:
         dims: rank by the first so many numbers of the vectors, too.
     """
-    options = {"batch_size": batch_size, "show_progress_bar": False, "convert_to_tensor": True}
+    options: Any = {"batch_size": batch_size, "show_progress_bar": False, "convert_to_tensor": True}
     queries = model.encode_query(part.queries, **options)
     passages = model.encode_document(part.passages, **options)
 

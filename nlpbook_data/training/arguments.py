@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
@@ -335,7 +335,7 @@ class _Parser(HfArgumentParser):
         self.options.append(action)
         return action
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise InputError(f"{message[0].upper()}{message[1:].rstrip('.')}. See --help.")
 
 
@@ -392,7 +392,11 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
         if key not in known and not partial:
             raise InputError(f"{path}: there is no option {key!r}.{nearest(str(key), known)}")
         if key in known and not (key in optional if value is None else _fits(value, known[key])):
-            types = {int: "a whole number", float: "a number", str: "a word in quotes"}
+            types: dict[Any, str] = {
+                int: "a whole number",
+                float: "a number",
+                str: "a word in quotes",
+            }
             wanted = types.get(known[key].type, "true or false")
             raise InputError(f"{path}: {key} is {value!r}, where {wanted} belongs.")
     return {k: _as_given(v, known[k], hints.get(k)) for k, v in settings.items() if k in known}
@@ -412,7 +416,8 @@ def _fits(value: Any, action: argparse.Action) -> bool:
         return all(_fits(item, action) for item in value)
     if isinstance(value, str):
         try:
-            (action.type or str)(value)
+            read: Any = action.type or str
+            read(value)
         except (ValueError, TypeError, argparse.ArgumentTypeError):
             return False
     if action.type in (int, float):

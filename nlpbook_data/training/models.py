@@ -313,7 +313,8 @@ def named_lora_targets(args: ModelArguments) -> Iterator[None]:
 
 def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
     """Return the model with its adapters, if any, merged into its weights."""
-    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    merge = getattr(model, "merge_and_unload", None)
+    return merge() if merge else model
 
 
 def save_trained(
@@ -334,8 +335,9 @@ def save_trained(
     tokenizer.save_pretrained(folder)
     if hasattr(model, "get_base_model"):
         model.save_pretrained(folder, save_embedding_layers=False)
-        if model.get_base_model().can_generate():
-            model.get_base_model().generation_config.save_pretrained(folder)
+        base: Any = model.get_base_model()  # type: ignore[operator]  # PEFT's
+        if base.can_generate():
+            base.generation_config.save_pretrained(folder)
     else:
         model.save_pretrained(folder)
 

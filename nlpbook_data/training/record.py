@@ -111,6 +111,8 @@ class RunCallback(TrainerCallback):
         control.should_save |= self.signal is not None
         if control.should_save:
             check_weights(kwargs["model"], state.global_step)
+        if self.folder.is_main:  # of a run before; it may be written again, and killed halfway
+            (self.folder.path / f"checkpoint-{state.global_step}" / COMPLETE).unlink(True)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Leave a run alone that had come to its end before it was continued."""

@@ -55,7 +55,8 @@ class RecipeTrainer(Trainer):
         train_collator: Callable[[list], dict[str, Any]] | None = None,
         **kwargs: Any,
     ):
-        model.accepts_loss_kwargs = False  # the loss is ours; see loss.py
+        # the loss is ours; see loss.py
+        model.accepts_loss_kwargs = False  # type: ignore[assignment]  # no module, no tensor
         super().__init__(model, **kwargs)
         self.train_collator = train_collator
         add_callbacks(self)
@@ -148,7 +149,11 @@ class RecipeTrainer(Trainer):
         return self.get_eval_dataloader(test_dataset)
 
     def prediction_step(
-        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: Any = None,
     ) -> tuple[None, None, None]:
         """Keep the predictions of a batch, without its padding; `evaluation_loop` collects them.
 
@@ -165,8 +170,9 @@ class RecipeTrainer(Trainer):
         loss = items = 0.0
         if labels is not None:
             one = torch.tensor(1, device=labels.device)
-            loss = self.compute_loss_func(outputs, labels, num_items_in_batch=one).item()
-            items = self.compute_loss_func.items(labels).item()
+            measure: Any = self.compute_loss_func
+            loss = measure(outputs, labels, num_items_in_batch=one).item()
+            items = measure.items(labels).item()
         self._kept.append((values.cpu().numpy(), lengths, loss, items))
         return None, None, None
 
@@ -180,7 +186,7 @@ class RecipeTrainer(Trainer):
         batches in turn. The loss is the mean over all rows, where Trainer's is a mean over batches.
         """
         self._kept: list[tuple[np.ndarray, np.ndarray | None, float, float]] = []
-        output = super().evaluation_loop(
+        output = super().evaluation_loop(  # type: ignore[misc]
             dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
         )
         dataset, order, batches = self._evaluated
@@ -205,6 +211,7 @@ class RecipeTrainer(Trainer):
         return output._replace(predictions=values, label_ids=labels, metrics=metrics)
 
     def _score(self, prediction: EvalPrediction) -> dict[str, float]:
+        assert self.compute_metrics is not None
         scores = self.compute_metrics(prediction)
         return {name: value for name, value in scores.items() if isinstance(value, float)}
 

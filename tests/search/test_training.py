@@ -239,10 +239,10 @@ def test_best_weights_that_cannot_be_loaded_end_the_run(tmp_path, spoil):
         ({"hard_negatives": "model"}, True, "random weights find nothing"),
     ],
 )
-def test_options_that_do_not_fit_the_model_are_refused(options, from_scratch, message):
+def test_options_that_do_not_fit_the_model_are_refused(model, options, from_scratch, message):
     args = SimpleNamespace(**{"hard_negatives": "none", "matryoshka_dims": None} | options)
     with pytest.raises(InputError, match=message):
-        check_options(args, ModelArguments(from_scratch=from_scratch), 32)
+        check_options(args, ModelArguments(from_scratch=from_scratch), model)
 
 
 QUESTION = {"context": "글", "question": "물음", "answers": [{"text": "글", "answer_start": 0}]}
