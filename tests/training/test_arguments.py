@@ -315,8 +315,9 @@ def recipe_types(recipe: Path) -> tuple[type, ...]:
         if dataclasses.is_dataclass(value) and value.__module__ == spec.name
     ]
     assert own
-    shared = (DataArguments, ModelArguments, RecipeArguments, TextArguments)
-    shared = [kind for kind in shared if kind in vars(module).values()]
+    shared = [DataArguments, ModelArguments, RecipeArguments]
+    if TextArguments in vars(module).values():  # plain text, and perhaps no training
+        shared = [kind for kind in (TextArguments, *shared[1:]) if kind in vars(module).values()]
     replaced = [kind for kind in shared if any(issubclass(other, kind) for other in own)]
     return (*own, *(kind for kind in shared if kind not in replaced))
 
