@@ -41,6 +41,7 @@ ARCHITECTURES = {
     "AutoModelForTokenClassification": transformers.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
     "AutoModelForQuestionAnswering": transformers.MODEL_FOR_QUESTION_ANSWERING_MAPPING,
     "AutoModelForCausalLM": transformers.MODEL_FOR_CAUSAL_LM_MAPPING,
+    "AutoModelForMaskedLM": transformers.MODEL_FOR_MASKED_LM_MAPPING,
 }
 SUCH_AS = {"AutoModelForCausalLM": "GPT-2, Llama or Qwen"}
 # Heads that are trained whole. Of all-linear, peft leaves out those of the other tasks by itself.
