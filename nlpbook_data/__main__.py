@@ -32,9 +32,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):  # cp949 has no ⟨, and not all of Hangul
             stream.reconfigure(errors="replace")
     parser = _parser()
-    options, options.rest = parser.parse_known_args(argv)
-    if options.rest and options.run is not _prefetch:
-        parser.error(f"unrecognized arguments: {' '.join(options.rest)}")
+    options, rest = parser.parse_known_args(argv)
+    if rest and options.run is not _prefetch:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     try:

@@ -141,7 +141,7 @@ def encode(
         )
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"The tokenizer {tokenizer.name_or_path} has no token that ends a text (eos_token). "
+            "The tokenizer has no token that ends a text (eos_token). "
             "Name that of a causal language model."
         )
     if not 1 <= stride < max_length:

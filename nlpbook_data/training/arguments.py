@@ -17,6 +17,7 @@ from transformers.hf_argparser import string_to_bool
 from nlpbook_data.errors import InputError, nearest
 
 DATA_SOURCES = ("corpus", "dataset_name", "train_file", "validation_file", "test_file")
+TEXT_SOURCES = ("corpora", "text_files")  # of tokenizers and pretraining
 PACKAGE_PREFIX = "package:"
 
 
@@ -266,8 +267,9 @@ def parse(
     if config or "model_name_or_path" not in given:
         path = Path(config).expanduser() if config else Path(recipe).parent / f"configs/{stem}.yaml"
         settings = _read_yaml(path, parser, partial)
-        if any(source in given for source in DATA_SOURCES):
-            settings = {key: v for key, v in settings.items() if key not in DATA_SOURCES}
+        sources = (*DATA_SOURCES, *TEXT_SOURCES)
+        if any(source in given for source in sources):
+            settings = {key: v for key, v in settings.items() if key not in sources}
         if "model_name_or_path" in given:
             for key in ("from_scratch", "config_overrides", "tokenizer_name", "special_tokens"):
                 settings.pop(key, None)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 import torch
 import transformers
 from huggingface_hub import get_token
@@ -244,6 +245,12 @@ def _resource_message(error: BaseException, folder: Path | None) -> str | None:
         return (
             f"{error.filename}: {error.strerror}. Change its permissions, or name another place "
             "(--output_dir, --cache_dir, --corpus_dir)."
+        )
+    arrow = isinstance(error, OSError) and error.errno is None and "message body" in text
+    if arrow or isinstance(error, pa.ArrowInvalid):  # a file that `map` had cached
+        return (
+            f"Prepared rows in the cache are damaged ({text.splitlines()[0]}). Pass "
+            "--overwrite_cache true to prepare them again."
         )
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return (

@@ -41,6 +41,7 @@ ARCHITECTURES = {
     "AutoModelForTokenClassification": transformers.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
     "AutoModelForQuestionAnswering": transformers.MODEL_FOR_QUESTION_ANSWERING_MAPPING,
     "AutoModelForCausalLM": transformers.MODEL_FOR_CAUSAL_LM_MAPPING,
+    "AutoModelForMaskedLM": transformers.MODEL_FOR_MASKED_LM_MAPPING,
 }
 SUCH_AS = {"AutoModelForCausalLM": "GPT-2, Llama or Qwen"}
 # Heads that are trained whole. Of all-linear, peft leaves out those of the other tasks by itself.
@@ -130,6 +131,9 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # Rows are cached by what it holds, not by where it lay; and no path is to be pushed.
+    tokenizer.name_or_path = ""
+    tokenizer.init_kwargs.pop("name_or_path", None)
     return tokenizer
 
 
@@ -146,7 +150,7 @@ def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
     words = max(tokenizer.get_vocab().values()) + 1
     if words > getattr(config, "vocab_size", words):
         raise InputError(
-            f"The tokenizer {tokenizer.name_or_path} has {words:,} words, and the model embeds "
+            f"The tokenizer has {words:,} words, and the model embeds "
             f"{config.vocab_size:,}. Name the model's own tokenizer."
         )
     limits = [max_length]

@@ -777,7 +777,7 @@ def test_files_that_are_there_are_left_alone_even_where_nothing_may_be_written(t
 
 def start_fetch(url: str, folder: Path, known: bool = False, before: str = "") -> subprocess.Popen:
     script = (
-        f"import sys; sys.path[:0] = {[str(path) for path in Path(__file__).parents[:2]]!r}\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
         "from test_fetch import *\nlogging.basicConfig()\n"
         # where the tests are a job in the background, a shell has it ignored
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"

@@ -36,7 +36,8 @@ def test_a_recipe_fits_on_four_screens_and_its_main_on_two(recipe):
     assert main.end_lineno - main.lineno + 1 <= 120
 
 
-@pytest.mark.parametrize("recipe", FINE_TUNING)
+# Pretraining has no batch to pad, and scores tokens where they are guessed.
+@pytest.mark.parametrize("recipe", [name for name in FINE_TUNING if name != "pretrain"])
 def test_what_a_reader_of_the_course_knows_is_in_sight(recipe):
     code = ast.unparse(TREES[recipe])  # without comments
     for word in (r"Trainer\(", "TrainingArguments", "DataCollator", r"\.map\("):
@@ -51,7 +52,7 @@ def settings(recipe: str) -> tuple[set[str], set[str]]:
     call = next(
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "launch"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("launch", "parse")
     )
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     modules = {
