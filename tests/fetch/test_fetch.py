@@ -35,6 +35,8 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 FILE = "texts.txt"
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
 
+HERE = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
 
 @pytest.fixture
 def server() -> Iterator[Server]:
@@ -777,7 +779,7 @@ def test_files_that_are_there_are_left_alone_even_where_nothing_may_be_written(t
 
 def start_fetch(url: str, folder: Path, known: bool = False, before: str = "") -> subprocess.Popen:
     script = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        f"import sys; sys.path[:0] = {HERE!r}\n"
         "from test_fetch import *\nlogging.basicConfig()\n"
         # where the tests are a job in the background, a shell has it ignored
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
