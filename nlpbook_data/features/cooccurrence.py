@@ -7,6 +7,7 @@ tokens of training, and costs a minute.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ def start_from_neighbours(
     """
     from sklearn.utils.extmath import randomized_svd
 
-    embeddings = model.get_input_embeddings().weight
+    embeddings: Any = model.get_input_embeddings().weight
     vocabulary, size = embeddings.shape
     counts = sparse.csr_matrix((vocabulary, vocabulary))
     for texts in batches:

@@ -290,7 +290,7 @@ def grow_embeddings(model: PreTrainedModel, pieces: Sequence[Sequence[int]]) -> 
     Raises:
         InputError: the model has more rows than its tokenizer, so that the new ones have no place.
     """
-    old = model.get_input_embeddings().num_embeddings
+    old: Any = model.get_input_embeddings().num_embeddings
     model.resize_token_embeddings(old + len(pieces), mean_resizing=False)
     layers = [model.get_input_embeddings(), model.get_output_embeddings()]
     with torch.no_grad():

@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO, Self, cast
 
 from tqdm.auto import tqdm
 
@@ -82,13 +82,13 @@ def unpack(parts: Sequence[Path], folder: Path, members: Sequence[str]) -> dict[
             elif magic[:2] == b"\x1f\x8b":
                 stream = stack.enter_context(gzip.GzipFile(fileobj=packed))
                 if re.search(r"\.tar\.gz|\.tgz", parts[0].name):
-                    found = _unpack_tar(stream, targets, budget)
+                    found = _unpack_tar(cast(BinaryIO, stream), targets, budget)
                 elif len(members) > 1:
                     raise ArchiveError(f"it is a single file, not {', '.join(members)}")
                 else:
                     _check_space(folder, packed.raw.size)
                     found = members
-                    _write(stream, targets[members[0]], budget)
+                    _write(cast(BinaryIO, stream), targets[members[0]], budget)
             else:
                 raise ArchiveError(f"it is neither zip nor gzip, but begins with {magic!r}")
         if absent := [member for member in members if member not in found]:
@@ -134,11 +134,11 @@ class _Joined(io.RawIOBase):
         self._position = origin + offset
         return self._position
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:  # a writable buffer
         for file, start in reversed(list(zip(self._files, self._starts, strict=True))):
             if start <= self._position:
                 file.seek(self._position - start)
-                count = file.readinto(buffer)
+                count = cast(io.BufferedReader, file).readinto(buffer)
                 self._position += count
                 return count
         return 0
@@ -181,7 +181,7 @@ class _TarInfo(tarfile.TarInfo):
     """A header whose size is sane: tarfile reads those of long names into memory, unasked."""
 
     @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "tarfile.TarInfo":
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         header = super().frombuf(buf, encoding, errors)
         if header.size < 0 or (header.type not in tarfile.SUPPORTED_TYPES + (b"x", b"g", b"X")):
             raise ArchiveError(f"a header of an unknown kind at {header.name!r}")
@@ -197,7 +197,8 @@ def _unpack_tar(
     metered = _Metered(stream, budget)
     with tarfile.open(fileobj=metered, mode="r|", tarinfo=_TarInfo, bufsize=BLOCK) as tar:
         for entry in tar:
-            tar.members.clear()  # tarfile keeps every header that it has seen
+            # tarfile keeps every header that it has seen; typeshed does not know the list
+            tar.members.clear()  # type: ignore[attr-defined]
             _check_name(entry.name)
             if entry.isdir():
                 continue
@@ -205,7 +206,7 @@ def _unpack_tar(
                 raise ArchiveError(f"{entry.name!r} is a link, a device or a sparse file")
             if member := _wanted(entry.name, targets, found):
                 _check_space(targets[member].parent, entry.size)
-                _write(tar.extractfile(entry), targets[member], None, entry.size)
+                _write(cast(BinaryIO, tar.extractfile(entry)), targets[member], None, entry.size)
     while metered.read(BLOCK):  # up to the checksum of gzip
         pass
     return found
@@ -232,7 +233,7 @@ def _unpack_zip(
                 # Python's other decompressors cannot be told how much to put out at once
                 raise ArchiveError(f"{entry.filename!r} is packed otherwise than by deflate")
             with archive.open(entry) as stream:
-                _write(stream, targets[member], budget, entry.file_size)
+                _write(cast(BinaryIO, stream), targets[member], budget, entry.file_size)
     return found
 
 
@@ -255,7 +256,7 @@ def _wanted(name: str, targets: dict[str, Path], found: dict[str, tuple[int, str
             ranks[member] = 1
     if not ranks:
         return None
-    member = max(ranks, key=ranks.get)
+    member = max(ranks, key=lambda member: ranks[member])
     rank, other = found.get(member, (0, ""))
     if rank == ranks[member]:
         raise ArchiveError(f"{other!r} and {name!r} could both be {member}")

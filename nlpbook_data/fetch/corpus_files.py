@@ -241,7 +241,8 @@ def _download(corpus: Corpus, folder: Path, plan: _Plan) -> None:
 
 def _unpack(corpus: Corpus, folder: Path, archive: Archive, members: Sequence[str]) -> None:
     """Unpack `members`; an archive of our own is deleted, as it is when it was no good."""
-    parts = [_whole(folder, part) for part in archive.files]
+    found = [_whole(folder, part) for part in archive.files]
+    parts = [path for path in found if path]  # all of them lie here by now
     ours = [path for path in parts if path.name.endswith(FETCHED)]
     unpacked: dict[str, Path] = {}
     try:

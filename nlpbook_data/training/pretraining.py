@@ -124,7 +124,7 @@ class BlockTrainer(RecipeTrainer):
             if number % processes != self.accelerator.process_index:
                 continue
             part = range(begin, min(begin + size, len(rows)))
-            batch = stack([rows[n] for n in part])
+            batch = stack([rows[n] for n in part])  # type: ignore[index, misc]  # one dataset
             batch = {name: values.to(self.args.device) for name, values in batch.items()}
             labelled = self.label(batch, EVALUATED_RATE, np.random.default_rng([0, number]))
             with torch.no_grad(), self.compute_loss_context_manager():

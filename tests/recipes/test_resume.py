@@ -110,7 +110,11 @@ def assert_same(runs: Runs, expected: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("micro_batch", "resume"),
-    list(zip(KILLS, [["--resume", "auto"], [], ["--resume", "auto"]], strict=True)),
+    [
+        (KILLS[0], ["--resume", "auto"]),
+        pytest.param(KILLS[1], [], marks=pytest.mark.long),
+        pytest.param(KILLS[2], ["--resume", "auto"], marks=pytest.mark.long),
+    ],
 )
 def test_killed_inside_a_step_and_continued_ends_in_the_same_weights(
     runs, killed, undisturbed, micro_batch, resume
@@ -125,6 +129,7 @@ def test_killed_inside_a_step_and_continued_ends_in_the_same_weights(
     assert_same(runs, undisturbed())
 
 
+@pytest.mark.long
 def test_killed_as_a_process_of_its_own_and_continued_by_another(runs, killed, undisturbed):
     killed(f"{STEP}30", fork=False)
     result = runs("--resume", "auto", fork=False)
@@ -133,6 +138,7 @@ def test_killed_as_a_process_of_its_own_and_continued_by_another(runs, killed, u
     assert_same(runs, undisturbed())
 
 
+@pytest.mark.long
 def test_killed_twice(runs, killed, undisturbed):
     killed(f"{STEP}20")
     killed(f"{STEP}20")  # 18 micro-batches were done: in step 19 of 24
@@ -169,6 +175,7 @@ def test_checkpoint_that_is_written_again_does_not_count_until_it_is_whole(
     assert_same(runs, undisturbed())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "deletion", "done"), [((), 1, 6), ((), 7, 24), (BEST_IS_FIRST, 1, 9)]
 )
@@ -180,6 +187,7 @@ def test_half_deleted_checkpoint_is_ignored(runs, killed, undisturbed, options, 
     assert_same(runs, undisturbed(*options))
 
 
+@pytest.mark.long
 def test_killed_while_the_checkpoints_of_a_finished_run_are_deleted(runs, undisturbed):
     runs(kill="rmtree:8")
     result = runs("--resume", "auto")
@@ -188,6 +196,7 @@ def test_killed_while_the_checkpoints_of_a_finished_run_are_deleted(runs, undist
     assert_same(runs, undisturbed())
 
 
+@pytest.mark.long
 def test_half_deleted_checkpoint_of_a_run_to_be_started_over_is_ignored(runs, killed, undisturbed):
     killed(f"{STEP}18")
     killed("rmtree:1", "--resume", "never")
@@ -207,6 +216,7 @@ def test_killed_after_training_does_not_train_on(runs, killed, undisturbed, opti
     assert_same(runs, undisturbed(*options))
 
 
+@pytest.mark.long
 def test_patience_survives(runs, killed, undisturbed):
     expected = undisturbed(*EARLY_STOPPING)
     assert expected["optimizer_steps"] == 4 * EVERY  # the first is the best, three are not better
@@ -237,6 +247,7 @@ def test_another_split_of_the_batch_continues_the_run(runs, killed, undisturbed)
     assert predictions(runs.out) == pytest.approx(other, abs=1e-5)
 
 
+@pytest.mark.long
 def test_moved_run_continues(runs, killed, undisturbed):
     killed(f"{TRAINER}Trainer.predict:1", *BEST_IS_FIRST)
     runs.out = shutil.move(runs.out, runs.folder / "moved")
@@ -281,6 +292,7 @@ def test_killed_in_the_second_seed_the_first_is_not_trained_again(runs, killed, 
     assert_same(runs, expected)
 
 
+@pytest.mark.long
 def test_killed_after_the_last_seed_the_card_still_shows_the_plots(runs, killed):
     seeds = ("--seeds", 1, 2)
     killed("nlpbook_data.training.launch:write_card:1", *seeds)
@@ -291,6 +303,7 @@ def test_killed_after_the_last_seed_the_card_still_shows_the_plots(runs, killed)
         assert f"]({plot})" in (runs.out / "README.md").read_text()
 
 
+@pytest.mark.long
 def test_two_processes_killed_and_continued_end_in_the_same_weights(runs, killed):
     half = ("--gradient_accumulation_steps", 1, "--max_train_samples", 29)  # 4 steps an epoch
     half = (*half, "--load_best_model_at_end", "false")
