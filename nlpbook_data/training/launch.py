@@ -137,9 +137,9 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
         if len(parts) > 1:
             whole.open()  # where all seeds were finished before
             combine(whole, parts)
-            whole.close("finished")
         if args.do_train:
             write_card(outcome(whole), **whole.record["card"])
+        whole.close("finished")
         if not args.keep_checkpoints:
             for part in [*parts, whole]:
                 part.folder.delete_checkpoints()

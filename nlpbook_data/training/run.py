@@ -214,7 +214,8 @@ class Run:
         card = {"task": task, "pipeline_tag": pipeline_tag, "usage": usage, "labels": list(labels)}
         self.record["card"] = card
         self.folder.write("metrics.json", self.scores)
-        self.close("finished")
+        if self.whole:  # the run of all is finished once its card is written
+            self.close("finished")
 
     def close(self, status: str) -> None:
         """Write how the run ended."""

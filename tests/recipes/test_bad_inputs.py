@@ -86,16 +86,16 @@ def finished(fork_recipe: Callable, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def refuse(fork_recipe: Callable, finished: Path, tmp_path: Path) -> Callable[..., str]:
-    """Run the recipe over a finished run on what it must refuse; return its message.
+    """Run the recipe beside a finished run on what it must refuse; return its message.
 
-    The run stays as it was.
+    Nothing is written, and the run stays as it was.
     """
 
     def run(*arguments: object, script: str = "doccls", env: dict | None = None) -> str:
         outputs = Path(shutil.copytree(finished, tmp_path / "outputs" / "finished")).parent
         before = listing(outputs)
         result = fork_recipe(
-            script, *arguments, "--output_dir", outputs / "finished", cwd=tmp_path, env=env
+            script, *arguments, "--output_dir", outputs / "new", cwd=tmp_path, env=env
         )
         assert result.status == 1, result.stderr
         assert "Traceback" not in result.stderr, result.stderr
