@@ -161,8 +161,12 @@ def choose_alphabet(counts: Counter[str], size: int | None) -> list[str]:
     return sorted({*chosen, *string.digits})
 
 
-def wrap(tokenizer: Tokenizer, kind: str) -> PreTrainedTokenizerFast:
-    """Return what `AutoTokenizer` loads, with the special tokens that models ask for."""
+def wrap(tokenizer: Tokenizer, kind: str, max_length: int = 512) -> PreTrainedTokenizerFast:
+    """Return what `AutoTokenizer` loads, with the special tokens that models ask for.
+
+    Args:
+        max_length: tokens of a text, at most.
+    """
     if kind == "byte-bpe":
         start = tokenizer.token_to_id("<s>")
         tokenizer.post_processor = processors.TemplateProcessing(
@@ -173,7 +177,7 @@ def wrap(tokenizer: Tokenizer, kind: str) -> PreTrainedTokenizerFast:
             pad_token="<pad>",
             bos_token="<s>",
             eos_token="</s>",
-            model_max_length=512,
+            model_max_length=max_length,
         )
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
@@ -187,7 +191,7 @@ def wrap(tokenizer: Tokenizer, kind: str) -> PreTrainedTokenizerFast:
         cls_token="[CLS]",
         sep_token="[SEP]",
         mask_token="[MASK]",
-        model_max_length=512,
+        model_max_length=max_length,
     )
 
 

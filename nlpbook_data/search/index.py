@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from nlpbook_data.data.cache import file_sha256, make_key, write_text
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.search.bm25 import (
     extract_morphemes,
@@ -482,8 +482,9 @@ def load_encoder(model: str) -> Any:
     try:
         encoder = SentenceTransformer(str(Path(model).expanduser()) if _is_folder(model) else model)
     except Exception as error:  # the loader raises a dozen unrelated types
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{model}: no model could be loaded ({first}). Check the name.") from error
+        raise InputError(
+            f"{model}: no model could be loaded ({first_line(error)}). Check the name."
+        ) from error
     if encoder.similarity_fn_name not in (None, "cosine", "dot"):
         raise InputError(
             f"{model}: compares by {encoder.similarity_fn_name}; an index compares by cosine or "

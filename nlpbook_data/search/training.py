@@ -25,7 +25,7 @@ from sentence_transformers.util import semantic_search
 from sentence_transformers.util.file_io import is_sentence_transformer_model
 from transformers import AutoModel, PreTrainedTokenizerBase
 
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.metrics.search import CUTS, DEPTH, DocumentSearch, recall_curve
 from nlpbook_data.search.bm25 import (
     extract_morphemes,
@@ -201,10 +201,9 @@ def load_encoder(
             modules = [body, Pooling(body.get_embedding_dimension()), Normalize()]
             model = SentenceTransformer(modules=modules, device="cpu")
     except Exception as error:  # the loader raises a dozen unrelated types
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"{args.model_name_or_path}: no encoder of sentence-transformers ({first}). Look at "
-            "its modules.json, or name another model."
+            f"{args.model_name_or_path}: no encoder of sentence-transformers "
+            f"({first_line(error)}). Look at its modules.json, or name another model."
         ) from error
     module: Any = model[0]
     module.model, module.processor = encoder, tokenizer
@@ -278,7 +277,6 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> None:
             module.model = PeftModel.from_pretrained(whole, adapters).merge_and_unload()
             model.to(body.device)
     module.model.config.name_or_path = ""
-    module.processor.init_kwargs.pop("name_or_path", None)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
         with contextlib.suppress(OSError):

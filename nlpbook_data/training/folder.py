@@ -98,11 +98,15 @@ class RunFolder:
         """Return the checkpoint to continue from: the one named, or the last whole one."""
         if self.resume not in (None, "auto", "never"):
             return self.resume
-        whole = [path for path in self._checkpoints() if (path / COMPLETE).is_file()]
+        whole = self.whole_checkpoints()
         if not self.continues or not whole:
             return None
         logger.info("Continuing from %s.", whole[-1])
         return str(whole[-1])
+
+    def whole_checkpoints(self) -> list[Path]:
+        """Return the folders of the checkpoints that bear the mark, in the order of steps."""
+        return [path for path in self._checkpoints() if (path / COMPLETE).is_file()]
 
     def delete_checkpoints(self, keep: int = 0, best: str | None = None) -> None:
         """Delete all but the last `keep` and the one named `best`."""

@@ -18,7 +18,7 @@ import transformers
 from huggingface_hub import get_token
 from transformers import set_seed
 
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.reports.card import write_card
 from nlpbook_data.reports.outcome import Outcome
 from nlpbook_data.reports.push import full_name, push_folder
@@ -121,8 +121,10 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
         conclude(whole)
         return
     seeds = args.seeds or [args.seed]
-    parts = [whole] if len(seeds) == 1 else [whole.with_seed(seed) for seed in seeds]
-    args.seed = seeds[0] if len(seeds) == 1 else args.seed
+    if len(seeds) == 1:
+        args.seed, parts = seeds[0], [whole]
+    else:
+        parts = [whole.with_seed(seed) for seed in seeds]
     for part in parts:
         if part is not whole and whole.folder.continues and part.folder.is_finished:
             logger.info("seed %d is finished: %s", part.args.seed, part.folder.path)
@@ -165,7 +167,7 @@ def settle_start(args: RecipeArguments, others: list[Any]) -> None:
         except Exception as error:  # the client raises a dozen unrelated types
             raise InputError(
                 "--push_to_hub: the Hub does not say whose token this is "
-                f"({_first_line(error)}). Run `hf auth login` again, or see to the network."
+                f"({first_line(error)}). Run `hf auth login` again, or see to the network."
             ) from error
     args.resume = args.resume or args.resume_from_checkpoint
     args.dataloader_pin_memory &= args.device.type == "cuda"
@@ -209,15 +211,11 @@ def conclude(run: Run) -> None:
         )
     except Exception as error:  # the client raises a dozen unrelated types
         raise InputError(
-            f"The push failed ({_first_line(error)}), and everything is kept in "
+            f"The push failed ({first_line(error)}), and everything is kept in "
             f"{run.folder.path}. Push again by the same command with --resume auto "
             "--push_to_hub true."
         ) from error
     logger.info("Pushed to %s", address)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _record_failure(runs: list[Run], status: str, message: str) -> None:

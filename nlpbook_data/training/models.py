@@ -1,6 +1,5 @@
 """Blocks 3 and 4: the tokenizer and the model of a recipe, with nothing random unless asked for."""
 
-import copy
 import importlib.util
 import json
 import logging
@@ -20,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
 
 logger = logging.getLogger(__name__)
@@ -336,8 +335,6 @@ def save_trained(
     """
     model = merge_lora(model) if merge else model
     model.config.name_or_path = ""
-    tokenizer = copy.deepcopy(tokenizer)
-    tokenizer.init_kwargs.pop("name_or_path", None)
     tokenizer.save_pretrained(folder)
     if hasattr(model, "get_base_model"):
         model.save_pretrained(folder, save_embedding_layers=False)
@@ -385,5 +382,5 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
 
 
 def _first_line(error: Exception) -> str:
-    line = (str(error).strip() or type(error).__name__).splitlines()[0][:240]
+    line = first_line(error)[:240]
     return line if line.endswith(".") else f"{line}."

@@ -83,6 +83,7 @@ class RunCallback(TrainerCallback):
         self.history: list[dict[str, Any]] = []
         self.signal: int | None = None
         self.is_training = False
+        self.before: set[Path] = set()  # whole checkpoints that training began beside
         self.first_step = 0
         self.began = 0.0
 
@@ -96,6 +97,7 @@ class RunCallback(TrainerCallback):
         self.record["resumed_from"] = (
             f"checkpoint-{state.global_step}" if state.global_step else None
         )
+        self.before = set(self.folder.whole_checkpoints())
         self.first_step, self.began = state.global_step, time.perf_counter()
         self.is_training = True
 
@@ -111,8 +113,9 @@ class RunCallback(TrainerCallback):
         control.should_save |= self.signal is not None
         if control.should_save:
             check_weights(kwargs["model"], state.global_step)
-        if self.folder.is_main:  # of a run before; it may be written again, and killed halfway
-            (self.folder.path / f"checkpoint-{state.global_step}" / COMPLETE).unlink(True)
+        path = self.folder.path / f"checkpoint-{state.global_step}"
+        if self.folder.is_main and path in self.before:  # it may be written again, and be killed
+            (path / COMPLETE).unlink(missing_ok=True)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Leave a run alone that had come to its end before it was continued."""
