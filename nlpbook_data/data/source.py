@@ -26,7 +26,7 @@ from nlpbook_data.data.corpus import (
     raw_hashes,
 )
 from nlpbook_data.data.labels import in_words
-from nlpbook_data.errors import InputError, nearest, shown
+from nlpbook_data.errors import InputError, first_line, nearest, shown
 from nlpbook_data.own_files.schemas import (
     are_scores,
     check_label,
@@ -333,10 +333,10 @@ def _from_hub(args: Any, wanted: _Wanted) -> Source:
             keep_in_memory=False,  # the files are what tells whether the rows have changed
         )
     except Exception as error:  # the client raises a dozen unrelated types
-        first = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"The dataset {args.dataset_name} could not be loaded ({first}). Check its name, "
-            "--dataset_config_name and the network, or fetch it first with nlpbook-data prefetch."
+            f"The dataset {args.dataset_name} could not be loaded ({first_line(error)}). Check its "
+            "name, --dataset_config_name and the network, or fetch it first with nlpbook-data "
+            "prefetch."
         ) from error
     aliases = {"dev": "validation", "valid": "validation"}
     loaded = {aliases.get(split, split): dataset for split, dataset in loaded.items()}

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nlpbook_data.errors import InputError, nearest, shown
+from nlpbook_data.errors import InputError, first_line, nearest, shown
 from nlpbook_data.reading.json_values import parse_json
 from nlpbook_data.reading.text import csv_rows, find_encoding, read_lines
 from nlpbook_data.reading.values import malformed, raise_error
@@ -43,15 +43,15 @@ def open_encoding(path: Path) -> str:
 def read_rows(
     path: Path,
     columns: Iterable[str],
-    optional: Iterable[str] = (),
+    optional: Iterable[str] | None = (),
     on_error: Callable[[InputError], None] = raise_error,
     advice: str = NAME_YOURS,
 ) -> Rows:
     """Yield ``(place, {column: value})`` a row; `place` names file and line for messages.
 
-    A row holds at least `columns`, and `optional` ones where the file has them. `on_error` gets
-    the error of a row, which is left out if it returns; `advice` ends the message about a missing
-    column.
+    A row holds at least `columns`, and `optional` ones where the file has them, None for all.
+    `on_error` gets the error of a row, which is left out if it returns; `advice` ends the message
+    about a missing column.
 
     csv follows RFC 4180; tsv has no quoting (a quote is text, as in NSMC). The encoding is
     UTF-8, with or without BOM, or else cp949, which is logged. Of a workbook the first sheet
@@ -61,7 +61,7 @@ def read_rows(
         InputError: no such file, empty, another format or encoding, duplicate or missing
             columns, a row with more or fewer cells than the header.
     """
-    columns, optional, suffix = list(columns), list(optional), path.suffix.lower()
+    columns, suffix = list(columns), path.suffix.lower()
     require_file(path)
     if suffix not in FORMATS:
         raise InputError(
@@ -175,16 +175,23 @@ def _read_object(place: str, text: str, columns: list[str], advice: str) -> dict
     return row
 
 
-def _read_parquet(path: Path, columns: list[str], optional: list[str], advice: str) -> Rows:
+def _read_parquet(
+    path: Path, columns: list[str], optional: Iterable[str] | None, advice: str
+) -> Rows:
     try:
         file = pq.ParquetFile(path)
         _check_columns(path, file.schema_arrow.names, columns, advice)
-        present = [name for name in file.schema_arrow.names if name in {*columns, *optional}]
+        present = [
+            name
+            for name in file.schema_arrow.names
+            if optional is None or name in {*columns, *optional}
+        ]
         row = 0
         for batch in file.iter_batches(columns=present):
             for values in batch.to_pylist():
                 row += 1
                 yield f"{path}, row {row}", values
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a whole parquet file ({first}). Write it again.") from error
+        raise InputError(
+            f"{path}: not a whole parquet file ({first_line(error)}). Write it again."
+        ) from error
