@@ -629,46 +629,46 @@ def test_exactly_the_entities_that_are_not_on_token_edges_are_lost(kind):
 
 
 @pytest.mark.corpora
+@pytest.mark.parametrize("split", ["test", pytest.param("train", marks=pytest.mark.long)])
 @pytest.mark.parametrize("corpus", ["klue-ner", "ner", "naver_changwon_ner"])
 def test_every_loss_of_a_corpus_is_explained_by_the_tokens_over_its_edges(
-    corpus, tmp_path, record_property
+    corpus, split, tmp_path, record_property
 ):
     tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "kcbert-base")
-    splits = load_corpus(corpus, corpus_dir=CORPORA, cache_dir=tmp_path)
-    for split, dataset in splits.items():
-        ceiling = alignment_ceiling(dataset.iter(1000), tokenizer, 64, 16)
-        entities = sum(map(len, dataset["entities"]))
-        assert ceiling["entities"] == entities > 1000
-        for loss in ceiling["lost"]:
-            text, start, end = loss["text"], loss["start"], loss["end"]
-            encoded = tokenizer(text, return_offsets_mapping=True)
-            over = [
-                (text[first:last], id_ == tokenizer.unk_token_id)
-                for id_, (first, last) in zip(
-                    encoded["input_ids"], encoded["offset_mapping"], strict=True
-                )
-                if first < start < last or first < end < last
-            ]
-            if loss["reason"] == "blank":
-                assert text[start].isspace() or text[end - 1].isspace()
-            else:
-                assert loss["reason"] in ("glued", "shared", "unknown")
-                assert over
-                assert loss["tokens"] == [token for token, _ in over]
-                assert (loss["reason"] == "unknown") == any(unknown for _, unknown in over)
-        survivors = Counter(
-            is_on_edges(row["text"], entity["start"], entity["end"], tokenizer)
-            for row in dataset.take(300)
-            for entity in row["entities"]
-        )
-        first = alignment_ceiling(dataset.take(300).iter(300), tokenizer, 64, 16)
-        assert first["survived"] == survivors[True]
-        record_property(
-            "summary",
-            f"{corpus} {split}: {ceiling['survived']:,} of {entities:,} entities "
-            f"({ceiling['share']:.1%}) survive alignment, F1 {ceiling['f1']:.3f}; "
-            f"{ceiling['reasons']}",
-        )
+    dataset = load_corpus(corpus, corpus_dir=CORPORA, cache_dir=tmp_path)[split]
+    ceiling = alignment_ceiling(dataset.iter(1000), tokenizer, 64, 16)
+    entities = sum(map(len, dataset["entities"]))
+    assert ceiling["entities"] == entities > 1000
+    for loss in ceiling["lost"]:
+        text, start, end = loss["text"], loss["start"], loss["end"]
+        encoded = tokenizer(text, return_offsets_mapping=True)
+        over = [
+            (text[first:last], id_ == tokenizer.unk_token_id)
+            for id_, (first, last) in zip(
+                encoded["input_ids"], encoded["offset_mapping"], strict=True
+            )
+            if first < start < last or first < end < last
+        ]
+        if loss["reason"] == "blank":
+            assert text[start].isspace() or text[end - 1].isspace()
+        else:
+            assert loss["reason"] in ("glued", "shared", "unknown")
+            assert over
+            assert loss["tokens"] == [token for token, _ in over]
+            assert (loss["reason"] == "unknown") == any(unknown for _, unknown in over)
+    survivors = Counter(
+        is_on_edges(row["text"], entity["start"], entity["end"], tokenizer)
+        for row in dataset.take(300)
+        for entity in row["entities"]
+    )
+    first = alignment_ceiling(dataset.take(300).iter(300), tokenizer, 64, 16)
+    assert first["survived"] == survivors[True]
+    record_property(
+        "summary",
+        f"{corpus} {split}: {ceiling['survived']:,} of {entities:,} entities "
+        f"({ceiling['share']:.1%}) survive alignment, F1 {ceiling['f1']:.3f}; "
+        f"{ceiling['reasons']}",
+    )
 
 
 @pytest.mark.corpora

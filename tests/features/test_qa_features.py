@@ -1,11 +1,8 @@
 """Questions to windows of tokens and logits to answers, with tokenizers of four kinds."""
 
 import itertools
-import re
-import string
 import tracemalloc
 import unicodedata
-from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,7 +24,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.particles import strip_particle
-from nlpbook_data.features.qa import decode, encode, number_questions, tune_threshold
+from nlpbook_data.features.qa import (
+    decode,
+    encode,
+    number_questions,
+    read_perfectly,
+    tune_threshold,
+)
+from nlpbook_data.metrics.qa import QuestionAnswering
 from nlpbook_data.training.arguments import resolve_package
 
 SYLLABLES = "가나다라마바사서울에는은의로이1.A"
@@ -377,7 +381,7 @@ def search(contexts, columns, questions, starts, ends, limits):
     ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(windowed(), st.randoms(use_true_random=False))
 def test_the_n_best_are_those_of_a_search_over_all_spans_in_any_order_of_windows(case, random):
     contexts, columns, questions, starts, ends, limits = case
@@ -547,71 +551,34 @@ def test_no_threshold_is_better_than_the_tuned_one(rows):
 # KorQuAD
 
 
-def normalize(text: str) -> str:
-    for mark in "'\"《》<>〈〉()‘’":
-        text = text.replace(mark, " ")
-    kept = "".join(c for c in text.lower() if c not in string.punctuation)
-    return re.sub(r"\s+", " ", kept).strip()
-
-
-def korquad_scores(prediction: str, answers: list[str]) -> tuple[bool, float]:
-    """Exact match and syllable F1 of evaluate-v1.0.py, worked out anew."""
-    scores = []
-    for answer in answers:
-        a, b = (Counter(normalize(text).replace(" ", "")) for text in (prediction, answer))
-        common = sum(min(n, b[c]) for c, n in a.items())
-        scores.append(2 * common / (sum(a.values()) + sum(b.values())) if common else 0.0)
-    return any(normalize(prediction) == normalize(a) for a in answers), max(scores)
-
-
-@pytest.fixture(scope="module")
-def korquad():
-    tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "kcbert-base")
-    splits = load_corpus("korquad-v1", CORPORA)
-    rows = {
-        split: {c: dataset[c][:] for c in ("context", "question", "answers")}
-        for split, dataset in splits.items()
-    }
-    return tokenizer, rows
+@pytest.fixture(scope="module", params=["test", pytest.param("train", marks=pytest.mark.long)])
+def korquad(request):
+    dataset = load_corpus("korquad-v1", CORPORA)[request.param]
+    rows = {column: dataset[column][:] for column in ("context", "question", "answers")}
+    return AutoTokenizer.from_pretrained(TOKENIZERS / "kcbert-base"), rows
 
 
 @pytest.mark.corpora
 @pytest.mark.parametrize("length, stride", [(384, 128), (128, 64)])
 def test_no_question_of_korquad_is_dropped_and_every_run_is_the_tightest(korquad, length, stride):
-    tokenizer, splits = korquad
-    for rows in splits.values():
-        features = encode(rows, tokenizer, length, stride, training=False)
-        check_runs(features, rows["answers"], stride)
-        numbers = number_questions(features["window"])
-        assert set(numbers) == set(range(len(rows["context"])))
-        held = numbers[np.array(features["labels"])[:, 0] > 0]
-        assert set(held) == set(numbers)  # each answer is whole in a window
+    tokenizer, rows = korquad
+    features = encode(rows, tokenizer, length, stride, training=False)
+    check_runs(features, rows["answers"], stride)
+    numbers = number_questions(features["window"])
+    assert set(numbers) == set(range(len(rows["context"])))
+    held = numbers[np.array(features["labels"])[:, 0] > 0]
+    assert set(held) == set(numbers)  # each answer is whole in a window
 
 
 @pytest.mark.corpora
 def test_perfect_positions_on_korquad_before_and_after_the_particle_step(korquad, record_property):
-    tokenizer, splits = korquad
-    figures = {}
-    for split, rows in splits.items():
-        features = encode(rows, tokenizer, 384, 128, training=False)
-        logits = []
-        for positions in zip(*features["labels"], strict=True):
-            logits.append([np.zeros(len(ids)) for ids in features["input_ids"]])
-            for row, position in zip(logits[-1], positions, strict=True):
-                row[position] = 9.0 if position else 1.0
-        numbers = number_questions(features["window"])
-        for name, step in (("tokens", None), ("particle step", strip_particle)):
-            decoded = decode(
-                *(*logits, features, numbers, rows["context"]), max_answer_length=None, strip=step
-            )
-            scores = [
-                korquad_scores(one.best().text, [a["text"] for a in answers])
-                for one, answers in zip(decoded, rows["answers"], strict=True)
-            ]
-            figures[split, name] = 100 * np.mean(scores, axis=0)
-    shown = ", ".join(f"{s} {n} EM {em:.2f} F1 {f1:.2f}" for (s, n), (em, f1) in figures.items())
-    record_property("summary", f"KorQuAD by perfect positions: {shown}")
-    for split in splits:
-        before, after = figures[split, "tokens"], figures[split, "particle step"]
-        assert (after > before).all()
-        assert after[0] > 98 and 76 < before[0] < 80
+    metric, scores = QuestionAnswering(keep_in_memory=True), []
+    tokenizer, rows = korquad
+    for step in (None, strip_particle):
+        options = {"max_answer_length": None, "strip": step}
+        texts = read_perfectly(rows, tokenizer, 384, 128, **options)
+        scores.append(metric.compute(predictions=texts, references=rows["answers"]))
+    before, after = ([score["exact_match"], score["f1"]] for score in scores)
+    record_property("summary", f"KorQuAD by perfect positions, EM and F1: {before}, {after}")
+    assert after[0] > before[0] and after[1] > before[1]
+    assert after[0] > 0.98 and 0.76 < before[0] < 0.80

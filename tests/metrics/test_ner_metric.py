@@ -14,7 +14,7 @@ from nlpbook_data.metrics.ner import NamedEntities
 
 METRIC = NamedEntities(keep_in_memory=True)
 NAMES = ["인물", "장소", "기관", "날짜"]
-bounded = settings(max_examples=100, deadline=None)
+bounded = settings(max_examples=40, deadline=None)
 
 
 def make_entities(*spans: tuple[int, int, int]) -> list[dict]:
