@@ -262,11 +262,9 @@ def decode(
     for number, place, starts, ends, start, end in rows:
         nulls[number] = min(nulls[number], float(start[0]) + float(end[0]))
         inside = slice(place, place + len(starts))
-        best = _best_spans(
-            *(np.asarray(logits[inside], dtype=np.float32) for logits in (start, end)),
-            *(np.asarray(chars, dtype=np.int64) for chars in (starts, ends)),
-            *(n_best, max_answer_length, max_answer_characters),
-        )
+        logits = np.array([start[inside], end[inside]], dtype=np.float32)
+        chars = np.array([starts, ends], dtype=np.int64)
+        best = _best_spans(logits, chars, n_best, max_answer_length, max_answer_characters)
         known = found[number]
         for first, past, last, score in best:
             known[first, past] = max(known.get((first, past), (-math.inf, 0)), (score, -last))
@@ -332,20 +330,22 @@ def read_perfectly(
 
 
 def _best_spans(
-    start: np.ndarray,
-    end: np.ndarray,
-    starts: np.ndarray,
-    ends: np.ndarray,
+    logits: np.ndarray,
+    chars: np.ndarray,
     n_best: int,
     max_tokens: int | None,
     max_characters: int | None,
 ) -> Iterator[tuple[int, int, int, float]]:
-    """Yield the `n_best` spans of a window: start, end, start of the last token, and score."""
-    longest = min(max_tokens or len(start), len(start))
+    """Yield the `n_best` spans of a window: start, end, start of the last token, and score.
+
+    `logits` and `chars` are (2, tokens): of start and end, and where each token starts and ends.
+    """
+    starts, ends = chars
+    longest = min(max_tokens or len(starts), len(starts))
     if not longest:
         return
-    own = ends > starts  # or it stands for no character
-    start, end = (np.where(own & np.isfinite(x), x, -np.inf) for x in (start, end))
+    # a token that stands for no character neither begins nor ends an answer
+    start, end = np.where((ends > starts) & np.isfinite(logits), logits, -np.inf)
     # a row a first token; its columns are the last ones, 0, 1, … tokens later
     score = start[:, None] + _following(end, longest, -np.inf)
     if max_characters is not None:

@@ -507,8 +507,9 @@ def model_sha256(model: str) -> str | None:
         return None
     folder = Path(model).expanduser()
     # without safetensors, of which that list is, whatever stands there
-    files = model_files(folder) or [p.relative_to(folder) for p in folder.rglob("*") if p.is_file()]
-    return make_key(model={str(file): file_sha256(folder / file) for file in files})
+    everything = (path for path in folder.rglob("*") if path.is_file())
+    files = model_files(folder) or [path.relative_to(folder).as_posix() for path in everything]
+    return make_key(model={file: file_sha256(folder / file) for file in files})
 
 
 def _is_folder(model: str) -> bool:
