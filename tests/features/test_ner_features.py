@@ -257,16 +257,6 @@ def label_names_of(text, entities, tokenizer, max_length=64, stride=0):
     return [" ".join(names[max(i, -1)] for i in labels) for labels in encoded["labels"]]
 
 
-def test_tag_names_are_o_and_two_of_each_label():
-    assert tag_names(["인물", "기타 수량"]) == [
-        "O",
-        "B-인물",
-        "I-인물",
-        "B-기타 수량",
-        "I-기타 수량",
-    ]
-
-
 @pytest.mark.parametrize(
     ("text", "entities", "expected"),
     [
@@ -421,40 +411,6 @@ def test_decoding_by_hand(tags, expected):
     assert decode_by_hand(tags) == [expected]
 
 
-def test_tokens_without_characters_neither_carry_nor_interrupt_an_entity():
-    spans = [(0, 0), (0, 1), (0, 0), (2, 3), (0, 0)]
-    assert decode_by_hand([1, 1, 0, 2, 1], spans) == [[(0, 3, 0)]]
-
-
-def test_an_entity_ends_with_its_text():
-    columns = {"starts": [[0], [0]], "ends": [[1], [1]], "first_token": [0, 0]}
-    assert decode_by_hand([1, 2], None, **columns) == [[(0, 1, 0)], [(0, 1, 0)]]
-
-
-def test_the_score_is_the_mean_probability_of_the_labels_of_the_tokens():
-    windows = {"starts": [[0, 1, 2]], "ends": [[1, 2, 3]], "first_token": [0]}
-    probabilities = np.array([[0.2, 0.7, 0.1], [0.1, 0.4, 0.5], [0.9, 0.05, 0.05]])
-    [[entity]] = decode(Dataset.from_dict(windows), probabilities)
-    assert (entity["start"], entity["end"]) == (0, 2)
-    assert entity["score"] == pytest.approx((0.7 + 0.5) / 2)
-
-
-def test_a_shared_token_counts_in_the_window_where_it_is_farther_from_an_edge():
-    # tokens 0-3 and 2-5; token 2 is one from the first window's edge, at the second's: the first
-    columns = {
-        "starts": [[0, 1, 2, 3], [2, 3, 4, 5]],
-        "ends": [[1, 2, 3, 4], [3, 4, 5, 6]],
-        "first_token": [0, 2],
-    }
-    assert decode_by_hand([0, 0, 1, 3, 5, 0, 0, 0], None, **columns) == [[(2, 3, 0)]]
-    assert decode_by_hand([0, 0, 0, 3, 5, 1, 0, 0], None, **columns) == [[(3, 4, 0)]]
-
-
-def test_of_equal_distances_the_earlier_window_counts():
-    columns = {"starts": [[0, 1], [1, 2]], "ends": [[1, 2], [2, 3]], "first_token": [0, 1]}
-    assert decode_by_hand([0, 1, 3, 0], None, **columns) == [[(1, 2, 0)]]
-
-
 def test_predictions_of_another_number_of_tokens_are_refused():
     with pytest.raises(ValueError, match="2 predictions for 1 tokens"):
         decode_by_hand([0, 0], [(0, 1)])
@@ -541,49 +497,29 @@ def test_decode_is_a_loop_over_tokens(data):
     assert found == decode_in_a_loop(windows, probabilities)
 
 
-def ceiling_of(text, entities, tokenizer, strip=None):
-    batch = {"text": [text], "entities": [make_entities(*entities)]}
-    return alignment_ceiling([batch], tokenizer, 64, 0, strip)
-
-
 @pytest.mark.parametrize(
-    ("text", "entity", "reason", "tokens"),
+    ("text", "entities", "strip", "reasons", "tokens"),
     [
-        ("서울에서", (0, 2, 0), "glued", ["서울에서"]),
-        ("부산까지", (1, 3, 0), "glued", ["부산", "까지"]),
-        ("뷁뷁은 부산", (0, 2, 0), "unknown", ["뷁뷁은"]),
-        ("부산 서울", (0, 3, 0), "blank", []),
-        ("부산\u200b 서울", (0, 3, 0), "no token", []),
+        ("서울에서", [(0, 2, 0)], None, {"glued": 1}, ["서울에서"]),
+        ("부산까지", [(1, 3, 0)], None, {"glued": 1}, ["부산", "까지"]),
+        ("뷁뷁은 부산", [(0, 2, 0)], None, {"unknown": 1}, ["뷁뷁은"]),
+        ("부산 서울", [(0, 3, 0)], None, {"blank": 1}, []),
+        ("부산\u200b 서울", [(0, 3, 0)], None, {"no token": 1}, []),
+        ("남북", [(0, 1, 0), (1, 2, 1)], None, {"shared": 2}, ["남북"]),
+        ("부산 서울에서", [(3, 5, 0)], strip_particle, {}, None),  # the step brings it back
+        ("부산 서울에서", [(0, 7, 0)], strip_particle, {"cut": 1}, ["서울에서"]),
+        ("부산까지", [(1, 3, 0)], strip_particle, {"glued": 1}, ["부산", "까지"]),  # still too long
+        ("부산", [], None, {}, None),
     ],
 )
-def test_a_loss_is_explained(wordpiece, text, entity, reason, tokens):
-    ceiling = ceiling_of(text, [entity], wordpiece)
-    assert ceiling["reasons"] == {reason: 1}
-    [loss] = ceiling["lost"]
-    assert (loss["text"], loss["start"], loss["end"], loss["label"]) == (text, *entity)
-    assert loss["tokens"] == tokens
-
-
-def test_two_entities_in_one_token_are_both_lost_to_it(wordpiece):
-    ceiling = ceiling_of("남북", [(0, 1, 0), (1, 2, 1)], wordpiece)
-    assert ceiling["reasons"] == {"shared": 2}
-    assert [loss["tokens"] for loss in ceiling["lost"]] == [["남북"], ["남북"]]
-
-
-def test_what_the_step_brings_back_is_not_lost(wordpiece):
-    ceiling = ceiling_of("부산 서울에서", [(3, 5, 0)], wordpiece, strip_particle)
-    assert (ceiling["f1"], ceiling["reasons"]) == (1.0, {})
-
-
-def test_what_the_step_cuts_is_lost_to_it(wordpiece):
-    ceiling = ceiling_of("부산 서울에서", [(0, 7, 0)], wordpiece, strip_particle)
-    assert (ceiling["f1"], ceiling["reasons"]) == (0.0, {"cut": 1})
-    assert ceiling["lost"][0]["tokens"] == ["서울에서"]
-
-
-def test_what_the_step_leaves_too_long_is_lost_to_the_token(wordpiece):
-    ceiling = ceiling_of("부산까지", [(1, 3, 0)], wordpiece, strip_particle)
-    assert ceiling["reasons"] == {"glued": 1}
+def test_a_loss_is_explained(wordpiece, text, entities, strip, reasons, tokens):
+    batch = {"text": [text], "entities": [make_entities(*entities)]}
+    ceiling = alignment_ceiling([batch], wordpiece, 64, 0, strip)
+    assert ceiling["reasons"] == reasons
+    assert ceiling["f1"] == ceiling["share"] == (0 if reasons else 1)
+    spans = [(loss["text"], loss["start"], loss["end"], loss["label"]) for loss in ceiling["lost"]]
+    assert spans == [(text, *entity) for entity in entities if reasons]
+    assert all(loss["tokens"] == tokens for loss in ceiling["lost"])
 
 
 def test_the_ceiling_counts_entities_and_scores_what_is_decoded(wordpiece):
@@ -599,11 +535,6 @@ def test_the_ceiling_counts_entities_and_scores_what_is_decoded(wordpiece):
     assert (ceiling["entities"], ceiling["survived"]) == (3, 1)
     assert ceiling["share"] == pytest.approx(1 / 3)
     assert ceiling["f1"] == pytest.approx(2 * 1 / (3 + 2))
-
-
-def test_the_ceiling_without_entities_is_one(wordpiece):
-    ceiling = ceiling_of("부산", [], wordpiece)
-    assert (ceiling["share"], ceiling["f1"], ceiling["lost"]) == (1.0, 1.0, [])
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "byte" not in kind])
