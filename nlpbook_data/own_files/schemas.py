@@ -584,32 +584,29 @@ def _of_columns(place: str, answers: dict[str, list[Any]]) -> list[dict[str, Any
 
 def _where_it_is(text: str, start: int | None, piece: str) -> str:
     """Return where `piece` stands in `text`, or how the offsets seem to have been counted."""
-    counted = {
-        form: unicodedata.normalize(form, text).startswith(
-            unicodedata.normalize(form, piece), start
-        )
-        for form in ("NFC", "NFD")
-        if start is not None and not unicodedata.is_normalized(form, text)
-    }
-    for form, fits in counted.items():
-        if fits:
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    normal = {f: (unicodedata.normalize(f, text), unicodedata.normalize(f, piece)) for f in forms}
+    for form, (whole_text, part) in normal.items():
+        if start is not None and whole_text != text and whole_text.startswith(part, start):
             return (
                 f" The offsets would fit after {form}: normalise text, offsets and all, to one "
                 "form before you count."
             )
-    if start is not None and piece:
-        units, wide = text.encode("utf-16-le", "replace"), piece.encode("utf-16-le", "replace")
-        if len(units) > 2 * len(text) and units.startswith(wide, 2 * start):
-            return (
-                " The offsets count UTF-16 units, of which an emoji has two (JavaScript); count "
-                "characters."
-            )
-    found = _occurrences(piece, text)
-    if found:
+    units, wide = (one.encode("utf-16-le", "replace") for one in (text, piece))
+    if (
+        start is not None
+        and len(units) > 2 * len(text)
+        and wide
+        and units.startswith(wide, 2 * start)
+    ):
+        return (
+            " The offsets count UTF-16 units, of which an emoji has two (JavaScript); count "
+            "characters."
+        )
+    if found := _occurrences(piece, text):
         return f" It stands at {_numbers(found)}; mend the offset."
-    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
-    for form in forms:
-        if unicodedata.normalize(form, piece) in unicodedata.normalize(form, text):
+    for form, (whole_text, part) in normal.items():
+        if part in whole_text:
             return f" It would be found after {form}; write both in the same form."
     return " It is nowhere in it; mend the row."
 
