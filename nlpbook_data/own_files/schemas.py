@@ -126,6 +126,25 @@ def find_columns(schema: Schema, there: Collection[str], gold: bool = True) -> t
     return max(schema.columns, key=presence)
 
 
+def match_columns(
+    schema: Schema, columns: Mapping[str, str], there: Collection[str], gold: bool = True
+) -> tuple[list[str], dict[str, str], str]:
+    """Return the columns that data must have, ``{the task's: the data's}`` of all that are read,
+    and which options name others.
+
+    Args:
+        columns: ``{the task's column: the data's}``, where they differ.
+        there: the columns of the data, of which some of the task's may be missing.
+        gold: False: what is to be predicted may be missing.
+    """
+    name_of = {column: columns.get(column, column) for column in schema.all_columns}
+    names = find_columns(schema, [c for c in name_of if name_of[c] in there], gold)
+    needed = [column for column in names if gold or column != schema.gold]
+    wanted = {column: name_of[column] for column in (*names, *schema.optional)}
+    advice = "Name yours with " + " and ".join(f"--{c}_column_name" for c in needed) + "."
+    return [name_of[column] for column in needed], wanted, advice
+
+
 def find_split_files(folder: Path) -> dict[str, Path]:
     """Return ``{split: file or folder}`` of what `folder` holds, found by name.
 
@@ -285,22 +304,14 @@ def _read_table(
     on_error: Callable[[InputError], None],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a table under the task's names of its columns."""
-    name_of = {column: columns.get(column, column) for column in schema.all_columns}
+    names = [columns.get(column, column) for column in schema.all_columns]
     try:
-        first = next(read_rows(path, (), name_of.values(), lambda error: None), ("", {}))[1]
+        first = next(read_rows(path, (), names, lambda error: None), ("", {}))[1]
     except InputError:  # which reading says as well, after what is wrong with the header
         first = {}
-
-    def needed(names: tuple[str, ...]) -> list[str]:
-        return [column for column in names if gold or column != schema.gold]
-
-    names = find_columns(schema, [c for c in name_of if name_of[c] in first], gold)
-    required = [name_of[column] for column in needed(names)]
-    wanted = [*names, *schema.optional]
-    optional = [name_of[column] for column in wanted if name_of[column] not in required]
-    advice = "Name yours with " + " and ".join(f"--{c}_column_name" for c in needed(names)) + "."
-    for place, row in read_rows(path, required, optional, on_error, advice):
-        yield place, {c: row[name_of[c]] for c in wanted if name_of[c] in row}
+    needed, wanted, advice = match_columns(schema, columns, first, gold)
+    for place, row in read_rows(path, needed, wanted.values(), on_error, advice):
+        yield place, {column: row[name] for column, name in wanted.items() if name in row}
 
 
 def _read_label_folders(
@@ -592,17 +603,13 @@ def _where_it_is(text: str, start: int | None, piece: str) -> str:
                 f" The offsets would fit after {form}: normalise text, offsets and all, to one "
                 "form before you count."
             )
-    units, wide = (one.encode("utf-16-le", "replace") for one in (text, piece))
-    if (
-        start is not None
-        and len(units) > 2 * len(text)
-        and wide
-        and units.startswith(wide, 2 * start)
-    ):
-        return (
-            " The offsets count UTF-16 units, of which an emoji has two (JavaScript); count "
-            "characters."
-        )
+    if start is not None and piece:
+        units, wide = (one.encode("utf-16-le", "replace") for one in (text, piece))
+        if len(units) > 2 * len(text) and units.startswith(wide, 2 * start):
+            return (
+                " The offsets count UTF-16 units, of which an emoji has two (JavaScript); count "
+                "characters."
+            )
     if found := _occurrences(piece, text):
         return f" It stands at {_numbers(found)}; mend the offset."
     for form, (whole_text, part) in normal.items():

@@ -1,6 +1,6 @@
 """The user's own files, csv, tsv, jsonl, xlsx or parquet, as validated rows."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,10 @@ def read_rows(
         raise InputError(f"{path}: there is no row in it. Add rows, or leave this file out.")
 
 
-def _check_columns(place: str | Path, header: list[str], columns: list[str], advice: str) -> None:
+def check_columns(
+    place: str | Path, header: Sequence[str], columns: Iterable[str], advice: str
+) -> None:
+    """Refuse a header that has a name twice, or lacks one of `columns`."""
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise InputError(f"{place}: the column {twice[0]!r} is there twice. Rename one.")
@@ -112,7 +115,7 @@ def _read_cells(
     header = [str(cell) for cell in next(rows, ("", []))[1]]
     if not header:
         raise InputError(f"{path}: {EMPTY}")
-    _check_columns(path, header, columns, advice)
+    check_columns(path, header, columns, advice)
     suffix = path.suffix.lower()
     for place, cells in rows:
         if suffix == ".xlsx":  # which has no cell where nothing is
@@ -164,14 +167,14 @@ def _read_jsonl(
 
 def _read_object(place: str, text: str, columns: list[str], advice: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        _check_columns(place, [name for name, _ in pairs], [], advice)
+        check_columns(place, [name for name, _ in pairs], [], advice)
         return dict(pairs)
 
     each = "Each line is one object."
     row = parse_json(place, text, each, object_pairs_hook=unique)
     if not isinstance(row, dict):
         raise malformed(place, text.strip(), "an object {…}", each)
-    _check_columns(place, list(row), columns, advice)
+    check_columns(place, list(row), columns, advice)
     return row
 
 
@@ -180,7 +183,7 @@ def _read_parquet(
 ) -> Rows:
     try:
         file = pq.ParquetFile(path)
-        _check_columns(path, file.schema_arrow.names, columns, advice)
+        check_columns(path, file.schema_arrow.names, columns, advice)
         present = [
             name
             for name in file.schema_arrow.names
