@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections import Counter
-from functools import cache
 
 import numpy as np
 import pytest
@@ -10,14 +9,13 @@ from conftest import CORPORA, TOKENIZERS
 from datasets import Dataset
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from kinds import CORPUS, KINDS, SPECIAL, make_tokenizer, wrap
 from tokenizers import (
     Regex,
     Tokenizer,
     models,
     normalizers,
     pre_tokenizers,
-    processors,
-    trainers,
 )
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -28,57 +26,6 @@ from nlpbook_data.features.particles import strip_particle
 from nlpbook_data.reading.entities import spans_of_tags
 
 bounded = settings(max_examples=60, deadline=None)
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-CORPUS = [
-    "서울에서 부산까지 홍길동이 갔다.",
-    "김철수 씨는 2024년 5월 3일 서울시청에서 이영희를 만났다",
-    "삼성전자와 LG전자는 3.5% 올랐다 café naïve",
-    "한국은행 총재 이주열은 오후 3시에 발표했다 ㅋㅋㅋ 👍",
-] * 5
-
-
-def wrap(tokenizer: Tokenizer, specials: bool = True) -> PreTrainedTokenizerFast:
-    if specials:
-        ids = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]", special_tokens=ids
-        )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]")
-
-
-@cache
-def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
-    shared = {"vocab_size": 150, "special_tokens": SPECIAL, "show_progress": False}
-    if kind.startswith("wordpiece"):
-        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        strip = kind == "wordpiece-uncased"  # its normalizer takes letters apart and drops some
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=strip, strip_accents=False)
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer = trainers.WordPieceTrainer(**shared)
-    elif kind == "bpe":
-        tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-        trainer = trainers.BpeTrainer(**shared)
-    elif kind.startswith("unigram"):
-        tokenizer = Tokenizer(models.Unigram())
-        tokenizer.normalizer = normalizers.NFKC()
-        scheme = "never" if kind == "unigram-bare" else "always"
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
-        trainer = trainers.UnigramTrainer(unk_token="[UNK]", **shared)
-    else:
-        tokenizer = Tokenizer(models.BPE())
-        prefix = kind == "byte-level-prefix"
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer = trainers.BpeTrainer(initial_alphabet=alphabet, **shared | {"vocab_size": 320})
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    return wrap(tokenizer, specials=kind != "byte-level")
-
-
-KINDS = [
-    *("wordpiece", "wordpiece-uncased", "bpe", "unigram", "unigram-bare"),
-    *("byte-level", "byte-level-prefix"),
-]
 words = st.sampled_from(" ".join(CORPUS[:4]).split())
 oddities = st.sampled_from(
     [" ", "  ", "\t", "\u3000", "👨‍👩‍👧", "뷁", "ﬁ", "①", "\u200b", "é", "A", "é"]

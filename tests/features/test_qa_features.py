@@ -10,15 +10,8 @@ from conftest import CORPORA, TOKENIZERS
 from datasets import Dataset
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import (
-    Tokenizer,
-    models,
-    normalizers,
-    pre_tokenizers,
-    processors,
-    trainers,
-)
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from kinds import make_tokenizer
+from transformers import AutoTokenizer
 
 from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
@@ -42,85 +35,12 @@ TEXTS = st.lists(
 ).map("".join)
 
 
-def bert_like(model, normalizer, pre_tokenizer, **special) -> PreTrainedTokenizerFast:
-    backend = Tokenizer(model)
-    if normalizer:
-        backend.normalizer = normalizer
-    backend.pre_tokenizer = pre_tokenizer
-    backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(name, backend.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        pad_token="[PAD]",
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        **special,
-    )
-
-
-def make_wordpiece() -> PreTrainedTokenizerFast:
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "서울에서", "##에서", "##에는", "199", "##8년"]
-    words += [*SYLLABLES, *(f"##{c}" for c in SYLLABLES)]
-    return bert_like(
-        models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"),
-        normalizers.BertNormalizer(lowercase=True, strip_accents=True),
-        pre_tokenizers.BertPreTokenizer(),
-        unk_token="[UNK]",
-    )
-
-
-def make_byte_level() -> PreTrainedTokenizerFast:
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.post_processor = processors.ByteLevel(trim_offsets=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        special_tokens=["<s>", "</s>", "<pad>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator([CONTEXT] * 3, trainer)
-    backend.post_processor = processors.Sequence(
-        [
-            processors.ByteLevel(trim_offsets=False),
-            processors.TemplateProcessing(
-                single="<s> $A </s>",
-                pair="<s> $A </s> </s> $B </s>",
-                special_tokens=[("<s>", 0), ("</s>", 1)],
-            ),
-        ]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        pad_token="<pad>",
-        model_input_names=["input_ids", "attention_mask"],
-    )
-
-
-def make_unigram() -> PreTrainedTokenizerFast:
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁", "▁서울", "에서", "▁부산까지", "다."]
-    vocabulary = [(piece, -2.0) for piece in pieces] + [(c, -4.0) for c in SYLLABLES]
-    return bert_like(
-        models.Unigram(vocabulary, unk_id=1),
-        normalizers.NFKC(),
-        pre_tokenizers.Metaspace(),
-        unk_token="[UNK]",
-    )
-
-
-MAKERS = {
-    "WordPiece": make_wordpiece,
-    "byte-level BPE": make_byte_level,
-    "Unigram": make_unigram,
-    "shipped": lambda: AutoTokenizer.from_pretrained(
-        resolve_package("package:models/tiny_encoder")
-    ),
+KINDS = {
+    "WordPiece": make_tokenizer("wordpiece-uncased"),
+    "byte-level BPE": make_tokenizer("byte-level-prefix"),
+    "Unigram": make_tokenizer("unigram"),
+    "shipped": AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder")),
 }
-KINDS = {name: make() for name, make in MAKERS.items()}
 every_kind = pytest.mark.parametrize("tokenizer", KINDS.values(), ids=KINDS)
 
 
