@@ -18,8 +18,7 @@ from datasets import ClassLabel, DatasetDict, Features, List
 
 from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError, first_line, shown
-from nlpbook_data.own_files.schemas import SCHEMAS, read_examples, read_text
-from nlpbook_data.own_files.tables import FORMATS, read_rows
+from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
 from nlpbook_data.reports.columns import in_columns
 
 # Weights as safetensors, configuration, tokenizer, card: no pickle, no other framework's weights.
@@ -349,14 +348,9 @@ def _texts(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from nlpbook_data.data.publish import readable_rows
 
     path, column = Path(options.texts), options.text_column_name
-    if path.suffix.lower() in FORMATS:
-        advice = "Name yours with --text_column_name."
-        for place, row in read_rows(path, [column or "text"], None, advice=advice):
-            text = read_text(place, row.pop(column or "text"))
-            yield row | {"text": text}
-        return
     if path.suffix or path.is_file():
-        for _, row in read_examples(path, "pretrain"):
+        columns = {"text": column} if column else None
+        for _, row in read_examples(path, "pretrain", columns, others=True):
             yield row
         return
     column = column or find_corpus(options.texts).texts[0]

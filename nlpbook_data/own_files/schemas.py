@@ -224,6 +224,7 @@ def read_examples(
     *,
     gold: bool = True,
     label_separator: str | None = None,
+    others: bool = False,
     on_error: Callable[[InputError], None] = raise_error,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield ``(place, row)`` of `path` in the schema of `task`; `place` names file and line.
@@ -247,6 +248,7 @@ def read_examples(
         gold: False: the column to be predicted may be missing.
         label_separator: for doccls with several labels a row: what parts them in a cell (jsonl
             and parquet may have lists). ``label`` is then a sorted list.
+        others: the other columns of a table come too, as they are.
         on_error: gets the error of a row, which is left out if it returns.
 
     Raises:
@@ -271,7 +273,7 @@ def read_examples(
     elif kind == ".txt":
         rows = ((place, {"text": line}) for place, line in read_text_lines(path) if line.strip())
     else:
-        rows = _read_table(path, schema, columns, gold, report)
+        rows = _read_table(path, schema, columns, gold, others, report)
     ids: dict[str, str] = {}
     for number, (place, row) in enumerate(rows, start=1):
         try:
@@ -291,7 +293,7 @@ def read_examples(
             report(error)
         else:
             empty = False
-            yield place, example
+            yield place, row | example if others else example
     if empty:
         raise InputError(f"{path}: there is no row in it. Add rows, or leave this file out.")
 
@@ -301,6 +303,7 @@ def _read_table(
     schema: Schema,
     columns: Mapping[str, str],
     gold: bool,
+    others: bool,
     on_error: Callable[[InputError], None],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a table under the task's names of its columns."""
@@ -310,8 +313,10 @@ def _read_table(
     except InputError:  # which reading says as well, after what is wrong with the header
         first = {}
     needed, wanted, advice = match_columns(schema, columns, first, gold)
-    for place, row in read_rows(path, needed, wanted.values(), on_error, advice):
-        yield place, {column: row[name] for column, name in wanted.items() if name in row}
+    read = None if others else wanted.values()
+    for place, row in read_rows(path, needed, read, on_error, advice):
+        found = {column: row.pop(name) for column, name in wanted.items() if name in row}
+        yield place, row | found if others else found
 
 
 def _read_label_folders(

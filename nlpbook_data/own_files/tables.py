@@ -67,25 +67,12 @@ def read_rows(
         raise InputError(
             f"{path}: the name must end in one of {', '.join(FORMATS)}. Save it as one of them."
         )
-    encoding = find_encoding(path) if suffix not in (".xlsx", ".parquet") else ""
-    empty = True
-
-    def report(error: InputError) -> None:
-        nonlocal empty
-        empty = False
-        on_error(error)
-
     if suffix == ".parquet":
-        read = _read_parquet(path, columns, optional, advice)
+        yield from _read_parquet(path, columns, optional, advice)
     elif suffix == ".jsonl":
-        read = _read_jsonl(path, encoding, columns, report, advice)
+        yield from _read_jsonl(path, find_encoding(path), columns, on_error, advice)
     else:
-        read = _read_cells(path, encoding, columns, report, advice)
-    for row in read:
-        empty = False
-        yield row
-    if empty:
-        raise InputError(f"{path}: there is no row in it. Add rows, or leave this file out.")
+        yield from _read_cells(path, columns, on_error, advice)
 
 
 def check_columns(
@@ -104,14 +91,10 @@ def check_columns(
 
 
 def _read_cells(
-    path: Path,
-    encoding: str,
-    columns: list[str],
-    on_error: Callable[[InputError], None],
-    advice: str,
+    path: Path, columns: list[str], on_error: Callable[[InputError], None], advice: str
 ) -> Rows:
     """Yield the rows of csv, tsv and xlsx, whose first row is the header."""
-    rows = _rows_of_cells(path, encoding)
+    rows = _rows_of_cells(path)
     header = [str(cell) for cell in next(rows, ("", []))[1]]
     if not header:
         raise InputError(f"{path}: {EMPTY}")
@@ -129,12 +112,14 @@ def _read_cells(
         )
 
 
-def _rows_of_cells(path: Path, encoding: str) -> Iterator[tuple[str, list[Any]]]:
+def _rows_of_cells(path: Path) -> Iterator[tuple[str, list[Any]]]:
     """Yield ``(place, cells)`` a row that is not blank."""
     suffix = path.suffix.lower()
     if suffix == ".xlsx":
         yield from read_first_sheet(path, SAVE_AGAIN)
-    elif suffix == ".tsv":
+        return
+    encoding = find_encoding(path)
+    if suffix == ".tsv":
         for place, line in read_lines(path, encoding):
             if line:
                 yield place, line.split("\t")

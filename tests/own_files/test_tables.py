@@ -17,6 +17,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from writing import write_xlsx, written
 
 from nlpbook_data import InputError
+from nlpbook_data.own_files.schemas import read_examples
 from nlpbook_data.own_files.tables import find_encoding, read_rows
 
 HANGUL = st.characters(min_codepoint=ord("가"), max_codepoint=ord("힣"))
@@ -220,14 +221,18 @@ def test_a_missing_or_empty_file_is_refused(tmp_path, suffix):
     ],
 )
 def test_a_file_without_rows_is_refused(tmp_path, suffix, content):
-    refused(written(tmp_path / f"a.{suffix}", content))
+    path = written(tmp_path / f"a.{suffix}", content)
+    with pytest.raises(InputError, match=str(path)):
+        list(read_examples(path, "doccls"))
 
 
 def test_a_table_without_rows_is_refused(tmp_path):
     columns = {"text": pa.array([], pa.string()), "label": pa.array([], pa.int64())}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-    assert "no row" in refused(tmp_path / "a.parquet")
-    assert "no row" in refused(write_xlsx(tmp_path / "a.xlsx", [COLUMNS]))
+    write_xlsx(tmp_path / "a.xlsx", [COLUMNS])
+    for name in ("a.parquet", "a.xlsx"):
+        with pytest.raises(InputError, match="no row"):
+            list(read_examples(tmp_path / name, "doccls"))
     assert "empty" in refused(write_xlsx(tmp_path / "b.xlsx", []))
 
 
