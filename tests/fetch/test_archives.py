@@ -144,7 +144,7 @@ def test_a_gz_is_its_one_member_under_the_declared_name(tmp_path):
     assert found["texts.txt"].read_bytes() == TEXT + OTHER
 
 
-@each_kind
+@pytest.mark.parametrize("name", ["a.tar.gz", "texts.txt.gz"])
 @pytest.mark.parametrize("parts", [2, 3, 40])
 def test_parts_are_read_as_one_archive(tmp_path, name, parts):
     data = ONE[name](TEXT)
@@ -309,7 +309,7 @@ def test_a_locked_zip_says_so(tmp_path):
 @each_kind
 @pytest.mark.parametrize("data", [b"", PAGE, b"\x1f\x8b", b"PK", b"PK\x03\x04" + bytes(100)])
 def test_what_is_not_an_archive_is_refused(tmp_path, name, data):
-    refused(tmp_path, name, data, "neither zip nor gzip|damaged or cut off")
+    refused(tmp_path, name, data, "neither|damaged or cut off")
 
 
 @each_kind
@@ -504,7 +504,7 @@ def test_an_archive_that_does_not_fit_is_an_error_and_need_not_be_fetched_again(
 def test_a_disk_that_fills_while_unpacking_is_not_called_damage(tmp_path):
     put(tmp_path, "texts.txt.gz", gzip.compress(os.urandom(100_000)))
     (tmp_path / "texts.txt.unpacked").symlink_to("/dev/full")
-    with pytest.raises(InputError, match="texts.txt.unpacked: no space left"):
+    with pytest.raises(InputError, match=f"{tmp_path}: no space left"):
         fetch_corpus(corpus(None, ("texts.txt.gz",)), tmp_path, ["texts.txt"])
     assert left(tmp_path) == {"texts.txt.gz"}
 
