@@ -63,12 +63,17 @@ def draw_queries() -> np.ndarray:
 
 def build(folder: Path, count: int) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield seconds and bytes on disk of each index."""
+    from datasets import Dataset
+
     from nlpbook_data.search.index import SearchIndex
 
     for dtype in ("float32", "float16"):
         start = time.perf_counter()
         index = SearchIndex.build(
-            folder / dtype, map(str, range(count)), SyntheticVectors(1), dtype=dtype
+            folder / dtype,
+            Dataset.from_dict({"text": list(map(str, range(count)))}),
+            SyntheticVectors(1),
+            dtype=dtype,
         )
         yield f"build {dtype}, drawing included", took(start, folder / dtype, "vectors")
         if dtype == "float32":
@@ -78,7 +83,7 @@ def build(folder: Path, count: int) -> Iterator[tuple[str, dict[str, float]]]:
 
 
 def took(start: float, folder: Path, name: str) -> dict[str, float]:
-    size = sum(path.stat().st_size for path in folder.glob(f"{name}*"))
+    size = sum(path.stat().st_size for path in folder.rglob(f"{name}*"))
     return {"seconds": round(time.perf_counter() - start, 1), "MiB on disk": round(size / 2**20)}
 
 
@@ -92,6 +97,7 @@ def own_and_mapped() -> tuple[float, float]:
 def measure(folder: Path, case: str) -> dict[str, float]:
     """Search in one way; recall against what the first case wrote into `folder`."""
     import torch
+    from sentence_transformers.util import semantic_search  # noqa: F401  # memory is beyond imports
 
     from nlpbook_data.search.index import SearchIndex
 
@@ -111,7 +117,8 @@ def measure(folder: Path, case: str) -> dict[str, float]:
     start = time.perf_counter()
     index.search_vectors(queries[:BATCH], 10, exact=exact)
     batch = (time.perf_counter() - start) / BATCH
-    ids, _ = index.search_vectors(queries, 100, exact=exact)
+    found = index.search_vectors(queries, 100, exact=exact)
+    ids = np.array([[i for i, _ in row] + [-1] * (100 - len(row)) for row in found])
     truth = folder / "truth.npy"
     if not truth.exists():
         np.save(truth, ids)
@@ -141,7 +148,7 @@ def compare_kinds(folder: Path, count: int) -> Iterator[tuple[str, dict[str, flo
 
     vectors = np.array(SearchIndex.load(folder / "float32").vectors[0][:count])
     queries = draw_queries()
-    true, _ = search_exact(queries, [vectors], 10)
+    true = np.array([[i for i, _ in row] for row in search_exact(queries, [vectors], 10)])
     lists = min(int(4 * count**0.5), count // 39)
     for kind, effort in ((f"IVF{lists},SQ8", (8, 32)), ("HNSW32,SQ8", (32, 128))):
         start = time.perf_counter()

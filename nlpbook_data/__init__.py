@@ -6,7 +6,8 @@ Importing this package does not import torch.
 
 from importlib.metadata import PackageNotFoundError, version
 
-from nlpbook_data.data.corpus import Corpus, list_corpora, load_corpus
+from nlpbook_data.corpora.declaration import Corpus
+from nlpbook_data.data.corpus import list_corpora, load_corpus
 from nlpbook_data.errors import InputError
 
 try:

@@ -4,18 +4,21 @@ list | show | fetch | audit | convert | push | check | prefetch | index | search
 """
 
 import argparse
+import io
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import datasets
 from datasets import ClassLabel, DatasetDict, Features, List
 
 from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
-from nlpbook_data.errors import InputError, shown
+from nlpbook_data.errors import InputError, first_line, shown
 from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
+from nlpbook_data.reports.columns import in_columns
 
 # Weights as safetensors, configuration, tokenizer, card: no pickle, no other framework's weights.
 MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "README.md"]
@@ -25,9 +28,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command; bad input ends in one message and exit status 1."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nlpbook_data").setLevel(logging.INFO)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # cp949 has no ⟨, and not all of Hangul
+            stream.reconfigure(errors="replace")
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
-    if rest and options.command != "prefetch":
+    if rest and options.run is not _prefetch:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     if not sys.stderr.isatty():
@@ -48,85 +54,71 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nlpbook-data", description="Korean corpora by name.")
     commands = parser.add_subparsers(dest="command", required=True)
-    where = argparse.ArgumentParser(add_help=False)
+
+    def shared(*parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return argparse.ArgumentParser(add_help=False, parents=parents)
+
+    def command(run: Callable, *parents: argparse.ArgumentParser) -> Callable:
+        """Add `run`, whose docstring is its help; return what adds an option to it."""
+        words = " ".join((run.__doc__ or "").split())
+        added = commands.add_parser(
+            run.__name__.strip("_"), parents=parents, description=words, help=words.split(".")[0]
+        )
+        added.set_defaults(run=run)
+        return added.add_argument
+
+    where, cache = shared(), shared()
     where.add_argument("--corpus_dir", help="folder of raw corpora, ~/Korpora")
-    name = argparse.ArgumentParser(add_help=False, parents=[where])
+    cache.add_argument("--cache_dir", help="folder of Arrow files, the cache of datasets")
+    name = shared(where)
     name.add_argument("name", help="one of nlpbook-data list")
-    rows = argparse.ArgumentParser(add_help=False, parents=[name])
-    rows.add_argument("--cache_dir", help="folder of Arrow files, the cache of datasets")
+    rows = shared(name, cache)
     rows.add_argument("--splits", nargs="+", help="only these; all by default")
     rows.add_argument("--accept_files", action="store_true", help="whatever their checksums")
-    rows.add_argument(
-        "--deduplicate", action="store_true", help="drop rows of train that are held out too"
-    )
+    rows.add_argument("--deduplicate", action="store_true", help="drop rows of train held out too")
 
-    add = commands.add_parser
-    command = add("list", parents=[where], help="name, task, rows, licence, on disk or not")
-    command.set_defaults(run=_list)
-    command = add("show", parents=[name], help="what a corpus is, and its first rows")
-    command.add_argument("--rows", type=int, default=3, help="of each split")
-    command.set_defaults(run=_show)
-    command = add("fetch", parents=[where], help="download the files that are missing, and check")
-    command.add_argument("names", nargs="+", metavar="name", help="one of nlpbook-data list")
-    command.add_argument("--splits", nargs="+", help="only these; optional ones by name")
-    command.set_defaults(run=_fetch)
-    command = add("audit", parents=[rows], help="duplicates, leaks, labels, lengths, odd texts")
-    command.add_argument("--tokenizer_name", help="count its tokens too: a folder or a Hub name")
-    command.add_argument("--output_dir", type=Path, help="write audit.json and audit.html there")
-    command.set_defaults(run=_audit)
-    command = add("convert", parents=[rows], help="write parquet or jsonl, a file a split")
-    command.add_argument("--format", choices=["parquet", "jsonl"], default="parquet")
-    command.add_argument("--output_dir", type=Path, required=True)
-    command.set_defaults(run=_convert)
-    command = add("push", parents=[rows], help="upload as a dataset repository with a card")
-    command.add_argument("--repo_id", required=True, help="user/name")
-    command.add_argument("--private", action="store_true", help="only you see it")
-    command.set_defaults(run=_push)
-    command = add("check", help="validate your own file and show its first errors")
-    command.add_argument("file", type=Path)
-    command.add_argument("--task", required=True, help=", ".join(SCHEMAS))
-    columns = {column for schema in SCHEMAS.values() for column in schema.all_columns}
-    for column in sorted(columns):
-        command.add_argument(f"--{column}_column_name", dest=f"column {column}", metavar="NAME")
-    command.add_argument("--multi_label", nargs="?", const="true", help="several labels a row")
-    command.add_argument("--label_separator", default="|", help="between several labels in a cell")
-    command.add_argument("--labels", nargs="+", help="the labels that there may be")
-    command.add_argument("--most", type=int, default=20, help="errors to show")
-    command.set_defaults(run=_check)
-    command = add(
-        "prefetch",
-        help="fetch model and data of a recipe's YAML, for machines without a network",
-        description="Any option of the recipe may follow, such as --corpus_dir.",
-    )
-    command.add_argument("--config", required=True, help="a YAML of recipes/configs")
-    command.set_defaults(run=_prefetch)
-    command = add(
-        "index",
-        help="make a search engine over the texts of a file or a corpus",
-        description="The texts are the lines of a .txt file, a column of a csv, tsv, jsonl or "
-        "parquet file, or a corpus' first text column (contexts, reviews); each once.",
-    )
-    command.add_argument("texts", help="a file, or one of nlpbook-data list")
-    command.add_argument("--model", help="a SentenceTransformer: a folder or a Hub name")
-    command.add_argument("--output", type=Path, required=True, help="the index, a folder")
-    command.add_argument("--text_column_name", help="text in files; in a corpus its first")
-    command.add_argument("--corpus_dir", help="folder of raw corpora, ~/Korpora")
-    command.add_argument("--cache_dir", help="folder of Arrow files, the cache of datasets")
-    command.add_argument(
-        "--add", action="store_true", help="to an index that is there, what it lacks"
-    )
-    command.add_argument("--hybrid", action="store_true", help="keep morphemes for BM25 too")
-    command.add_argument("--float16", action="store_true", help="half the disk, slower")
-    command.add_argument("--faiss", action="store_true", help="faster on 100,000 texts and more")
-    command.set_defaults(run=_index)
-    command = add("search", help="ask a search engine that index made")
-    command.add_argument("folder", type=Path, help="the index")
-    command.add_argument("query", help="in quotes")
-    command.add_argument("-k", type=int, default=10, help="hits, 10 by default")
-    command.add_argument("--model", help="where the model of the index is now")
-    command.add_argument("--hybrid", action="store_true", help="fused with BM25")
-    command.add_argument("--exact", action="store_true", help="without FAISS")
-    command.set_defaults(run=_search)
+    command(_list, where)
+    option = command(_show, name)
+    option("--rows", type=int, default=3, help="of each split")
+    option = command(_fetch, where)
+    option("names", nargs="+", metavar="name", help="one of nlpbook-data list")
+    option("--splits", nargs="+", help="only these; optional ones by name")
+    option = command(_audit, rows)
+    option("--tokenizer_name", help="count its tokens too: a folder or a Hub name")
+    option("--output_dir", type=Path, help="write audit.json and audit.html there")
+    option = command(_convert, rows)
+    option("--format", choices=["parquet", "jsonl"], default="parquet")
+    option("--output_dir", type=Path, required=True)
+    option = command(_push, rows)
+    option("--repo_id", required=True, help="user/name")
+    option("--private", action="store_true", help="only you see it")
+    option = command(_check)
+    option("file", type=Path)
+    option("--task", required=True, help=", ".join(SCHEMAS))
+    for column in sorted({column for schema in SCHEMAS.values() for column in schema.all_columns}):
+        option(f"--{column}_column_name", dest=f"column {column}", metavar="NAME")
+    option("--multi_label", nargs="?", const="true", default="false", help="several labels a row")
+    option("--label_separator", default="|", help="between several labels in a cell")
+    option("--labels", nargs="+", help="the labels that there may be")
+    option("--most", type=int, default=20, help="errors to show")
+    option = command(_prefetch)
+    option("--config", required=True, help="a YAML of recipes/configs")
+    option = command(_index, where, cache)
+    option("texts", help="a file, or one of nlpbook-data list")
+    option("--model", help="a SentenceTransformer: a folder or a Hub name")
+    option("--output", type=Path, required=True, help="the index, a folder")
+    option("--text_column_name", help="text in files; in a corpus its first")
+    option("--add", action="store_true", help="to an index that is there, what it lacks")
+    option("--hybrid", action="store_true", help="keep morphemes for BM25 too")
+    option("--float16", action="store_true", help="half the disk, slower")
+    option("--faiss", action="store_true", help="faster on 100,000 texts and more")
+    option = command(_search)
+    option("folder", type=Path, help="the index")
+    option("query", help="in quotes")
+    option("-k", type=int, default=10, help="hits, 10 by default")
+    option("--model", help="where the model of the index is now")
+    option("--hybrid", action="store_true", help="fused with BM25")
+    option("--exact", action="store_true", help="without FAISS")
     return parser
 
 
@@ -135,30 +127,22 @@ def _write(line: str) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    form = "{:<38}{:<13}{:>12}  {:<22}{:<12}{:<9}{}"
-    _write(form.format("name", "task", "rows", "licence", "commercial", "on disk", "title"))
+    """List name, task, rows, licence, on disk or not."""
+    lines = [["name", "task", "rows", "licence", "commercial", "on disk", "title"]]
     for name in list_corpora():
         corpus = find_corpus(name)
         counts = corpus.rows
         if corpus.packaged:
             counts = {split: len(rows) for split, rows in load_corpus(name).items()}
-        known = set(counts) >= {
-            split for split, s in corpus.splits.items() if s.files and not s.optional
-        }
-        _write(
-            form.format(
-                name,
-                corpus.task,
-                f"{sum(counts.values()):,}" if known else "?",
-                corpus.license if len(corpus.license) < 22 else f"{corpus.license[:20]}…",
-                "yes" if corpus.commercial else "no",
-                corpus.presence(options.corpus_dir),
-                corpus.title,
-            )
-        )
+        needed = {split for split, s in corpus.splits.items() if s.files and not s.optional}
+        rows = f"{sum(counts.values()):,}" if needed <= set(counts) else "?"
+        row = [name, corpus.task, rows, corpus.license, "yes" if corpus.commercial else "no"]
+        lines.append([*row, corpus.presence(options.corpus_dir), corpus.title])
+    _write(in_columns(lines, right=[2]))
 
 
 def _show(options: argparse.Namespace) -> None:
+    """Say what a corpus is, and show its first rows."""
     from nlpbook_data.data.publish import readable_rows
 
     corpus = find_corpus(options.name)
@@ -177,9 +161,7 @@ def _show(options: argparse.Namespace) -> None:
         split.missing(folder) for name, split in corpus.splits.items() if name in chosen
     )
     if not on_disk:
-        _write(f"\nNot in {folder}: nlpbook-data fetch {corpus.name}")
-        if corpus.by_hand:
-            _write(corpus.by_hand)
+        _write(f"\nNot in {folder}: nlpbook-data fetch {corpus.name}\n{corpus.by_hand}".rstrip())
     loaded = load_corpus(options.name, options.corpus_dir, splits=chosen) if on_disk else {}
     for split, declared in corpus.splits.items():
         count = f"{len(loaded[split]):,} rows, " if split in loaded else ""
@@ -190,7 +172,7 @@ def _show(options: argparse.Namespace) -> None:
                 _write("  " + "\t".join(str(value)[:200] for value in row.values()))
 
 
-def _describe(feature: object) -> str:
+def _describe(feature: Any) -> str:
     if isinstance(feature, ClassLabel):
         return f"label, {', '.join(feature.names)}"
     if isinstance(feature, List):
@@ -201,6 +183,7 @@ def _describe(feature: object) -> str:
 
 
 def _fetch(options: argparse.Namespace) -> None:
+    """Download the files that are missing, and check them."""
     for name in options.names:
         corpus = find_corpus(name)
         splits = options.splits or [
@@ -226,6 +209,7 @@ def _load(options: argparse.Namespace) -> DatasetDict:
 
 
 def _audit(options: argparse.Namespace) -> None:
+    """Count duplicates, leaks, labels, lengths and odd texts."""
     from nlpbook_data.audit import audit_corpus, format_audit, write_audit
 
     tokenizer = None
@@ -235,9 +219,9 @@ def _audit(options: argparse.Namespace) -> None:
         try:
             tokenizer = AutoTokenizer.from_pretrained(options.tokenizer_name)
         except Exception as error:  # the loader raises a dozen unrelated types
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            name, said = options.tokenizer_name, first_line(error)
             raise InputError(
-                f"{options.tokenizer_name}: no tokenizer could be loaded ({first}). Check the name."
+                f"{name}: no tokenizer could be loaded ({said}). Check the name."
             ) from error
     audit = audit_corpus(_load(options), find_corpus(options.name), tokenizer)
     _write(format_audit(audit))
@@ -247,6 +231,7 @@ def _audit(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
+    """Write parquet or jsonl, a file a split."""
     from nlpbook_data.data.publish import convert_corpus
 
     for path in convert_corpus(_load(options), options.output_dir, options.format):
@@ -254,6 +239,7 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _push(options: argparse.Namespace) -> None:
+    """Upload as a dataset repository with a card."""
     from nlpbook_data.data.publish import push_corpus
 
     corpus = find_corpus(options.name)
@@ -261,6 +247,7 @@ def _push(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    """Validate your own file and show its first errors."""
     from nlpbook_data.own_files.check import check_file, format_report
 
     columns = {
@@ -268,7 +255,7 @@ def _check(options: argparse.Namespace) -> None:
         for option, name in vars(options).items()
         if option.startswith("column ") and name
     }
-    several = (options.multi_label or "false").lower() == "true"
+    several = options.multi_label.lower() == "true"
     report = check_file(
         *(options.file, options.task, columns, options.most),
         label_names=options.labels,
@@ -280,7 +267,10 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _prefetch(options: argparse.Namespace) -> None:
-    """Fetch what the recipe run with the same arguments will read, into the same caches."""
+    """Fetch model and data of a recipe's YAML, for machines without a network.
+
+    Any option of the recipe may follow, such as --corpus_dir.
+    """
     from datasets import load_dataset
     from huggingface_hub import snapshot_download
 
@@ -300,9 +290,9 @@ def _prefetch(options: argparse.Namespace) -> None:
                     name, revision=model_args.model_revision, allow_patterns=MODEL_FILES
                 )
             except Exception as error:  # the client raises a dozen unrelated types
-                first = (str(error).strip() or type(error).__name__).splitlines()[0]
+                said = first_line(error)
                 raise InputError(
-                    f"{name}: could not be fetched ({first}). Check the name and the network."
+                    f"{name}: could not be fetched ({said}). Check the name and the network."
                 ) from error
             weights = [file for file in os.listdir(folder) if file.endswith(".safetensors")]
             _write(f"{name}: {folder}{'' if weights else ' (no safetensors weights)'}")
@@ -319,6 +309,11 @@ def _prefetch(options: argparse.Namespace) -> None:
 
 
 def _index(options: argparse.Namespace) -> None:
+    """Make a search engine over the texts of a file or a corpus.
+
+    The texts are the lines of a .txt file, a column of a csv, tsv, jsonl or parquet file, or a
+    corpus' first text column (contexts, reviews); each once.
+    """
     from nlpbook_data.search.index import SearchIndex, import_faiss
 
     if options.faiss:
@@ -341,7 +336,7 @@ def _index(options: argparse.Namespace) -> None:
         )
     if options.faiss:
         index.add_faiss()
-    size = sum(path.stat().st_size for path in options.output.iterdir())
+    size = sum(path.stat().st_size for path in options.output.rglob("*") if path.is_file())
     _write(f"{options.output}: {len(index):,} texts ({len(texts):,} new), {size:,} bytes")
 
 
@@ -363,6 +358,7 @@ def _texts(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _search(options: argparse.Namespace) -> None:
+    """Ask a search engine that index made."""
     from nlpbook_data.search.index import SearchIndex
 
     index = SearchIndex.load(options.folder, options.model)

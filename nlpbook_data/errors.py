@@ -21,3 +21,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` Did you mean …?`` for up to three of `known` that resemble `word`, else ``""``."""
     close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(map(shown, zip(close)))}?" if close else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what `error` says, or the name of its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -154,7 +154,7 @@ def main(
         trainer.save_model(merge_lora=task_args.merge_lora)
 
     # 6. The best weights on validation, then on test, once; of prompts alone, what follows them
-    scores, rows, wrong = {}, [], []
+    scores, rows, wrong = dict[str, Any](), [], []
     for split in (name for name in ("validation", "test") if name in encoded):
         with run.phase(f"evaluation on {split}"):
             output = trainer.predict(encoded[split])
@@ -163,10 +163,9 @@ def main(
                 scores[split] = score(sums)
                 rows, wrong = loss_rows(to_prompts(source.splits[split][:], labels), sums)
             else:
-                asked = source.splits[split]["prompt"][:]
+                asked, empty = source.splits[split]["prompt"][:], {"completion": None}
                 texts = zip(asked, sampler.answer(asked), strict=True)
-                rows = [{"prompt": p, "completion": None, "prediction": t} for p, t in texts]
-                wrong = []
+                rows, wrong = [{"prompt": p, **empty, "prediction": t} for p, t in texts], []
 
     # 7. Samples by every method of decoding, and what they are like
     if run.folder.is_main:

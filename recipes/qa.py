@@ -8,40 +8,45 @@ Your own files, SQuAD's JSON or rows with context, question, answer_text and ans
     accelerate launch recipes/qa.py --model_name_or_path klue/bert-base --train_file train.json
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import numpy as np
-from transformers import AutoModelForQuestionAnswering, EvalPrediction
+from transformers import (
+    AutoModelForQuestionAnswering,
+    DataCollatorWithPadding,
+    EvalPrediction,
+    TrainingArguments,
+)
 
-from nlpbook_data.baselines.qa import nearest_sentence
-from nlpbook_data.data.source import Source, load_source
-from nlpbook_data.features.particles import choose_step
-from nlpbook_data.features.qa import Answer, Decoder, encode, name_types
-from nlpbook_data.metrics.qa import QuestionAnswering, exact_match, f1
+from nlpbook_data.baselines import score_baselines
+from nlpbook_data.baselines.qa import answer_by_sentence
+from nlpbook_data.data.source import load_source
+from nlpbook_data.features.particles import choose_stripping
+from nlpbook_data.features.qa import decode_tokens, encode, name_types, read_perfectly
+from nlpbook_data.metrics.qa import QuestionAnswering, best_threshold, judge_answers
 from nlpbook_data.reports.plots import plot_breakdown
 from nlpbook_data.training import (
     DataArguments,
     ModelArguments,
     RecipeArguments,
+    RecipeTrainer,
     Run,
     SpanLoss,
-    clamp_length,
-    encode_splits,
     launch,
+    limit_length,
     load_config,
     load_model,
     load_tokenizer,
-    make_trainer,
     match_token_types,
-    parse,
+    padding,
+    versioned,
 )
 
 USAGE = """from nlpbook_data.inference.answers import load_answerer
 
 answer = load_answerer("MODEL")
 answer(question="훈민정음은 누가 만들었나?", context="훈민정음은 세종대왕이 만든 글자이다.")"""
-CARD = ("질의응답", "question-answering", USAGE)
 
 
 @dataclass
@@ -66,135 +71,128 @@ class QaArguments:
     )
 
 
-def main() -> None:
-    # 1. Arguments: dataclass defaults < YAML < command line
-    types = (QaDataArguments, ModelArguments, QaArguments, RecipeArguments)
-    data_args, model_args, task_args, args = parse(__file__, *types)
-    run = Run.start(__file__, args, data_args, model_args, task_args)
-    if run.finished_before():
-        return
-
-    # 2. Corpus -> DatasetDict(train, validation, test)
-    with run.phase("corpus"), run.once():
+def main(
+    data_args: QaDataArguments,
+    model_args: ModelArguments,
+    task_args: QaArguments,
+    args: TrainingArguments,
+    run: Run,
+) -> None:
+    # 1. Corpus: context, question, and answers; a question without any has no answer
+    with run.preparation("corpus"):
         source = load_source(data_args, args, task="qa")
-    run.describe(source, best_by="f1")
+    run.describe(source)
 
-    # 3. Tokenizer and cached tokenization, long contexts in windows
+    # 2. Tokenizer and model; after this nothing changes the TrainingArguments
     tokenizer = load_tokenizer(model_args)
+    tokenizer.padding_side = "right"  # answers are places in a window, counted from its left
     config = load_config(model_args, pad_token_id=tokenizer.pad_token_id)
     match_token_types(tokenizer, config)
-    max_length = clamp_length(data_args.max_length, config, tokenizer)
-    options = {"max_length": max_length, "stride": data_args.stride}
-    with run.phase("tokenization"), run.once():
-        encoded = encode_splits(source.splits, encode, tokenizer, data_args, **options)
-    gold = {s: source.splits[s][:] for s in ("validation", "test") if s in encoded}
+    max_length = limit_length(data_args.max_length, config, tokenizer)
+    longest = task_args.max_answer_length
+    model = load_model(AutoModelForQuestionAnswering, model_args, config, args.do_train)
+    args = run.settle(args, model, best_by="f1")
+
+    # 3. Tokenization, long contexts in windows that overlap: a cached map, see doccls.py
+    windows = {"tokenizer": tokenizer, "max_length": max_length, "stride": data_args.stride}
+    with run.preparation("tokenization"):
+        encoded = {
+            split: rows.map(
+                versioned(encode),
+                batched=True,
+                remove_columns=rows.column_names,
+                fn_kwargs={**windows, "training": split == "train"},
+            )
+            for split, rows in source.splits.items()
+        }
+
+    # 4. Metric, a module of `evaluate`, of answers as texts
     metric = QuestionAnswering(keep_in_memory=True)
-    decoder = Decoder(max_answer_length=task_args.max_answer_length)
+    gold = {split: rows[:] for split, rows in source.splits.items() if split != "train"}
 
-    def find_ceiling(rows: dict[str, list[Any]], strip: Any) -> dict[str, Any]:
-        texts = replace(decoder, strip=strip).read_perfectly(rows, tokenizer, **options)
-        return metric.compute(predictions=texts, references=rows["answers"])
-
-    with run.phase("alignment"):
-        if args.do_train:
-            config.qa_threshold = None if all(source.splits["train"]["answers"]) else 0.0
-        known = getattr(config, "qa_strip_particles", False)
-        sample = source.splits["train"][:1000] if args.do_train else None
-        strip = choose_step(task_args.strip_particles, known, find_ceiling, sample)
-        decoder = replace(decoder, strip=strip, threshold=getattr(config, "qa_threshold", None))
-        config.qa_strip_particles, config.qa_stride = strip is not None, data_args.stride
-        config.qa_max_answer_length = task_args.max_answer_length
-        if run.wants_baselines:
-            whole = {s: {"whole tokens": find_ceiling(gold[s], None)} for s in source.held_out}
-            run.report_ceiling({s: find_ceiling(gold[s], strip) | whole[s] for s in whole})
-
-    def predict(split: str, logits: np.ndarray) -> list[Answer]:
-        nonlocal decoder
-        found = decoder(logits, encoded[split], gold[split]["context"])
-        if split == "validation" and args.do_train:
-            decoder = decoder.tune(found, gold[split]["answers"], f1)
-        return [one.best(decoder.threshold) for one in found]
-
-    def score(split: str, answers: list[Answer]) -> dict[str, Any]:
+    def score(split: str, texts: list[str]) -> dict[str, Any]:
         return metric.compute(
-            predictions=[answer.text for answer in answers],
+            predictions=texts,
             references=gold[split]["answers"],
             question_types=name_types(source.splits[split]),
             context_lengths=[len(context) for context in gold[split]["context"]],
-        ) | {"threshold": decoder.threshold}
-
-    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        scores = score("validation", predict("validation", prediction.predictions))
-        return {name: value for name, value in scores.items() if isinstance(value, float)}
-
-    loss = SpanLoss(args.label_smoothing_factor)
-    for seed_run in run.each_seed():
-        # 4. Model
-        model = load_model(AutoModelForQuestionAnswering, model_args, config, args.do_train)
-
-        # 5. Trainer: train, or continue
-        trainer = make_trainer(
-            seed_run,
-            model,
-            tokenizer,
-            max_length,
-            loss=loss,
-            compute_metrics=compute_metrics,
-            train_dataset=encoded.get("train"),
-            eval_dataset=encoded.get("validation"),
         )
-        if args.do_train:
-            seed_run.train(trainer)
-            seed_run.save(trainer)
 
-        # 6. Evaluate the best model, on test once; write what the run leaves behind; push last
-        predicted = {
-            split: predict(split, seed_run.predict(trainer, encoded, split))
-            for split in ("validation", "test")
-            if split in encoded
-        }
-        scores = {s: score(s, found) for s, found in predicted.items() if source.is_labelled(s)}
-        split = list(predicted)[-1]
-        rows, wrong = prediction_rows(source, split, predicted[split])
-        seed_run.leave(scores, rows, wrong)
-        illustrate(seed_run, rows, wrong, scores.get(split))
+    # 5. From tokens back to characters: particles are cut off where train's answers gain by it
+    def ceiling(rows: dict[str, list[Any]], strip: Any) -> dict[str, Any]:  # of perfect tokens
+        texts = read_perfectly(rows, **windows, max_answer_length=longest, strip=strip)
+        return metric.compute(predictions=texts, references=rows["answers"])
 
-    with run.phase("baselines"):
-        baselines = score_baselines(source, score) if run.wants_baselines else {}
-    run.finish(baselines, *CARD, source.label_names)
+    with run.phase("alignment"):
+        strip = choose_stripping(
+            task_args.strip_particles,
+            None if args.do_train else getattr(config, "qa_strip_particles", False),
+            lambda strip: ceiling(source.splits["train"][:1000], strip),
+        )
+        if run.wants_baselines:
+            whole = {s: {"whole tokens": ceiling(gold[s], None)} for s in source.held_out}
+            run.report_ceiling({s: ceiling(gold[s], strip) | whole[s] for s in whole})
+    model.config.qa_stride, model.config.qa_max_answer_length = data_args.stride, longest
+    model.config.qa_strip_particles = strip is not None
 
+    # 6. A question is left open where the logits of no answer are over the best one's by this
+    threshold = getattr(config, "qa_threshold", None)  # None: every question has an answer
+    if args.do_train:
+        threshold = None if all(source.splits["train"]["answers"]) else 0.0
+    unanswerable = threshold is not None
+    find = partial(decode_tokens, max_answer_length=longest, unanswerable=unanswerable, strip=strip)
 
-def prediction_rows(source: Source, split: str, answers: list[Answer]) -> tuple[list, list]:
-    """Return each question with true answers and the one given, and the surest mistakes first."""
-    rows, wrong = [], []
-    for number, (row, found) in enumerate(zip(source.splits[split], answers, strict=True)):
-        gold = row["answers"] and [answer["text"] for answer in row["answers"]]
-        shown = {"id": row.get("id", str(number)), "question": row["question"], "answers": gold}
-        span = {"score": found.score, "start": found.start, "end": found.end}
-        rows.append(shown | {"prediction": found.text} | span)
-        if gold is not None and not exact_match(found.text, gold):
-            wrong.append(rows[-1] | {"context": row["context"]})
-    return rows, sorted(wrong, key=lambda row: -row["score"])
+    def compute_metrics(prediction: EvalPrediction) -> dict[str, Any]:
+        rows = gold["validation"]
+        found = find(prediction.predictions, encoded["validation"], rows["context"])
+        best = best_threshold(found, rows["answers"]) if unanswerable else None
+        return score("validation", [one.best(best).text for one in found]) | {"threshold": best}
 
+    # 7. Trainer: transformers', with rows of like length in a batch and exact sums over devices
+    trainer = RecipeTrainer(
+        model=model,
+        args=args,
+        train_dataset=encoded.get("train"),
+        eval_dataset=encoded.get("validation"),
+        data_collator=DataCollatorWithPadding(tokenizer, **padding(args, max_length)),
+        processing_class=tokenizer,
+        compute_loss_func=SpanLoss(args.label_smoothing_factor),
+        compute_metrics=compute_metrics,
+        callbacks=[run.callback],
+    )
+    if args.do_train:
+        with run.phase("training"):
+            trainer.train(resume_from_checkpoint=run.checkpoint())
+        trainer.save_model()
 
-def illustrate(run: Run, rows: list, wrong: list, scores: dict[str, Any] | None) -> None:
-    """Write the official prediction file; draw the scores of kinds of questions."""
+    # 8. The best weights on validation, which chooses the threshold, then on test, once
+    scores, rows, wrong = {}, [], []
+    for split in (name for name in ("validation", "test") if name in encoded):
+        with run.phase(f"evaluation on {split}"):
+            output = trainer.predict(encoded[split])
+        found = find(output.predictions, encoded[split], gold[split]["context"])
+        if split == "validation" and args.do_train and unanswerable:
+            threshold = best_threshold(found, gold[split]["answers"])
+        answers = [one.best(threshold) for one in found]
+        if source.is_labelled(split):
+            scores[split] = score(split, [a.text for a in answers]) | {"threshold": threshold}
+        rows, wrong = judge_answers(source.splits[split], answers)
+    run.leave(scores, rows, wrong)
     run.write("predictions.json", {row["id"]: row["prediction"] for row in rows})
-    run.extend_config(qa_threshold=run.scores.get("validation", {}).get("threshold"))
-    if scores:
-        run.plot(plot_breakdown, "breakdown.png", scores, "질문 유형과 정답 위치별 점수")
+    if last := scores.get(split):
+        run.figure("breakdown.png", "질문 유형과 정답 위치별 점수", plot_breakdown, last)
+    if args.do_train and run.folder.is_main:
+        model.config.qa_threshold = threshold
+        model.config.save_pretrained(run.folder.path)
 
-
-def score_baselines(source: Source, score: Any) -> dict[str, Any]:
-    """Score the sentence nearest to the question by the same metric."""
-    scored = {}
-    for split, rows in source.held_out.items():
-        found = nearest_sentence(rows["question"][:], rows["context"][:])
-        spans = zip(rows["context"], found, strict=True)
-        scored[split] = score(split, [Answer(c[a:b], p, a, b) for c, (a, b, p) in spans])
-        del scored[split]["threshold"]  # the model's
-    return {"nearest sentence": scored}
+    # 9. The baselines, scored by the same metric; then `launch` writes card and summary, and pushes
+    baselines: dict[str, Any] = {}
+    if run.wants_baselines:
+        with run.phase("baselines"):
+            baselines = score_baselines(answer_by_sentence(source.held_out), score)
+    run.finish(baselines, "질의응답", "question-answering", USAGE, source.label_names)
 
 
 if __name__ == "__main__":
-    launch(main)
+    # dataclass defaults < YAML < command line; one run a seed; errors in one sentence
+    launch(main, QaDataArguments, ModelArguments, QaArguments, RecipeArguments)

@@ -14,36 +14,38 @@ Then search any file:
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from transformers import EvalPrediction
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import losses
+from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
-from nlpbook_data.data.source import Source, load_source
+from nlpbook_data.data.source import load_source
 from nlpbook_data.reports.plots import plot_recall
-from nlpbook_data.search.collections import choose_negatives
+from nlpbook_data.search.collections import Collection, collect_splits, to_queries, training_rows
 from nlpbook_data.search.training import (
-    InBatchLoss,
     Ranking,
-    Scorer,
-    collect_splits,
-    encode_collections,
+    RecipeSentenceTransformerTrainer,
+    RetrievalEvaluator,
+    SearchTrainingArguments,
+    check_options,
+    collating,
     load_encoder,
-    make_trainer,
-    rank_by_model,
-    rank_by_vectors,
+    rank,
     rank_by_words,
-    ranking_loss,
+    save_encoder,
+    score,
+    with_ids,
 )
 from nlpbook_data.training import (
     DataArguments,
     ModelArguments,
-    RecipeArguments,
     Run,
-    clamp_length,
     launch,
+    limit_length,
     load_config,
     load_tokenizer,
     match_token_types,
-    parse,
+    versioned,
 )
 
 USAGE = """from sentence_transformers import SentenceTransformer
@@ -52,7 +54,6 @@ model = SentenceTransformer("MODEL")
 query = model.encode_query("훈민정음은 누가 만들었나?")
 passages = model.encode_document(["세종대왕이 만든 글자이다.", "한강은 서울을 지난다."])
 model.similarity(query, passages)"""
-CARD = ("문서 검색", "sentence-similarity", USAGE)
 
 
 @dataclass
@@ -63,8 +64,8 @@ class SearchDataArguments(DataArguments):
     passage_column_name: str = field(default="passage", metadata={"help": "what answers each"})
     negative_column_name: str = field(default="negative", metadata={"help": "what does not"})
     max_length: int = field(default=256, metadata={"help": "tokens of a query or passage"})
-    query_prompt: str = field(default="", metadata={"help": "what a query begins with"})
-    passage_prompt: str = field(default="", metadata={"help": "what a passage begins with"})
+    query_prompt: str | None = field(default=None, metadata={"help": "by default the model's own"})
+    passage_prompt: str | None = field(default=None, metadata={"help": "the same of passages"})
 
 
 @dataclass
@@ -78,119 +79,122 @@ class SearchArguments:
         default="none",
         metadata={"help": "from where, beside the rows'", "choices": ["none", "bm25", "model"]},
     )
-    num_hard_negatives: int = field(default=1, metadata={"help": "of a query, found there"})
+    num_hard_negatives: int = field(default=1, metadata={"help": "a query"})
     matryoshka_dims: list[int] | None = field(
         default=None, metadata={"help": "train the first N numbers of vectors to do alone"}
     )
 
 
-def main() -> None:
-    # 1. Arguments: dataclass defaults < YAML < command line
-    types = (SearchDataArguments, ModelArguments, SearchArguments, RecipeArguments)
-    data_args, model_args, task_args, args = parse(__file__, *types)
-    run = Run.start(__file__, args, data_args, model_args, task_args)
-    if run.finished_before():
-        return
-
-    # 2. Corpus -> DatasetDict(train, validation, test), and the passages of each
-    with run.phase("corpus"), run.once():
+def main(
+    data_args: SearchDataArguments,
+    model_args: ModelArguments,
+    task_args: SearchArguments,
+    args: SearchTrainingArguments,
+    run: Run,
+) -> None:
+    # 1. Corpus: rows as queries, by a cached `map`; then the different passages of each split
+    with run.preparation("corpus"):
         source = load_source(data_args, args, task="search", keep_train=True)
-    run.describe(source, best_by="mrr_at_10")
-    collections = collect_splits(source)
-    with run.phase("BM25"):
-        splits = [s for s in collections if s != "train" and args.baselines and run.is_main]
-        splits += ["train"] if args.do_train and task_args.hard_negatives == "bm25" else []
-        words = {s: Ranking(collections[s], *r) for s, r in rank_by_words(collections, splits)}
+        columns = next(iter(source.splits.values())).column_names
+        labels = {"label_names": source.label_names}
+        rows = source.splits.map(
+            versioned(to_queries), batched=True, remove_columns=columns, fn_kwargs=labels
+        )
+    run.describe(source)
+    collections = collect_splits(rows)
 
-    # 3. Tokenizer and cached tokenization
+    # 2. Tokenizer and model; after this nothing changes the training arguments
     tokenizer = load_tokenizer(model_args)
     config = load_config(model_args, pad_token_id=tokenizer.pad_token_id)
     match_token_types(tokenizer, config)
-    max_length = clamp_length(data_args.max_length, config, tokenizer)
+    limit_length(data_args.max_length, config, tokenizer)
     prompts = {"query": data_args.query_prompt, "document": data_args.passage_prompt}
-    with run.phase("tokenization"), run.once():
-        encoded = encode_collections(collections, tokenizer, data_args, prompts, max_length)
-    score = Scorer(words)
+    model = load_encoder(model_args, config, tokenizer, prompts).to(args.device)
+    check_options(task_args, model_args, model)
+    args = run.settle(args, model.transformers_model, best_by="mrr_at_10")
 
-    def predict(split: str, vectors: np.ndarray) -> Ranking:  # of queries, then of passages
-        return rank_by_vectors(collections[split], vectors, task_args.matryoshka_dims)
+    # 3. BM25 over morphemes: the yardstick, half of the hybrid, and a source of hard negatives
+    with run.phase("BM25"):
+        mine = args.do_train and task_args.hard_negatives == "bm25"
+        wanted = [s for s in collections if (mine if s == "train" else args.baselines)]
+        words = rank_by_words({split: collections[split] for split in wanted})
 
-    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        vectors, collection = prediction.predictions, collections["validation"]
-        scores = score("validation", predict("validation", vectors))
-        parts = np.split(vectors, [len(collection.queries)])
-        floats = {name: value for name, value in scores.items() if isinstance(value, float)}
-        return floats | {"loss": ranking_loss(*parts, collection.relevant, task_args.scale)}
+    # 4. Rows of a query, a true passage and negatives; a loss over all passages of a global batch
+    train_dataset, loss, batch_size = None, None, args.per_device_eval_batch_size
+    if args.do_train:
+        ranked = words["train"].ids if "train" in words else []
+        if task_args.hard_negatives == "model":
+            ranked = rank(model, collections["train"], batch_size).ids
+        count = task_args.num_hard_negatives
+        train_dataset = training_rows(collections["train"], ranked, count, args.seed)
+        loss = make_loss(model, task_args, gather=args.world_size > 1)
 
-    for seed_run in run.each_seed():
-        # 4. Model, and what is hard to tell from the true passages
-        model = load_encoder(model_args, config, tokenizer, max_length, prompts)
-        loss = None
-        if args.do_train:
-            ranked = words["train"].ids if "train" in words else []
-            if task_args.hard_negatives == "model":
-                ranked = rank_by_model(model.to(args.device), model_args, collections["train"])
-            hard = choose_negatives(collections["train"], ranked, task_args.num_hard_negatives)
-            batches = (task_args.cached, task_args.mini_batch_size, task_args.matryoshka_dims)
-            loss = InBatchLoss(model, collections["train"], hard, task_args.scale, *batches)
+    # 5. Trainer and evaluator: sentence-transformers', by their own keywords
+    evaluator = None
+    if held := collections.get("validation"):
+        evaluator = RetrievalEvaluator(**with_ids(held), batch_size=batch_size)
+    trainer = RecipeSentenceTransformerTrainer(
+        model=model,
+        args=args,
+        train_dataset=train_dataset,
+        loss=loss,
+        evaluator=evaluator,
+        data_collator=SentenceTransformerDataCollator(**collating(model, train_dataset, args)),
+        processing_class=tokenizer,
+        callbacks=[run.callback],
+    )
+    if args.do_train:
+        with run.phase("training"):
+            trainer.train(resume_from_checkpoint=run.checkpoint())
+        save_encoder(model, run.folder.path)
 
-        # 5. Trainer: train, or continue
-        trainer = make_trainer(
-            seed_run,
-            model,
-            tokenizer,
-            max_length,
-            loss=loss,
-            compute_metrics=compute_metrics,
-            train_dataset=encoded.get("train"),
-            eval_dataset=encoded.get("validation"),
-        )
-        if args.do_train:
-            seed_run.train(trainer)
-            seed_run.save(trainer)
+    # 6. The best weights on validation, then on test, once
+    scores: dict[str, Any] = {}
+    left: tuple[list, list] = ([], [])  # predictions and mistakes of the last split
+    for split, part in ((name, collections[name]) for name in collections if name != "train"):
+        with run.phase(f"evaluation on {split}"):
+            found = rank(model, part, batch_size, task_args.matryoshka_dims)
+        if source.is_labelled(split):
+            scores[split] = score(part, found, words.get(split))
+        left = prediction_rows(part, found)
+    run.leave(scores, *left)
+    if last := scores.get("test", scores.get("validation")):
+        run.figure("recall.png", "k개 안의 재현율", plot_recall, last["recall_curves"])
 
-        # 6. Evaluate the best model, on test once; write what the run leaves behind; push last
-        predicted = {
-            split: predict(split, seed_run.predict(trainer, encoded, split))
-            for split in ("validation", "test")
-            if split in encoded
-        }
-        scores = {s: score(s, found) for s, found in predicted.items() if source.is_labelled(s)}
-        split = list(predicted)[-1]
-        rows, wrong = prediction_rows(source, split, predicted[split])
-        seed_run.leave(scores, rows, wrong)
-        illustrate(seed_run, rows, wrong, scores.get(split))
-
-    with run.phase("baselines"):
-        baselines = score_baselines(source, score) if run.wants_baselines else {}
-    run.finish(baselines, *CARD, source.label_names)
+    # 7. BM25 alone, scored the same; then `launch` writes card and summary, and pushes
+    baselines = {}
+    if run.wants_baselines:
+        baselines["BM25"] = {s: score(collections[s], words[s]) for s in source.held_out}
+    run.finish(baselines, "문서 검색", "sentence-similarity", USAGE, source.label_names)
 
 
-def prediction_rows(source: Source, split: str, found: Ranking) -> tuple[list, list]:
+def make_loss(model: SentenceTransformer, args: SearchArguments, gather: bool) -> torch.nn.Module:
+    """Return the loss, or the mean of those of the first N numbers where dims are named."""
+    loss: torch.nn.Module
+    options: dict[str, Any] = {"scale": args.scale, "gather_across_devices": gather}
+    if args.cached:
+        options["mini_batch_size"] = args.mini_batch_size
+        loss = losses.CachedMultipleNegativesRankingLoss(model, **options)
+    else:
+        loss = losses.MultipleNegativesRankingLoss(model, **options)
+    dims = args.matryoshka_dims
+    return losses.MatryoshkaLoss(model, loss, dims, [1 / len(dims)] * len(dims)) if dims else loss
+
+
+def prediction_rows(part: Collection, found: Ranking) -> tuple[list, list]:
     """Return each query with its true passages and the first ten, and the surest mistakes first."""
-    rows, wrong, part = [], [], found.collection
-    for query, true, ids, scores in zip(
-        part.queries, part.relevant, found.ids, found.scores, strict=True
-    ):
-        found_ids = list(zip(ids, scores, strict=True))[:10]
-        first = [{"id": i, "score": s, "text": part.passages[i][:50]} for i, s in found_ids]
+    rows, wrong = [], []
+    columns = zip(part.queries, part.relevant, found.ids, found.scores, strict=True)
+    for query, true, ids, scores in columns:
+        hits = zip(ids[:10], scores[:10], strict=True)
+        first = [{"id": i, "score": s, "text": part.passages[i][:50]} for i, s in hits]
         rows.append({"query": query, "passages": true, "prediction": first})
         if true and ids[0] not in true:
-            texts = {"passage": part.passages[true[0]], "found": part.passages[ids[0]]}
-            wrong.append(rows[-1] | texts)
+            seen = {"passage": part.passages[true[0]], "found": part.passages[ids[0]]}
+            wrong.append(rows[-1] | seen)
     return rows, sorted(wrong, key=lambda row: -row["prediction"][0]["score"])
 
 
-def illustrate(run: Run, rows: list, wrong: list, scores: dict[str, Any] | None) -> None:
-    """Draw how many of the true passages are among the first k."""
-    if scores:
-        run.plot(plot_recall, "recall.png", scores["recall_curves"], "k개 안의 재현율")
-
-
-def score_baselines(source: Source, score: Scorer) -> dict[str, Any]:
-    """Score BM25 over Korean morphemes by the same metric."""
-    return {"BM25": {split: score(split, score.words[split]) for split in source.held_out}}
-
-
 if __name__ == "__main__":
-    launch(main)
+    # dataclass defaults < YAML < command line; one run a seed; errors in one sentence
+    launch(main, SearchDataArguments, ModelArguments, SearchArguments, SearchTrainingArguments)

@@ -18,7 +18,6 @@ from transformers.models.bert import modeling_bert  # noqa: F401
 import nlpbook_data.data.source
 import nlpbook_data.metrics.ner
 import nlpbook_data.metrics.qa
-import nlpbook_data.search.training
 import nlpbook_data.training
 import nlpbook_data.training.trainer  # noqa: F401
 

@@ -45,15 +45,16 @@ def test_list_says_what_there_is_and_what_is_on_disk(tmp_path):
     assert list(rows) == list_corpora()
     assert rows["nsmc"][1:6] == ["doccls", "200,000", "CC0-1.0", "yes", "yes"]
     assert rows["sample_reviews"][1:6] == ["doccls", "980", "CC0-1.0", "yes", "yes"]
-    assert rows["korsts"][5] == "partly"
-    (tmp_path / "nsmc" / "ratings_test.txt").unlink()
-    (tmp_path / "nsmc" / "ratings_train.txt").unlink()
-    line = next(
-        line
-        for line in command("list", "--corpus_dir", tmp_path).stdout.splitlines()
-        if line.startswith("nsmc ")
-    )
-    assert line.split()[5] == "no"
+    assert rows["korsts"][5] == "partly" and rows["klue-ynat"][5] == "no"
+
+
+def test_a_terminal_that_lacks_a_character_gets_another(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label\n좋아요,긍정 👍\n싫어요,부정\n", encoding="utf-8")
+    env = {**os.environ, "PYTHONIOENCODING": "cp949"}
+    words = [sys.executable, "-m", "nlpbook_data", "check", str(path), "--task", "doccls"]
+    done = subprocess.run(words, capture_output=True, env=env, timeout=120)
+    assert done.returncode == 0 and "긍정 ?" in done.stdout.decode("cp949")
 
 
 def test_show_prints_licence_columns_origins_and_rows():
@@ -71,18 +72,17 @@ def test_show_of_a_corpus_that_is_not_there_says_how_to_get_it_and_fetches_nothi
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_name_is_an_error_with_the_nearest():
-    done = command("show", "nsmcc")
-    assert done.returncode == 1
-    assert "error: There is no corpus 'nsmcc'. Did you mean nsmc" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_an_unknown_split_is_an_error_with_the_nearest(tmp_path):
-    done = command("fetch", "nsmc", "--splits", "tets", "--corpus_dir", tmp_path)
-    assert done.returncode == 1
-    assert "error: nsmc has no split 'tets'. Did you mean test?" in done.stderr
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["show", "nsmcc"], "There is no corpus 'nsmcc'. Did you mean nsmc"),
+        (["fetch", "nsmc", "--splits", "tets"], "nsmc has no split 'tets'. Did you mean test?"),
+    ],
+)
+def test_an_unknown_name_or_split_is_an_error_with_the_nearest(tmp_path, words, message):
+    done = command(*words, "--corpus_dir", tmp_path)
+    assert done.returncode == 1 and f"error: {message}" in done.stderr
+    assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
 
 
 @pytest.fixture

@@ -1,12 +1,50 @@
 """The figures of an audit, as dataclasses that JSON can hold."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+import numpy as np
 
 MOST_EXAMPLES = 5
 # Two float labels of one text conflict where they are further apart.
 FLOAT_CONFLICT = 1.0
+# What can be found in texts, and the words of the page for it.
+FINDINGS = {
+    "empty": "빈 글",
+    "blank": "공백뿐인 글",
+    "blank_edge": "앞이나 뒤에 공백",
+    "one_character": "한 글자",
+    "very_long": "아주 긴 글 (중앙값의 10배 초과)",
+    "equal_sides": "양쪽이 같은 쌍",
+    "not_NFC": "NFC가 아닌 글",
+    "unknown_token": "어휘에 없는 토큰",
+    "NUL": "NUL",
+    "control": "제어 문자",
+    "replacement": "깨진 글자 (U+FFFD)",
+    "zero_width": "폭이 없는 문자",
+    "byte_order_mark": "BOM (U+FEFF)",
+    "bidi_mark": "쓰기 방향 표시",
+    "hangul_filler": "한글 채움 문자",
+    "private_use": "사용자 정의 영역",
+    "noncharacter": "문자가 아닌 코드",
+    "compatibility_ideograph": "호환용 한자",
+    "odd_blank": "특수 공백 (NBSP 등)",
+    "tab_or_line_break": "탭, 줄바꿈 (참고)",
+    "conjoining_jamo": "첫가끝 자모 (NFD)",
+    "lone_jamo": "낱자모 ㅋㅋ, ㅠㅠ (참고)",
+    "HTML_entity": "HTML 엔티티",
+    "HTML_tag": "HTML 태그",
+    "mojibake": "잘못 디코딩된 글",
+    "span_out_of_range": "글 밖의 개체 위치",
+    "span_with_blank_edge": "공백으로 시작하거나 끝나는 개체",
+    "spans_overlap": "겹치는 개체",
+    "answer_not_at_start": "위치에 없는 정답",
+    "answer_with_blank_edge": "공백으로 시작하거나 끝나는 정답",
+    "span_is_another_text": "위치와 다른 글",
+}
+# Findings that are no fault by themselves.
+INFORMATION = ("lone_jamo", "tab_or_line_break")
 
 
 @dataclass(frozen=True)
@@ -29,7 +67,9 @@ class Finding:
     examples: list[Example] = field(default_factory=list)
     characters: dict[str, int] = field(default_factory=dict)
 
-    def add(self, rows: Sequence[int], count: int, example: Callable[[int], str]) -> None:
+    def add(
+        self, rows: Sequence[int] | np.ndarray, count: int, example: Callable[[int], str]
+    ) -> None:
         """Count `rows`, of which the n-th looks like ``example(n)``."""
         for n in range(min(len(rows), MOST_EXAMPLES - len(self.examples))):
             self.examples.append(Example(int(rows[n]), example(n)))
@@ -70,15 +110,42 @@ class Balance:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A text that `rows` rows have, the first of which is `row`."""
+
+    rows: int
+    row: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Copies:
     """Equal texts within a split: texts that occur more than once, and rows beyond the first.
 
-    `most` has the texts that occur most often: ``{"rows", "row" (the first), "text"}``.
+    `most` has the texts that occur most often.
     """
 
     texts: int
     extra_rows: int
-    most: list[dict[str, Any]]
+    most: list[Copy]
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A label that `rows` rows of one text have, the first of which is `row` of `split`."""
+
+    label: str
+    rows: int
+    split: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Disputed:
+    """A text and its labels, the most frequent first."""
+
+    text: str
+    labels: list[Vote]
 
 
 @dataclass(frozen=True)
@@ -86,14 +153,13 @@ class Conflict:
     """Equal texts with different labels: texts, their rows, and rows that the majority outvotes.
 
     No classifier of the text can be right on the outvoted rows. Float labels conflict where they
-    are more than `FLOAT_CONFLICT` apart; none is outvoted. Examples are the texts with most rows:
-    ``{"text", "labels": [{"label", "rows", "split", "row" (the first)}]}``.
+    are more than `FLOAT_CONFLICT` apart; none is outvoted. Examples are the texts with most rows.
     """
 
     texts: int
     rows: int
     outvoted: int
-    examples: list[dict[str, Any]]
+    examples: list[Disputed]
 
 
 @dataclass(frozen=True)
@@ -142,3 +208,22 @@ class Audit:
     splits: dict[str, SplitAudit]
     overlaps: list[Overlap]
     conflicts: dict[str, Conflict]
+
+    def found(self) -> dict[str, dict[str, Finding]]:
+        """Return what was found in any split, and in each of them, in the order of `FINDINGS`."""
+        return {
+            name: {split: s.findings.get(name, Finding()) for split, s in self.splits.items()}
+            for name in FINDINGS
+            if any(name in s.findings for s in self.splits.values())
+        }
+
+
+def most_common(findings: Iterable[Finding], most: int) -> list[tuple[str, int]]:
+    """Return the code points that occur most often in `findings`, with their counts."""
+    return sum((Counter(found.characters) for found in findings), Counter()).most_common(most)
+
+
+def share(part: int, whole: int) -> str:
+    """Return e.g. ``12.3 %``; what is not nothing is not shown as ``0 %``."""
+    percent = 100 * part / whole if whole else 0.0
+    return "0 %" if not part else f"{percent:.2g} %" if percent < 0.1 else f"{percent:.1f} %"

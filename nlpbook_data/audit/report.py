@@ -1,19 +1,18 @@
 """An audit as a table for the terminal, and as files."""
 
 import json
-import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from nlpbook_data.audit.figures import Audit, Conflict, Lengths, SplitAudit
-from nlpbook_data.audit.page import INFORMATION, make_page, share
+from nlpbook_data.audit.figures import INFORMATION, Audit, Balance, Lengths, most_common, share
+from nlpbook_data.audit.page import make_page
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError
+from nlpbook_data.reports.columns import in_columns
 
 MOST_POINTS = 4
 MOST_COPIES = 3
-LABEL_WIDTH = 42
 
 
 def write_audit(audit: Audit, folder: Path) -> list[Path]:
@@ -45,101 +44,73 @@ def format_audit(audit: Audit) -> str:
     commercial = "" if audit.commercial else " (no commercial use)"
     lines = [f"{audit.name}: {audit.title}", f"licence {audit.license}{commercial}", audit.homepage]
     lines += [f"{split}: {found.source}" for split, found in audit.splits.items()]
-    lines += ["", *_table(audit), *_section("labels", _labels(audit))]
-    lines += _section("rows whose texts stand in another split", _overlaps(audit))
-    lines += _section("equal texts, different labels", _conflicts(audit))
-    lines += _section("most copied texts", _copied(audit))
-    lines += _section("examples (rows count from 0)", _examples(audit))
+    figures = [["", *audit.splits], *_figures(audit), *_labels(audit)]
+    lines += ["", in_columns(figures, right=range(1, len(audit.splits) + 1))]
+    for title, section in {
+        "rows whose texts stand in another split": _overlaps(audit),
+        "equal texts, different labels": _conflicts(audit),
+        "most copied texts": _copied(audit),
+        "examples (rows count from 0)": _examples(audit),
+    }.items():
+        found = list(section)
+        lines += ["", title, *found] if found else []
     return "\n".join(lines)
 
 
-def _section(title: str, lines: Iterator[str]) -> list[str]:
-    lines = list(lines)
-    return ["", title, *lines] if lines else []
-
-
-def _table(audit: Audit) -> Iterator[str]:
+def _figures(audit: Audit) -> Iterator[list[str]]:
+    """Yield a row's name, its figure in each split, and a remark."""
     splits = list(audit.splits.values())
-    width = max([12, *(len(split) + 2 for split in audit.splits)])
 
-    def row(name: str, value: Callable[[SplitAudit], object]) -> str:
-        cells = [value(split) for split in splits]
-        return _line(name, [f"{c:,}" if isinstance(c, int) else str(c) for c in cells], width)
+    def counts(name: str, values: Iterable[int | str]) -> list[str]:
+        return [name, *(f"{value:,}" if isinstance(value, int) else value for value in values)]
 
-    yield _line("", list(audit.splits), width)
-    yield row("rows", lambda s: s.rows)
-    yield row("texts that have copies", lambda s: s.copies.texts)
-    yield row("  extra copies", lambda s: s.copies.extra_rows)
-    for split in audit.splits:
-        if len(splits) > 1:
-            rows = {o.split: o.rows for o in audit.overlaps if o.other == split}
-            cells = [f"{rows[s]:,}" if s in rows else "" for s in audit.splits]
-            yield _line(f"rows that stand in {split} too", cells, width)
-    for column in splits[0].conflicts if splits else ():
-        yield row(f"texts with conflicting {column}", lambda s, c=column: s.conflicts[c].texts)
+    yield counts("rows", (s.rows for s in splits))
+    yield counts("texts that have copies", (s.copies.texts for s in splits))
+    yield counts("  extra copies", (s.copies.extra_rows for s in splits))
+    for other in audit.splits if len(splits) > 1 else ():
+        rows = {o.split: o.rows for o in audit.overlaps if o.other == other}
+        yield counts(f"rows that stand in {other} too", (rows.get(s, "") for s in audit.splits))
+    for column in audit.conflicts:
+        texts = (s.conflicts[column].texts if column in s.conflicts else "" for s in splits)
+        yield counts(f"texts with conflicting {column}", texts)
     for column in audit.texts:
-        yield row(
-            f"characters of {column}, mean", lambda s, c=column: f"{s.characters[c].mean:.1f}"
-        )
-        yield row("  median / p95", lambda s, c=column: _pair(s.characters[c], "median", "p95"))
-        yield row("  p99 / longest", lambda s, c=column: _pair(s.characters[c], "p99", "max"))
-    if audit.tokenizer:
-        yield row("tokens of an input, mean", lambda s: f"{s.tokens.mean:.1f}")
-        yield row("  median / p95", lambda s: _pair(s.tokens, "median", "p95"))
-        yield row("  p99 / longest", lambda s: _pair(s.tokens, "p99", "max"))
-        for most in splits[0].tokens.over if splits else ():
-            yield row(f"  cut at {most}", lambda s, m=most: share(s.tokens.over[m], s.rows))
-    for name in found_in(audit):
-        points = {}
-        for split in splits:
-            for point, count in getattr(split.findings.get(name), "characters", {}).items():
-                points[point] = points.get(point, 0) + count
-        common = sorted(points, key=points.get, reverse=True)[:MOST_POINTS]
-        kinds = f"  {' '.join(common)}" if common and name not in INFORMATION else ""
-        note = " (information)" if name in INFORMATION else ""
-        yield (
-            row(
-                f"rows, {name.replace('_', ' ')}{note}",
-                lambda s, n=name: s.findings[n].rows if n in s.findings else 0,
-            )
-            + kinds
-        )
+        yield from _lengths(f"characters of {column}", [s.characters[column] for s in splits])
+    if tokens := [s.tokens for s in splits if s.tokens]:
+        yield from _lengths("tokens of an input", tokens)
+        for most in tokens[0].over:
+            cut = (share(t.over[most], s.rows) for t, s in zip(tokens, splits, strict=True))
+            yield [f"  cut at {most}", *cut]
+    for name, found in audit.found().items():
+        information = name in INFORMATION
+        row = f"rows, {name.replace('_', ' ')}{' (information)' if information else ''}"
+        points = [] if information else most_common(found.values(), MOST_POINTS)
+        remark = " ".join(point for point, _ in points)
+        yield [*counts(row, (finding.rows for finding in found.values())), remark]
 
 
-def found_in(audit: Audit) -> list[str]:
-    """Return the names of what was found in any split, in the order of `scan`."""
-    return list(dict.fromkeys(name for split in audit.splits.values() for name in split.findings))
+def _lengths(name: str, lengths: list[Lengths]) -> Iterator[list[str]]:
+    yield [f"{name}, mean", *(f"{s.mean:.1f}" for s in lengths)]
+    yield ["  median / p95", *(f"{s.median:,} / {s.p95:,}" for s in lengths)]
+    yield ["  p99 / longest", *(f"{s.p99:,} / {s.max:,}" for s in lengths)]
 
 
-def _pair(lengths: Lengths, first: str, second: str) -> str:
-    return f"{getattr(lengths, first):,} / {getattr(lengths, second):,}"
-
-
-def _line(name: str, cells: Sequence[str], width: int) -> str:
-    return _pad(name, LABEL_WIDTH) + "".join(f"{cell:>{width + 2}}" for cell in cells)
-
-
-def _pad(text: str, width: int) -> str:
-    """Pad to columns of a terminal, where a Hangul syllable takes two."""
-    shown = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-    return text + " " * max(width - shown, 1)
-
-
-def _labels(audit: Audit) -> Iterator[str]:
+def _labels(audit: Audit) -> Iterator[list[str]]:
+    """Yield a row for each label with its share in each split."""
     splits = list(audit.splits.values())
-    width = max([12, *(len(split) + 2 for split in audit.splits)])
-    for column in dict.fromkeys(column for split in splits for column in split.labels):
-        balances = [split.labels.get(column) for split in splits]
-        unit = next(balance.unit for balance in balances if balance)
-        totals = [sum(balance.counts.values()) if balance else 0 for balance in balances]
-        yield _line(f"{column}, {unit}", [f"{total:,}" for total in totals], width)
-        for label in dict.fromkeys(label for b in balances if b for label in b.counts):
-            counts = [balance.counts.get(label, 0) if balance else 0 for balance in balances]
-            cells = [share(count, total) for count, total in zip(counts, totals, strict=True)]
-            yield _line(f"  {label}", cells, width)
-        if any(balance.none for balance in balances if balance):
+    columns = dict.fromkeys(column for split in splits for column in split.labels)
+    if columns:
+        yield from ([], ["labels"])
+    for column in columns:
+        balances = [split.labels.get(column, Balance("", {}, 0)) for split in splits]
+        unit = next(balance.unit for balance in balances if balance.unit)
+        totals = [sum(balance.counts.values()) for balance in balances]
+        yield [f"{column}, {unit}", *(f"{total:,}" for total in totals)]
+        for label in dict.fromkeys(label for balance in balances for label in balance.counts):
+            counts = [balance.counts.get(label, 0) for balance in balances]
+            yield [f"  {label}", *map(share, counts, totals)]
+        if any(balance.none for balance in balances):
             name = "  rows without" if unit == "entities" else "  unlabelled"
-            yield _line(name, [f"{b.none:,}" if b else "" for b in balances], width)
+            yield [name, *(f"{balance.none:,}" for balance in balances)]
 
 
 def _overlaps(audit: Audit) -> Iterator[str]:
@@ -153,18 +124,14 @@ def _overlaps(audit: Audit) -> Iterator[str]:
 
 
 def _conflicts(audit: Audit) -> Iterator[str]:
-    for column, conflict in audit.conflicts.items():
-        if conflict.texts:
-            yield f"  {column}: {describe(conflict)}, all splits together"
-            for example in conflict.examples:
-                labels = [f"{found['label']} ×{found['rows']:,}" for found in example["labels"]]
-                yield f"    {example['text']}  →  {' | '.join(labels)}"
-
-
-def describe(conflict: Conflict) -> str:
-    """Return a conflict's numbers in words."""
-    outvoted = f", {conflict.outvoted:,} of them outvoted" if conflict.outvoted else ""
-    return f"{conflict.texts:,} texts in {conflict.rows:,} rows{outvoted}"
+    for column, found in audit.conflicts.items():
+        if found.texts:
+            outvoted = f", {found.outvoted:,} of them outvoted" if found.outvoted else ""
+            numbers = f"{found.texts:,} texts in {found.rows:,} rows{outvoted}"
+            yield f"  {column}: {numbers}, all splits together"
+            for example in found.examples:
+                labels = " | ".join(f"{vote.label} ×{vote.rows:,}" for vote in example.labels)
+                yield f"    {example.text}  →  {labels}"
 
 
 def _copied(audit: Audit) -> Iterator[str]:
@@ -172,14 +139,14 @@ def _copied(audit: Audit) -> Iterator[str]:
         if found.copies.most:
             yield f"  {split}"
             for copy in found.copies.most[:MOST_COPIES]:
-                yield f"    {copy['rows']:>9,} ×  {copy['text']}"
+                yield f"    {copy.rows:>9,} ×  {copy.text}"
 
 
 def _examples(audit: Audit) -> Iterator[str]:
-    for name in found_in(audit):
+    for name, found in audit.found().items():
         if name in INFORMATION:
             continue
         yield f"  {name.replace('_', ' ')}"
-        for split, found in audit.splits.items():
-            for example in found.findings[name].examples[:2] if name in found.findings else ():
+        for split, finding in found.items():
+            for example in finding.examples[:2]:
                 yield f"    {split} {example.row:>9}  {example.text}"

@@ -1,10 +1,10 @@
-"""Count what a corpus holds: two passes over Arrow batches, never all texts in memory.
+"""Count what a corpus holds: one pass over Arrow batches, never all texts in memory.
 
-A row costs 24 bytes of memory for its texts (8 more for each further text column) and 9 for each
-label column, and sorting them about as much again. Texts are compared by 64-bit digests: among n
-different ones two digests are equal with a probability of n² / 2⁶⁵, 3 in 10¹⁰ for 100,000 rows and
-3 in 10⁴ for 100 million, so that the counts are exact for all practical ends. Equal texts are
-those of `splits`: the same after NFC, outer blanks off.
+What is kept of a row is its number, a digest and a length of each text, and a number for each
+label; pyarrow groups and joins those (170 bytes a row at the most, where all texts differ). Digests
+have 64 bits: among n different texts two are equal with a probability of n² / 2⁶⁵, 3 in 10¹⁰ for
+100,000 rows and 3 in 10⁴ for 100 million, so that the counts are exact for all practical ends.
+Equal texts are those of `splits`: the same after NFC, outer blanks off.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,24 @@ from datasets import ClassLabel, Dataset, DatasetDict, List, Value
 from tqdm.auto import tqdm
 
 from nlpbook_data.audit.figures import (
+    FINDINGS,
     FLOAT_CONFLICT,
     MOST_EXAMPLES,
     Audit,
     Balance,
     Conflict,
     Copies,
+    Copy,
+    Disputed,
     Example,
     Finding,
     Lengths,
     Overlap,
     SplitAudit,
+    Vote,
 )
-from nlpbook_data.audit.odd import KINDS, PATTERNS, find_characters, find_passages, of_kind, show
-from nlpbook_data.data.corpus import Corpus
+from nlpbook_data.audit.odd import CHARACTERS, find_odd, show
+from nlpbook_data.corpora.declaration import Corpus
 from nlpbook_data.data.splits import plain
 
 LIMITS = (128, 256, 512)
@@ -49,34 +53,21 @@ VERY_LONG = 10
 # Columns that say what of the text is asked: equal texts with others are no conflict.
 GIVEN = ("subject", "object")
 
-SHAPES = (
-    "empty",
-    "blank",
-    "blank_edge",
-    "one_character",
-    "very_long",
-    "equal_sides",
-    "not_NFC",
-    "unknown_token",
-)
-SPANS = (
-    *("span_out_of_range", "span_with_blank_edge", "spans_overlap"),
-    *("answer_not_at_start", "answer_with_blank_edge", "span_is_another_text"),
-)
-
 
 @dataclass
 class _Scan:
-    """What one pass over a split gathers."""
+    """What one pass over a split gathers.
+
+    `figures` has a row for each row of the split, and the columns ``place`` (counted through all
+    splits, from `first`), ``text NAME`` and ``given NAME`` (digests), ``length NAME``, ``tokens``
+    and ``label NAME``: a number, the digest of a label that is not one number, or null where there
+    is no label.
+    """
 
     dataset: Dataset
-    columns: dict[str, np.ndarray]  # a digest for each text column and row
-    keys: np.ndarray  # a digest for all texts of a row
-    asked: np.ndarray  # the same, with the columns GIVEN
-    targets: dict[str, tuple[np.ndarray, np.ndarray]]  # label or its digest, whether there is one
-    counts: dict[str, Counter]  # of labels that are not one number a row
-    characters: dict[str, Counter]
-    tokens: Counter
+    first: int
+    targets: list[str]
+    figures: pa.Table
     findings: dict[str, Finding]
 
 
@@ -90,34 +81,42 @@ def audit_corpus(splits: DatasetDict, corpus: Corpus, tokenizer: Any = None) -> 
         tokenizer: a tokenizer of transformers, to count the tokens of an input: both texts of a
             pair, special tokens included, NFC as the recipes have it.
     """
+    texts = corpus.texts
     total = sum(map(len, splits.values()))
+    scans: dict[str, _Scan] = {}
     with tqdm(total=total, unit=" rows", desc=corpus.name, delay=2, disable=None) as bar:
-        scans = {split: _scan(splits[split], corpus.texts, tokenizer, bar) for split in splits}
-    character_edges = {
-        column: _edges(sum((scan.characters[column] for scan in scans.values()), Counter()))
-        for column in corpus.texts
+        for split, rows in splits.items():
+            first = sum(len(scan.dataset) for scan in scans.values())
+            scans[split] = _scan(rows, first, texts, tokenizer, bar)
+    everything = pa.concat_tables(
+        [scan.figures for scan in scans.values()],
+        promote_options="default",  # a label that a split lacks is null there
+    )
+    lengths = [f"length {column}" for column in texts] + ["tokens"] * bool(tokenizer)
+    edges = {name: _edges(everything[name].to_numpy()) for name in lengths}
+    targets = list(dict.fromkeys(column for scan in scans.values() for column in scan.targets))
+    borders = {
+        column: _float_edges(everything[f"label {column}"].drop_null().to_numpy())
+        for column in targets
+        if pa.types.is_floating(everything[f"label {column}"].type)
     }
-    token_edges = _edges(sum((scan.tokens for scan in scans.values()), Counter()))
-    floats = {}
-    for scan in scans.values():
-        for column, (values, labelled) in scan.targets.items():
-            if values.dtype == float:
-                floats.setdefault(column, []).append(values[labelled])
-    float_edges = {column: _float_edges(np.concatenate(v)) for column, v in floats.items()}
     audits = {}
     for split, scan in scans.items():
+        found = {
+            name: _lengths(scan.figures[name].to_numpy(), edges[name], LIMITS * (name == "tokens"))
+            for name in lengths
+        }
         audits[split] = SplitAudit(
             rows=len(scan.dataset),
             source=corpus.splits[split].source if split in corpus.splits else "",
-            copies=_copies(scan, corpus.texts),
-            labels={column: _balance(scan, column, float_edges) for column in scan.targets},
-            conflicts=_conflicts({split: scan}, corpus.texts),
-            characters={
-                column: _lengths(scan.characters[column], character_edges[column])
-                for column in corpus.texts
+            copies=_copies(scan, texts),
+            labels={column: _balance(scan, column, borders.get(column)) for column in scan.targets},
+            conflicts={
+                column: _conflict(scan.figures, scans, texts, column) for column in scan.targets
             },
-            tokens=_lengths(scan.tokens, token_edges, LIMITS) if tokenizer else None,
-            findings={name: found for name, found in scan.findings.items() if found.rows},
+            characters={column: found[f"length {column}"] for column in texts},
+            tokens=found.get("tokens"),
+            findings={name: finding for name, finding in scan.findings.items() if finding.rows},
         )
     return Audit(
         name=corpus.name,
@@ -126,11 +125,11 @@ def audit_corpus(splits: DatasetDict, corpus: Corpus, tokenizer: Any = None) -> 
         license=corpus.license,
         commercial=corpus.commercial,
         homepage=corpus.homepage,
-        texts=list(corpus.texts),
+        texts=list(texts),
         tokenizer=_name(tokenizer) if tokenizer else "",
         splits=audits,
-        overlaps=_overlaps(scans, corpus.texts),
-        conflicts=_conflicts(scans, corpus.texts),
+        overlaps=_overlaps(scans, texts),
+        conflicts={column: _conflict(everything, scans, texts, column) for column in targets},
     )
 
 
@@ -143,62 +142,39 @@ def _name(tokenizer: Any) -> str:
 # One pass over a split
 
 
-def _scan(dataset: Dataset, texts: Sequence[str], tokenizer: Any, bar: tqdm) -> _Scan:
-    size = len(dataset)
-    targets = _target_columns(dataset, texts)
-    scan = _Scan(
-        dataset=dataset,
-        columns={column: np.zeros(size, np.uint64) for column in texts},
-        keys=np.zeros(size, np.uint64),
-        asked=np.zeros(size, np.uint64),
-        targets={
-            column: (np.zeros(size, dtype), np.zeros(size, bool))
-            for column, dtype in targets.items()
-        },
-        counts={column: Counter() for column in targets},
-        characters={column: Counter() for column in texts},
-        tokens=Counter(),
-        findings={name: Finding() for name in (*SHAPES, *KINDS, *PATTERNS, *SPANS)},
-    )
+def _scan(dataset: Dataset, first: int, texts: Sequence[str], tokenizer: Any, bar: tqdm) -> _Scan:
+    findings = {name: Finding() for name in FINDINGS}
+    targets, batches = _target_columns(dataset, texts), []
     for start, table in _tables(dataset):
-        end = start + len(table)
-        columns = [table[column].fill_null("").to_pylist() for column in texts]
-        for column, values in zip(texts, columns, strict=True):
-            plains = [plain(text) for text in values]
-            scan.columns[column][start:end] = _digests(plains)
-            lengths = _count_characters(scan, column, table[column])
-            _find_shapes(scan.findings, start, values, plains, lengths)
-            _find_odd(scan.findings, start, values, lengths)
-        key = _mix([scan.columns[column][start:end] for column in texts])
-        if len(texts) > 1:
-            _find_equal_sides(scan, start, columns)
-        given = [_canonical(table[column]) for column in GIVEN if column in table.column_names]
-        scan.keys[start:end] = key
-        scan.asked[start:end] = _mix([key, *map(_digests, given)]) if given else key
+        columns = {column: table[column].fill_null("").combine_chunks() for column in texts}
+        batch = {"place": np.arange(first + start, first + start + len(table))}
+        for column, values in columns.items():
+            batch[f"length {column}"] = pc.utf8_length(values)
+            batch[f"text {column}"] = _read_texts(findings, start, values)
+        for column in GIVEN:
+            if column in table.column_names:
+                batch[f"given {column}"] = _digests(map(_canonical, table[column].to_pylist()))
         for column in targets:
-            _read_target(scan, column, start, table)
-        _find_spans(scan.findings, start, table, texts)
+            batch[f"label {column}"] = _read_target(dataset.features[column], table[column])
         if tokenizer:
-            ids = _tokenize(tokenizer, columns)
-            scan.tokens.update(map(len, ids))
-            unknown = [row.count(tokenizer.unk_token_id) for row in ids]
-            rows = np.flatnonzero(unknown)
-            examples = [
-                " ⏐ ".join(show(texts[row]) for texts in columns) for row in rows[:MOST_EXAMPLES]
-            ]
-            scan.findings["unknown_token"].add(rows + start, sum(unknown), examples.__getitem__)
+            inputs = [values.to_pylist() for values in columns.values()]
+            batch["tokens"] = _count_tokens(findings["unknown_token"], start, inputs, tokenizer)
+        _find_span_faults(findings, start, table, texts)
+        batches.append(pa.table(batch))
         bar.update(len(table))
+    scan = _Scan(dataset, first, targets, pa.concat_tables(batches), findings)
+    _find_equal_sides(scan, texts)
     for column in texts:
         _find_very_long(scan, column)
     return scan
 
 
 def _tables(dataset: Dataset) -> Iterator[tuple[int, pa.Table]]:
-    rows = len(dataset)
+    """Yield the rows in batches, one where there is no row."""
     width = dataset.data.nbytes / max(len(dataset.data), 1)
     step = int(min(max(BATCH_BYTES / max(width, 1), 1), BATCH_ROWS))
     arrow = dataset.with_format("arrow")
-    for start in range(0, rows, step):
+    for start in range(0, max(len(dataset), 1), step):
         yield start, arrow[start : start + step]
 
 
@@ -208,124 +184,180 @@ def _digests(texts: Iterable[str]) -> np.ndarray:
     return np.frombuffer(digests, "<u8")
 
 
-def _mix(digests: Sequence[np.ndarray]) -> np.ndarray:
-    """Make one digest of several; their order counts."""
-    mixed = digests[0]
-    for digest in digests[1:]:  # modulo 2**64; an odd factor loses nothing
-        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + digest
-    return mixed
+def _canonical(value: Any) -> str:
+    """Return the JSON of `value`, that of a list in any order."""
+    if isinstance(value, list):
+        return json.dumps(sorted(map(_canonical, value)))
+    return json.dumps(value, sort_keys=True, default=str)
 
 
-def _canonical(column: pa.ChunkedArray) -> list[str]:
-    return [json.dumps(value, sort_keys=True, default=str) for value in column.to_pylist()]
+def _read_texts(findings: dict[str, Finding], start: int, column: pa.Array) -> np.ndarray:
+    """Find what is odd in a column of texts; return the digests of the plain texts."""
+    texts = column.to_pylist()
+    plains = [plain(text) for text in texts]
+    lengths = np.fromiter(map(len, texts), int, len(texts))
+    plain_lengths = np.fromiter(map(len, plains), int, len(texts))
+    has_edge = pc.not_equal(pc.utf8_trim_whitespace(column), column)
+    shapes = {
+        "empty": lengths == 0,
+        "blank": (lengths > 0) & (plain_lengths == 0),
+        "blank_edge": (plain_lengths > 0) & has_edge.to_numpy(zero_copy_only=False),
+        "one_character": plain_lengths == 1,
+        "not_NFC": [not unicodedata.is_normalized("NFC", text) for text in texts],
+    }
+    for name, mine in shapes.items():
+        rows = np.flatnonzero(mine)
+        findings[name].add(rows + start, len(rows), lambda n, r=rows: show(texts[r[n]]))  # type: ignore[misc]
+    for kind, places in find_odd(column):
+        rows, spans = list(places), list(places.values())
+        findings[kind].add(
+            [row + start for row in rows],
+            sum(map(len, spans)),
+            lambda n, r=rows, s=spans: show(texts[r[n]], *s[n][0]),  # type: ignore[misc]
+        )
+        if kind in CHARACTERS and rows:
+            points = Counter(findings[kind].characters)
+            points.update(
+                f"U+{ord(texts[row][first]):04X}" for row in rows for first, _ in places[row]
+            )
+            findings[kind].characters = dict(points.most_common())
+    return _digests(plains)
 
 
-def _count_characters(scan: _Scan, column: str, texts: pa.ChunkedArray) -> np.ndarray:
-    lengths = pc.utf8_length(texts).fill_null(0).to_numpy().astype(np.int64)
-    values, counts = np.unique(lengths, return_counts=True)
-    scan.characters[column].update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-    return lengths
-
-
-def _tokenize(tokenizer: Any, columns: list[list[str]]) -> list[list[int]]:
-    """Return the model's inputs; columns after the second join the second."""
-    columns = [[unicodedata.normalize("NFC", text) for text in texts] for texts in columns]
-    first, rest = columns[0], columns[1:]
+def _count_tokens(
+    unknown: Finding, start: int, columns: Sequence[list[str]], tokenizer: Any
+) -> np.ndarray:
+    """Return the tokens of the model's inputs; columns after the second join the second."""
+    first, *rest = ([unicodedata.normalize("NFC", text) for text in column] for column in columns)
     pairs = [[" ".join(texts) for texts in zip(*rest, strict=True)]] if rest else []
-    return tokenizer(
-        first,
-        *pairs,
-        padding=False,
-        truncation=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )["input_ids"]
+    options = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
+    ids = tokenizer(first, *pairs, **options)["input_ids"] if first else []
+    missing = np.array([row.count(tokenizer.unk_token_id) for row in ids], int)
+    rows = np.flatnonzero(missing)
+    unknown.add(
+        rows + start, missing.sum(), lambda n: " ⏐ ".join(show(texts[rows[n]]) for texts in columns)
+    )
+    return np.fromiter(map(len, ids), np.int32, len(ids))
+
+
+def _find_equal_sides(scan: _Scan, texts: Sequence[str]) -> None:
+    """Count pairs whose texts are the same one."""
+    if len(texts) > 1:
+        first, *others = (scan.figures[f"text {column}"].to_numpy() for column in texts)
+        rows = np.flatnonzero(np.all([first == other for other in others], axis=0))
+        examples = [show(scan.dataset[int(row)][texts[0]] or "") for row in rows[:MOST_EXAMPLES]]
+        scan.findings["equal_sides"].add(rows, len(rows), examples.__getitem__)
+
+
+def _find_very_long(scan: _Scan, column: str) -> None:
+    """Count the texts far above the median; the examples are the longest ones."""
+    lengths = scan.figures[f"length {column}"].to_numpy()
+    bound = VERY_LONG * _percentiles(lengths, [50])[0]
+    rows = np.flatnonzero(lengths > bound) if bound else np.array([], int)
+    rows = rows[np.argsort(-lengths[rows], kind="stable")]
+    examples = [
+        f"{lengths[row]:,}: {show(scan.dataset[int(row)][column])}" for row in rows[:MOST_EXAMPLES]
+    ]
+    scan.findings["very_long"].add(rows, len(rows), examples.__getitem__)
+
+
+# Spans
+
+
+def _find_span_faults(
+    findings: dict[str, Finding], start: int, table: pa.Table, texts: Sequence[str]
+) -> None:
+    """Check what points into a text: entities, answers, the subject and object of a relation."""
+    spans = [c for c in ("entities", "answers", *GIVEN) if c in table.column_names]
+    if not spans:
+        return
+    rows = table.select(dict.fromkeys([texts[0], *spans])).to_pylist()
+    for number, row in enumerate(rows, start):
+        faults = list(_span_faults(row[texts[0]] or "", row))
+        counts = Counter(name for name, _ in faults)
+        for name, example in dict(reversed(faults)).items():
+            findings[name].add([number], counts[name], lambda _, e=example: e)  # type: ignore[misc]
+
+
+def _span_faults(text: str, row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each fault, and how it looks."""
+    before = 0
+    for start, end in sorted((e["start"], e["end"]) for e in row.get("entities") or []):
+        if not 0 <= start < end <= len(text):
+            yield "span_out_of_range", show(text, max(start, 0), max(end, 0))
+            continue
+        if text[start:end] != text[start:end].strip():
+            yield "span_with_blank_edge", show(text, start, end)
+        if start < before:
+            yield "spans_overlap", show(text, start, end)
+        before = max(before, end)
+    for answer in row.get("answers") or []:
+        word, start = answer["text"], answer["answer_start"]
+        end = start + len(word)
+        if not word or start < 0 or text[start:end] != word:
+            yield "answer_not_at_start", f"{show(word)} ({start})"
+        elif word != word.strip():
+            yield "answer_with_blank_edge", show(text, start, end)
+    for span in filter(None, map(row.get, GIVEN)):
+        if text[span["start"] : span["end"]] != span["text"]:
+            place = f"{show(span['text'])} ({span['start']}–{span['end']})"
+            yield "span_is_another_text", place
 
 
 # Labels
 
 
-def _target_columns(dataset: Dataset, texts: Sequence[str]) -> dict[str, type]:
-    """Return the columns that a model is to predict, and how `_Scan.targets` holds them."""
-    columns = {}
-    for column, feature in dataset.features.items():
-        inner = feature.feature if isinstance(feature, List) else feature
-        named = column in ("label", "labels", "entities", "answers")
-        if column in texts or not (named or isinstance(inner, ClassLabel)):
-            continue
-        columns[column] = np.int64
-        if isinstance(feature, Value) and "float" in feature.dtype:
-            columns[column] = float
-    return columns
+def _target_columns(dataset: Dataset, texts: Sequence[str]) -> list[str]:
+    """Return the columns that a model is to predict."""
+    return [
+        column
+        for column, feature in dataset.features.items()
+        if column not in texts
+        and (
+            column in ("label", "labels", "entities", "answers")
+            or isinstance(getattr(feature, "feature", feature), ClassLabel)
+        )
+    ]
 
 
-def _read_target(scan: _Scan, column: str, start: int, table: pa.Table) -> None:
-    values, labelled = scan.targets[column]
-    end = start + len(table)
-    feature, found = scan.dataset.features[column], table[column]
-    there = found.is_valid().to_numpy()
+def _read_target(feature: Any, values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return a number for each label, equal ones for equal labels; null for none."""
     if isinstance(feature, ClassLabel):
-        values[start:end] = found.fill_null(-1).to_numpy()
-        there = there & (values[start:end] >= 0)
-    elif values.dtype == float:
-        values[start:end] = found.fill_null(float("nan")).to_numpy()
-        there = there & ~np.isnan(values[start:end])
-    else:
-        lists = found.to_pylist()
-        if isinstance(feature, List):  # in any order
-            lists = [
-                v and sorted(v, key=lambda item: json.dumps(item, sort_keys=True, default=str))
-                for v in lists
-            ]
-        texts = [json.dumps(v, sort_keys=True, default=str) for v in lists]
-        values[start:end] = _digests(texts).view(np.int64)
-        if column == "entities":
-            scan.counts[column].update(e["label"] for v in lists for e in v or ())
-        else:
-            scan.counts[column].update(_items(column, feature, lists))
-    labelled[start:end] = there
+        return pc.if_else(pc.less(values, 0), None, values)
+    if isinstance(feature, Value) and "float" in feature.dtype:
+        return pc.if_else(pc.is_nan(values), None, values).cast(pa.float64())
+    digests = _digests(map(_canonical, values.to_pylist()))
+    return pa.array(digests, mask=values.is_null().to_numpy())
 
 
-def _items(column: str, feature: Any, values: list[Any]) -> Iterator[Any]:
-    """Yield what is counted of a label that is not one number."""
-    for value in values:
-        if column == "answers":
-            yield "answerable" if value else "unanswerable"
-        elif isinstance(feature, List):
-            yield from value or ()
-        elif value is not None:
-            yield value
-
-
-def _balance(scan: _Scan, column: str, float_edges: dict[str, np.ndarray]) -> Balance:
-    values, labelled = scan.targets[column]
+def _balance(scan: _Scan, column: str, borders: np.ndarray | None) -> Balance:
+    """Count the labels; `borders` are those of the bins of a float label."""
     feature = scan.dataset.features[column]
-    none = int(np.sum(~labelled))
-    if isinstance(feature, ClassLabel):
-        counts = np.bincount(values[labelled], minlength=feature.num_classes).tolist()
-        return Balance("rows", dict(zip(feature.names, counts, strict=True)), none)
-    if values.dtype == float:
-        edges = float_edges[column]
-        counts = np.histogram(values[labelled], edges)[0].tolist()
-        names = [f"{a:g}–{b:g}" for a, b in zip(edges, edges[1:], strict=False)]
-        return Balance("values", dict(zip(names, counts, strict=True)), none)
-    counts = scan.counts[column]
-    if column == "entities":
-        empty = _digests([json.dumps([])]).view(np.int64)[0]
-        feature = feature.feature["label"]
-        none += int(np.sum(labelled & (values == empty)))
-        return Balance("entities", _named(feature, counts), none)
+    labels = scan.figures[f"label {column}"]
+    if borders is not None:
+        counts = np.histogram(labels.drop_null().to_numpy(), borders)[0].tolist()
+        names = [f"{a:g}–{b:g}" for a, b in zip(borders, borders[1:], strict=False)]
+        return Balance("values", dict(zip(names, counts, strict=True)), labels.null_count)
+    values = scan.dataset.select_columns([column]).with_format("arrow")[:][column]
+    none = labels.null_count
     if column == "answers":
-        named = {name: counts[name] for name in ("answerable", "unanswerable")}
-        return Balance("answers", named, none)
-    return Balance("rows", _named(getattr(feature, "feature", feature), counts), none)
-
-
-def _named(feature: Any, counts: Counter) -> dict[str, int]:
+        answerable = pc.sum(pc.greater(pc.list_value_length(values), 0)).as_py() or 0
+        counts = {"answerable": answerable, "unanswerable": len(values) - answerable}
+        return Balance("answers", counts, none)
+    if isinstance(feature, List):
+        if column == "entities":
+            none += pc.sum(pc.equal(pc.list_value_length(values), 0)).as_py() or 0
+        values, feature = pc.list_flatten(values), feature.feature
+    if column == "entities":
+        values, feature = pc.struct_field(values, "label"), feature["label"]
+    counts = Counter(
+        {pair["values"]: pair["counts"] for pair in pc.value_counts(values.drop_null()).to_pylist()}
+    )
     if isinstance(feature, ClassLabel):
-        return {name: counts[number] for number, name in enumerate(feature.names)}
-    return {show(str(value)): count for value, count in counts.most_common(30)}
+        named = {name: counts[number] for number, name in enumerate(feature.names)}
+    else:
+        named = {show(str(value)): count for value, count in counts.most_common(30)}
+    return Balance("entities" if column == "entities" else "rows", named, none)
 
 
 def _float_edges(values: np.ndarray) -> np.ndarray:
@@ -336,251 +368,100 @@ def _float_edges(values: np.ndarray) -> np.ndarray:
     return np.linspace(low, max(high, low + 1), 11)
 
 
-# Texts
-
-
-def _find_shapes(
-    findings: dict[str, Finding],
-    start: int,
-    texts: list[str],
-    plains: list[str],
-    lengths: np.ndarray,
-) -> None:
-    plain_lengths = np.fromiter(map(len, plains), np.int64, len(plains))
-    edges = [bool(t) and (t[0].isspace() or t[-1].isspace()) for t in texts]
-    rows_of = {
-        "empty": lengths == 0,
-        "blank": (lengths > 0) & (plain_lengths == 0),
-        "blank_edge": (plain_lengths > 0) & np.array(edges, bool),
-        "one_character": plain_lengths == 1,
-    }
-    if not unicodedata.is_normalized("NFC", "\n".join(texts)):
-        rows_of["not_NFC"] = [not unicodedata.is_normalized("NFC", text) for text in texts]
-    for name, mine in rows_of.items():
-        rows = np.flatnonzero(mine)
-        examples = [show(texts[row]) for row in rows[:MOST_EXAMPLES]]
-        findings[name].add(rows + start, len(rows), examples.__getitem__)
-
-
-def _find_odd(
-    findings: dict[str, Finding], start: int, texts: list[str], lengths: np.ndarray
-) -> None:
-    joined = "".join(texts)
-    ends = np.cumsum(lengths)
-    positions, codes = find_characters(joined)
-    if not len(positions):
-        return
-    for kind in (*KINDS, *PATTERNS):
-        mine = positions[of_kind(codes, kind)]
-        owners = np.searchsorted(ends, mine, side="right")
-        rows, first = np.unique(owners, return_index=True)
-        if kind in PATTERNS:
-            found = {row: list(find_passages(kind, texts[row])) for row in rows.tolist()}
-            found = {row: spans for row, spans in found.items() if spans}
-            rows = np.array(list(found), int)
-            places = [spans[0] for spans in found.values()]
-            count = sum(map(len, found.values()))
-        else:
-            begins = mine[first] - (ends[rows] - lengths[rows])
-            places, count = [(int(b), int(b) + 1) for b in begins], len(mine)
-            if count:
-                seen = Counter(joined[place] for place in mine.tolist())
-                named = {f"U+{ord(c):04X}": n for c, n in seen.items()}
-                total = Counter(findings[kind].characters) + Counter(named)
-                findings[kind].characters = dict(total.most_common())
-        findings[kind].add(
-            rows + start, count, lambda n, r=rows, p=places: show(texts[r[n]], *p[n])
-        )
-
-
-def _find_equal_sides(scan: _Scan, start: int, columns: list[list[str]]) -> None:
-    """Count pairs whose texts are the same one."""
-    end = start + len(columns[0])
-    sides = [digests[start:end] for digests in scan.columns.values()]
-    rows = np.flatnonzero(np.all([side == sides[0] for side in sides], axis=0))
-    scan.findings["equal_sides"].add(rows + start, len(rows), lambda n: show(columns[0][rows[n]]))
-
-
-def _find_very_long(scan: _Scan, column: str) -> None:
-    """Count the texts far above the median; the examples are the longest ones."""
-    counts = scan.characters[column]
-    bound = VERY_LONG * _percentile(counts, 50)
-    long = sorted((length for length in counts if length > bound), reverse=True)
-    if not long or not bound:
-        return
-    number = sum(counts[length] for length in long)
-    least = next(  # as long as the fifth longest
-        (n for n in long if sum(counts[m] for m in long if m >= n) >= MOST_EXAMPLES), long[-1]
-    )
-    longest = []
-    for start, table in _tables(scan.dataset.select_columns([column])):
-        lengths = pc.utf8_length(table[column]).fill_null(0).to_numpy()
-        for row in np.flatnonzero(lengths >= least):
-            text = table[column][int(row)].as_py()
-            longest.append((-int(lengths[row]), start + int(row), show(text)))
-    longest = sorted(longest)[:MOST_EXAMPLES]
-    scan.findings["very_long"].add(
-        [row for _, row, _ in longest], number, lambda n: f"{-longest[n][0]:,}: {longest[n][2]}"
-    )
-    scan.findings["very_long"].rows += number - len(longest)
-
-
-# Spans
-
-
-def _find_spans(
-    findings: dict[str, Finding], start: int, table: pa.Table, texts: Sequence[str]
-) -> None:
-    """Check what points into a text: entities, answers, the subject and object of a relation."""
-    names = table.column_names
-    found: dict[str, list[tuple[int, str]]] = {name: [] for name in SPANS}
-    if "entities" in names:
-        rows = zip(table[texts[0]].to_pylist(), table["entities"].to_pylist(), strict=True)
-        for row, (text, entities) in enumerate(rows, start):
-            for name, where in _entity_faults(text or "", entities or []):
-                found[name].append((row, show(text or "", *where)))
-    if "answers" in names and "context" in names:
-        rows = zip(table["context"].to_pylist(), table["answers"].to_pylist(), strict=True)
-        for row, (text, answers) in enumerate(rows, start):
-            for answer in answers or []:
-                word, begin = answer["text"], answer["answer_start"]
-                if not word or begin < 0 or text[begin : begin + len(word)] != word:
-                    found["answer_not_at_start"].append((row, f"{show(word)} ({begin})"))
-                elif word != word.strip():
-                    found["answer_with_blank_edge"].append(
-                        (row, show(text, begin, begin + len(word)))
-                    )
-    for column in GIVEN:
-        if column in names:
-            rows = zip(table[texts[0]].to_pylist(), table[column].to_pylist(), strict=True)
-            for row, (text, span) in enumerate(rows, start):
-                if span and text[span["start"] : span["end"]] != span["text"]:
-                    place = f"{show(span['text'])} ({span['start']}–{span['end']})"
-                    found["span_is_another_text"].append((row, place))
-    for name, places in found.items():
-        first = dict(reversed(places))
-        rows = sorted(first)
-        findings[name].add(rows, len(places), lambda n, r=rows, f=first: f[r[n]])
-
-
-def _entity_faults(text: str, entities: list[dict]) -> Iterator[tuple[str, tuple[int, int]]]:
-    before = 0
-    for start, end in sorted((entity["start"], entity["end"]) for entity in entities):
-        if not 0 <= start < end <= len(text):
-            yield "span_out_of_range", (max(start, 0), max(end, 0))
-            continue
-        if text[start:end] != text[start:end].strip():
-            yield "span_with_blank_edge", (start, end)
-        if start < before:
-            yield "spans_overlap", (start, end)
-        before = max(before, end)
-
-
 # Rows against rows
 
 
-def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return an order that puts equal keys together, and start and size of each group in it."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(keys)])
-    return order, starts, np.diff(np.r_[starts, len(keys)])
-
-
 def _copies(scan: _Scan, texts: Sequence[str]) -> Copies:
-    order, starts, sizes = _groups(scan.keys)
-    groups = np.flatnonzero(sizes > 1)
-    most = groups[np.lexsort((order[starts[groups]], -sizes[groups]))[:MOST_EXAMPLES]]
+    keys = [f"text {column}" for column in texts]
+    groups = scan.figures.group_by(keys, use_threads=False)  # a thread would hold groups of its own
+    groups = groups.aggregate([("place", "count"), ("place", "min")])
+    groups = groups.filter(pc.field("place_count") > 1)
+    groups = groups.sort_by([("place_count", "descending"), ("place_min", "ascending")])
     return Copies(
         texts=len(groups),
-        extra_rows=int(np.sum(sizes[groups] - 1)),
+        extra_rows=(pc.sum(groups["place_count"]).as_py() or 0) - len(groups),
         most=[
-            {"rows": int(sizes[g])} | asdict(_example(scan, texts, int(order[starts[g]])))
-            for g in most
+            Copy(group["place_count"], *astuple(_example(scan, texts, group["place_min"])))
+            for group in groups[:MOST_EXAMPLES].to_pylist()
         ],
     )
 
 
-def _example(scan: _Scan, texts: Sequence[str], row: int) -> Example:
-    found = scan.dataset[row]
-    return Example(row, " ⏐ ".join(show(found[column] or "") for column in texts))
+def _example(scan: _Scan, texts: Sequence[str], place: int) -> Example:
+    found = scan.dataset[place - scan.first]
+    return Example(place - scan.first, " ⏐ ".join(show(found[column] or "") for column in texts))
 
 
 def _overlaps(scans: dict[str, _Scan], texts: Sequence[str]) -> list[Overlap]:
+    keys = [f"text {column}" for column in texts]
     overlaps = []
     for other, held in scans.items():
-        keys = np.sort(held.keys)
-        words = np.sort(np.concatenate([held.columns[column] for column in texts]))
+        held = held.figures.select(keys)
+        words = pa.chunked_array([chunk for column in held.columns for chunk in column.chunks])
         for split, scan in scans.items():
             if split == other:
                 continue
-            rows = np.flatnonzero(_stands_in(scan.keys, keys))
+            rows = scan.figures.select(["place", *keys]).join(
+                held, keys, join_type="left semi", use_threads=False
+            )
+            places = np.sort(rows["place"].to_numpy())
             columns = {}
             if len(texts) > 1:
-                columns = {c: int(_stands_in(scan.columns[c], words).sum()) for c in texts}
-            examples = [_example(scan, texts, int(row)) for row in rows[:MOST_EXAMPLES]]
+                found = [pc.is_in(scan.figures[key], words) for key in keys]
+                columns = {c: pc.sum(f).as_py() or 0 for c, f in zip(texts, found, strict=True)}
+            examples = [_example(scan, texts, place) for place in places[:MOST_EXAMPLES].tolist()]
             overlaps.append(Overlap(split, other, len(rows), columns, examples))
     return overlaps
 
 
-def _stands_in(digests: np.ndarray, sorted_digests: np.ndarray) -> np.ndarray:
-    if not len(sorted_digests):
-        return np.zeros(len(digests), bool)
-    place = np.searchsorted(sorted_digests, digests)
-    return sorted_digests[np.minimum(place, len(sorted_digests) - 1)] == digests
-
-
-def _conflicts(scans: dict[str, _Scan], texts: Sequence[str]) -> dict[str, Conflict]:
-    columns = dict.fromkeys(column for scan in scans.values() for column in scan.targets)
-    return {column: _conflict(scans, texts, column) for column in columns}
-
-
-def _conflict(scans: dict[str, _Scan], texts: Sequence[str], column: str) -> Conflict:
+def _conflict(
+    figures: pa.Table, scans: dict[str, _Scan], texts: Sequence[str], column: str
+) -> Conflict:
     """Compare the labels of equal texts; rows without a label take no part."""
-    scans = {split: scan for split, scan in scans.items() if column in scan.targets}
-    places = [np.flatnonzero(scan.targets[column][1]) for scan in scans.values()]
-    firsts = np.cumsum([0, *map(len, places)])
-    found = list(zip(scans.values(), places, strict=True))
-    keys = np.concatenate([scan.asked[rows] for scan, rows in found])
-    values = np.concatenate([scan.targets[column][0][rows] for scan, rows in found])
-    order, starts, sizes = _groups(keys)
-    if not len(keys):
-        return Conflict(0, 0, 0, [])
-    ordered = values[order]
-    low, high = np.minimum.reduceat(ordered, starts), np.maximum.reduceat(ordered, starts)
-    is_float = values.dtype == float
-    groups = np.flatnonzero(high - low > FLOAT_CONFLICT if is_float else low != high)
-    groups = groups[np.lexsort((order[starts[groups]], -sizes[groups]))]
-    outvoted, examples = 0, []
-    for group in groups:
-        members = order[starts[group] : starts[group] + sizes[group]]
-        _, first, counts = np.unique(values[members], return_index=True, return_counts=True)
-        if not is_float:
-            outvoted += int(sizes[group] - counts.max())
-        if len(examples) < MOST_EXAMPLES:
-            labels = []
-            for n in np.argsort(-counts, kind="stable")[:MOST_EXAMPLES]:
-                owner = int(np.searchsorted(firsts, members[first[n]], side="right")) - 1
-                row = int(places[owner][members[first[n]] - firsts[owner]])
-                labels.append((int(counts[n]), list(scans)[owner], row))
-            examples.append(_conflict_example(scans, texts, column, labels))
-    return Conflict(len(groups), int(sizes[groups].sum()), outvoted, examples)
+    label = f"label {column}"
+    keys = [c for c in figures.column_names if c.startswith(("text ", "given "))]
+    figures = figures.select(["place", label, *keys])
+    groups = figures.group_by(keys, use_threads=False).aggregate([(label, "min"), (label, "max")])
+    least, most = groups[f"{label}_min"], groups[f"{label}_max"]
+    is_float = pa.types.is_floating(least.type)
+    differ = (
+        pc.greater(pc.subtract(most, least), FLOAT_CONFLICT)
+        if is_float
+        else pc.not_equal(least, most)
+    )
+    disputed = groups.filter(differ).select(keys)
+    figures = figures.join(disputed, keys, join_type="left semi", use_threads=False)
+    figures = figures.filter(pc.field(label).is_valid())
+    votes = figures.group_by([*keys, label]).aggregate([("place", "count"), ("place", "min")])
+    groups = votes.group_by(keys).aggregate(
+        [("place_count", "sum"), ("place_count", "max"), ("place_min", "min")]
+    )
+    groups = groups.sort_by([("place_count_sum", "descending"), ("place_min_min", "ascending")])
+    rows = pc.sum(groups["place_count_sum"]).as_py() or 0
+    right = pc.sum(groups["place_count_max"]).as_py() or 0
+    examples = []
+    for number in range(min(len(groups), MOST_EXAMPLES)):
+        mine = votes.join(groups.select(keys)[number : number + 1], keys, join_type="left semi")
+        mine = mine.sort_by([("place_count", "descending"), ("place_min", "ascending")])
+        shown = [
+            _vote(scans, texts, column, vote["place_count"], vote["place_min"])
+            for vote in mine[:MOST_EXAMPLES].to_pylist()
+        ]
+        examples.append(Disputed(shown[0][0], [vote for _, vote in shown]))
+    return Conflict(len(groups), rows, 0 if is_float else rows - right, examples)
 
 
-def _conflict_example(
-    scans: dict[str, _Scan],
-    texts: Sequence[str],
-    column: str,
-    labels: list[tuple[int, str, int]],
-) -> dict[str, Any]:
-    _, split, row = labels[0]
-    text = _example(scans[split], texts, row).text
-    shown = []
-    for rows, split, row in labels:
-        found = scans[split].dataset[row]
-        label = _words(scans[split].dataset.features[column], found[column], found[texts[0]])
-        shown.append({"label": label, "rows": rows, "split": split, "row": row})
-    return {"text": text, "labels": shown}
+def _vote(
+    scans: dict[str, _Scan], texts: Sequence[str], column: str, rows: int, place: int
+) -> tuple[str, Vote]:
+    """Return the text at `place`, and the label there, which `rows` rows have."""
+    split, scan = next(
+        (split, scan) for split, scan in scans.items() if place < scan.first + len(scan.dataset)
+    )
+    example = _example(scan, texts, place)
+    found = scan.dataset[example.row]
+    label = _words(scan.dataset.features[column], found[column], found[texts[0]] or "")
+    return example.text, Vote(label, rows, split, example.row)
 
 
 def _words(feature: Any, value: Any, text: str) -> str:
@@ -601,36 +482,31 @@ def _words(feature: Any, value: Any, text: str) -> str:
 # Lengths
 
 
-def _percentile(counts: Counter, percent: int) -> int:
-    """Return the smallest length that at least `percent` % of the rows do not exceed."""
-    lengths = sorted(counts)
-    if not lengths:
-        return 0
-    reached = np.cumsum([counts[length] for length in lengths])
-    return lengths[int(np.searchsorted(reached * 100, reached[-1] * percent))]
+def _percentiles(lengths: np.ndarray, percents: Sequence[int]) -> list[int]:
+    """Return the smallest lengths that at least so many % of the rows do not exceed."""
+    values = lengths if len(lengths) else np.zeros(1, int)
+    return np.percentile(values, percents, method="inverted_cdf").tolist()
 
 
-def _edges(counts: Counter) -> list[int]:
+def _edges(lengths: np.ndarray) -> list[int]:
     """Return the borders of about `BINS` bins of a round width, up to the 99th percentile."""
-    width = max(1, -(-_percentile(counts, 99) // BINS))
+    (last,) = _percentiles(lengths, [99])
+    width = max(1, -(-last // BINS))
     if width > 2:  # 2, 5, 10, 20, 50, …
         power = 10 ** (len(str(width)) - 1)
         width = next(n * power for n in (1, 2, 5, 10) if n * power >= width)
-    return list(range(0, _percentile(counts, 99) + width + 1, width))
+    return list(range(0, last + width + 1, width))
 
 
-def _lengths(counts: Counter, edges: list[int], limits: Sequence[int] = ()) -> Lengths:
-    rows = sum(counts.values())
-    bins = [0] * len(edges)
-    for length, count in counts.items():
-        bins[int(np.searchsorted(edges, length, side="right")) - 1] += count
+def _lengths(lengths: np.ndarray, edges: list[int], limits: Sequence[int] = ()) -> Lengths:
+    median, p95, p99 = _percentiles(lengths, [50, 95, 99])
     return Lengths(
-        mean=round(sum(n * count for n, count in counts.items()) / max(rows, 1), 2),
-        median=_percentile(counts, 50),
-        p95=_percentile(counts, 95),
-        p99=_percentile(counts, 99),
-        max=max(counts, default=0),
-        over={str(most): sum(c for n, c in counts.items() if n > most) for most in limits},
+        mean=round(float(lengths.sum() / max(len(lengths), 1)), 2),
+        median=median,
+        p95=p95,
+        p99=p99,
+        max=int(lengths.max(initial=0)),
+        over={str(most): int(np.sum(lengths > most)) for most in limits},
         edges=edges,
-        counts=bins,
+        counts=np.histogram(lengths, [*edges, np.inf])[0].tolist(),
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from datasets import Dataset
-from scipy.sparse import hstack
+from scipy.sparse import csr_matrix, hstack
 
 from nlpbook_data.baselines.doccls import (
     character_ngrams,
@@ -65,7 +65,7 @@ def pair_ngrams(
     start = time.perf_counter()
     vectorizer = ngram_vectorizer(2 * len(labels)).fit([*train[0], *train[1]])
 
-    def features(pairs: Pairs):
+    def features(pairs: Pairs) -> csr_matrix:
         first, second = map(vectorizer.transform, pairs)
         return hstack([first, second, first.multiply(second)], format="csr")
 

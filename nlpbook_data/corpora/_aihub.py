@@ -8,10 +8,10 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._read import malformed
-from nlpbook_data.corpora._xlsx import read_first_sheet
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split, carved
 from nlpbook_data.errors import InputError
+from nlpbook_data.reading.values import malformed
+from nlpbook_data.reading.workbook import read_first_sheet
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +42,12 @@ def declare(name: str, title: str, parts: Sequence[str]) -> Corpus:
         ),
         splits={
             "train": Split(" + ".join(parts), files=tuple(f"{stem}*{SUFFIX}" for stem in names)),
-            "validation": Split("5% carved from train", carved_from="train", share=0.05),
-            "test": Split("5% carved from train", carved_from="train", share=0.05),
+            "validation": carved(0.05),
+            "test": carved(0.05),
         },
         texts=("korean", "english"),
         groups=("korean", "english"),
-        license="AI Hub terms of use (by application)",
-        commercial=False,
-        redistributable=False,
+        license="AI Hub terms",
         homepage=PAGE,
         citation="한국어-영어 번역(병렬) 말뭉치, AI Hub, 한국지능정보사회진흥원 (2019).",
         by_hand=(
@@ -97,18 +95,16 @@ def _workbooks(part: str) -> list[str]:
 
 def _read_workbook(path: Path) -> Iterator[tuple[str, str]]:
     rows = read_first_sheet(path)
-    number, header = next(rows, (1, {}))
-    names = [str(header[column]) for column in sorted(header)][-2:] if number == 1 else []
-    width = max(header, default=0)
-    if [name.strip() for name in names] != HEADER or width - 1 not in header:
-        place = f"{path}, row 1"
-        raise malformed(place, " | ".join(names), "a header that ends in 원문 | 번역문")
-    for number, cells in rows:
-        place = f"{path}, row {number}"
-        if max(cells) > width:
-            raise malformed(place, cells[max(cells)], "nothing right of 번역문")
-        pair = [cells.get(column, "") for column in (width - 1, width)]
-        for name, cell in zip(HEADER, pair, strict=True):
-            if not isinstance(cell, str):
+    place, header = next(rows, (f"{path}, row 1", []))
+    if [str(name).strip() for name in header[-2:]] != HEADER or not place.endswith("row 1"):
+        found = " | ".join(map(str, header[-2:]))
+        raise malformed(place, found, "in row 1 a header that ends in 원문 | 번역문")
+    width = len(header)
+    for place, cells in rows:
+        if len(cells) > width:
+            raise malformed(place, cells[-1], "nothing right of 번역문")
+        cells += [None] * (width - len(cells))
+        for name, cell in zip(HEADER, cells[-2:], strict=True):
+            if not isinstance(cell, str | None):
                 raise malformed(f"{place}, {name}", cell, "a text")
-        yield pair[0], pair[1]
+        yield str(cells[-2] or ""), str(cells[-1] or "")

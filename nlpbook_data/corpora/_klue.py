@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nlpbook_data.corpora._read import member, read_json_items, shown
-from nlpbook_data.data.corpus import RawFile, Split
+from nlpbook_data.corpora.declaration import RawFile, Split, carved
+from nlpbook_data.errors import shown
+from nlpbook_data.reading.json_values import read_json_items
+from nlpbook_data.reading.values import member
 
 URL = "https://raw.githubusercontent.com/KLUE-benchmark/KLUE/main/klue_benchmark"
 CITATION = (
@@ -25,14 +27,13 @@ def declare(stem: str, train: int, dev: int, suffix: str = "json") -> dict[str, 
     return {
         "splits": {
             "train": Split(train_file, files=(train_file,)),
-            "validation": Split("10% carved from train", carved_from="train", share=0.1),
+            "validation": carved(0.1),
             "test": Split(
                 f"{dev_file} (dev file; the official test is not public)", files=(dev_file,)
             ),
         },
         "files": {train_file: RawFile(rows=train), dev_file: RawFile(rows=dev)},
         "license": "CC-BY-SA-4.0",
-        "commercial": True,
         "homepage": "https://github.com/KLUE-benchmark/KLUE",
         "citation": CITATION,
         "urls": lambda: {file: f"{URL}/{stem}/{file}" for file in (train_file, dev_file)},
@@ -43,7 +44,7 @@ def read_rows(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield ``(place, object)``, with the object's guid in `place`."""
     for path in files:
         for place, row in read_json_items(path):
-            yield f"{place}, {shown(member(place, row, 'guid', str))}", row
+            yield f"{place}, {shown([member(place, row, 'guid', str)])}", row
 
 
 def note(place: str, row: dict[str, Any], key: str) -> str | None:

@@ -4,19 +4,66 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nlpbook_data.corpora._read import member, read_json_items, shown
+from datasets import Features, Value
+
+from nlpbook_data.corpora.declaration import Corpus, Split, carved
+from nlpbook_data.errors import shown
+from nlpbook_data.reading.json_values import read_json_items
+from nlpbook_data.reading.values import member
 
 HOMEPAGE = "https://kli.korean.go.kr/corpus"
-LICENSE = "NIKL terms of use (by application)"
 
 
-def by_hand(corpus: str, folder: str, files: str) -> str:
-    """Return where to apply for `corpus` and what to put where."""
-    return (
-        f"Sign in at {HOMEPAGE} (once corpus.korean.go.kr), apply for {corpus} and download it "
-        "once approved (the downloads are limited in number and time; keep the archive). Put its "
-        f"{files} into the folder {folder} itself, not into one below."
+def declare(
+    name: str,
+    korean: str,
+    features: Features,
+    *,
+    folder: str,
+    pattern: str,
+    files: str,
+    share: float,
+    task: str = "pretrain",
+    source: str = "",
+    note: str = "",
+) -> Corpus:
+    """Return the declaration of a corpus that the institute calls `korean`.
+
+    Args:
+        name, task, features: as `Corpus` has them.
+        folder, pattern: Korpora's folder, and which of its files are read.
+        files: those in words, for who fetches them.
+        share: of train, for validation, and for test where the task is scored. What is carved in
+            hundredths is large.
+        source: what train is made of; the pattern by default.
+        note: which edition it must be.
+    """
+    held_out = ("validation",) if task == "pretrain" else ("validation", "test")
+    return Corpus(
+        name=name,
+        task=task,
+        title=f"모두의 말뭉치: {korean}",
+        features=features,
+        splits={
+            "train": Split(source or pattern, files=(pattern,)),
+            **{split: carved(share) for split in held_out},
+        },
+        license="NIKL terms",
+        homepage=HOMEPAGE,
+        citation=f"국립국어원 (2020). 국립국어원 {korean} (버전 1.0).",
+        by_hand=(
+            f"Sign in at {HOMEPAGE} (once corpus.korean.go.kr), apply for {korean}{note} and "
+            "download it once approved (the downloads are limited in number and time; keep the "
+            f"archive). Put its {files} into the folder {folder} itself, not into one below."
+        ),
+        folder_name=folder,
+        large=share == 0.01,
     )
+
+
+def text_columns(*names: str) -> Features:
+    """Return columns of texts."""
+    return Features({name: Value("string") for name in names})
 
 
 def read_documents(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -24,7 +71,7 @@ def read_documents(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in files:
         for place, document in read_json_items(path, "document"):
             name = member(place, document, "id", str)
-            yield f"{path}, document {shown(name)}", document
+            yield f"{path}, document {shown([name])}", document
 
 
 def read_list(place: str, value: Any, key: str) -> list[Any]:
@@ -59,5 +106,5 @@ def read_sentences(files: list[Path]) -> Iterator[tuple[str, dict[str, Any], str
     for place, document in read_documents(files):
         for number, sentence in enumerate(member(place, document, "sentence", list), start=1):
             name = member(f"{place}, sentence {number}", sentence, "id", str)
-            where = f"{place.partition(', document ')[0]}, sentence {shown(name)}"
+            where = f"{place.partition(', document ')[0]}, sentence {shown([name])}"
             yield where, sentence, name, member(where, sentence, "form", str)

@@ -4,11 +4,44 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+from datasets import Features, Value
 
-from nlpbook_data.corpora._read import AGAIN, BLOCK_BYTES, MAX_LINE_BYTES, malformed
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split, korpora_urls
 from nlpbook_data.errors import InputError
+from nlpbook_data.reading.text import BLOCK_BYTES, MAX_LINE_BYTES
+from nlpbook_data.reading.values import FETCH_AGAIN, malformed
 
 HEADING = b"\n ="
+
+
+def declare(name: str, title: str, stem: str, license: str, citation: str, table: str) -> Corpus:
+    """Return the declaration of a wiki whose files are ``<stem>.{train,dev,test}``."""
+    files = {
+        split: f"{stem}.{part}"
+        for split, part in {"train": "train", "validation": "dev", "test": "test"}.items()
+    }
+    return Corpus(
+        name=name,
+        task="pretrain",
+        title=title,
+        features=Features(title=Value("string"), text=Value("string")),
+        splits={
+            split: Split(f"{file} ({'99' if split == 'train' else '0.5'}% of the pages)", (file,))
+            for split, file in files.items()
+        },
+        license=license,
+        homepage=f"https://github.com/lovit/{name}",
+        citation=citation,
+        urls=korpora_urls(table),
+        archives=tuple(Archive((f"{file}.zip",), (file,)) for file in files.values()),
+        large=True,
+    )
+
+
+def parse(files: list[Path]) -> Iterator[pa.Table]:
+    """Yield tables of ``title`` (the heading line as it stands) and ``text``, a section a row."""
+    for path in files:
+        yield from tables_of_sections(path)
 
 
 def tables_of_sections(path: Path) -> Iterator[pa.Table]:
@@ -32,7 +65,7 @@ def tables_of_sections(path: Path) -> Iterator[pa.Table]:
                 if len(data) > MAX_LINE_BYTES:
                     raise InputError(
                         f"{path}, line {number}: a section longer than {MAX_LINE_BYTES:,} bytes. "
-                        f"{AGAIN}"
+                        f"{FETCH_AGAIN}"
                     )
                 rest = data
                 continue
@@ -47,12 +80,14 @@ def _table(path: Path, number: int, data: bytes) -> pa.Table:
     """Return the sections of `data`, which begins at the line `number` of `path`."""
     if b"\0" in data:
         line = number + data.count(b"\n", 0, data.index(b"\0"))
-        raise InputError(f"{path}, line {line}: a NUL, which no text holds. {AGAIN}")
+        raise InputError(f"{path}, line {line}: a NUL, which no text holds. {FETCH_AGAIN}")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = number + data.count(b"\n", 0, error.start)
-        raise InputError(f"{path}, line {line}: not UTF-8 ({error.reason}). {AGAIN}") from error
+        raise InputError(
+            f"{path}, line {line}: not UTF-8 ({error.reason}). {FETCH_AGAIN}"
+        ) from error
     if "\r" in text:
         text = text.replace("\r\n", "\n").removesuffix("\r")
     titles, texts = [], []

@@ -1,9 +1,5 @@
 """AI Hub's Korean-English parallel corpus: websites of local governments."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 from nlpbook_data.corpora._aihub import declare, read_pairs
 
 CORPUS = declare(
@@ -11,8 +7,4 @@ CORPUS = declare(
     "한국어-영어 번역 말뭉치: 지자체 웹사이트",
     ["지자체웹사이트"],
 )
-
-
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"korean": str, "english": str, "source": id}`` a row."""
-    yield from read_pairs(files)
+parse = read_pairs

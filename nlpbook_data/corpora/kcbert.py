@@ -6,16 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 from datasets import Features, Value
 
-from nlpbook_data.corpora._read import tables_of_lines
-from nlpbook_data.data.corpus import Archive, Corpus, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_kcbert import KCBERT_FETCH_INFORMATION
-
-    return {Path(row["destination"]).name: row["url"] for row in KCBERT_FETCH_INFORMATION}
-
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split, carved, korpora_urls
+from nlpbook_data.reading.text import tables_of_lines
 
 FILE = "20190101_20200611_v2.txt"
 
@@ -26,13 +18,12 @@ CORPUS = Corpus(
     features=Features(text=Value("string")),
     splits={
         "train": Split(FILE, files=(FILE,)),
-        "validation": Split("1% carved from train", carved_from="train", share=0.01),
+        "validation": carved(0.01),
     },
     license="MIT",
-    commercial=True,
     homepage="https://github.com/Beomi/KcBERT",
     citation="Lee, J. (2020). KcBERT: Korean comments BERT. HCLT 2020.",
-    urls=urls,
+    urls=korpora_urls("korpus_kcbert.KCBERT_FETCH_INFORMATION"),
     archives=(
         Archive(
             files=tuple(f"kcbert-train.tar.gz{part}" for part in ("aa", "ab", "ac")),

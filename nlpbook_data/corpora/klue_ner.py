@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Features, List, Value
+from datasets import Features, Value
 
 from nlpbook_data.corpora._klue import ENTITIES, declare
-from nlpbook_data.corpora._read import malformed, read_lines, shown
-from nlpbook_data.corpora._tagged import join_tokens
-from nlpbook_data.data.corpus import Corpus
+from nlpbook_data.corpora.declaration import Corpus, entity_spans
+from nlpbook_data.errors import shown
+from nlpbook_data.reading.entities import join_tokens
+from nlpbook_data.reading.text import read_lines
+from nlpbook_data.reading.values import malformed
 
 LABELS = {tag: id_ for id_, tag in enumerate(ENTITIES)}
 
@@ -25,13 +27,7 @@ CORPUS = Corpus(
     features=Features(
         id=Value("string"),
         text=Value("string"),
-        entities=List(
-            {
-                "start": Value("int32"),
-                "end": Value("int32"),
-                "label": ClassLabel(names=list(ENTITIES.values())),
-            }
-        ),
+        entities=entity_spans(ENTITIES.values()),
     ),
     **declare("klue-ner-v1.1", train=21_008, dev=5_000, suffix="tsv"),
 )
@@ -76,7 +72,7 @@ def _sentences(path: Path) -> Iterator[tuple[str, str, str, list[tuple[str, tupl
             raise malformed(place, line, f"a comment, the last of which is {COLUMNS!r},")
     else:
         raise malformed(f"{path}, line 1", "the end", f"the comment {COLUMNS!r}")
-    sentence = None
+    sentence: tuple[str, str, str, list] | None = None
     for place, line in lines:
         if line.startswith("## "):
             if sentence:
@@ -84,7 +80,7 @@ def _sentences(path: Path) -> Iterator[tuple[str, str, str, list[tuple[str, tupl
             id_, tab, tagged = line.removeprefix("## ").partition("\t")
             if not tab or not id_:
                 raise malformed(place, line, "## id⇥tagged text")
-            sentence = (f"{place}, {shown(id_)}", id_, tagged, [])
+            sentence = (f"{place}, {shown([id_])}", id_, tagged, [])
         elif line.strip("\t"):
             character, _, tag = line.partition("\t")
             mark, _, name = tag.partition("-")

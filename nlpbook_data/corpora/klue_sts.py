@@ -7,8 +7,8 @@ from typing import Any
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._klue import declare, note, read_rows
-from nlpbook_data.corpora._read import malformed, member
-from nlpbook_data.data.corpus import Corpus
+from nlpbook_data.corpora.declaration import Corpus
+from nlpbook_data.reading.values import malformed, member
 
 CORPUS = Corpus(
     name="klue-sts",

@@ -7,8 +7,8 @@ from typing import Any
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._klue import declare, note, read_rows
-from nlpbook_data.corpora._read import member, read_label
-from nlpbook_data.data.corpus import Corpus
+from nlpbook_data.corpora.declaration import Corpus
+from nlpbook_data.reading.values import member, read_label
 
 TOPICS = ["IT과학", "경제", "사회", "생활문화", "세계", "스포츠", "정치"]
 LABELS = {topic: id_ for id_, topic in enumerate(TOPICS)}

@@ -6,16 +6,9 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._read import read_csv, read_label
-from nlpbook_data.data.corpus import Corpus, RawFile, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_chatbot_data import KOREAN_CHATBOT_FETCH_INFORMATION
-
-    return {Path(row["destination"]).name: row["url"] for row in KOREAN_CHATBOT_FETCH_INFORMATION}
-
+from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, carved, korpora_urls
+from nlpbook_data.reading.text import read_csv
+from nlpbook_data.reading.values import read_label
 
 CORPUS = Corpus(
     name="korean_chatbot_data",
@@ -28,8 +21,8 @@ CORPUS = Corpus(
     ),
     splits={
         "train": Split("ChatbotData.csv", files=("ChatbotData.csv",)),
-        "validation": Split("10% carved from train", carved_from="train", share=0.1),
-        "test": Split("10% carved from train", carved_from="train", share=0.1),
+        "validation": carved(0.1),
+        "test": carved(0.1),
     },
     files={
         "ChatbotData.csv": RawFile(
@@ -42,10 +35,9 @@ CORPUS = Corpus(
     groups=("question",),
     # so says the author's own copy on the Hub; Korpora has CC0, and the repository says nothing
     license="CC-BY-SA-4.0",
-    commercial=True,
     homepage="https://github.com/songys/Chatbot_data",
     citation="Song, Y. Chatbot_data_for_Korean v1.0. https://github.com/songys/Chatbot_data",
-    urls=urls,
+    urls=korpora_urls("korpus_chatbot_data.KOREAN_CHATBOT_FETCH_INFORMATION"),
 )
 
 LABELS = {"0": 0, "1": 1, "2": 2}

@@ -12,17 +12,9 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._read import beside, read_label, read_lines, read_tsv
-from nlpbook_data.data.corpus import Corpus, RawFile, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_korean_hate_speech import KOREAN_HATE_SPEECH_FETCH_INFORMATION
-
-    table = KOREAN_HATE_SPEECH_FETCH_INFORMATION
-    return {row["destination"].partition("/")[2]: row["url"] for row in table}
-
+from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, carved, korpora_urls
+from nlpbook_data.reading.text import beside, read_lines, read_tsv
+from nlpbook_data.reading.values import read_label
 
 CORPUS = Corpus(
     name="korean_hate_speech",
@@ -41,7 +33,7 @@ CORPUS = Corpus(
             files=("labeled/train.tsv",),
             aligned=("news_title/train.news_title.txt",),
         ),
-        "validation": Split("5% carved from train", carved_from="train", share=0.05),
+        "validation": carved(0.05),
         "test": Split(
             "labeled/dev.tsv (dev file; the official test has no labels)",
             files=("labeled/dev.tsv",),
@@ -92,13 +84,12 @@ CORPUS = Corpus(
         ),
     },
     license="CC-BY-SA-4.0",
-    commercial=True,
     homepage="https://github.com/kocohub/korean-hate-speech",
     citation=(
         "Moon, J., Cho, W. I., & Lee, J. (2020). BEEP! Korean Corpus of Online News Comments for "
         "Toxic Speech Detection. SocialNLP@ACL."
     ),
-    urls=urls,
+    urls=korpora_urls("korpus_korean_hate_speech.KOREAN_HATE_SPEECH_FETCH_INFORMATION"),
 )
 
 HEADER = ["comments", "contain_gender_bias", "bias", "hate"]

@@ -6,17 +6,8 @@ from typing import Any
 
 from datasets import Features, Value
 
-from nlpbook_data.corpora._read import beside, read_lines
-from nlpbook_data.data.corpus import Archive, Corpus, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_korean_parallel import KOREAN_PARALLEL_KOEN_NEWS_FETCH_INFORMATION
-
-    table = KOREAN_PARALLEL_KOEN_NEWS_FETCH_INFORMATION
-    return {Path(row["destination"]).name: row["url"] for row in table}
-
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split, korpora_urls
+from nlpbook_data.reading.text import beside, read_lines
 
 PARTS = {part: f"korean-english-park.{part}" for part in ("train", "dev", "test")}
 
@@ -33,14 +24,12 @@ CORPUS = Corpus(
     },
     texts=("korean", "english"),
     license="CC-BY-NC-ND-3.0",
-    commercial=False,
-    redistributable=False,  # ND: what is pushed is converted
     homepage="https://github.com/jungyeul/korean-parallel-corpora",
     citation=(
         "Park, J., Hong, J.-P., & Cha, J.-W. (2016). Korean Language Resources for Everyone. "
         "PACLIC 30."
     ),
-    urls=urls,
+    urls=korpora_urls("korpus_korean_parallel.KOREAN_PARALLEL_KOEN_NEWS_FETCH_INFORMATION"),
     archives=tuple(
         Archive(files=(f"{name}.tar.gz",), members=(f"{name}.ko", f"{name}.en"))
         for name in PARTS.values()

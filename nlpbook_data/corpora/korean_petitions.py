@@ -6,17 +6,9 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._read import malformed, member, read_json_lines, read_label
-from nlpbook_data.data.corpus import Corpus, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_korean_petitions import KOREAN_PETITIONS_FETCH_INFORMATION
-
-    table = KOREAN_PETITIONS_FETCH_INFORMATION
-    return {Path(row["destination"]).name: row["url"] for row in table}
-
+from nlpbook_data.corpora.declaration import Corpus, Split, carved, korpora_urls
+from nlpbook_data.reading.json_values import read_json_lines
+from nlpbook_data.reading.values import malformed, member, read_label
 
 # The board's own list, in its order (its pages c=35 to c=51).
 CATEGORIES = [
@@ -44,14 +36,13 @@ CORPUS = Corpus(
             "petitions_2017-08 to petitions_2019-03",
             files=tuple(f"petitions_{year}-{month:02}" for year, month in MONTHS),
         ),
-        "validation": Split("10% carved from train", carved_from="train", share=0.1),
-        "test": Split("10% carved from train", carved_from="train", share=0.1),
+        "validation": carved(0.1),
+        "test": carved(0.1),
     },
     license="CC0-1.0",
-    commercial=True,
     homepage="https://github.com/lovit/petitions_archive",
     citation="Kim, H. (2019). 청와대 국민청원 데이터 아카이브. lovit/petitions_archive.",
-    urls=urls,
+    urls=korpora_urls("korpus_korean_petitions.KOREAN_PETITIONS_FETCH_INFORMATION"),
     large=True,
 )
 

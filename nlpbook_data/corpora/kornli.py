@@ -6,16 +6,9 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._read import read_label, read_tsv
-from nlpbook_data.data.corpus import Corpus, RawFile, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_kornli import KORNLI_FETCH_INFORMATION
-
-    return {Path(row["destination"]).name: row["url"] for row in KORNLI_FETCH_INFORMATION}
-
+from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, korpora_urls
+from nlpbook_data.reading.text import read_tsv
+from nlpbook_data.reading.values import read_label
 
 CORPUS = Corpus(
     name="kornli",
@@ -51,10 +44,9 @@ CORPUS = Corpus(
     texts=("premise", "hypothesis"),
     groups=("premise",),
     license="CC-BY-SA-4.0",
-    commercial=True,
     homepage="https://github.com/kakaobrain/KorNLUDatasets",
     citation="Ham, J. et al. (2020). KorNLI and KorSTS. arXiv:2004.03289.",
-    urls=urls,
+    urls=korpora_urls("korpus_kornli.KORNLI_FETCH_INFORMATION"),
 )
 
 LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2}

@@ -6,9 +6,9 @@ from typing import Any
 
 from datasets import Features, Value
 
-from nlpbook_data.corpora._read import malformed
-from nlpbook_data.corpora._squad import ANSWERS, read_questions
-from nlpbook_data.data.corpus import Corpus, RawFile, Split
+from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, carved
+from nlpbook_data.reading.squad import ANSWERS, read_questions
+from nlpbook_data.reading.values import malformed
 
 TRAIN, DEV = "KorQuAD_v1.0_train.json", "KorQuAD_v1.0_dev.json"
 
@@ -31,7 +31,7 @@ CORPUS = Corpus(
     ),
     splits={
         "train": Split(TRAIN, files=(TRAIN,)),
-        "validation": Split("5% carved from train", carved_from="train", share=0.05),
+        "validation": carved(0.05),
         "test": Split(f"{DEV} (dev file; the official test is not public)", files=(DEV,)),
     },
     files={
@@ -49,9 +49,6 @@ CORPUS = Corpus(
     texts=("context", "question"),
     groups=("context",),
     license="CC-BY-ND-2.0-KR",
-    commercial=True,
-    # no derivatives: others may have the official files, not what push would make of them
-    redistributable=False,
     homepage="https://korquad.github.io/KorQuad%201.0/",
     citation="Lim, S., Kim, M., Lee, J. (2019). KorQuAD1.0: Korean QA Dataset for Machine Reading "
     "Comprehension. arXiv:1909.07005.",

@@ -14,9 +14,9 @@ from typing import Any
 
 from datasets import Features, Value
 
-from nlpbook_data.corpora._read import member, read_json_items, shown
-from nlpbook_data.corpora._squad import ANSWERS, read_answer
-from nlpbook_data.data.corpus import Archive, Corpus, Split
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split, carved
+from nlpbook_data.reading.squad import ANSWERS, read_answer, read_passages
+from nlpbook_data.reading.values import member
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ CORPUS = Corpus(
     ),
     splits={
         "train": Split("KorQuAD_2.1_train_00.zip to _12.zip", files=TRAIN, rows=83_486),
-        "validation": Split("5% carved from train", carved_from="train", share=0.05),
+        "validation": carved(0.05),
         "test": Split(
             "KorQuAD_2.1_dev_00.zip and _01.zip (dev files; the official test is not public)",
             files=DEV,
@@ -59,9 +59,6 @@ CORPUS = Corpus(
     texts=("context", "question"),
     groups=("context",),
     license="CC-BY-ND-2.0-KR",
-    commercial=True,
-    # no derivatives: others may have the official files, not what push would make of them
-    redistributable=False,
     homepage="https://korquad.github.io/",
     citation="Kim, Y. et al. (2020). KorQuAD 2.0: Korean QA Dataset for Web Document Machine "
     "Comprehension. Journal of KIISE 47(6), 577-586.",
@@ -78,19 +75,18 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
     """
     for path in files:
         moved = []
-        for place, page in read_json_items(path, "data"):
-            context = member(place, page, "context", str)
-            columns = {key: member(place, page, key, str) for key in ("title", "url")}
-            for question in member(place, page, "qas", list):
-                id_ = str(member(place, question, "id", (str, int)))
-                here = f"{place}, {shown(id_)}"
-                answer = read_answer(here, member(here, question, "answer", dict), context)
-                if not context.startswith(answer["text"], answer["answer_start"]):
+        for place, page, _, questions in read_passages(path):
+            columns = {key: member(place, page, key, str) for key in ("title", "url", "context")}
+            for here, question in questions:
+                id_ = str(member(here, question, "id", (str, int)))
+                answer = read_answer(
+                    here, member(here, question, "answer", dict), columns["context"]
+                )
+                if not columns["context"].startswith(answer["text"], answer["answer_start"]):
                     moved.append(id_)
                 yield {
                     "id": id_,
                     **columns,
-                    "context": context,
                     "question": member(here, question, "question", str),
                     "answers": [answer],
                 }

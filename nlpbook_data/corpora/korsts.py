@@ -7,16 +7,9 @@ from typing import Any
 
 from datasets import Features, Value
 
-from nlpbook_data.corpora._read import malformed, read_tsv
-from nlpbook_data.data.corpus import Corpus, RawFile, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_korsts import KORSTS_FETCH_INFORMATION
-
-    return {Path(row["destination"]).name: row["url"] for row in KORSTS_FETCH_INFORMATION}
-
+from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, korpora_urls
+from nlpbook_data.reading.text import read_tsv
+from nlpbook_data.reading.values import malformed
 
 CORPUS = Corpus(
     name="korsts",
@@ -55,10 +48,9 @@ CORPUS = Corpus(
     },
     texts=("sentence1", "sentence2"),
     license="CC-BY-SA-4.0",
-    commercial=True,
     homepage="https://github.com/kakaobrain/KorNLUDatasets",
     citation="Ham, J. et al. (2020). KorNLI and KorSTS. arXiv:2004.03289.",
-    urls=urls,
+    urls=korpora_urls("korpus_korsts.KORSTS_FETCH_INFORMATION"),
 )
 
 HEADER = ["genre", "filename", "year", "id", "score", "sentence1", "sentence2"]

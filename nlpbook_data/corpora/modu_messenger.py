@@ -4,47 +4,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import Features, List, Value
+from datasets import Features, List
 
 from nlpbook_data.corpora._modu import (
-    HOMEPAGE,
-    LICENSE,
-    by_hand,
+    declare,
     read_documents,
     read_list,
     read_metadata,
     read_speaker,
+    text_columns,
 )
-from nlpbook_data.corpora._read import member
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.reading.values import member
 
 UTTERANCE = ("speaker", "form", "original_form", "time")
 
-CORPUS = Corpus(
-    name="modu_messenger",
-    task="pretrain",
-    title="모두의 말뭉치: 메신저 말뭉치",
-    features=Features(
-        id=Value("string"),
-        text=Value("string"),
-        topic=Value("string"),
-        utterances=List({name: Value("string") for name in UTTERANCE}),
+CORPUS = declare(
+    "modu_messenger",
+    "메신저 말뭉치",
+    Features(
+        **text_columns("id", "text", "topic"), utterances=List(dict(text_columns(*UTTERANCE)))
     ),
-    splits={
-        "train": Split("M[DM]RW*.json", files=("M[DM]RW*.json",)),
-        "validation": Split("5% carved from train", carved_from="train", share=0.05),
-    },
-    license=LICENSE,
-    commercial=False,
-    redistributable=False,
-    homepage=HOMEPAGE,
-    citation="국립국어원 (2020). 국립국어원 메신저 말뭉치 (버전 1.0).",
-    by_hand=by_hand(
-        "메신저 말뭉치",
-        "NIKL_MESSENGER",
-        "files MDRW….json and MMRW….json",
-    ),
-    folder_name="NIKL_MESSENGER",
+    folder="NIKL_MESSENGER",
+    pattern="M[DM]RW*.json",
+    files="files MDRW….json and MMRW….json",
+    share=0.05,
 )
 
 

@@ -6,9 +6,8 @@ from typing import Any
 
 from datasets import ClassLabel, Features, List, Value
 
-from nlpbook_data.corpora._modu import HOMEPAGE, LICENSE, by_hand, read_list, read_sentences
-from nlpbook_data.corpora._read import malformed, member, read_label
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora._modu import declare, read_list, read_sentences, text_columns
+from nlpbook_data.reading.values import malformed, member, read_label
 
 # The official tags and what they are called.
 NAMES = {
@@ -63,13 +62,11 @@ NAMES = {
 }
 LABELS = {tag: n for n, tag in enumerate(NAMES)}
 
-CORPUS = Corpus(
-    name="modu_mp",
-    task="morphology",
-    title="모두의 말뭉치: 형태 분석 말뭉치",
-    features=Features(
-        id=Value("string"),
-        text=Value("string"),
+CORPUS = declare(
+    "modu_mp",
+    "형태 분석 말뭉치",
+    Features(
+        **text_columns("id", "text"),
         morphemes=List(
             {
                 "form": Value("string"),
@@ -78,18 +75,12 @@ CORPUS = Corpus(
             }
         ),
     ),
-    splits={
-        "train": Split("NXMP*.json (newspapers) + SXMP*.json (speech)", files=("[NS]XMP*.json",)),
-        "validation": Split("10% carved from train", carved_from="train", share=0.1),
-        "test": Split("10% carved from train", carved_from="train", share=0.1),
-    },
-    license=LICENSE,
-    commercial=False,
-    redistributable=False,
-    homepage=HOMEPAGE,
-    citation="국립국어원 (2020). 국립국어원 형태 분석 말뭉치 (버전 1.0).",
-    by_hand=by_hand("형태 분석 말뭉치", "NIKL_MP", "NXMP1902008040.json and SXMP1902008031.json"),
-    folder_name="NIKL_MP",
+    folder="NIKL_MP",
+    pattern="[NS]XMP*.json",
+    files="NXMP1902008040.json and SXMP1902008031.json",
+    share=0.1,
+    task="morphology",
+    source="NXMP*.json (newspapers) + SXMP*.json (speech)",
 )
 
 

@@ -4,16 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Features, List, Value
+from datasets import Features
 
-from nlpbook_data.corpora._modu import (
-    HOMEPAGE,
-    LICENSE,
-    by_hand,
-    read_sentences,
-)
-from nlpbook_data.corpora._read import malformed, member, read_label
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora._modu import declare, read_sentences, text_columns
+from nlpbook_data.corpora.declaration import entity_spans
+from nlpbook_data.reading.values import malformed, member, read_label
 
 NAMES = {
     "PS": "사람",
@@ -34,37 +29,17 @@ NAMES = {
 }
 LABELS = {tag: n for n, tag in enumerate(NAMES)}
 
-CORPUS = Corpus(
-    name="modu_ne",
+CORPUS = declare(
+    "modu_ne",
+    "개체명 분석 말뭉치",
+    Features(**text_columns("id", "text"), entities=entity_spans(NAMES.values())),
+    folder="NIKL_NE",
+    pattern="[NS]XNE*.json",
+    files="NXNE1902008030.json and SXNE1902007240.json",
+    share=0.1,
     task="ner",
-    title="모두의 말뭉치: 개체명 분석 말뭉치",
-    features=Features(
-        id=Value("string"),
-        text=Value("string"),
-        entities=List(
-            {
-                "start": Value("int32"),
-                "end": Value("int32"),
-                "label": ClassLabel(names=list(NAMES.values())),
-            }
-        ),
-    ),
-    splits={
-        "train": Split("NXNE*.json (newspapers) + SXNE*.json (speech)", files=("[NS]XNE*.json",)),
-        "validation": Split("10% carved from train", carved_from="train", share=0.1),
-        "test": Split("10% carved from train", carved_from="train", share=0.1),
-    },
-    license=LICENSE,
-    commercial=False,
-    redistributable=False,
-    homepage=HOMEPAGE,
-    citation="국립국어원 (2020). 국립국어원 개체명 분석 말뭉치 (버전 1.0).",
-    by_hand=by_hand(
-        "개체명 분석 말뭉치 (2019, v1; that of 2020 has other files and keys)",
-        "NIKL_NE",
-        "NXNE1902008030.json and SXNE1902007240.json",
-    ),
-    folder_name="NIKL_NE",
+    source="NXNE*.json (newspapers) + SXNE*.json (speech)",
+    note=" (2019, v1; that of 2020 has other files and keys)",
 )
 
 

@@ -4,42 +4,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import Features, Value
-
 from nlpbook_data.corpora._modu import (
-    HOMEPAGE,
-    LICENSE,
-    by_hand,
+    declare,
     read_documents,
     read_forms,
     read_metadata,
+    text_columns,
 )
-from nlpbook_data.corpora._read import member
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.reading.values import member
 
 METADATA = ("title", "author", "publisher", "date", "topic", "original_topic")
 
-CORPUS = Corpus(
-    name="modu_news",
-    task="pretrain",
-    title="모두의 말뭉치: 신문 말뭉치",
-    features=Features({name: Value("string") for name in ("id", "text", *METADATA)}),
-    splits={
-        "train": Split("N[WLPIZ]RW*.json", files=("N[WLPIZ]RW*.json",)),
-        "validation": Split("1% carved from train", carved_from="train", share=0.01),
-    },
-    license=LICENSE,
-    commercial=False,
-    redistributable=False,
-    homepage=HOMEPAGE,
-    citation="국립국어원 (2020). 국립국어원 신문 말뭉치 (버전 1.0).",
-    by_hand=by_hand(
-        "신문 말뭉치",
-        "NIKL_NEWSPAPER",
-        "files NWRW….json, NLRW….json, NPRW….json, NIRW….json and NZRW….json",
-    ),
-    folder_name="NIKL_NEWSPAPER",
-    large=True,
+CORPUS = declare(
+    "modu_news",
+    "신문 말뭉치",
+    text_columns("id", "text", *METADATA),
+    folder="NIKL_NEWSPAPER",
+    pattern="N[WLPIZ]RW*.json",
+    files="files NWRW….json, NLRW….json, NPRW….json, NIRW….json and NZRW….json",
+    share=0.01,
 )
 
 

@@ -5,41 +5,24 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from datasets import Features, Value
-
 from nlpbook_data.corpora._modu import (
-    HOMEPAGE,
-    LICENSE,
-    by_hand,
+    declare,
     read_documents,
     read_list,
     read_metadata,
     read_speaker,
+    text_columns,
 )
-from nlpbook_data.corpora._read import member
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.reading.values import member
 
-CORPUS = Corpus(
-    name="modu_spoken",
-    task="pretrain",
-    title="모두의 말뭉치: 구어 말뭉치",
-    features=Features(
-        {name: Value("string") for name in ("id", "text", "speaker", "title", "topic")}
-    ),
-    splits={
-        "train": Split("S[ABDE]RW*.json", files=("S[ABDE]RW*.json",)),
-        "validation": Split("1% carved from train", carved_from="train", share=0.01),
-    },
-    license=LICENSE,
-    commercial=False,
-    redistributable=False,
-    homepage=HOMEPAGE,
-    citation="국립국어원 (2020). 국립국어원 구어 말뭉치 (버전 1.0).",
-    by_hand=by_hand(
-        "구어 말뭉치", "NIKL_SPOKEN", "files SARW….json, SBRW….json, SDRW….json and SERW….json"
-    ),
-    folder_name="NIKL_SPOKEN",
-    large=True,
+CORPUS = declare(
+    "modu_spoken",
+    "구어 말뭉치",
+    text_columns("id", "text", "speaker", "title", "topic"),
+    folder="NIKL_SPOKEN",
+    pattern="S[ABDE]RW*.json",
+    files="files SARW….json, SBRW….json, SDRW….json and SERW….json",
+    share=0.01,
 )
 
 

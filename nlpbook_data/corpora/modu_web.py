@@ -4,42 +4,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import Features, Value
-
 from nlpbook_data.corpora._modu import (
-    HOMEPAGE,
-    LICENSE,
-    by_hand,
+    declare,
     read_documents,
     read_forms,
     read_metadata,
+    text_columns,
 )
-from nlpbook_data.corpora._read import member
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.reading.values import member
 
 METADATA = ("title", "publisher", "date", "topic")
 
-CORPUS = Corpus(
-    name="modu_web",
-    task="pretrain",
-    title="모두의 말뭉치: 웹 말뭉치",
-    features=Features({name: Value("string") for name in ("id", "text", *METADATA)}),
-    splits={
-        "train": Split("E[BPSR]RW*.json", files=("E[BPSR]RW*.json",)),
-        "validation": Split("1% carved from train", carved_from="train", share=0.01),
-    },
-    license=LICENSE,
-    commercial=False,
-    redistributable=False,
-    homepage=HOMEPAGE,
-    citation="국립국어원 (2020). 국립국어원 웹 말뭉치 (버전 1.0).",
-    by_hand=by_hand(
-        "웹 말뭉치",
-        "NIKL_WEB",
-        "files EBRW….json, EPRW….json, ERRW….json and ESRW….json",
-    ),
-    folder_name="NIKL_WEB",
-    large=True,
+CORPUS = declare(
+    "modu_web",
+    "웹 말뭉치",
+    text_columns("id", "text", *METADATA),
+    folder="NIKL_WEB",
+    pattern="E[BPSR]RW*.json",
+    files="files EBRW….json, EPRW….json, ERRW….json and ESRW….json",
+    share=0.01,
 )
 
 

@@ -3,38 +3,23 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from datasets import Features, Value
-
 from nlpbook_data.corpora._modu import (
-    HOMEPAGE,
-    LICENSE,
-    by_hand,
+    declare,
     read_documents,
     read_forms,
     read_metadata,
+    text_columns,
 )
-from nlpbook_data.corpora._read import member
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.reading.values import member
 
-CORPUS = Corpus(
-    name="modu_written",
-    task="pretrain",
-    title="모두의 말뭉치: 문어 말뭉치",
-    features=Features(id=Value("string"), text=Value("string"), title=Value("string")),
-    splits={
-        "train": Split("W[ABCZ]RW*.json", files=("W[ABCZ]RW*.json",)),
-        "validation": Split("1% carved from train", carved_from="train", share=0.01),
-    },
-    license=LICENSE,
-    commercial=False,
-    redistributable=False,
-    homepage=HOMEPAGE,
-    citation="국립국어원 (2020). 국립국어원 문어 말뭉치 (버전 1.0).",
-    by_hand=by_hand(
-        "문어 말뭉치", "NIKL_WRITTEN", "files WARW….json, WBRW….json, WCRW….json and WZRW….json"
-    ),
-    folder_name="NIKL_WRITTEN",
-    large=True,
+CORPUS = declare(
+    "modu_written",
+    "문어 말뭉치",
+    text_columns("id", "text", "title"),
+    folder="NIKL_WRITTEN",
+    pattern="W[ABCZ]RW*.json",
+    files="files WARW….json, WBRW….json, WCRW….json and WZRW….json",
+    share=0.01,
 )
 
 

@@ -1,45 +1,13 @@
 """Namuwiki of 2020-03-02 in wikitext form (lovit/namuwikitext)."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from nlpbook_data.corpora import _wikitext
 
-import pyarrow as pa
-from datasets import Features, Value
-
-from nlpbook_data.corpora._wikitext import tables_of_sections
-from nlpbook_data.data.corpus import Archive, Corpus, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_namuwiki import NAMUWIKI_FETCH_INFORMATION
-
-    return {Path(row["destination"]).name: row["url"] for row in NAMUWIKI_FETCH_INFORMATION}
-
-
-FILES = [f"namuwikitext_20200302.{split}" for split in ("train", "dev", "test")]
-
-CORPUS = Corpus(
-    name="namuwikitext",
-    task="pretrain",
-    title="나무위키 텍스트",
-    features=Features(title=Value("string"), text=Value("string")),
-    splits={
-        "train": Split(f"{FILES[0]} (99% of the pages)", files=(FILES[0],)),
-        "validation": Split(f"{FILES[1]} (0.5% of the pages)", files=(FILES[1],)),
-        "test": Split(f"{FILES[2]} (0.5% of the pages)", files=(FILES[2],)),
-    },
-    license="CC BY-NC-SA 2.0 KR",
-    commercial=False,
-    homepage="https://github.com/lovit/namuwikitext",
+CORPUS = _wikitext.declare(
+    "namuwikitext",
+    "나무위키 텍스트",
+    "namuwikitext_20200302",
+    license="CC-BY-NC-SA-2.0-KR",
     citation="Kim, H. (2020). namuwikitext: Namuwiki dump in wikitext form.",
-    urls=urls,
-    archives=tuple(Archive(files=(f"{file}.zip",), members=(file,)) for file in FILES),
-    large=True,
+    table="korpus_namuwiki.NAMUWIKI_FETCH_INFORMATION",
 )
-
-
-def parse(files: list[Path]) -> Iterator[pa.Table]:
-    """Yield tables of ``title`` (the heading line as it stands) and ``text``, a section a row."""
-    for path in files:
-        yield from tables_of_sections(path)
+parse = _wikitext.parse

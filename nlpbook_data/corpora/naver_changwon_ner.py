@@ -4,20 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Features, List, Value
+from datasets import Features, Value
 
-from nlpbook_data.corpora._read import malformed, read_lines
-from nlpbook_data.corpora._tagged import join_tokens
-from nlpbook_data.data.corpus import Corpus, RawFile, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_naverchangwon_ner import NAVER_CHANGWON_NER_FETCH_INFORMATION
-
-    table = NAVER_CHANGWON_NER_FETCH_INFORMATION
-    return {Path(row["destination"]).name: row["url"] for row in table}
-
+from nlpbook_data.corpora.declaration import (
+    Corpus,
+    RawFile,
+    Split,
+    carved,
+    entity_spans,
+    korpora_urls,
+)
+from nlpbook_data.reading.entities import join_tokens
+from nlpbook_data.reading.text import read_lines
+from nlpbook_data.reading.values import malformed
 
 TAGS = {
     "PER": "인물",
@@ -43,26 +42,18 @@ CORPUS = Corpus(
     title="네이버·창원대 개체명 말뭉치 (조사가 붙은 어절 단위)",
     features=Features(
         text=Value("string"),
-        entities=List(
-            {
-                "start": Value("int32"),
-                "end": Value("int32"),
-                "label": ClassLabel(names=list(TAGS.values())),
-            }
-        ),
+        entities=entity_spans(TAGS.values()),
     ),
     splits={
         "train": Split("train_data", files=("train_data",)),
-        "validation": Split("10% carved from train", carved_from="train", share=0.1),
-        "test": Split("10% carved from train (no test is public)", carved_from="train", share=0.1),
+        "validation": carved(0.1),
+        "test": carved(0.1, "no test is public"),
     },
     files={"train_data": RawFile(rows=90_000)},
-    license="연구와 리더보드 학습에만, 상업적 이용 불가 (research and leaderboard only)",
-    commercial=False,
-    redistributable=False,
+    license="research only",
     homepage="https://github.com/naver/nlp-challenge/tree/master/missions/ner",
     citation="Naver and Changwon National University (2018). Naver NLP Challenge, NER.",
-    urls=urls,
+    urls=korpora_urls("korpus_naverchangwon_ner.NAVER_CHANGWON_NER_FETCH_INFORMATION"),
 )
 
 # Each tag in full: (its mark, its class).

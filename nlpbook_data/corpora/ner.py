@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Features, List, Value
+from datasets import Features, Value
 
-from nlpbook_data.corpora._read import malformed, read_lines
-from nlpbook_data.corpora._tagged import untag
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split, carved, entity_spans
+from nlpbook_data.reading.entities import untag
+from nlpbook_data.reading.text import read_lines
+from nlpbook_data.reading.values import malformed
 
 TAGS = {
     "PER": "인물",
@@ -30,21 +31,14 @@ CORPUS = Corpus(
     title="한국해양대 개체명 말뭉치 (책의 형식)",
     features=Features(
         text=Value("string"),
-        entities=List(
-            {
-                "start": Value("int32"),
-                "end": Value("int32"),
-                "label": ClassLabel(names=list(TAGS.values())),
-            }
-        ),
+        entities=entity_spans(TAGS.values()),
     ),
     splits={
         "train": Split("train.txt", files=("train.txt",)),
-        "validation": Split("10% carved from train", carved_from="train", share=0.1),
+        "validation": carved(0.1),
         "test": Split("val.txt (the only held-out file)", files=("val.txt",)),
     },
-    license="비상업적 용도에 한해 MIT (MIT for non-commercial use only)",
-    commercial=False,
+    license="MIT, non-commercial",
     homepage="https://github.com/kmounlp/NER",
     citation="한국해양대학교 자연언어처리연구실 (2019). https://github.com/kmounlp/NER",
     by_hand=(

@@ -6,16 +6,9 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._read import read_label, read_tsv
-from nlpbook_data.data.corpus import Corpus, RawFile, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_nsmc import NSMC_FETCH_INFORMATION
-
-    return {Path(row["destination"]).name: row["url"] for row in NSMC_FETCH_INFORMATION}
-
+from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, carved, korpora_urls
+from nlpbook_data.reading.text import read_tsv
+from nlpbook_data.reading.values import read_label
 
 CORPUS = Corpus(
     name="nsmc",
@@ -24,7 +17,7 @@ CORPUS = Corpus(
     features=Features(text=Value("string"), label=ClassLabel(names=["부정", "긍정"])),
     splits={
         "train": Split("ratings_train.txt", files=("ratings_train.txt",)),
-        "validation": Split("5% carved from train", carved_from="train", share=0.05),
+        "validation": carved(0.05),
         "test": Split("ratings_test.txt", files=("ratings_test.txt",)),
     },
     files={
@@ -40,10 +33,9 @@ CORPUS = Corpus(
         ),
     },
     license="CC0-1.0",
-    commercial=True,
     homepage="https://github.com/e9t/nsmc",
     citation="Park, L. (2016). Naver sentiment movie corpus v1.0.",
-    urls=urls,
+    urls=korpora_urls("korpus_nsmc.NSMC_FETCH_INFORMATION"),
 )
 
 LABELS = {"0": 0, "1": 1}

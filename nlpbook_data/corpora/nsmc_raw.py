@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 from datasets import Features, Value
 
-from nlpbook_data.corpora._read import tables_of_lines
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split, carved
+from nlpbook_data.reading.text import tables_of_lines
 
 CORPUS = Corpus(
     name="nsmc_raw",
@@ -16,10 +16,9 @@ CORPUS = Corpus(
     features=Features(text=Value("string")),
     splits={
         "train": Split("reviews.txt", files=("reviews.txt",)),
-        "validation": Split("1% carved from train", carved_from="train", share=0.01),
+        "validation": carved(0.01),
     },
     license="CC0-1.0",
-    commercial=True,
     homepage="https://github.com/e9t/nsmc",
     citation="Park, L. (2016). Naver sentiment movie corpus v1.0.",
     by_hand=(

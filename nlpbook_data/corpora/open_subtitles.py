@@ -7,9 +7,9 @@ from xml.parsers import expat
 import pyarrow as pa
 from datasets import Features, Value
 
-from nlpbook_data.corpora._read import AGAIN, malformed
-from nlpbook_data.data.corpus import Archive, Corpus, Split
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split, carved
 from nlpbook_data.errors import InputError
+from nlpbook_data.reading.values import FETCH_AGAIN, malformed
 
 BLOCK_BYTES = 1 << 20
 
@@ -31,13 +31,11 @@ CORPUS = Corpus(
     features=Features(korean=Value("string"), english=Value("string")),
     splits={
         "train": Split("en-ko.tmx", files=("en-ko.tmx",)),
-        "validation": Split("1% carved from train", carved_from="train", share=0.01),
-        "test": Split("1% carved from train", carved_from="train", share=0.01),
+        "validation": carved(0.01),
+        "test": carved(0.01),
     },
     texts=("korean", "english"),
-    license="none stated; a link to http://www.opensubtitles.org/ is asked for",
-    commercial=False,
-    redistributable=False,
+    license="none stated",
     homepage="https://opus.nlpl.eu/OpenSubtitles/corpus/version/OpenSubtitles",
     citation=(
         "Lison, P. and Tiedemann, J. (2016). OpenSubtitles2016: Extracting Large Parallel Corpora "
@@ -81,7 +79,7 @@ class _Units:
         except expat.ExpatError as error:
             said = expat.ErrorString(error.code)
             place = f"{self.path}, line {error.lineno}"
-            raise InputError(f"{place}: not XML ({said}). {AGAIN}") from error
+            raise InputError(f"{place}: not XML ({said}). {FETCH_AGAIN}") from error
         yield self._table()
 
     def _table(self) -> pa.Table:
@@ -113,12 +111,15 @@ class _Units:
 
     def _end(self, name: str) -> None:
         if name == "seg":
+            # `_start` and expat see to it: a <seg> that ends was open, in the <tu> that is
+            assert self.unit is not None and self.language is not None and self.text is not None
             self.unit[self.language] = "".join(self.text)
             self.text = None
             self.parser.CharacterDataHandler = None
         elif name == "tuv":
             self.language = None
         elif name == "tu":
+            assert self.unit is not None
             if len(self.unit) != len(self.rows):
                 found = ", ".join(self.unit) or "no <seg>"
                 raise malformed(self._place(), found, "a <tu> with 'en' and 'ko'")

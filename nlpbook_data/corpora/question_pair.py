@@ -10,16 +10,9 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._read import malformed, read_csv, read_label
-from nlpbook_data.data.corpus import Corpus, RawFile, Split
-
-
-def urls() -> dict[str, str]:
-    """Return Korpora's table as ``{file name: URL}``."""
-    from Korpora.korpus_question_pair import QUESTION_PAIR_FETCH_INFORMATION
-
-    return {Path(row["destination"]).name: row["url"] for row in QUESTION_PAIR_FETCH_INFORMATION}
-
+from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, carved, korpora_urls
+from nlpbook_data.reading.text import read_csv
+from nlpbook_data.reading.values import malformed, read_label
 
 CORPUS = Corpus(
     name="question_pair",
@@ -32,7 +25,7 @@ CORPUS = Corpus(
     ),
     splits={
         "train": Split("kor_pair_train.csv", files=("kor_pair_train.csv",)),
-        "validation": Split("10% carved from train", carved_from="train", share=0.1),
+        "validation": carved(0.1),
         "test": Split(
             "kor_pair_test.csv (its author warns that train is distributed otherwise)",
             files=("kor_pair_test.csv",),
@@ -52,10 +45,9 @@ CORPUS = Corpus(
     },
     texts=("sentence1", "sentence2"),
     license="CC-BY-SA-4.0",
-    commercial=True,
     homepage="https://github.com/songys/Question_pair",
     citation="Song, Y. Paired Question v.2. https://github.com/songys/Question_pair",
-    urls=urls,
+    urls=korpora_urls("korpus_question_pair.QUESTION_PAIR_FETCH_INFORMATION"),
 )
 
 LABELS = {"0": 0, "1": 1}

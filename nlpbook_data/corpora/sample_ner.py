@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Features, List, Value
+from datasets import Features, Value
 
 from nlpbook_data.corpora._klue import ENTITIES
-from nlpbook_data.corpora._read import malformed, member, read_json_lines, read_label
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, entity_spans, packaged
+from nlpbook_data.reading.json_values import read_json_lines
+from nlpbook_data.reading.values import malformed, member, read_label
 
 LABELS = {tag: id_ for id_, tag in enumerate(ENTITIES)}
 
@@ -18,22 +19,9 @@ CORPUS = Corpus(
     title="여섯 가지 개체명 (직접 쓴 예제 말뭉치)",
     features=Features(
         text=Value("string"),
-        entities=List(
-            {
-                "start": Value("int32"),
-                "end": Value("int32"),
-                "label": ClassLabel(names=list(ENTITIES.values())),
-            }
-        ),
+        entities=entity_spans(ENTITIES.values()),
     ),
-    splits={
-        split: Split(f"{split}.jsonl, written for this project", files=(f"{split}.jsonl",))
-        for split in ("train", "validation", "test")
-    },
-    license="CC0-1.0",
-    commercial=True,
-    homepage="nlpbook_data/samples/sample_ner",
-    packaged=True,
+    **packaged("sample_ner"),
 )
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._read import member, read_json_lines, read_label
-from nlpbook_data.corpora._squad import ANSWERS, read_answers
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, packaged
+from nlpbook_data.reading.json_values import read_json_lines
+from nlpbook_data.reading.squad import ANSWERS, read_answers
+from nlpbook_data.reading.values import member, read_label
 
 QUESTION_TYPES = ["누가", "언제", "어디", "무엇", "얼마", "왜", "어떻게"]
 IDS = {type_: id_ for id_, type_ in enumerate(QUESTION_TYPES)}
@@ -25,16 +26,9 @@ CORPUS = Corpus(
         answers=ANSWERS,
         question_type=ClassLabel(names=QUESTION_TYPES),
     ),
-    splits={
-        split: Split(f"{split}.jsonl, written for this project", files=(f"{split}.jsonl",))
-        for split in ("train", "validation", "test")
-    },
     texts=("context", "question"),
     groups=("context",),
-    license="CC0-1.0",
-    commercial=True,
-    homepage="nlpbook_data/samples/sample_qa",
-    packaged=True,
+    **packaged("sample_qa"),
 )
 
 

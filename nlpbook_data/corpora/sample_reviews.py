@@ -6,8 +6,9 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._read import malformed, member, read_json_lines
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, packaged
+from nlpbook_data.reading.json_values import read_json_lines
+from nlpbook_data.reading.values import malformed, member
 
 CORPUS = Corpus(
     name="sample_reviews",
@@ -16,14 +17,7 @@ CORPUS = Corpus(
     features=Features(
         text=Value("string"), label=ClassLabel(names=["부정", "긍정"]), domain=Value("string")
     ),
-    splits={
-        split: Split(f"{split}.jsonl, written for this project", files=(f"{split}.jsonl",))
-        for split in ("train", "validation", "test")
-    },
-    license="CC0-1.0",
-    commercial=True,
-    homepage="nlpbook_data/samples/sample_reviews",
-    packaged=True,
+    **packaged("sample_reviews"),
 )
 
 

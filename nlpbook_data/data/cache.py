@@ -21,8 +21,9 @@ from typing import Any
 
 import datasets
 import pyarrow as pa
-from datasets import Dataset, DatasetDict, Features, concatenate_datasets
+from datasets import Dataset, DatasetDict, Features
 from datasets.arrow_writer import ArrowWriter
+from datasets.table import MemoryMappedTable, concat_tables
 from filelock import FileLock
 
 logger = logging.getLogger(__name__)
@@ -51,11 +52,13 @@ def code_hash(*modules: str) -> str:
     digest = hashlib.sha256()
     for module in modules:
         spec = importlib.util.find_spec(module)
-        folder = Path(spec.origin).parent
-        paths = sorted(folder.rglob("*.py")) if spec.submodule_search_locations else [spec.origin]
+        assert spec and spec.origin, module
+        paths = [Path(spec.origin)]
+        if spec.submodule_search_locations:
+            paths = sorted(paths[0].parent.rglob("*.py"))
         for path in paths:
-            tree = ast.parse(Path(path).read_text(encoding="utf-8"))
-            digest.update(f"{module}/{Path(path).name}\n{ast.dump(tree)}\n".encode())
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            digest.update(f"{module}/{path.name}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()
 
 
@@ -115,13 +118,12 @@ def cached_splits(
     with FileLock(f"{entry}.lock"):
         if rebuild or _sizes(entry) is None:
             _build_entry(entry, build)
-        splits = dict.fromkeys(file.partition(".")[0] for file in _sizes(entry))
-        opened = DatasetDict({split: open_split(entry, split) for split in splits})
-    for split, dataset in opened.items():
+        splits = dict.fromkeys(file.partition(".")[0] for file in _sizes(entry) or ())
         # The default fingerprint holds the file's mtime: what is built on it would be rebuilt
         # whenever this entry is.
-        dataset._fingerprint = hashlib.sha256(f"{entry.name}/{split}".encode()).hexdigest()[:16]
-    return opened
+        return DatasetDict(
+            {split: open_split(entry, split, make_key(entry=key, split=split)) for split in splits}
+        )
 
 
 class SplitWriter:
@@ -163,7 +165,8 @@ def as_tables(
     rows: Iterable[Mapping[str, Any] | pa.Table], features: Features
 ) -> Iterator[pa.Table]:
     """Gather rows (or tables, which pass as they are) into tables of bounded size."""
-    schema, gathered, characters = features.arrow_schema, [], 0
+    schema, characters = features.arrow_schema, 0
+    gathered: list[Mapping[str, Any]] = []
 
     def table() -> pa.Table:
         columns = {name: [row[name] for row in gathered] for name in schema.names}
@@ -192,13 +195,18 @@ def write_split(
     return open_split(folder, split)
 
 
-def open_split(folder: Path, split: str) -> Dataset:
-    """Return the rows that were written as `split` into `folder`, memory-mapped."""
-    shards, path = [], _shard_path(folder, split, 0)
+def open_split(folder: Path, split: str, fingerprint: str | None = None) -> Dataset:
+    """Return the rows that were written as `split` into `folder`, memory-mapped.
+
+    What ``map`` makes of them is found again under the same `fingerprint`.
+    """
+    shards: list[MemoryMappedTable] = []
+    path = _shard_path(folder, split, 0)
     while not shards or path.exists():
-        shards.append(Dataset.from_file(str(path)))
+        shards.append(MemoryMappedTable.from_file(str(path)))
         path = _shard_path(folder, split, len(shards))
-    return shards[0] if len(shards) == 1 else concatenate_datasets(shards)
+    table = shards[0] if len(shards) == 1 else concat_tables(shards)
+    return Dataset(table, fingerprint=fingerprint)
 
 
 def remove_split(folder: Path, split: str) -> None:

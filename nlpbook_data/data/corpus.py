@@ -1,22 +1,19 @@
 """A corpus by name: find its files, verify them, parse them into Arrow, cache the result."""
 
 import importlib
-import json
 import logging
 import os
 import pkgutil
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
-from datasets import DatasetDict, Features, IterableDataset, IterableDatasetDict
+from datasets import DatasetDict, IterableDataset, IterableDatasetDict
 
+from nlpbook_data.corpora.declaration import Corpus, Split, read_manifest
 from nlpbook_data.data.cache import (
     SplitWriter,
     as_tables,
@@ -33,172 +30,20 @@ from nlpbook_data.errors import InputError, nearest
 
 logger = logging.getLogger(__name__)
 
-# Where Korpora writes, so that what it once fetched is found again.
-DEFAULT_CORPUS_DIR = Path("~/Korpora")
 CARVE_ROWS = 1000
-
-
-@dataclass(frozen=True)
-class RawFile:
-    """What is known of an official file: its length in bytes, its sha256 and its data rows."""
-
-    bytes: int | None = None
-    sha256: str | None = None
-    rows: int | None = None
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A download that raw files are unpacked from.
-
-    Attributes:
-        files: what is downloaded; several are the parts of one archive, in order.
-        members: the raw files that it holds, by the names that `Split.files` gives them.
-    """
-
-    files: tuple[str, ...]
-    members: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Where a split comes from: `files` (relative to the corpus' folder) or a share of another.
-
-    Attributes:
-        source: the words that run.json, card and summary print.
-        files: the files that make it up; empty for a carved split. A name with ``*`` is a pattern,
-            for corpora that come by hand in files that vary; at least one file must match.
-        aligned: files whose n-th line belongs to the n-th row; `parse` gets them after `files`.
-        optional: loaded only where its files are there, or by name.
-        rows: the official rows, where they are not known for each file.
-        carved_from: the split that it is taken from, equal texts kept on one side.
-        share: the fraction of that split's rows.
-    """
-
-    source: str
-    files: tuple[str, ...] = ()
-    aligned: tuple[str, ...] = ()
-    optional: bool = False
-    rows: int | None = None
-    carved_from: str | None = None
-    share: float = 0.0
-
-    def paths(self, folder: Path) -> list[Path]:
-        """Return the files in `folder`, patterns resolved, in the order that `parse` gets."""
-        paths = []
-        for name in (*self.files, *self.aligned):
-            if "*" not in name:
-                paths.append(folder / name)
-            elif folder.is_dir():
-                # macOS may have written a Korean name decomposed
-                found = {unicodedata.normalize("NFC", path.name): path for path in folder.iterdir()}
-                paths += [path for known, path in sorted(found.items()) if fnmatchcase(known, name)]
-        return paths
-
-    def missing(self, folder: Path) -> list[str]:
-        """Return the names of files that are not in `folder`; of patterns, all or none."""
-        names = [*self.files, *self.aligned]
-        patterns = [name for name in names if "*" in name]
-        missing = [name for name in names if "*" not in name and not (folder / name).is_file()]
-        return missing + (patterns if patterns and not self.paths(folder) else [])
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The declaration of a corpus; its module also has ``parse(files) -> iterator of rows``.
-
-    Attributes:
-        name: Korpora's name where Korpora has the corpus; the module's name, `_` read as `-`
-            where the corpus' own name has a hyphen.
-        task: the recipe that it is for, or what it could serve.
-        title: one line in Korean.
-        features: the columns and their types; labels are ``ClassLabel`` with Korean words.
-        splits: train, validation and test; one that is missing here is not there.
-        files: what is known of the official files, by file name.
-        texts: the columns of a model's input; rows with equal texts in all of them are duplicates.
-        groups: the columns of which no text may stand on two sides of a carved split; `texts` by
-            default.
-        license, commercial, redistributable: the licence, whether it allows commercial use, and
-            whether others may be given a copy.
-        homepage, citation: where it comes from and how it wants to be cited.
-        version: raised when the same files parse to other rows.
-        urls: a function that returns ``{file name: URL}``, called only to download.
-        archives: the downloads that are unpacked into raw files.
-        by_hand: for a corpus without `urls`, where to apply and what to put into the folder.
-        folder_name: where its folder is not called as it is.
-        packaged: True where the files ship inside this package.
-        large: gigabytes: splits are carved while streaming, by a hash of the text, and the cache
-            relies on `version` instead of a hash of the code.
-    """
-
-    name: str
-    task: str
-    title: str
-    features: Features
-    splits: Mapping[str, Split]
-    license: str
-    commercial: bool
-    homepage: str
-    redistributable: bool = True
-    citation: str = ""
-    version: int = 1
-    files: Mapping[str, RawFile] = field(default_factory=dict)
-    texts: tuple[str, ...] = ("text",)
-    groups: tuple[str, ...] = ()
-    urls: Callable[[], dict[str, str]] | None = None
-    archives: tuple[Archive, ...] = ()
-    by_hand: str = ""
-    folder_name: str = ""
-    packaged: bool = False
-    large: bool = False
-
-    @property
-    def rows(self) -> dict[str, int]:
-        """The official rows of each split that has files, where they are known."""
-        rows = {}
-        for name, split in self.splits.items():
-            known = [self.files.get(file, RawFile()).rows for file in split.files]
-            if split.rows or (known and all(known)):
-                rows[name] = split.rows or sum(known)
-        return rows
-
-    @property
-    def file_names(self) -> list[str]:
-        """The raw files of all splits, each once; patterns as they are."""
-        names = [n for split in self.splits.values() for n in (*split.files, *split.aligned)]
-        return list(dict.fromkeys(names))
-
-    def folder(self, corpus_dir: str | os.PathLike | None = None) -> Path:
-        """Return where the raw files lie: ``<corpus_dir>/<name>``, Korpora's layout."""
-        if self.packaged:
-            return Path(__file__).parents[1] / "samples" / self.name
-        root = Path(corpus_dir or DEFAULT_CORPUS_DIR).expanduser()
-        return root / (self.folder_name or self.name)
-
-    def presence(self, corpus_dir: str | os.PathLike | None = None) -> str:
-        """Return ``"yes"``, ``"partly"`` or ``"no"``: whether the files are on disk.
-
-        Those of optional splits do not count.
-        """
-        folder = self.folder(corpus_dir)
-        there = {
-            not split.missing(folder)
-            for split in self.splits.values()
-            if split.files and not split.optional
-        }
-        return "partly" if len(there) == 2 else "yes" if there == {True} else "no"
 
 
 def list_corpora() -> list[str]:
     """Return the names that `load_corpus` takes, sorted; each is a module of `corpora`."""
-    return sorted(_module(name).CORPUS.name for name in _modules() if not name.startswith("_"))
+    found = (getattr(_module(name), "CORPUS", None) for name in _modules())
+    return sorted(corpus.name for corpus in found if corpus)
 
 
 def find_corpus(name: str) -> Corpus:
     """Return the declaration of `name`; raise InputError with the nearest names otherwise."""
-    if _module_name(name) in _modules() and not name.startswith("_"):  # imports no other
-        corpus = _module(name).CORPUS
-        if corpus.name == name:
+    if _module_name(name) in _modules():  # imports no other
+        corpus = getattr(_module(name), "CORPUS", None)
+        if corpus and corpus.name == name:
             return corpus
     known = list_corpora()
     raise InputError(
@@ -293,7 +138,7 @@ def find_splits(
                 )
         return [split for split in corpus.splits if split in splits]
     folder = corpus.folder(corpus_dir)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder) or {}
     by_hand = bool(manifest) and "fetched" not in manifest
     absent = {}
     for split, declared in corpus.splits.items():
@@ -330,7 +175,7 @@ def raw_hashes(
     chosen += [corpus.splits[split.carved_from] for split in chosen if split.carved_from]
     missing = list(dict.fromkeys(file for split in chosen for file in split.missing(folder)))
     if missing:
-        from nlpbook_data.fetch.corpus_files import fetch_corpus
+        from nlpbook_data.fetch.corpus_files import fetch_corpus  # 0.2 s, where it is needed
 
         fetch_corpus(corpus, folder, missing)
     manifest = (read_manifest(folder) or {"files": {}})["files"]
@@ -376,9 +221,10 @@ def _build_split(
     else:
         count = len(write_split(target, split, rows, corpus.features))
     known = [expected.get(file) for file in corpus.splits[split].files]
-    if None not in known and count != sum(known):
+    official = sum(filter(None, known))
+    if None not in known and count != official:
         raise InputError(
-            f"{paths[0]}: {count:,} rows where its manifest or official count says {sum(known):,}. "
+            f"{paths[0]}: {count:,} rows where its manifest or official count says {official:,}. "
             "Fetch the file again."
         )
     if shares and not corpus.large:
@@ -494,28 +340,12 @@ def _expected_rows(corpus: Corpus, folder: Path, hashes: Mapping[str, str]) -> d
     return expected
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return ``manifest.json`` of `folder`, None where there is none."""
-    path = folder / "manifest.json"
-    if not path.is_file():
-        return None
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if not all(isinstance(entry, dict) for entry in manifest["files"].values()):
-            raise TypeError("an entry of files is no object")
-        return manifest
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: not a manifest ({error}). Mend it, or delete it to check the files against "
-            "the official checksums."
-        ) from error
-
-
 def _code_hash(name: str) -> str:
     """Hash the code that makes the rows: the corpus' module, what modules share, and ours."""
-    modules = [_module_name(name), *(name for name in _modules() if name.startswith("_"))]
+    shared = (name for name in _modules() if name.startswith("_") or name == "declaration")
+    corpora = (f"nlpbook_data.corpora.{module}" for module in (_module_name(name), *sorted(shared)))
     ours = ("nlpbook_data.data.cache", "nlpbook_data.data.splits", __name__)
-    return code_hash(*(f"nlpbook_data.corpora.{module}" for module in sorted(modules)), *ours)
+    return code_hash(*corpora, "nlpbook_data.reading", *ours)
 
 
 def _modules() -> list[str]:

@@ -11,9 +11,10 @@ from typing import Any
 from datasets import ClassLabel, Dataset, DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, create_repo, get_token, upload_folder
 
-from nlpbook_data.data.corpus import Corpus
+from nlpbook_data.corpora.declaration import Corpus
+from nlpbook_data.corpora.licenses import find_license
 from nlpbook_data.data.labels import in_words
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, first_line
 
 SHARD_BYTES = 500_000_000
 BATCH_ROWS = 1000
@@ -29,10 +30,6 @@ TASK_CATEGORIES = {
     "pretrain": "text-generation",
     "morphology": "token-classification",
 }
-LICENSES = (
-    *("cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nd-2.0", "mit"),
-    *("cc-by-nc-nd-3.0", "cc-by-nc-sa-2.0"),
-)
 
 
 def convert_corpus(splits: DatasetDict, folder: Path, file_format: str) -> list[Path]:
@@ -116,21 +113,21 @@ def push_corpus(
                 commit_message=f"Upload {corpus.name}",
             )
         except Exception as error:  # the client raises a dozen unrelated types
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(
-                f"{repo_id}: the push failed ({first}). Check the name, the token's rights and the "
-                "network, and run the command again."
+                f"{repo_id}: the push failed ({first_line(error)}). Check the name, the token's "
+                "rights and the network, and run the command again."
             ) from error
     return commit.commit_url
 
 
 def dataset_card(corpus: Corpus, splits: DatasetDict) -> DatasetCard:
     """Return the card: what the corpus is, whose, under which licence, and its splits' origins."""
-    license_tag = corpus.license.lower()
+    license = find_license(corpus.license)
     metadata = DatasetCardData(
         language="ko",
-        license=license_tag if license_tag in LICENSES else "other",
-        license_name=None if license_tag in LICENSES else corpus.license,
+        license=license.tag,
+        license_name=corpus.license if license.tag == "other" else None,
+        license_link=(license.url or None) if license.tag == "other" else None,
         pretty_name=corpus.title,
         task_categories=[TASK_CATEGORIES[corpus.task]],
         tags=["nlpbook-recipes"],
@@ -159,7 +156,7 @@ def dataset_card(corpus: Corpus, splits: DatasetDict) -> DatasetCard:
         f"# {corpus.title}",
         f"`{corpus.name}` 말뭉치를 nlpbook-recipes가 parquet으로 옮긴 것입니다. 글과 레이블은 원본 "
         "그대로입니다. (Rows as in the original files, converted to parquet.)",
-        f"- 원본(homepage): {corpus.homepage}\n- 라이선스(licence): {corpus.license}, 상업적 이용"
+        f"- 원본(homepage): {corpus.homepage}\n- 라이선스(licence): {license.title}, 상업적 이용"
         f"(commercial use) {commercial}",
         "## 분할 (Splits)\n\n| split | 행(rows) | 출처(source) |\n|---|---:|---|\n"
         + "\n".join(rows),

@@ -1,13 +1,15 @@
 """Where a recipe's rows come from: a corpus by name, the user's own files or a Hub dataset."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
 
+from nlpbook_data.corpora.declaration import Split
 from nlpbook_data.data.cache import (
     cached_splits,
     code_hash,
@@ -17,7 +19,6 @@ from nlpbook_data.data.cache import (
     write_split,
 )
 from nlpbook_data.data.corpus import (
-    Split,
     carve_split,
     carved_shares,
     find_corpus,
@@ -33,7 +34,6 @@ from nlpbook_data.own_files.schemas import (
     convert_row,
     find_columns,
     find_schema,
-    find_split_files,
     group_columns,
     labels_of,
     read_examples,
@@ -45,12 +45,12 @@ from nlpbook_data.own_files.tables import read_rows
 CARVED_SHARE = 0.1
 UNLABELLED = -1
 # What search takes beside its own rows, and by which columns a file of it is known.
-SEARCHED = {
+SEARCHED: dict[str, list[tuple[str, ...]]] = {
     "qa": [("question", "context")],
     "paircls": [("premise", "hypothesis", "label"), ("sentence1", "sentence2", "label")],
 }
 CARVING = ("nlpbook_data.data.cache", "nlpbook_data.data.corpus", "nlpbook_data.data.splits")
-READING = ("nlpbook_data.own_files", "nlpbook_data.data.labels", "nlpbook_data.corpora._tagged")
+READING = ("nlpbook_data.own_files", "nlpbook_data.reading", "nlpbook_data.data.labels")
 OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
 
 
@@ -59,12 +59,12 @@ class Source:
     """A task's splits and what run.json and the card say of them.
 
     Attributes:
-        splits: the columns of the task's schema (see `examples.SCHEMAS`). ``label`` is a
+        splits: the columns of the task's schema (see `own_files.schemas.SCHEMAS`). ``label`` is a
             ``ClassLabel``, -1 where unlabelled, a list of them, or for scores a float, NaN where
             there is none; ``entities`` and ``answers`` are None where unlabelled.
         name: of the corpus, the dataset or the files, without folders.
         origins: where each split comes from, in words.
-        hashes: sha256 of the raw files, or the fingerprints of a Hub dataset.
+        hashes: sha256 of the raw files, or of a Hub dataset's Arrow files.
         license: where it is known.
     """
 
@@ -117,59 +117,8 @@ def _class_label(features: Features, task: str) -> ClassLabel | None:
     return feature if isinstance(feature, ClassLabel) else None
 
 
-# ``(place, row)`` in the task's schema, anew at each iteration; a row without gold lacks it.
-Rows = Iterable[tuple[str, dict[str, Any]]]
-
-
-@dataclass(frozen=True)
-class _FileRows:
-    """The rows of a file or folder, as often as asked."""
-
-    path: Path
-    task: str
-    columns: Mapping[str, str]
-    gold: bool
-    label_separator: str | None
-
-    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        yield from read_examples(
-            self.path,
-            self.task,
-            self.columns,
-            gold=self.gold,
-            label_separator=self.label_separator,
-        )
-
-
-@dataclass(frozen=True)
-class _HubRows:
-    """The same over a split of a Hub dataset; ``ClassLabel`` ids become their words."""
-
-    dataset: Dataset
-    place: str
-    task: str
-    columns: Mapping[str, str]
-    label_separator: str | None
-
-    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        schema, known = find_schema(self.task), self.dataset.column_names
-        name_of = {column: self.columns.get(column, column) for column in schema.all_columns}
-        names = find_columns(schema, [c for c in name_of if name_of[c] in known])
-        for column in (name_of[name] for name in names):
-            if column not in known:
-                options = " and ".join(f"--{name}_column_name" for name in names)
-                raise InputError(
-                    f"{self.place}: there is no column {column!r}; the columns are "
-                    f"{shown(known)}.{nearest(column, known)} Name yours with {options}."
-                )
-        wanted = {c: name_of[c] for c in (*names, *schema.optional) if name_of[c] in known}
-        features = self.dataset.features
-        for number, row in enumerate(self.dataset.select_columns([*wanted.values()]), start=1):
-            place = f"{self.place}, row {number}"
-            words = {column: in_words(features[name], row[name]) for column, name in wanted.items()}
-            if schema.gold in words and words[schema.gold] is None:
-                del words[schema.gold]  # unlabelled
-            yield place, convert_row(place, words, self.task, self.label_separator, number)
+# ``(place, row)`` in the task's schema, anew at each call; a row without gold lacks it.
+Rows = Callable[[], Iterable[tuple[str, dict[str, Any]]]]
 
 
 def load_source(
@@ -198,7 +147,7 @@ def load_source(
         label_names: the labels of a model that is already trained; by default they are found
             in the data.
         multi_label: for doccls, a row has any number of labels.
-        task: one of `examples.SCHEMAS`; search takes those of qa and paircls as they are.
+        task: one of `own_files.schemas.SCHEMAS`; search takes those of qa and paircls as they are.
         scores: for paircls, labels are numbers; by default where those of train have fractions.
         keep_train: train, where it is, is needed also without training.
 
@@ -207,7 +156,9 @@ def load_source(
     """
     files = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
     files = {split: Path(path).expanduser() for split, path in files.items() if path}
-    named = [name for name, value in _named_sources(args, files).items() if value]
+    options = {"--corpus": args.corpus, "--dataset_name": args.dataset_name}
+    options[" ".join(f"--{split}_file" for split in files)] = files
+    named = [name for name, value in options.items() if value]
     if len(named) != 1:
         raise InputError(
             f"{' and '.join(named) + ' name' if named else 'Nothing names'} the data, where "
@@ -253,46 +204,6 @@ def _search_task(args: Any, files: Mapping[str, Path]) -> str:
                 except (InputError, OSError):  # which reading says, of the columns of search
                     continue
     return "search"
-
-
-def load_examples(
-    files: Mapping[str, str | Path] | str | Path,
-    task: str,
-    columns: Mapping[str, str] | None = None,
-    *,
-    label_names: Sequence[str] | None = None,
-    label_separator: str | None = None,
-    scores: bool | None = None,
-    cache_dir: str | None = None,
-    rebuild: bool = False,
-) -> DatasetDict:
-    """Load the user's own files as the typed splits of `task`.
-
-    Args:
-        files: ``{split: path}``, or a folder whose files are named as their splits; what
-            `examples.read_examples` reads. The test file may lack what is to be predicted.
-        task: one of `examples.SCHEMAS`.
-        columns: ``{the task's column: the file's}``, where they differ.
-        label_names: the labels; by default those of train.
-        label_separator: for doccls with several labels a row: what parts them in a cell.
-        scores: for paircls, labels are numbers; by default where those of train have fractions.
-        cache_dir: where Arrow files are kept; by default the cache of datasets.
-        rebuild: read again even where the cache holds the rows.
-
-    Returns:
-        train, validation and test, memory-mapped; those that are missing are carved from train.
-
-    Raises:
-        InputError: for bad input of any kind, naming file and row.
-    """
-    if not isinstance(files, Mapping):
-        files = find_split_files(Path(files).expanduser())
-    for split in files:
-        if split not in ("train", "validation", "test"):
-            raise InputError(f"There is no split {split!r}; it is train, validation or test.")
-    files = {split: Path(path).expanduser() for split, path in files.items()}
-    wanted = _Wanted(task, dict(columns or {}), label_names, label_separator, scores)
-    return _from_files(files, wanted, cache_dir, rebuild).splits
 
 
 @dataclass(frozen=True)
@@ -347,11 +258,6 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
     return replace(source, splits=splits)
 
 
-def _named_sources(args: Any, files: Mapping[str, Path]) -> dict[str, Any]:
-    file_options = " ".join(f"--{split}_file" for split in files)
-    return {"--corpus": args.corpus, "--dataset_name": args.dataset_name, file_options: files}
-
-
 def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
     corpus = find_corpus(args.corpus)
     label = corpus.features.get("label")
@@ -384,12 +290,15 @@ def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
 def _from_files(
     files: Mapping[str, Path], wanted: _Wanted, cache_dir: str | None, rebuild: bool
 ) -> Source:
-    rows = {
-        split: _FileRows(path, wanted.task, wanted.columns, split != "test", wanted.label_separator)
-        for split, path in files.items()
-    }
-    for split in rows:  # a missing file is said before any is hashed
-        next(iter(replace(rows[split], gold=False)), None)
+    read = partial(
+        read_examples,
+        task=wanted.task,
+        columns=wanted.columns,
+        label_separator=wanted.label_separator,
+    )
+    for path in files.values():  # a missing file is said before any is hashed
+        next(iter(read(path, gold=False)), None)
+    rows = {split: partial(read, path, gold=split != "test") for split, path in files.items()}
     hashes = {split: _sha256(path, cache_dir) for split, path in files.items()}
     names = [path.name for path in files.values()]
     splits = {split: Split(path.name, files=(path.name,)) for split, path in files.items()}
@@ -417,7 +326,12 @@ def _sha256(path: Path, cache_dir: str | None) -> str:
 
 def _from_hub(args: Any, wanted: _Wanted) -> Source:
     try:
-        loaded = load_dataset(args.dataset_name, args.dataset_config_name, cache_dir=args.cache_dir)
+        loaded = load_dataset(
+            args.dataset_name,
+            args.dataset_config_name,
+            cache_dir=args.cache_dir,
+            keep_in_memory=False,  # the files are what tells whether the rows have changed
+        )
     except Exception as error:  # the client raises a dozen unrelated types
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
@@ -428,17 +342,16 @@ def _from_hub(args: Any, wanted: _Wanted) -> Source:
     loaded = {aliases.get(split, split): dataset for split, dataset in loaded.items()}
     loaded = {split: loaded[split] for split in ("train", "validation", "test") if split in loaded}
     rows = {
-        split: _HubRows(
-            dataset,
-            f"{args.dataset_name} {split}",
-            wanted.task,
-            wanted.columns,
-            wanted.label_separator,
-        )
+        split: partial(_read_hub, dataset, f"{args.dataset_name} {split}", wanted)
         for split, dataset in loaded.items()
     }
     splits = _with_carved({s: Split(f"{s} of {args.dataset_name}", files=(s,)) for s in loaded})
-    hashes = {split: dataset._fingerprint for split, dataset in loaded.items()}
+    hashes = {
+        split: make_key(
+            files=[_sha256(Path(f["filename"]), args.cache_dir) for f in rows.cache_files]
+        )
+        for split, rows in loaded.items()
+    }
     key = wanted.key(files=hashes)
     return Source(
         splits=_cached("hub", key, rows, splits, wanted, args.cache_dir, args.overwrite_cache),
@@ -447,6 +360,29 @@ def _from_hub(args: Any, wanted: _Wanted) -> Source:
         hashes=hashes,
         task=wanted.task,
     )
+
+
+def _read_hub(
+    dataset: Dataset, place: str, wanted: _Wanted
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a split in the task's schema; ``ClassLabel`` ids become their words."""
+    schema, known = find_schema(wanted.task), dataset.column_names
+    name_of = {column: wanted.columns.get(column, column) for column in schema.all_columns}
+    names = find_columns(schema, [c for c in name_of if name_of[c] in known])
+    for column in (name_of[name] for name in names):
+        if column not in known:
+            options = " and ".join(f"--{name}_column_name" for name in names)
+            raise InputError(
+                f"{place}: there is no column {column!r}; the columns are {shown(known)}."
+                f"{nearest(column, known)} Name yours with {options}."
+            )
+    used = {c: name_of[c] for c in (*names, *schema.optional) if name_of[c] in known}
+    for number, row in enumerate(dataset.select_columns([*used.values()]), start=1):
+        words = {c: in_words(dataset.features[name], row[name]) for c, name in used.items()}
+        if schema.gold in words and words[schema.gold] is None:
+            del words[schema.gold]  # unlabelled
+        where = f"{place}, row {number}"
+        yield where, convert_row(where, words, wanted.task, wanted.label_separator, number)
 
 
 def _with_carved(splits: dict[str, Split]) -> dict[str, Split]:
@@ -473,7 +409,7 @@ def _cached(
 
     def build(target: Path) -> None:
         origin = "train" if "train" in rows else next(iter(rows))
-        columns = row_columns(wanted.task, next(iter(rows[origin]))[1])
+        columns = row_columns(wanted.task, next(iter(rows[origin]()))[1])
         names, found = _find_labels(rows[origin], wanted, columns)
         features = _features(wanted, columns, names)
         for split in rows:
@@ -502,7 +438,7 @@ def _find_labels(
         return list(wanted.label_names), False
     found: set[str] = set()
     place = ""
-    for placed in rows:
+    for placed in rows():
         place, row = placed
         found.update(labels_of(row))
     file = place.rpartition(", ")[0] or place
@@ -534,7 +470,7 @@ def _encode(
     whose = "train" if found else "the model"
     advice = "Mend the row, or add it to train." if found else OTHER_LABELS
     labelled = None
-    for place, row in rows:
+    for place, row in rows():
         if labelled is None:
             labelled = gold in row
         if labelled != (gold in row):
@@ -555,7 +491,7 @@ def _encode(
 def _encode_value(
     place: str, column: str, row: Mapping[str, Any], ids: Mapping[str, int], features: Features
 ) -> Any:
-    value = row.get(column)
+    value: Any = row.get(column)
     if column == "entities" and value is not None:
         return [{**entity, "label": ids[entity["label"]]} for entity in value]
     if column != "label" or (value is None and isinstance(features[column], List)):

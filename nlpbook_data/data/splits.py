@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 CARVE_SEED = 42
 SCAN_ROWS = 10_000
@@ -60,6 +58,9 @@ def _number_groups(dataset: Dataset, columns: Sequence[str]) -> np.ndarray:
     numbers = np.array([[number_of[text] for text in column] for column in columns], dtype=int)
     if len(columns) == 1:
         return numbers[0]
+    from scipy.sparse import coo_array  # 0.2 s, for few corpora
+    from scipy.sparse.csgraph import connected_components
+
     # rows and texts are the nodes of a graph; a text is the same one in each column
     rows = np.tile(np.arange(len(dataset)), len(columns))
     size = len(dataset) + len(number_of)

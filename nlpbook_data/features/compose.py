@@ -1,12 +1,11 @@
 """Composed text whose characters know where they came from."""
 
 import unicodedata
-from collections.abc import Sequence
 
 import numpy as np
 
 
-def compose(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
+def compose(text: str) -> tuple[str, range | np.ndarray, range | np.ndarray]:
     """Return `text` in NFC, and where in `text` what became each of its characters starts, ends.
 
     Ends are exclusive. Where nothing changed, both are ranges.

@@ -141,7 +141,7 @@ def encode(
         )
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"The tokenizer {tokenizer.name_or_path} has no token that ends a text (eos_token). "
+            "The tokenizer has no token that ends a text (eos_token). "
             "Name that of a causal language model."
         )
     if not 1 <= stride < max_length:
@@ -153,9 +153,9 @@ def encode(
         _split(encoding, p, prompt)
         for encoding, p, prompt in zip(both, before, prompts, strict=True)
     ]
-    apart = [i for i, tokens in enumerate(after) if tokens is None]
-    for i, tokens in zip(apart, _tokenize([completions[i] for i in apart], tokenizer), strict=True):
-        after[i] = tokens
+    apart = [completions[i] for i, tokens in enumerate(after) if tokens is None]
+    alone = iter(_tokenize(apart, tokenizer))
+    after = [next(alone) if tokens is None else tokens for tokens in after]
 
     eos, prefix = tokenizer.eos_token_id, _prefix(tokenizer)
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}

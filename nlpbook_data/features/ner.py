@@ -271,7 +271,7 @@ def _join_tokens(
         spans = (starts[order[firsts]], ends[order[lasts]], starts[order[lasts]])
         columns = (text[firsts], *spans, kind[firsts], means)
         for row, start, end, last, label, score in zip(*(c.tolist() for c in columns), strict=True):
-            if strip:
+            if strip and texts:
                 end = strip(texts[row], start, end, last)
             found[row].append({"start": start, "end": end, "label": label, "score": score})
     return found

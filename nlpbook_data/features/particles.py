@@ -42,22 +42,20 @@ def strip_particle(text: str, start: int, end: int, last: int) -> int:
     return end
 
 
-def choose_step(
-    choice: str, known: bool, score: Callable[[Any, Any], Mapping[str, Any]], train: Any
+def choose_stripping(
+    choice: str, known: bool | None, score: Callable[[Any], Mapping[str, Any]]
 ) -> Callable[[str, int, int, int], int] | None:
     """Return `strip_particle` where a task's spans are to end before particles, else None.
 
     Args:
         choice: always, never or auto.
-        known: what a trained model chose, for auto.
-        score: what perfect tokens of `train` score, called as ``score(train, step)`` with
-            `strip_particle` and with None; for auto, before training. The step is worth it where
-            it raises every number.
-        train: None where the model is trained already.
+        known: what a trained model chose, which auto keeps; None before training.
+        score: what perfect tokens of train would score, called with `strip_particle` and with
+            None; auto takes the step where it raises every number.
     """
-    wanted = choice == "always" or (choice == "auto" and known)
-    if choice == "auto" and train is not None:
-        before, after = score(train, None), score(train, strip_particle)
+    wanted = choice == "always" or (choice == "auto" and bool(known))
+    if choice == "auto" and known is None:
+        before, after = score(None), score(strip_particle)
         numbers = [name for name, value in before.items() if isinstance(value, float)]
         wanted = all(after[name] > before[name] for name in numbers)
     return strip_particle if wanted else None

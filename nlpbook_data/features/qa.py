@@ -6,7 +6,7 @@ leave this module count the characters of the context as it is in the corpus.
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -101,9 +101,10 @@ def encode(
                 types = [pair.type_ids[place]] * (end - begin)
                 columns["token_type_ids"].append([*before_types, *types, *pair.type_ids[after:]])
             if answers is not None:
-                held = run is not None and begin <= run[0] and run[1] < end
-                shift = len(before_ids) - begin
-                columns["labels"].append([place + shift for place in run] if held else [0, 0])
+                shift, labels = len(before_ids) - begin, [0, 0]
+                if run and begin <= run[0] and run[1] < end:
+                    labels = [place + shift for place in run]
+                columns["labels"].append(labels)
             if not training:
                 columns["window"].append(number)
                 columns["context_position"].append(len(before_ids))
@@ -128,7 +129,9 @@ def _tokenize_contexts(
                 start, end = start + blank, start + blank + len(text[start:end].strip())
             spans.append((start, end))
         starts, ends = np.array(spans, dtype=np.int64).reshape(-1, 2).T
-        if not isinstance(first, range):  # in which each character stands where it stood
+        if not isinstance(first, range) and not isinstance(
+            last, range
+        ):  # in which each character stands where it stood
             filled = ends > starts
             starts[filled] = first[starts[filled]]
             ends[filled] = last[ends[filled] - 1]
@@ -292,94 +295,61 @@ def decode(
         sums = np.append(score[best], nulls[number] if unanswerable else -np.inf)
         shares = np.exp(sums - sums.max())
         shares /= shares.sum()
-        spans: dict[tuple[int, int], float] = {}
+        found_spans: dict[tuple[int, int], float] = {}
         for a, b, c, share in zip(
             *(column[best].astype(int).tolist() for column in (start, end, last)),
             shares.tolist(),
             strict=False,
         ):
             span = (a, strip(context, a, b, c) if strip else b)
-            spans[span] = spans.get(span, 0.0) + share
-        answers = [Answer(context[a:b], share, a, b) for (a, b), share in spans.items()]
+            found_spans[span] = found_spans.get(span, 0.0) + share
+        answers = [Answer(context[a:b], share, a, b) for (a, b), share in found_spans.items()]
         difference = float(nulls[number] - score[best[0]])
         decoded.append(Decoded(answers, float(shares[-1]), difference))
     return decoded
 
 
-@dataclass(frozen=True)
-class Decoder:
-    """`decode` with its settings.
+def decode_tokens(
+    logits: np.ndarray,
+    windows: Mapping[str, Sequence[Any]],
+    contexts: Sequence[str],
+    **options: Any,
+) -> list[Decoded]:
+    """Do what `decode` does with logits that stand one after the other.
 
-    Attributes:
-        threshold: of `Decoded.best`; None where every question has an answer.
+    Args:
+        logits: of start and end, of all tokens of all windows, without padding, (tokens, 2).
+        windows: the columns of `encode`.
+        contexts: the context of each question.
+        options: of `decode`.
     """
+    rows = np.split(logits, np.cumsum([len(ids) for ids in windows["input_ids"]])[:-1])
+    starts, ends = ([row[:, side] for row in rows] for side in (0, 1))
+    return decode(starts, ends, windows, number_questions(windows["window"]), contexts, **options)
 
-    n_best: int = 20
-    max_answer_length: int | None = 30
-    strip: Callable[[str, int, int, int], int] | None = None
-    threshold: float | None = None
 
-    def __call__(
-        self, logits: np.ndarray, windows: Mapping[str, Sequence[Any]], contexts: Sequence[str]
-    ) -> list[Decoded]:
-        """Return what the logits say about the question of each context; see `decode`.
+def read_perfectly(
+    rows: Mapping[str, list[Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    stride: int,
+    **options: Any,
+) -> list[str]:
+    """Return the answers that perfect positions of tokens would give: the ceiling of a model.
 
-        Args:
-            logits: of start and end, of all tokens of all windows, one window after the other,
-                (tokens, 2).
-            windows: the columns of `encode`.
-        """
-        rows = np.split(logits, np.cumsum([len(ids) for ids in windows["input_ids"]])[:-1])
-        return decode(
-            [row[:, 0] for row in rows],
-            [row[:, 1] for row in rows],
-            windows,
-            number_questions(windows["window"]),
-            contexts,
-            n_best=self.n_best,
-            max_answer_length=self.max_answer_length,
-            unanswerable=self.threshold is not None,
-            strip=self.strip,
-        )
-
-    def tune(
-        self,
-        found: Sequence[Decoded],
-        answers: Sequence[Sequence[Mapping[str, Any]]],
-        score: Callable[[str, list[str]], float],
-    ) -> "Decoder":
-        """Return this decoder with the best threshold on `found`, where it has one.
-
-        Args:
-            found: what it said about validation's questions.
-            answers: the true ones, ``[{"text", …}, …]`` a question.
-            score: the F1 of an answer, beside the texts of the true ones.
-        """
-        if self.threshold is None:
-            return self
-        texts = [[answer["text"] for answer in gold] for gold in answers]
-        scores = [score(one.best().text, gold) for one, gold in zip(found, texts, strict=True)]
-        differences = [one.null_difference for one in found]
-        threshold, _ = tune_threshold(differences, scores, [bool(gold) for gold in texts])
-        return replace(self, threshold=threshold)
-
-    def read_perfectly(
-        self, rows: Mapping[str, Sequence[Any]], tokenizer: PreTrainedTokenizerBase, **options: Any
-    ) -> list[str]:
-        """Return the answers that perfect positions of tokens would give: the ceiling of a model.
-
-        Args:
-            rows: the columns of `encode`'s batch.
-            options: its `max_length` and `stride`.
-        """
-        windows = encode(dict(rows), tokenizer, **options, training=False)
-        lengths = np.array([len(ids) for ids in windows["input_ids"]])
-        places = np.array(windows["labels"]) + (np.cumsum(lengths) - lengths)[:, None]
-        logits = np.zeros((lengths.sum(), 2), dtype=np.float32)
-        logits[places, [0, 1]] = 1
-        found = replace(self, threshold=None)(logits, windows, rows["context"])
-        pairs = zip(found, rows["answers"], strict=True)
-        return [one.best().text if answers else "" for one, answers in pairs]
+    Args:
+        rows: the columns of `encode`'s batch.
+        tokenizer, max_length, stride: as `encode` takes them.
+        options: of `decode`.
+    """
+    windows = encode(dict(rows), tokenizer, max_length, stride, training=False)
+    lengths = np.array([len(ids) for ids in windows["input_ids"]])
+    places = np.array(windows["labels"]) + (np.cumsum(lengths) - lengths)[:, None]
+    logits = np.zeros((lengths.sum(), 2), dtype=np.float32)
+    logits[places, [0, 1]] = 1
+    found = decode_tokens(logits, windows, rows["context"], **options)
+    pairs = zip(found, rows["answers"], strict=True)
+    return [one.best().text if answers else "" for one, answers in pairs]
 
 
 CHUNK = 256  # windows: what is padded at a time stays in the processor's cache

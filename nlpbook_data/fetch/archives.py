@@ -17,10 +17,12 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol, Self, cast
 
 from tqdm.auto import tqdm
 
@@ -50,7 +52,7 @@ def unpack(parts: Sequence[Path], folder: Path, members: Sequence[str]) -> dict[
     bad member refuses all of them. Memory does not grow with sizes.
 
     Args:
-        parts: the archive, or the parts of a gz or tar.gz in order, which are read as one stream.
+        parts: the archive, or its parts in order, which are read as one.
         folder: where the members go; their own folders are made.
         members: paths relative to `folder`. Of the archive's files the one with that path counts,
             else the one whose path ends with it, else the one with its base name.
@@ -85,24 +87,23 @@ def unpack(parts: Sequence[Path], folder: Path, members: Sequence[str]) -> dict[
 
 def _unpack(parts: Sequence[Path], targets: dict[str, Path]) -> Collection[str]:
     """Write what is found of `targets`, and return which members that was."""
-    size = sum(part.stat().st_size for part in parts)
+    sizes = [part.stat().st_size for part in parts]
+    size = sum(sizes)
     limit = max(HARMLESS, RATIO * size)
     for path in targets.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     look = {"unit": "B", "unit_scale": True, "disable": None, "delay": 2, "leave": False}
     with ExitStack() as stack:
-        files = [stack.enter_context(part.open("rb")) for part in parts]
-        magic = files[0].peek(4)[:4]
-        joined = io.BufferedReader(_Joined(files), BLOCK) if len(files) > 1 else files[0]
+        files = [stack.enter_context(part.open("rb", buffering=0)) for part in parts]
+        joined = io.BufferedReader(_Joined(files, sizes), BLOCK)
+        magic = joined.peek(4)[:4]
         packed = stack.enter_context(
             tqdm.wrapattr(joined, "read", total=size, desc=f"unpack {parts[0].name}", **look)
         )
-        if magic[:2] == b"PK" and len(parts) == 1:
+        if magic[:2] == b"PK":
             return _unpack_zip(packed, targets, limit)
         if magic[:2] != b"\x1f\x8b":
-            raise ArchiveError(
-                f"it is neither gzip nor a zip in one part: it begins with {magic!r}"
-            )
+            raise ArchiveError(f"it is neither zip nor gzip, but begins with {magic!r}")
         stream = _Bounded(stack.enter_context(gzip.GzipFile(fileobj=packed)), limit)
         if re.search(r"\.tar\.gz|\.tgz", parts[0].name):
             return _unpack_tar(stream, targets)
@@ -114,30 +115,47 @@ def _unpack(parts: Sequence[Path], targets: dict[str, Path]) -> Collection[str]:
         return targets
 
 
-class _Joined(io.RawIOBase):
-    """Files read one after the other as one."""
+class _Stream(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
 
-    def __init__(self, files: Sequence[BinaryIO]) -> None:
-        self._files = list(files)
+
+class _Joined(io.RawIOBase):
+    """Files read one after the other as one, seekable."""
+
+    def __init__(self, files: Sequence[io.FileIO], sizes: Sequence[int]) -> None:
+        self._files, self._starts = files, [0, *accumulate(sizes)]
+        self._position = 0
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
-        while self._files:
-            if count := self._files[0].readinto(buffer):
-                return count
-            del self._files[0]
-        return 0
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        place = offset + (0, self._position, self._starts[-1])[whence]
+        if place < 0:
+            raise ValueError("a place before the beginning")
+        self._position = place
+        return place
+
+    def readinto(self, buffer: Any) -> int:  # a writable buffer
+        part = bisect_right(self._starts, self._position) - 1
+        if part == len(self._files):
+            return 0
+        self._files[part].seek(self._position - self._starts[part])
+        count = self._files[part].readinto(buffer)
+        self._position += count
+        return count
 
 
 class _Bounded:
     """A stream that ends in an error after as many bytes as an honest archive could hold."""
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
+    def __init__(self, stream: _Stream, limit: int) -> None:
         self._stream, self._limit, self._count = stream, limit, 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         block = self._stream.read(size)
         self._count += len(block)
         _refuse_bomb(self._count, self._limit)
@@ -155,7 +173,7 @@ class _TarInfo(tarfile.TarInfo):
     """A header whose size is sane: tarfile reads those of long names into memory, unasked."""
 
     @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "tarfile.TarInfo":
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         header = super().frombuf(buf, encoding, errors)
         if header.size < 0 or (header.type not in tarfile.SUPPORTED_TYPES + (b"x", b"g", b"X")):
             raise ArchiveError(f"a header of an unknown kind at {header.name!r}")
@@ -166,9 +184,12 @@ class _TarInfo(tarfile.TarInfo):
 
 def _unpack_tar(stream: _Bounded, targets: dict[str, Path]) -> Collection[str]:
     found: dict[str, tuple[int, str]] = {}
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarInfo, bufsize=BLOCK) as tar:
+    with tarfile.open(
+        fileobj=cast(BinaryIO, stream), mode="r|", tarinfo=_TarInfo, bufsize=BLOCK
+    ) as tar:
         for entry in tar:
-            tar.members.clear()  # tarfile keeps every header that it has seen
+            # tarfile keeps every header that it has seen; typeshed does not know the list
+            tar.members.clear()  # type: ignore[attr-defined]
             _check_name(entry.name)
             if entry.isdir():
                 continue
@@ -176,7 +197,7 @@ def _unpack_tar(stream: _Bounded, targets: dict[str, Path]) -> Collection[str]:
                 raise ArchiveError(f"{entry.name!r} is a link, a device or a sparse file")
             if member := _wanted(entry.name, targets, found):
                 check_space(targets[member].parent, entry.size)
-                _write(tar.extractfile(entry), targets[member], entry.size)
+                _write(cast(_Stream, tar.extractfile(entry)), targets[member], entry.size)
     while stream.read(BLOCK):  # up to the checksum of gzip
         pass
     return found
@@ -228,7 +249,7 @@ def _wanted(name: str, members: Collection[str], found: dict[str, tuple[int, str
     return member
 
 
-def _write(stream: BinaryIO, path: Path, size: int | None = None) -> None:
+def _write(stream: _Stream, path: Path, size: int | None = None) -> None:
     """Copy `stream` to `path` and flush it to disk; `size` is what must come."""
     with path.open("wb") as file:
         shutil.copyfileobj(stream, file, BLOCK)

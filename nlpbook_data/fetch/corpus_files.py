@@ -20,8 +20,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from nlpbook_data.corpora.declaration import Archive, Corpus, RawFile, read_manifest
 from nlpbook_data.data.cache import write_text
-from nlpbook_data.data.corpus import Archive, Corpus, RawFile, read_manifest
 from nlpbook_data.errors import InputError
 from nlpbook_data.fetch.archives import UNPACKED, ArchiveError, unpack
 from nlpbook_data.fetch.download import PARTIAL, Download, WrongFile, download_all
@@ -197,7 +197,7 @@ def _keep(folder: Path, file: str, temporary: Path, entry: Mapping[str, Any], or
     fetched again, and never a file that nothing vouches for.
     """
     today = str(date.today())
-    new = {"note": f"Fetched {today} from {origin}.", "fetched": today, "files": {}}
+    new: dict[str, Any] = {"note": f"Fetched {today} from {origin}.", "fetched": today, "files": {}}
     manifest = read_manifest(folder) or new
     if manifest["files"].get(file) != entry:
         manifest["files"][file] = entry
@@ -224,7 +224,8 @@ def _download(corpus: Corpus, folder: Path, plan: _Plan) -> None:
 
 def _unpack(corpus: Corpus, folder: Path, archive: Archive, members: Sequence[str]) -> None:
     """Unpack `members`; an archive of our own is deleted, as it is when it was no good."""
-    parts = [_whole(folder, part) for part in archive.files]
+    found = [_whole(folder, part) for part in archive.files]
+    parts = [path for path in found if path]  # all: `fetch` has seen to it
     ours = [path for path in parts if path.name.endswith(FETCHED)]
     unpacked: dict[str, Path] = {}
     try:

@@ -24,7 +24,7 @@ import httpx
 from anyio.from_thread import start_blocking_portal
 from tqdm.auto import tqdm
 
-from nlpbook_data.data.corpus import RawFile
+from nlpbook_data.corpora.declaration import RawFile
 from nlpbook_data.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ async def _download_all(
     keep: Callable[[Download], None],
     attempts: int,
 ) -> None:
-    hosts = defaultdict(lambda: anyio.Semaphore(PER_HOST))
+    hosts: defaultdict[str, anyio.Semaphore] = defaultdict(lambda: anyio.Semaphore(PER_HOST))
     one_at_a_time = anyio.CapacityLimiter(1)
 
     async def complete(download: Download) -> None:

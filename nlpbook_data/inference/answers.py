@@ -60,7 +60,8 @@ def load_answerer(
     tokenizer, config = load_tokenizer(args), load_config(args)
     model = load_model(AutoModelForQuestionAnswering, args, config, training=False)
     device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
-    return Answerer(model.to(device), tokenizer, batch_size)
+    model.to(device)  # type: ignore[arg-type]  # transformers wraps it without its types
+    return Answerer(model, tokenizer, batch_size)
 
 
 class Answerer:
@@ -170,7 +171,7 @@ class Answerer:
         ends: list[Any] = [None] * len(lengths)
         for begin in range(0, len(order), self.batch_size):
             rows = order[begin : begin + self.batch_size]
-            batch = pad([{name: windows[name][row] for name in names} for row in rows])
+            batch: Any = pad([{name: windows[name][row] for name in names} for row in rows])
             output = self.model(**batch.to(self.model.device))
             for logits, target in ((output.start_logits, starts), (output.end_logits, ends)):
                 for row, values in zip(rows, logits.float().cpu().numpy(), strict=True):

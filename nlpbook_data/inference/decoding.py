@@ -78,7 +78,7 @@ def sample(
         encoded = encode_prompts(prompts, tokenizer, room)
     special = special_ids(tokenizer)
     if hasattr(model, "get_base_model"):  # LoRA: its generate would keep the settings below
-        model = model.get_base_model()
+        model = model.get_base_model()  # type: ignore[operator]  # PEFT's, not a tensor
     training, defaults = model.training, model.generation_config
     model.eval()
     model.generation_config = GenerationConfig()  # what a method leaves open is not the model's own
@@ -106,10 +106,14 @@ def _continue(
 ) -> list[str]:
     batch = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
     width = batch["input_ids"].shape[1]
-    written = model.generate(**batch.to(model.device), generation_config=config)
-    texts = []
+    written = model.generate(  # type: ignore[operator]  # of causal models, not of all
+        **batch.to(model.device), generation_config=config
+    )
+    texts: list[str] = []
     for row, new in zip(rows, written[:, width:].tolist(), strict=True):
         # the new tokens are decoded after the prompt: alone they may lose their first blank
-        prompt, whole = (tokenizer.decode(x, skip_special_tokens=True) for x in (row, row + new))
+        prompt, whole = (
+            str(tokenizer.decode(x, skip_special_tokens=True)) for x in (row, row + new)
+        )
         texts.append(whole[len(prompt) :])
     return texts

@@ -30,6 +30,7 @@ TABLE = {
     "spearman": Score("Spearman", "스피어먼 상관"),
     "bits_per_character": Score("bits/character", "글자당 비트", higher_is_better=False),
     "perplexity": Score("perplexity", "퍼플렉시티", higher_is_better=False),
+    "masked_accuracy": Score("masked accuracy", "가린 토큰 정확도"),
     "mrr_at_10": Score("MRR@10"),
     "ndcg_at_10": Score("nDCG@10"),
     **{f"recall_at_{k}": Score(f"recall@{k}", f"재현율@{k}") for k in (1, 5, 10, 100)},

@@ -3,13 +3,15 @@
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
 import datasets
 import evaluate
 import numpy as np
+
+from nlpbook_data.features.qa import Answer, Decoded, tune_threshold
 
 _DESCRIPTION = """\
 Exact match and syllable F1 as KorQuAD 1.0's evaluate-v1.0.py defines them, exact match and ROUGE-W
@@ -89,7 +91,9 @@ def _break_down(
     scores: dict[str, np.ndarray], groups: Sequence[str | None], names: Sequence[str] | None = None
 ) -> dict[str, dict[str, float]]:
     found = np.array(groups, dtype=object)
-    parts = {name: found == name for name in names or sorted(set(groups) - {None})}
+    parts = {
+        name: found == name for name in names or sorted(g for g in set(groups) if g is not None)
+    }
     return {
         name: {key: float(values[part].mean()) for key, values in scores.items()}
         | {"support": int(part.sum())}
@@ -186,3 +190,43 @@ def _rouge_w(prediction: str, answer: str) -> float:
     matcher = SequenceMatcher(None, prediction, answer)
     run = matcher.find_longest_match(0, len(prediction), 0, len(answer)).size
     return 2 * run / (len(prediction) + len(answer))
+
+
+def best_threshold(
+    found: Sequence[Decoded], answers: Sequence[Sequence[Mapping[str, Any]]]
+) -> float:
+    """Return the threshold of `Decoded.best` with the best F1 over validation's questions.
+
+    Args:
+        found: what a model says about them.
+        answers: the true ones, ``[{"text", …}, …]`` a question.
+    """
+    texts = [[answer["text"] for answer in gold] for gold in answers]
+    scores = [f1(one.best().text, gold) for one, gold in zip(found, texts, strict=True)]
+    differences = [one.null_difference for one in found]
+    return tune_threshold(differences, scores, [bool(gold) for gold in texts])[0]
+
+
+def judge_answers(
+    rows: Iterable[Mapping[str, Any]], answers: Sequence[Answer]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return what was answered, and what of it is no exact match, the surest first.
+
+    Args:
+        rows: ``question``, ``context``, ``answers`` (None where they are not known), and ``id``
+            where there is one.
+        answers: one a row.
+
+    Returns:
+        ``{"id", "question", "answers": [text, …] or None, "prediction", "score", "start", "end"}``
+        a row, and those that are wrong, with their ``context``.
+    """
+    judged, wrong = [], []
+    for number, (row, found) in enumerate(zip(rows, answers, strict=True)):
+        gold = row["answers"] and [answer["text"] for answer in row["answers"]]
+        shown = {"id": row.get("id", str(number)), "question": row["question"], "answers": gold}
+        span = {"score": found.score, "start": found.start, "end": found.end}
+        judged.append(shown | {"prediction": found.text} | span)
+        if gold is not None and not exact_match(found.text, gold):
+            wrong.append(judged[-1] | {"context": row["context"]})
+    return judged, sorted(wrong, key=lambda row: -row["score"])

@@ -19,7 +19,7 @@ from nlpbook_data.own_files.schemas import (
     read_examples,
     sort_labels,
 )
-from nlpbook_data.own_files.tables import find_encoding
+from nlpbook_data.reading.text import find_encoding
 
 SHOWN_LABELS = 30
 
@@ -212,7 +212,7 @@ def _format(path: Path, task: str, columns: Mapping[str, str] | None) -> str:
         ".txt": "a line a text",
     }
     name = names.get(kind, kind.removeprefix(".")) if isinstance(kind, str) else str(kind)
-    if kind in ("folder", ".parquet") or path.stat().st_size == 0:
+    if kind in ("folder", ".xlsx", ".parquet") or path.stat().st_size == 0:
         return name
     return f"{name}, {'cp949' if find_encoding(path) == 'cp949' else 'UTF-8'}"
 

@@ -8,9 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nlpbook_data.corpora._tagged import MARK, OUTSIDE, join_tokens, untag
 from nlpbook_data.errors import InputError
-from nlpbook_data.own_files.tables import EMPTY, find_encoding, raise_error
+from nlpbook_data.own_files.tables import open_encoding
+from nlpbook_data.reading.entities import MARK, OUTSIDE, join_tokens, untag
+from nlpbook_data.reading.text import read_lines
+from nlpbook_data.reading.values import raise_error
 
 SEPARATOR = "␞"
 DOCUMENT = "-DOCSTART-"
@@ -63,7 +65,7 @@ def find_layout(path: Path) -> Layout | None:
     rows = [_split(line, separator) for line in lines if not _is_comment(line, separator)]
     tags = Counter(row[-1] for row in rows if len(row) > 1)
     schemes = {s: sum(n for tag, n in tags.items() if s.fullmatch(tag)) for s in (PREFIX, SUFFIX)}
-    scheme = max(schemes, key=schemes.get)
+    scheme = max(schemes, key=lambda scheme: schemes[scheme])
     outside = sum(tags[tag] for tag in OUTSIDE)
     if rows and (schemes[scheme] + outside) * 2 > len(rows):
         columns, _ = Counter(map(len, rows)).most_common(1)[0]
@@ -96,13 +98,7 @@ def read_ner_file(
 
 def read_text_lines(path: Path) -> Iterator[tuple[str, str]]:
     r"""Yield ``(place, line)`` of a text file in UTF-8 or cp949, lines ending in \n or \r\n."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: {EMPTY}")
-    with path.open(encoding=find_encoding(path), newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            yield f"{path}, line {number}", line.removesuffix("\n").removesuffix("\r")
+    yield from read_lines(path, open_encoding(path))
 
 
 def _split(line: str, separator: str) -> list[str]:

@@ -1,6 +1,6 @@
 """The user's own rows in a task's schema, from every format in which people keep them.
 
-`SCHEMAS` says which columns a task has. They are read from csv, tsv, jsonl and parquet, and:
+`SCHEMAS` says which columns a task has. They are read from csv, tsv, jsonl, xlsx and parquet, and:
 
 - ner: from files with a token and its tag a line (BIO, IOB1, BIOES, BILOU; ``B-PER`` or ``PER_B``;
   an index before the word), from KLUE's with a character a line, and from ``text␞<entity:TAG>…``;
@@ -19,19 +19,16 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.own_files.entities import Layout, find_layout, read_ner_file, read_text_lines
 from nlpbook_data.own_files.squad import read_squad
-from nlpbook_data.own_files.tables import (
-    FORMATS,
-    MAX_CHARACTERS,
-    find_encoding,
-    raise_error,
-    read_rows,
-)
+from nlpbook_data.own_files.tables import FORMATS, read_rows
+from nlpbook_data.reading.text import MAX_CHARACTERS, find_encoding
+from nlpbook_data.reading.values import raise_error, whole
 
+MEND = "Mend or drop the row."
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 MAX_LABELS = 1000
 EXAMPLES = {
@@ -179,7 +176,7 @@ def detect_format(path: Path, task: str, columns: Mapping[str, str] | None = Non
         return suffix
     if task in ("pretrain", "generation") and suffix == ".txt":
         return suffix
-    if task == "ner" and suffix not in (".csv", ".jsonl", ".parquet", ".json"):
+    if task == "ner" and suffix not in (".csv", ".jsonl", ".xlsx", ".parquet", ".json"):
         text = (columns or {}).get("text", "text")
         first = next((line for _, line in read_text_lines(path) if line), "")
         if suffix == ".tsv" and text in first.split("\t"):
@@ -314,7 +311,7 @@ def _read_label_folders(
     if gold:
         for path in loose:
             on_error(InputError(f"{path}: stands in no sub-folder, whose name is its label."))
-    paths = [] if gold else [(path, {}) for path in loose]
+    paths: list[tuple[Path, dict[str, str]]] = [] if gold else [(path, {}) for path in loose]
     for sub in sorted(folder.iterdir()):
         if sub.is_dir() and not sub.name.startswith("."):
             label = unicodedata.normalize("NFC", sub.name)  # macOS may have decomposed it
@@ -367,8 +364,9 @@ def convert_row(
 def row_columns(task: str, row: Mapping[str, Any]) -> list[str]:
     """Return the columns of `row` and, where it lacks it, the one that is to be predicted."""
     gold = SCHEMAS[task].gold
-    lacks = gold is not None and gold not in row and (gold != "completion" or "prompt" in row)
-    return [*row, gold] if lacks else list(row)
+    if gold is None or gold in row or (gold == "completion" and "prompt" not in row):
+        return list(row)
+    return [*row, gold]
 
 
 def group_columns(task: str, columns: Collection[str]) -> tuple[str, ...]:
@@ -445,7 +443,7 @@ def read_text(place: str, value: Any, column: str = "text") -> str:
         )
     if "\0" in value:
         raise InputError(f"{place}: a NUL in the {column}, which no text holds. Mend the row.")
-    return _whole(place, value)
+    return whole(place, value, MEND)
 
 
 def read_labels(place: str, value: Any, separator: str | None = None) -> list[str]:
@@ -469,19 +467,7 @@ def read_label(place: str, value: Any) -> str:
     label = "" if value is None or value != value else str(value).strip()
     if not label:
         raise InputError(f"{place}: the label is missing. Mend or drop the row.")
-    return _whole(place, label)
-
-
-def _whole(place: str, text: str) -> str:
-    r"""Return `text`; refuse a lone surrogate, such as the JSON \ud83d of an emoji cut in two."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        half = ascii(text[error.start])
-        raise InputError(
-            f"{place}: found {half}, half of a character. Mend or drop the row."
-        ) from error
-    return text
+    return whole(place, label, MEND)
 
 
 def read_entities(place: str, value: Any, text: str) -> list[dict[str, Any]]:
@@ -490,7 +476,7 @@ def read_entities(place: str, value: Any, text: str) -> list[dict[str, Any]]:
     `value` is a list of ``{"start", "end", "label"}``, with or without ``text``, which is then
     compared; or that as JSON, as a cell of csv has it.
     """
-    entities = []
+    entities: list[dict[str, Any]] = []
     for number, entity in enumerate(_objects(place, "entities", value), start=1):
         where = f"{place}, entity {number}"
         for key in ("start", "end", "label"):
@@ -535,7 +521,7 @@ def _convert_question(place: str, row: Mapping[str, Any], number: int) -> dict[s
     }
     if not isinstance(example["title"], str):
         raise InputError(f"{place}: found {repr(example['title'])[:60]} where a title belongs.")
-    _whole(place, example["title"])
+    whole(place, example["title"], MEND)
     if "answers" in row:
         answers = row["answers"]
         if isinstance(answers, dict) and all(isinstance(v, list) for v in answers.values()):
@@ -558,7 +544,7 @@ def _convert_question(place: str, row: Mapping[str, Any], number: int) -> dict[s
 def _identifier(place: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise InputError(f"{place}: the id is {repr(value)[:40]}, no text. Mend it.")
-    return _whole(place, str(value))
+    return whole(place, str(value), MEND)
 
 
 def _read_answer(place: str, answer: dict[str, Any], context: str) -> dict[str, Any]:
@@ -621,7 +607,8 @@ def _where_it_is(text: str, start: int | None, piece: str) -> str:
     found = _occurrences(piece, text)
     if found:
         return f" It stands at {_numbers(found)}; mend the offset."
-    for form in ("NFC", "NFD"):
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    for form in forms:
         if unicodedata.normalize(form, piece) in unicodedata.normalize(form, text):
             return f" It would be found after {form}; write both in the same form."
     return " It is nowhere in it; mend the row."

@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from nlpbook_data.data.publish import LICENSES
+from nlpbook_data.corpora.licenses import find_license
 from nlpbook_data.metrics.names import KOREAN, SAMPLES, SHOWN, format_score
 from nlpbook_data.reports.outcome import Outcome
 
@@ -38,13 +38,13 @@ def write_card(
     title = outcome.name.rsplit("/", 1)[-1]
     base = public_name(arguments["model_name_or_path"])
     scratch = arguments["from_scratch"]
-    license_tag = (data["license"] or "").lower()
+    license_tag = find_license(data["license"]).tag
     metadata = ModelCardData(
         language="ko",
         library_name=LIBRARIES.get(pipeline_tag, "transformers"),
         pipeline_tag=pipeline_tag,
         tags=["nlpbook-recipes", "generated_from_trainer"],
-        license=license_tag if scratch and license_tag in LICENSES else None,
+        license=license_tag if scratch and license_tag != "other" else None,
         base_model=base if base and not scratch and "/" in base else None,
         model_name=title,
         eval_results=[
@@ -88,11 +88,13 @@ def write_card(
 
 def public_name(name: str | None) -> str | None:
     """Return the Hub name of a model, or None for a folder of this machine or of the package."""
+    if not name or Path(name).exists():
+        return None
     try:
         validate_repo_id(name)
     except HFValidationError:
         return None
-    return None if Path(name).exists() else name
+    return name
 
 
 def as_text(text: str, most: int = 200) -> str:

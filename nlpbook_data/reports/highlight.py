@@ -33,7 +33,7 @@ def write_highlights(rows: Sequence[Mapping[str, Any]], path: Path, title: str) 
         title: its title, plain text.
     """
     labels, judged = (Counter[str](), Counter[str]()), (Counter[str](), Counter[str]())
-    articles = []
+    articles: list[list[dict[str, Any]]] = []
     for row in rows:
         gold, found = row["entities"], row["prediction"]
         sides = (("정답", gold, found, MISSED), ("예측", found, gold, SPURIOUS))
@@ -83,9 +83,9 @@ def _arrange(
         if not 0 <= start < end <= len(text):
             outside.append(f"{label} {start}–{end}")
             continue
-        layer = next((one for one in layers if one["done"] <= start), None)
-        if layer is None:
-            layers.append(layer := {"marks": [], "done": 0})
+        if not any(one["done"] <= start for one in layers):
+            layers.append({"marks": [], "done": 0})
+        layer = next(one for one in layers if one["done"] <= start)
         score = f"{span['score']:.2f}" if "score" in span else ""
         note = [part for part in (label, score, kind) if part and part != RIGHT]
         before = text[layer["done"] : start]

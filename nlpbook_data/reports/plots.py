@@ -23,10 +23,11 @@ def _drawing(path: Path, *panels: int, **options: Any) -> Iterator[tuple[Any, An
 
     # Not imported: the package's own code needs distutils, which Python 3.12 has no more.
     package = importlib.util.find_spec("koreanize_matplotlib")
+    assert package and package.submodule_search_locations
     fonts = Path(package.submodule_search_locations[0]) / "fonts"
     for weight in ("", "Bold"):
         font_manager.fontManager.addfont(str(fonts / f"NanumGothic{weight}.ttf"))
-    style = {"font.family": ["NanumGothic", "DejaVu Sans"], "axes.unicode_minus": False}
+    style: Any = {"font.family": ["NanumGothic", "DejaVu Sans"], "axes.unicode_minus": False}
     with pyplot.rc_context(style):
         figure, axes = pyplot.subplots(*panels, layout="constrained", **options)
         yield figure, axes
@@ -41,12 +42,12 @@ def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) 
         history: Trainer's ``state.log_history``.
     """
     train = [(row["epoch"], row["loss"]) for row in history if "loss" in row]
-    evals = [row for row in history if "eval_loss" in row]
+    evals = [row for row in history if row.keys() & {"eval_loss", f"eval_{metric}"}]
     with _drawing(path, figsize=(7, 4.2)) as (figure, left):
         if train:
             left.plot(*zip(*train, strict=True), color=BLUE, alpha=0.8, label="학습 손실")
         epochs = [row["epoch"] for row in evals]
-        if evals:
+        if evals and "eval_loss" in evals[0]:
             losses = [row["eval_loss"] for row in evals]
             left.plot(epochs, losses, "o-", color=ORANGE, ms=4, label="검증 손실")
         left.set(xlabel="에폭", ylabel="손실", title="학습 곡선")

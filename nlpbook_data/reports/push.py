@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -33,6 +34,16 @@ def model_files(folder: Path) -> list[str]:
     return found if any(name.endswith(".safetensors") for name in found) else []
 
 
+def pushed_files(folder: Path) -> list[str]:
+    """Return what is pushed of a finished run's folder: model, card, metrics and plots.
+
+    Not predictions (they hold the corpus' texts) and not run.json (it holds paths).
+    """
+    plots = _read(folder / "run.json").get("plots", {})
+    names = [*model_files(folder), "README.md", "metrics.json", *plots]
+    return [name for name in names if (folder / name).is_file()]
+
+
 def full_name(name: str, token: str | None) -> str:
     """Return ``user/name`` of a repository, which belongs to the token's user where it says none.
 
@@ -50,12 +61,10 @@ def push_folder(
     private: bool | None,
     revision: str | None = None,
 ) -> str:
-    """Create the repository where needed and commit the run's model, card, metrics and plots.
-
-    Not predictions (they hold the corpus' texts) and not run.json (it holds paths).
+    """Create the repository where needed and commit `pushed_files` of `folder` to it.
 
     Args:
-        folder: of a finished run; its run.json names the plots.
+        folder: of a finished run.
         repo_id: the folder's name by default, of the token's user.
         token: None for the one that `hf auth login` left.
         private: None for the account's own default.
@@ -67,19 +76,14 @@ def push_folder(
     hub = HfApi(token=token)
     name = repo_id or folder.resolve().name
     repo = hub.create_repo(name, private=private, exist_ok=True).repo_id
-    plots = _read(folder / "run.json").get("plots", {})
     commit = hub.create_commit(
         repo,
-        [
-            CommitOperationAdd(file, folder / file)
-            for file in (*model_files(folder), "README.md", "metrics.json", *plots)
-            if (folder / file).is_file()
-        ],
+        [CommitOperationAdd(file, folder / file) for file in pushed_files(folder)],
         commit_message="Upload model, tokenizer, card and metrics",
         revision=revision,
     )
     return commit.commit_url
 
 
-def _read(path: Path) -> dict | list:
+def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))

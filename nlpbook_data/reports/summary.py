@@ -19,8 +19,7 @@ def print_summary(outcome: Outcome) -> None:
     """Print score beside baselines, what they mean, time, places and the next command."""
     record, data = outcome.record, outcome.record.get("data", {})
     # Wide, and the terminal wraps: no score is cut, and paths and commands can be copied.
-    options: dict[str, bool] = {"markup": False, "highlight": False, "emoji": False}
-    console = Console(width=1000, soft_wrap=True, **options)
+    console = Console(width=1000, soft_wrap=True, markup=False, highlight=False, emoji=False)
     console.print()
     title = f"{outcome.recipe}: {data.get('name', '')}"
     console.print(Rule(title, align="left", style="none"), width=WIDTH)

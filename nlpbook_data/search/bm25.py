@@ -5,6 +5,7 @@ import logging
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,6 +73,13 @@ def index_morphemes(morphemes: Sequence[Sequence[str]]) -> "BM25":
     index = BM25(k1=1.5, b=0.75, method="lucene")
     index.index([list(passage) for passage in morphemes], show_progress=False)
     return index
+
+
+def load_bm25(folder: Path) -> "BM25":
+    """Return the index that ``index_morphemes(…).save(folder)`` has written, memory-mapped."""
+    from bm25s import BM25
+
+    return BM25.load(folder, mmap=True)
 
 
 def rank_passages(

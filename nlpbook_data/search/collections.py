@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
+import numpy as np
+from datasets import Dataset
 
 from nlpbook_data.errors import InputError
 
@@ -35,50 +36,97 @@ class Collection:
     negatives: list[list[int]]
 
 
-def collect(batch: Mapping[str, Sequence[Any]], passages: Iterable[str] = ()) -> Collection:
-    """Gather the rows of a search or question answering corpus.
-
-    Texts are equal that are so after outer blanks are stripped, letter for letter. Equal queries
-    share all their true passages, also where one row's negative is another row's true passage.
+def to_queries(
+    batch: Mapping[str, Sequence[Any]], label_names: Sequence[str]
+) -> dict[str, list[Any]]:
+    """Return the rows of a search, question answering or sentence pair corpus as queries.
 
     A question is about its context, and an unanswerable one (``answers`` is ``[]``) is one that
     its context does not answer, however close the topic: as who searches wants the answer, such a
     context is a negative, written by people, and the question may be left without a true passage.
 
+    Of a pair, the second text answers the first where it is entailed, a paraphrase, or 4 or more of
+    5 alike; it is a negative where it contradicts, is no paraphrase, or is 2 or less of 5 alike.
+    All between (neutral) says neither, and is left out; an unlabelled pair (-1, NaN) is taken for a
+    true one.
+
     Args:
-        batch: ``{"query": [str, …], "passage": [str, …]}``, with or without ``"negative": [str or
-            None, …]``; or ``{"question": …, "context": …}``, with or without ``"answers"``.
-        passages: texts that are in the collection already, in the order of their ids: those of a
-            train split, so that they are there to be mistaken for a test query's.
+        batch: ``{"query", "passage"}``, with or without ``"negative"`` (str or None);
+            ``{"question", "context"}``, with or without ``"answers"``; or ``premise`` and
+            ``hypothesis`` or ``sentence1`` and ``sentence2``, and ``label``.
+        label_names: the words of the labels of pairs; [] for scores from 0 to 5.
+
+    Returns:
+        ``{"query", "passage", "is_true", "negative"}``, texts without outer blanks and composed
+        (NFC).
 
     Raises:
-        InputError: a query or passage is blank.
+        InputError: a label that is none of `ANSWERS`.
     """
-    if "question" in batch:
+    is_true: list[bool | None]
+    if "query" in batch:
+        asked, found, is_true = batch["query"], batch["passage"], [True] * len(batch["query"])
+    elif "question" in batch:
         asked, found = batch["question"], batch["context"]
         answers = batch.get("answers", [None] * len(asked))
-        true = [one is None or len(one) > 0 for one in answers]
+        is_true = [one is None or len(one) > 0 for one in answers]
     else:
-        asked, found, true = batch["query"], batch["passage"], [True] * len(batch["query"])
+        first, second = (
+            ("premise", "hypothesis") if "premise" in batch else ("sentence1", "sentence2")
+        )
+        asked, found = batch[first], batch[second]
+        is_true = _answered(batch["label"], label_names)
     negative = batch.get("negative", [None] * len(asked))
+    rows = [
+        (_clean(query), _clean(passage), true, other and _clean(other))
+        for query, passage, true, other in zip(asked, found, is_true, negative, strict=True)
+        if true is not None
+    ]
+    names = ("query", "passage", "is_true", "negative")
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
+
+def _answered(labels: Sequence[Any], label_names: Sequence[str]) -> list[bool | None]:
+    if unknown := [name for name in label_names if name.lower() not in ANSWERS]:
+        raise InputError(
+            f"The label {unknown[0]!r} does not say whether one text of a pair answers the other. "
+            f"Write {', '.join(ANSWERS)}, or scores from 0 to 5."
+        )
+    if label_names:
+        words = [ANSWERS[name.lower()] for name in label_names]
+        return [words[label] if label >= 0 else True for label in labels]
+    return [None if 2 < score < 4 else not score <= 2 for score in labels]
+
+
+def _clean(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def collect(batch: Mapping[str, Sequence[Any]], passages: Iterable[str] = ()) -> Collection:
+    """Gather rows of `to_queries`; equal texts, letter for letter, are one.
+
+    Equal queries share all their true passages, also where one row's negative is another row's true
+    passage.
+
+    Args:
+        passages: texts that are in the collection already, in the order of their ids: those of a
+            train split, so that they are there to be mistaken for a test query's.
+    """
     texts: dict[str, int] = {}
     queries: dict[str, int] = {}
+    for text in passages:
+        texts.setdefault(text, len(texts))
     relevant: list[set[int]] = []
     negatives: list[set[int]] = []
-    for text in passages:
-        texts.setdefault(text.strip(), len(texts))
-    for row, (query, passage, is_true, other) in enumerate(
-        zip(asked, found, true, negative, strict=True)
-    ):
-        number = _number(queries, query, "query", row)
+    names = ("query", "passage", "is_true", "negative")
+    for query, passage, is_true, other in zip(*(batch[name] for name in names), strict=True):
+        number = queries.setdefault(query, len(queries))
         if number == len(relevant):
             relevant.append(set())
             negatives.append(set())
-        place = _number(texts, passage, "passage", row)
-        (relevant if is_true else negatives)[number].add(place)
-        if other is not None:
-            negatives[number].add(_number(texts, other, "negative", row))
+        (relevant if is_true else negatives)[number].add(texts.setdefault(passage, len(texts)))
+        if other:
+            negatives[number].add(texts.setdefault(other, len(texts)))
     return Collection(
         passages=list(texts),
         queries=list(queries),
@@ -89,93 +137,53 @@ def collect(batch: Mapping[str, Sequence[Any]], passages: Iterable[str] = ()) ->
     )
 
 
-def _number(known: dict[str, int], text: str, column: str, row: int) -> int:
-    text = text.strip()
-    if not text:
-        raise InputError(f"Row {row + 1}: the {column} is empty. Mend or drop the row.")
-    return known.setdefault(text, len(known))
+def collect_splits(splits: Mapping[str, Dataset]) -> dict[str, Collection]:
+    """Return the collection of each split; held-out ones begin with the passages of train."""
+    found: dict[str, Collection] = {}
+    for split in (name for name in ("train", "validation", "test") if name in splits):
+        found[split] = collect(splits[split][:], found["train"].passages if found else ())
+    return found
 
 
-def pairs_to_questions(
-    batch: Mapping[str, Sequence[Any]], label_names: Sequence[str]
-) -> dict[str, list[Any]]:
-    """Return the pairs of a paircls corpus as questions and contexts for `collect`.
+def training_rows(
+    part: Collection, rankings: Sequence[Sequence[int]] = (), count: int = 0, seed: int = 0
+) -> Dataset:
+    """Return what sentence-transformers' losses train on: a query, a true passage, and negatives.
 
-    What is entailed, a paraphrase, or 4 or more of 5 alike is a true passage of the first text;
-    what contradicts it, is no paraphrase, or is 2 or less of 5 alike is a negative. All between
-    (neutral) says neither, and is left out; an unlabelled pair (-1, NaN) is taken for a true one.
-
-    Args:
-        batch: ``premise`` and ``hypothesis`` or ``sentence1`` and ``sentence2``, and ``label``.
-        label_names: the words of the labels; [] for scores from 0 to 5.
-
-    Raises:
-        InputError: a label that is none of `ANSWERS`.
-    """
-    firsts, seconds = (
-        ("premise", "hypothesis") if "premise" in batch else ("sentence1", "sentence2")
-    )
-    if unknown := [name for name in label_names if name.lower() not in ANSWERS]:
-        raise InputError(
-            f"The label {unknown[0]!r} does not say whether one text of a pair answers the other. "
-            f"Write {', '.join(ANSWERS)}, or scores from 0 to 5."
-        )
-    if label_names:
-        words = dict(enumerate(label_names))
-        says = [ANSWERS[words[i].lower()] if i in words else True for i in batch["label"]]
-    else:
-        says = [None if 2 < score < 4 else not score <= 2 for score in batch["label"]]
-    kept = [
-        (first, second, None if true else [])
-        for first, second, true in zip(batch[firsts], batch[seconds], says, strict=True)
-        if true is not None
-    ]
-    return {
-        name: [row[column] for row in kept]
-        for column, name in enumerate(("question", "context", "answers"))
-    }
-
-
-def choose_negatives(
-    collection: Collection, rankings: Sequence[Sequence[int]], count: int
-) -> list[list[int]]:
-    """Return passages that do not answer each query: those that the rows name, and hard ones.
+    A query has a row for each of its true passages and, of these, for each negative that the rows
+    of the corpus name. All rows have as many columns, so where a query has too few negatives, any
+    other passage that is not true takes the place.
 
     Args:
         rankings: passage ids a query, the best first; [] for none.
-        count: so many of a ranking, the highest that are not true, come after the named ones.
-    """
-    chosen = []
-    for number, (true, named) in enumerate(
-        zip(collection.relevant, collection.negatives, strict=True)
-    ):
-        known = {*true, *named}
-        hard = [i for i in (rankings[number] if rankings else ()) if i not in known]
-        chosen.append([*named, *hard[:count]])
-    return chosen
-
-
-def encode(
-    batch: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> dict[str, list[Any]]:
-    """Tokenize queries and passages, each after its prompt.
-
-    Texts are NFC-normalised, and cut to `max_length` tokens, special ones included.
-
-    Args:
-        batch: ``{"prompt": [str, …], "text": [str, …]}``.
+        count: so many of a ranking, the highest that are neither true nor named, join each row.
+        seed: of the passages that fill up.
 
     Returns:
-        ``{"input_ids": [[int, …], …]}``.
+        Columns ``query``, ``passage``, ``negative_1``, …
+
+    Raises:
+        InputError: no query has a true passage, or there are too few passages.
     """
-    encoded = tokenizer(
-        [
-            unicodedata.normalize("NFC", prompt + text)
-            for prompt, text in zip(batch["prompt"], batch["text"], strict=True)
-        ],
-        truncation=True,
-        max_length=max_length,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-    )
-    return {"input_ids": encoded["input_ids"]}
+    rng = np.random.default_rng(seed)
+    count = count if rankings else 0
+    is_named = any(n for n, true in zip(part.negatives, part.relevant, strict=True) if true)
+    rows: list[list[str]] = []
+    for number, true in enumerate(part.relevant):
+        named, known = part.negatives[number], {*true, *part.negatives[number]}
+        others = [i for i in (rankings[number] if rankings else ()) if i not in known]
+        if true and len(others) < count + is_named:
+            free = np.setdiff1d(np.arange(len(part.passages)), [*known, *others])
+            others += rng.permutation(free)[: count + is_named].tolist()
+        for passage in true:
+            for negative in (named or others[count : count + 1]) if is_named else (None,):
+                ids = [passage, *([] if negative is None else [negative]), *others[:count]]
+                rows.append([part.queries[number], *(part.passages[i] for i in ids)])
+    width = 2 + is_named + count
+    rows = [row for row in rows if len(row) == width]
+    if not rows:
+        raise InputError(
+            "No query of train has a true passage and enough others. Add rows that have one."
+        )
+    names = ["query", "passage", *(f"negative_{n}" for n in range(1, width - 1))]
+    return Dataset.from_dict(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))

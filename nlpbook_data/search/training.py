@@ -1,511 +1,361 @@
-"""Blocks 3 to 5 of document search: sentence-transformers' trainer with our rows and scores."""
+"""What sentence-transformers lacks for the search recipe: rankings with BM25, and exact batches."""
 
-import logging
+import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from accelerate.utils import pad_across_processes
-from datasets import Dataset, DatasetDict, concatenate_datasets
+from accelerate import PartialState
+from datasets import Dataset
 from safetensors.torch import save_model
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
-from sentence_transformers.base.losses.gradcache import CachedLossMixin
-from sentence_transformers.base.modules import Normalize, Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling
-from sentence_transformers.util.distributed import all_gather, get_world_size
-from sentence_transformers.util.file_io import is_sentence_transformer_model
-from sentence_transformers.util.misc import disable_logging
-from transformers import (
-    AutoModel,
-    DataCollatorWithPadding,
-    EvalPrediction,
-    PreTrainedTokenizerBase,
-    Trainer,
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
 )
+from sentence_transformers.base.modules import Normalize, Transformer
+from sentence_transformers.base.sampler import DefaultBatchSampler, NoDuplicatesBatchSampler
+from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
+from sentence_transformers.sentence_transformer.modules import Pooling
+from sentence_transformers.util import semantic_search
+from sentence_transformers.util.file_io import is_sentence_transformer_model
+from transformers import AutoModel, PreTrainedTokenizerBase
 
-from nlpbook_data.data.source import Source
 from nlpbook_data.errors import InputError
-from nlpbook_data.metrics.search import DocumentSearch, recall_curve
+from nlpbook_data.metrics.search import CUTS, DEPTH, DocumentSearch, recall_curve
 from nlpbook_data.search.bm25 import (
     extract_morphemes,
     index_morphemes,
     rank_passages,
     reciprocal_rank_fusion,
 )
-from nlpbook_data.search.collections import Collection, collect, encode, pairs_to_questions
-from nlpbook_data.search.index import search_exact
-from nlpbook_data.training.arguments import (
-    DataArguments,
-    ModelArguments,
-    RecipeArguments,
-    resolve_package,
-)
-from nlpbook_data.training.features import encode_splits, text_lengths
-from nlpbook_data.training.models import add_lora, load_model, merge_lora
-from nlpbook_data.training.run import Run
-from nlpbook_data.training.trainer import RunMixin, check_metric, prepare
-
-logger = logging.getLogger(__name__)
-
-NONE = -1  # the id of no query and of no passage
+from nlpbook_data.search.collections import Collection
+from nlpbook_data.training.arguments import ModelArguments, RecipeArguments, resolve_package
+from nlpbook_data.training.models import load_model, lora_config, named_lora_targets
+from nlpbook_data.training.trainer import add_callbacks, check_metric
 
 
-def collect_splits(source: Source) -> dict[str, Collection]:
-    """Return the collection of each split; held-out ones begin with the passages of train."""
-    found: dict[str, Collection] = {}
-    for split in ("train", "validation", "test"):
-        if split in source.splits:
-            rows = source.splits[split][:]
-            if source.task == "paircls":
-                rows = pairs_to_questions(rows, source.label_names)
-            found[split] = collect(rows, found["train"].passages if "train" in found else ())
-    return found
+class GlobalBatches(DefaultBatchSampler):
+    """`BatchSamplers.NO_DUPLICATES` over the global batch, dealt out in equal parts.
 
-
-def encode_collections(
-    collections: Mapping[str, Collection],
-    tokenizer: PreTrainedTokenizerBase,
-    args: DataArguments,
-    prompts: Mapping[str, str],
-    max_length: int,
-) -> dict[str, Dataset]:
-    """Return the tokens of each split's queries, then of its passages, in the order of their ids.
-
-    Args:
-        prompts: what stands before a ``query`` and a ``document``.
+    No text stands twice in what all processes do in one step, and the rows of a step are those
+    that one process with the whole batch would take. Up to (processes - 1) rows of a ragged batch
+    are left out, since the losses gather as many vectors from each process.
     """
-    shared = len(collections["train"].passages) if "train" in collections else 0
-    texts = {}
-    for split, part in collections.items():
-        passages = part.passages if split == "train" else part.passages[shared:]
-        rows = [(prompts["query"], text) for text in part.queries]
-        rows += [(prompts["document"], text) for text in passages]
-        prompt, text = zip(*rows, strict=True)
-        texts[split] = Dataset.from_dict({"prompt": prompt, "text": text})
-    encoded = dict(
-        encode_splits(DatasetDict(texts), encode, tokenizer, args, max_length=max_length)
+
+    sampler: Any
+    batch_size: Any
+
+    def __init__(self, dataset: Dataset, batch_size: int, **options: Any):
+        self.processes = PartialState().num_processes
+        super().__init__(dataset, batch_size=batch_size, **options)
+        # accelerate looks for `set_epoch` under this name
+        self.sampler = NoDuplicatesBatchSampler(dataset, batch_size * self.processes, **options)
+        self.batch_size = None  # they differ: accelerate would leave out the small ones
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.sampler) * self.processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.sampler:
+            size = len(batch) // self.processes
+            for process in range(self.processes) if size else ():
+                yield batch[process * size : (process + 1) * size]
+
+
+@dataclass
+class SearchTrainingArguments(RecipeArguments, SentenceTransformerTrainingArguments):
+    """sentence-transformers' training arguments with our defaults."""
+
+    batch_sampler: str = field(
+        default="no_duplicates",
+        metadata={
+            "help": "no text twice in a step, see GlobalBatches",
+            "choices": ["no_duplicates"],
+        },
     )
-    for split in encoded.keys() - {"train"} if shared else ():
-        own, train = encoded[split], encoded["train"]
-        count = len(collections[split].queries)
-        parts = [own.select(range(count)), train.select(range(len(train) - shared, len(train)))]
-        if count < len(own):  # it has passages that train has not
-            parts.append(own.select(range(count, len(own))))
-        encoded[split] = concatenate_datasets(parts)
-    return encoded
+    multi_dataset_batch_sampler: str = field(
+        default="proportional", metadata={"help": "unused", "choices": ["proportional"]}
+    )
+    # The recipe settles these: they are no options.
+    prompts: Any = field(default=None, init=False)
+    router_mapping: Any = field(default=None, init=False)
+    learning_rate_mapping: Any = field(default=None, init=False)
+    warmup_ratio: Any = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.batch_sampler = GlobalBatches  # type: ignore[assignment]
+        # which sentence-transformers sets; with these batches neither is needed
+        self.dataloader_drop_last = self.prediction_loss_only = False
+        if self.gradient_accumulation_steps > 1:
+            raise InputError(
+                f"--gradient_accumulation_steps {self.gradient_accumulation_steps}: the negatives "
+                "of a query are those of its step. Raise --per_device_train_batch_size instead; "
+                "--mini_batch_size bounds the memory."
+            )
+        if self.label_smoothing_factor:
+            raise InputError(
+                f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none; "
+                "--scale softens it. Leave it out."
+            )
+
+
+class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
+    """sentence-transformers' trainer with our lines for its logs, and without its model card."""
+
+    def __init__(self, *, args: SearchTrainingArguments, **kwargs: Any):
+        check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
+        super().__init__(args=args, **kwargs)
+        add_callbacks(self)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train, and make sure of the best weights: sentence-transformers only logs if it fails.
+
+        Raises:
+            Exception: why the best checkpoint cannot be loaded.
+        """
+        output = super().train(*args, **kwargs)
+        best = self.state.best_model_checkpoint
+        spread = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        if best and self.args.load_best_model_at_end and not spread:
+            weights = SentenceTransformer(best, device="cpu").state_dict()
+            for name, here in self.model.state_dict().items():
+                if not torch.equal(here.cpu(), weights[name]):
+                    raise RuntimeError(f"{best}: its {name} was not loaded.")
+        return output
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Leave the card to `launch`: this one would draw examples from the random state."""
+
+
+class RetrievalEvaluator(InformationRetrievalEvaluator):
+    """sentence-transformers' evaluator, its scores named as `metrics.search` names them."""
+
+    names = ("mrr_at_10", "ndcg_at_10", *(f"recall_at_{k}" for k in CUTS))
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(precision_recall_at_k=list(CUTS), write_csv=False, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        scores = super().__call__(*args, **kwargs)
+        named = {name.partition("_")[2].replace("@", "_at_"): v for name, v in scores.items()}
+        return {name: named[name] for name in self.names}
+
+
+def with_ids(part: Collection) -> dict[str, Any]:
+    """Return the queries, corpus and relevant_docs of sentence-transformers' evaluator."""
+    return {
+        "queries": {str(number): text for number, text in enumerate(part.queries)},
+        "corpus": {str(number): text for number, text in enumerate(part.passages)},
+        "relevant_docs": {
+            str(number): set(map(str, ids)) for number, ids in enumerate(part.relevant) if ids
+        },
+    }
 
 
 def load_encoder(
     args: ModelArguments,
     config: Any,
     tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    prompts: Mapping[str, str],
+    prompts: Mapping[str, str | None],
 ) -> SentenceTransformer:
     """Return the model with its pooling: its own, or else the mean of all tokens, normalised.
+
+    Args:
+        tokenizer: with the most tokens that a text may have.
+        prompts: what a ``query`` and a ``document`` begin with; None leaves the model's own.
 
     Raises:
         InputError: as `load_model`, or its modules cannot be loaded.
     """
     if args.quantization != "none":
         raise InputError("--quantization: a model of vectors keeps its weights. Leave it out.")
+    if args.lora and args.from_scratch:
+        raise InputError("--lora adapts a trained model; random weights are trained whole.")
     if config.is_encoder_decoder:
         raise InputError(
             f"{args.model_name_or_path}: a model of the type {config.model_type} also decodes. "
             "Name one that only encodes, such as BERT, ELECTRA or RoBERTa."
         )
     encoder = load_model(AutoModel, replace(args, lora=False), config)
-    path, revision = resolve_package(args.model_name_or_path), args.model_revision
+    path, revision = resolve_package(args.model_name_or_path or ""), args.model_revision
     try:
-        with disable_logging(logging.WARNING), tempfile.TemporaryDirectory() as folder:
-            if not args.from_scratch and is_sentence_transformer_model(path, revision=revision):
-                options = {"use_safetensors": True, "dtype": "float32"}
-                model = SentenceTransformer(
-                    path, revision=revision, model_kwargs=options, device="cpu"
-                )
-            else:  # a module takes no model, but the name of one
+        if not args.from_scratch and is_sentence_transformer_model(path, revision=revision):
+            options = {"use_safetensors": True, "dtype": "float32"}
+            model = SentenceTransformer(path, revision=revision, model_kwargs=options, device="cpu")
+        else:
+            with tempfile.TemporaryDirectory() as folder:  # a module takes no model, but its name
                 # not save_pretrained, which writes on the first process alone
                 save_model(encoder, f"{folder}/model.safetensors", metadata={"format": "pt"})
                 encoder.config.to_json_file(f"{folder}/config.json")
                 tokenizer.save_pretrained(folder)
                 body = Transformer(folder)
-                pooling = Pooling(body.get_embedding_dimension())
-                model = SentenceTransformer(modules=[body, pooling, Normalize()], device="cpu")
+            modules = [body, Pooling(body.get_embedding_dimension()), Normalize()]
+            model = SentenceTransformer(modules=modules, device="cpu")
     except Exception as error:  # the loader raises a dozen unrelated types
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{args.model_name_or_path}: no encoder of sentence-transformers ({first}). Look at "
             "its modules.json, or name another model."
         ) from error
+    module: Any = model[0]
+    module.model, module.processor = encoder, tokenizer
+    if args.lora:
+        with named_lora_targets(args):
+            model.add_adapter(lora_config(args, AutoModel))
     for name, weights in encoder.named_parameters():
         if "pooler" in name:  # of the encoder, whose output is not used
             weights.requires_grad_(False)
-    model[0].model = add_lora(encoder, args, AutoModel)
-    model[0].processor = tokenizer
-    model.max_seq_length = max_length
+    model.max_seq_length = tokenizer.model_max_length
     model.similarity_fn_name = "cosine"
-    model.prompts = dict(prompts)
+    # of checkpoints' cards, which nobody reads
+    model.model_card_data.generate_widget_examples = False
+    model.model_card_data.local_files_only = True
+    model.prompts |= {name: text for name, text in prompts.items() if text is not None}
     return model
+
+
+def check_options(args: Any, model_args: ModelArguments, model: SentenceTransformer) -> None:
+    """Check the recipe's own options against the model.
+
+    Raises:
+        InputError: hard negatives of random weights, or a dimension that the vectors do not have.
+    """
+    if args.hard_negatives == "model" and model_args.from_scratch:
+        raise InputError(
+            "--hard_negatives model: random weights find nothing. Train with none or bm25, then "
+            "name the folder of that run as the model."
+        )
+    width = model.get_embedding_dimension() or 0
+    if wrong := [dim for dim in args.matryoshka_dims or () if dim > width]:
+        raise InputError(
+            f"--matryoshka_dims {wrong[0]}: the model's vectors have {width} numbers. Name "
+            "dimensions from 1 to that."
+        )
+
+
+def collating(
+    model: SentenceTransformer, rows: Dataset | None, args: RecipeArguments
+) -> dict[str, Any]:
+    """Return the options of sentence-transformers' collator, which tokenizes `rows`.
+
+    Texts begin with the prompt of their column of `training_rows`; they are padded to the longest
+    of a batch and column, or to the most tokens.
+    """
+    columns = rows.column_names if rows else []
+    texts = {name: model.prompts["query" if name == "query" else "document"] for name in columns}
+    padding = {"padding": "max_length" if args.pad_to_max_length else True}
+    return {
+        "preprocess_fn": partial(model.preprocess, processing_kwargs={"text": padding}),
+        "prompts": {name: text for name, text in texts.items() if text},
+    }
+
+
+def save_encoder(model: SentenceTransformer, folder: Path) -> None:
+    """Merge the adapters, if any, and write what ``SentenceTransformer(folder)`` loads.
+
+    No path of this machine is in it.
+    """
+    module: Any = model[0]
+    body = module.model
+    if getattr(body, "peft_config", None):
+        from peft import PeftModel
+
+        with tempfile.TemporaryDirectory() as adapters:
+            body.save_pretrained(adapters)
+            whole = AutoModel.from_pretrained(
+                body.name_or_path, dtype="float32", trust_remote_code=False
+            )
+            whole.config = body.config
+            module.model = PeftModel.from_pretrained(whole, adapters).merge_and_unload()
+            model.to(body.device)
+    module.model.config.name_or_path = ""
+    module.processor.init_kwargs.pop("name_or_path", None)
+    if PartialState().is_main_process:
+        model.save_pretrained(str(folder), create_model_card=False)
+        with contextlib.suppress(OSError):
+            (folder / "eval").rmdir()  # for the evaluator's file, which is not written
 
 
 @dataclass
 class Ranking:
     """The first 100 passages of each query of a split, and their scores."""
 
-    collection: Collection
     ids: list[list[int]]
     scores: list[list[float]]
     # Of --matryoshka_dims: the ids by the first so many numbers of the vectors.
     truncated: dict[int, list[list[int]]] = field(default_factory=dict)
 
 
-def rank_by_vectors(
-    collection: Collection, vectors: np.ndarray, dims: Sequence[int] | None = None
+def rank(
+    model: SentenceTransformer, part: Collection, batch_size: int, dims: Sequence[int] | None = None
 ) -> Ranking:
     """Rank the passages of each query by cosine.
 
     Args:
-        vectors: of the queries, then of the passages, (rows, dimension).
-        dims: rank by the first so many numbers, too.
+        dims: rank by the first so many numbers of the vectors, too.
     """
+    options: Any = {"batch_size": batch_size, "show_progress_bar": False, "convert_to_tensor": True}
+    queries = model.encode_query(part.queries, **options)
+    passages = model.encode_document(part.passages, **options)
 
-    def search(width: int) -> tuple[np.ndarray, np.ndarray]:
-        part = vectors[:, :width]
-        part = part / np.linalg.norm(part, axis=1, keepdims=True)
-        queries, passages = np.split(part, [len(collection.queries)])
-        return search_exact(queries, [passages], min(100, len(passages)))
+    def search(width: int) -> list[list[dict[str, Any]]]:
+        return semantic_search(queries[:, :width], passages[:, :width], top_k=DEPTH)
 
-    ids, scores = search(vectors.shape[1])
-    shorter = [dim for dim in dims or () if dim < vectors.shape[1]]
-    truncated = {dim: search(dim)[0].tolist() for dim in shorter}
-    return Ranking(collection, ids.tolist(), scores.tolist(), truncated)
-
-
-class Scorer:
-    """Scores a ranking of a split, and its fusion with BM25's, as far as `words` has them.
-
-    What it returns is of `metrics.search`; names begin with ``hybrid_`` for the fusion and with
-    ``first_N_`` for the first N numbers of the vectors. ``passages`` says among how many,
-    ``recall_curves`` is ``{ranking: {k: recall}}``.
-    """
-
-    def __init__(self, words: dict[str, Ranking]):
-        self.words, self.metric = words, DocumentSearch(keep_in_memory=True)
-
-    def __call__(self, split: str, found: Ranking) -> dict[str, Any]:
-        relevant, words = found.collection.relevant, self.words.get(split, found)
-        scores = self.metric.compute(predictions=found.ids, references=relevant)
-        curves = {"모델": recall_curve(found.ids, relevant)}
-        for dim, ids in found.truncated.items():
-            shorter = self.metric.compute(predictions=ids, references=relevant)
-            scores |= {f"first_{dim}_{n}": v for n, v in shorter.items() if isinstance(v, float)}
-        if words is not found:
-            pairs = zip(found.ids, words.ids, strict=True)
-            fused = [list(reciprocal_rank_fusion(pair))[:100] for pair in pairs]
-            hybrid = self.metric.compute(predictions=fused, references=relevant)
-            scores |= {f"hybrid_{n}": v for n, v in hybrid.items() if isinstance(v, float)}
-            curves["BM25"] = recall_curve(words.ids, relevant)
-            curves["모델과 BM25"] = recall_curve(fused, relevant)
-        return scores | {"passages": len(found.collection.passages), "recall_curves": curves}
-
-
-def rank_by_words(
-    collections: Mapping[str, Collection], splits: Sequence[str]
-) -> Iterator[tuple[str, tuple[list[list[int]], list[list[float]]]]]:
-    """Yield each of `splits` with ids and scores of `rank_passages`; a text is analysed once."""
-    texts = list(
-        dict.fromkeys(
-            text for s in splits for text in (*collections[s].passages, *collections[s].queries)
-        )
+    found, width = search(queries.shape[1]), queries.shape[1]
+    return Ranking(
+        [[hit["corpus_id"] for hit in hits] for hits in found],
+        [[hit["score"] for hit in hits] for hits in found],
+        {
+            dim: [[hit["corpus_id"] for hit in hits] for hits in search(dim)]
+            for dim in dims or ()
+            if dim < width
+        },
     )
+
+
+def rank_by_words(parts: Mapping[str, Collection]) -> dict[str, Ranking]:
+    """Return BM25's ranking of each split; a text is analysed once."""
+    texts = list(dict.fromkeys(t for p in parts.values() for t in (*p.passages, *p.queries)))
     # the analyser is not even loaded for nothing
     morphemes = dict(zip(texts, extract_morphemes(texts), strict=True)) if texts else {}
-    for split in splits:
-        part = collections[split]
+    found = {}
+    for split, part in parts.items():
         index = index_morphemes([morphemes[text] for text in part.passages])
-        yield split, rank_passages(index, [morphemes[text] for text in part.queries])
+        found[split] = Ranking(*rank_passages(index, [morphemes[text] for text in part.queries]))
+    return found
 
 
-def rank_by_model(
-    model: SentenceTransformer, args: ModelArguments, collection: Collection
-) -> list[list[int]]:
-    """Return the ids of the first 100 passages of each query, by the vectors of `model` as it is.
+def score(part: Collection, found: Ranking, words: Ranking | None = None) -> dict[str, Any]:
+    """Score a ranking, and its fusion with that of BM25, if there is one.
 
-    Raises:
-        InputError: its weights are random.
+    Returns:
+        Scores of `metrics.search`; names begin with ``hybrid_`` for the fusion and with
+        ``first_N_`` for the first N numbers of the vectors. ``passages`` says among how many,
+        ``recall_curves`` is ``{ranking: {k: recall}}``.
     """
-    if args.from_scratch:
-        raise InputError(
-            "--hard_negatives model: random weights find nothing. Train with none or bm25, then "
-            "name the folder of that run as the model."
-        )
-    queries = model.encode_query(collection.queries, show_progress_bar=False)
-    passages = model.encode_document(collection.passages, show_progress_bar=False)
-    return rank_by_vectors(collection, np.concatenate([queries, passages])).ids
+    metric = DocumentSearch(keep_in_memory=True)
 
+    def compute(ids: list[list[int]], prefix: str) -> dict[str, float]:
+        scores = metric.compute(predictions=ids, references=part.relevant)
+        return {f"{prefix}{n}": v for n, v in scores.items() if isinstance(v, float)}
 
-class InBatchLoss(CachedLossMixin, torch.nn.Module):
-    """Cross-entropy of a query's true passage among all passages of the global batch.
-
-    As sentence-transformers' MultipleNegativesRankingLoss and its cached variant (GradCache, Gao et
-    al. 2021), with the cosine as similarity. But passages of the batch are told apart by their ids:
-    each counts once, and the other true passages of a query do not count against it. Negatives come
-    from all processes, so that the loss is that of the global batch for any number of them.
-
-    Args:
-        collection: of train.
-        negatives: the ids of passages that join the batch with a query, of each query.
-        scale: the inverse of the temperature.
-        cached: embed `mini_batch_size` texts at a time, twice: the memory does not grow with the
-            batch.
-        dims: the mean of the losses of the first so many numbers of the vectors (Matryoshka,
-            Kusupati et al. 2022); none: of the whole vectors.
-
-    Raises:
-        InputError: no query has a true passage, or a dimension that the vectors do not have.
-    """
-
-    def __init__(
-        self,
-        model: SentenceTransformer,
-        collection: Collection,
-        negatives: Sequence[Sequence[int]] = (),
-        scale: float = 20.0,
-        cached: bool = True,
-        mini_batch_size: int = 32,
-        dims: Sequence[int] | None = None,
-    ):
-        super().__init__()
-        self.model = model
-        self.relevant = collection.relevant
-        self.negatives = negatives or [[]] * len(collection.queries)
-        pairs = [(query, i) for query, true in enumerate(collection.relevant) for i in true]
-        if not pairs:
-            raise InputError("No query of train has a true passage. Add rows that have one.")
-        self.pairs = np.array(pairs)
-        self.scale, self.cached, self.mini_batch_size = scale, cached, mini_batch_size
-        width = model.get_embedding_dimension()
-        self.dims = list(dims or [width])
-        if wrong := [dim for dim in self.dims if not 0 < dim <= width]:
-            raise InputError(
-                f"--matryoshka_dims {wrong[0]}: the model's vectors have {width} numbers. Name "
-                "dimensions from 1 to that."
-            )
-
-    def forward(self, features: list[dict[str, Any]], labels: dict[str, Any]) -> torch.Tensor:
-        """Return the loss of ``[queries, passages]``, tokens each, with `labels` of the collator.
-
-        The value is that of the global batch on every process; the gradient, of this process' own
-        texts, is `world size` times as large, since DistributedDataParallel takes the mean.
-        """
-        if self.cached:
-            return self.forward_cached(features, labels)
-        vectors = [[self.model(part)["sentence_embedding"]] for part in features]
-        return self.calculate_loss(vectors, labels)
-
-    def calculate_loss(
-        self,
-        reps: list[list[torch.Tensor]],
-        labels: dict[str, torch.Tensor],
-        *,
-        with_backward: bool = False,
-    ) -> torch.Tensor:
-        """Return the loss of the vectors `reps`, as `CachedLossMixin` asks for it."""
-        queries, passages = (_gather(torch.cat(part).float(), 0) for part in reps)
-        asked, true, ids = (_gather(labels[n], NONE) for n in ("query", "positive", "passage"))
-        kept = asked != NONE
-        allowed, target = self._candidates(asked[kept], true[kept], ids)
-        loss = torch.stack(
-            [
-                F.cross_entropy(_scores(queries[kept], passages, dim, self.scale, allowed), target)
-                for dim in self.dims
-            ]
-        ).mean()
-        loss = loss.detach() + get_world_size() * (loss - loss.detach())
-        if with_backward:
-            loss.backward()
-            loss = loss.detach()
-        return loss
-
-    def _candidates(
-        self, asked: torch.Tensor, true: torch.Tensor, ids: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return which passages count for a query, (queries, passages), and where its own is."""
-        known, first = np.unique(ids.cpu().numpy(), return_index=True)
-        place = dict(zip(known.tolist(), first.tolist(), strict=True))
-        allowed = np.zeros((len(asked), len(ids)), dtype=bool)
-        allowed[:, [where for passage, where in place.items() if passage != NONE]] = True
-        target = [place[passage] for passage in true.tolist()]
-        for row, query in enumerate(asked.tolist()):
-            others = [place[passage] for passage in self.relevant[query] if passage in place]
-            allowed[row, others] = False
-            allowed[row, target[row]] = True
-        device = ids.device
-        return torch.from_numpy(allowed).to(device), torch.tensor(target, device=device)
-
-
-def _gather(tensor: torch.Tensor, padding: float) -> torch.Tensor:
-    """Return the rows of all processes; the gradient reaches those of this one."""
-    if get_world_size() == 1:
-        return tensor
-    return all_gather(pad_across_processes(tensor, pad_index=padding))
-
-
-def _scores(
-    queries: torch.Tensor, passages: torch.Tensor, dim: int, scale: float, allowed: torch.Tensor
-) -> torch.Tensor:
-    queries, passages = (F.normalize(part[:, :dim], dim=1) for part in (queries, passages))
-    return (scale * queries @ passages.T).masked_fill(~allowed, -torch.inf)
-
-
-def ranking_loss(
-    queries: np.ndarray, passages: np.ndarray, relevant: Sequence[Sequence[int]], scale: float
-) -> float:
-    """Return the mean cross-entropy of each true passage among all that do not answer its query.
-
-    Args:
-        queries, passages: vectors of length 1, (rows, dimension).
-    """
-    losses = []
-    for begin in range(0, len(queries), 256):
-        scores = scale * queries[begin : begin + 256] @ passages.T
-        for row, true in zip(scores, relevant[begin : begin + 256], strict=True):
-            others = np.delete(row, true)
-            losses += [np.logaddexp.reduce(np.append(others, row[i])) - row[i] for i in true]
-    return float(np.mean(losses)) if losses else float("nan")
-
-
-class _PairCollator:
-    """Make a batch of rows of `InBatchLoss.pairs`: queries, and each passage of the rows once."""
-
-    def __init__(self, padding: DataCollatorWithPadding, texts: Dataset, loss: InBatchLoss):
-        self.padding, self.texts = padding, texts
-        self.pairs, self.negatives = loss.pairs, loss.negatives
-        self.first = len(loss.relevant)  # the row of the first passage
-        self.lengths = text_lengths(texts)
-
-    def __call__(self, numbers: list[int]) -> dict[str, Any]:
-        pairs = self.pairs[numbers or [0]]
-        chosen = [pairs[:, 1], *(np.array(self.negatives[q], dtype=int) for q in pairs[:, 0])]
-        passages = np.unique(np.concatenate(chosen))
-        # Longest first: of what is embedded at a time little is padding.
-        pairs = pairs[np.argsort(-self.lengths[pairs[:, 0]], kind="stable")]
-        passages = passages[np.argsort(-self.lengths[self.first + passages], kind="stable")]
-        batch: dict[str, Any] = {}
-        for name, rows in (("query", pairs[:, 0]), ("passage", self.first + passages)):
-            padded = self.padding([{"input_ids": ids} for ids in self.texts[rows]["input_ids"]])
-            batch |= {f"{name}_{key}": value for key, value in padded.items()}
-        if not numbers:  # a process that a ragged batch left empty: its rows count nothing
-            pairs, passages = np.full_like(pairs, NONE), np.full_like(passages, NONE)
-        asked, true = torch.from_numpy(pairs.T.copy())
-        batch["label"] = {
-            "query": asked,
-            "positive": true,
-            "passage": torch.from_numpy(passages),
-        }
-        return batch
-
-
-class SearchTrainer(RunMixin, SentenceTransformerTrainer):
-    """sentence-transformers' trainer, whose result does not depend on the number of processes."""
-
-    training_args_class = RecipeArguments
-    # Whole state dicts, adapters included, as Trainer has them; errors are not passed over.
-    _save = Trainer._save
-    _load_from_checkpoint = Trainer._load_from_checkpoint
-    _load_best_model = Trainer._load_best_model
-
-    def add_model_card_callback(self, *args: Any) -> None:
-        """Leave the card to `run`."""
-
-    def _remove_unused_columns(self, dataset: Dataset, description: str | None = None) -> Dataset:
-        return dataset
-
-    def train_rows(self) -> tuple[range, np.ndarray, Callable[[list], dict[str, Any]]]:
-        """Return pairs of a query and a true passage, by number."""
-        collator = _PairCollator(self.data_collator, self.train_dataset, self.loss)
-        queries, passages = self.loss.pairs.T
-        lengths = collator.lengths[queries] + collator.lengths[collator.first + passages]
-        return range(len(lengths)), lengths, collator
-
-    def prediction_step(
-        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any
-    ) -> tuple[None, None, None]:
-        """Keep the vectors of a batch; `evaluation_loop` collects them."""
-        inputs = self._prepare_inputs(inputs)
-        with torch.no_grad(), self.compute_loss_context_manager():
-            vectors = F.normalize(model(inputs)["sentence_embedding"].float(), dim=1)
-        self._kept.append((vectors.cpu().numpy(), None, 0.0, 0))
-        return None, None, None
-
-    def export(self, folder: Path) -> None:
-        """Write what ``SentenceTransformer(folder)`` loads."""
-        model = self.accelerator.unwrap_model(self.model)
-        model[0].model = merge_lora(model[0].model)
-        model[0].model.config._name_or_path = ""  # it may be a local path
-        model[0].processor.init_kwargs.pop("name_or_path", None)
-        if self.args.should_save:
-            model.save_pretrained(str(folder), create_model_card=False)
-
-
-def make_trainer(
-    run: Run,
-    model: SentenceTransformer,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    loss: InBatchLoss | None,
-    compute_metrics: Callable[[Any], dict[str, float]],
-    train_dataset: Dataset | None = None,
-    eval_dataset: Dataset | None = None,
-) -> SearchTrainer:
-    """Return the trainer of `run`; see `trainer.make_trainer`.
-
-    Args:
-        loss: of `model`; None without training.
-        compute_metrics: ``EvalPrediction`` with vectors of length 1 in, flat scores out.
-        train_dataset, eval_dataset: of `encode_collections`.
-
-    Raises:
-        InputError: an option that does not fit the others, the model or the device.
-    """
-    args = run.args
-    if args.gradient_accumulation_steps > 1:
-        raise InputError(
-            f"--gradient_accumulation_steps {args.gradient_accumulation_steps}: the negatives of a "
-            "query are those of its step. Raise --per_device_train_batch_size instead; "
-            "--mini_batch_size bounds the memory."
-        )
-    if args.label_smoothing_factor:
-        raise InputError(
-            f"--label_smoothing_factor {args.label_smoothing_factor}: this loss has none; --scale "
-            "softens it. Leave it out."
-        )
-    callbacks = prepare(run, model[0].model)
-    check_metric(
-        run, lambda: list(compute_metrics(EvalPrediction(np.ones((len(eval_dataset), 1)), None)))
-    )
-    # What sentence-transformers' own arguments have beside Trainer's.
-    args.prompts, args.router_mapping, args.learning_rate_mapping = None, {}, {}
-    multiple = 8 if args.mixed_precision != "no" and args.device.type == "cuda" else None
-    trainer = SearchTrainer(
-        model=model,
-        args=args,
-        data_collator=DataCollatorWithPadding(
-            tokenizer,
-            padding="max_length" if args.pad_to_max_length else True,
-            max_length=max_length if args.pad_to_max_length else None,
-            pad_to_multiple_of=multiple,
-        ),
-        train_dataset=train_dataset,
-        eval_dataset=eval_dataset,
-        processing_class=tokenizer,
-        loss=loss or torch.nn.Identity(),
-        callbacks=callbacks,
-    )
-    trainer.compute_metrics = compute_metrics
-    return trainer.follow(run, max_length)
+    scores = metric.compute(predictions=found.ids, references=part.relevant)
+    curves = {"모델": recall_curve(found.ids, part.relevant)}
+    for dim, ids in found.truncated.items():
+        scores |= compute(ids, f"first_{dim}_")
+    if words is not None:
+        pairs = zip(found.ids, words.ids, strict=True)
+        fused = [list(reciprocal_rank_fusion(pair))[:DEPTH] for pair in pairs]
+        scores |= compute(fused, "hybrid_")
+        curves["BM25"] = recall_curve(words.ids, part.relevant)
+        curves["모델과 BM25"] = recall_curve(fused, part.relevant)
+    return scores | {"passages": len(part.passages), "recall_curves": curves}

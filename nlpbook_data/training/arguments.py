@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
@@ -17,6 +17,7 @@ from transformers.hf_argparser import string_to_bool
 from nlpbook_data.errors import InputError, nearest
 
 DATA_SOURCES = ("corpus", "dataset_name", "train_file", "validation_file", "test_file")
+TEXT_SOURCES = ("corpora", "text_files")  # of tokenizers and pretraining
 PACKAGE_PREFIX = "package:"
 
 
@@ -30,7 +31,9 @@ class DataArguments:
     )
     dataset_name: str | None = field(default=None, metadata={"help": "a dataset on the Hub"})
     dataset_config_name: str | None = field(default=None, metadata={"help": "its configuration"})
-    train_file: str | None = field(default=None, metadata={"help": "csv, tsv, jsonl or parquet"})
+    train_file: str | None = field(
+        default=None, metadata={"help": "csv, tsv, xlsx, jsonl or parquet"}
+    )
     validation_file: str | None = field(default=None, metadata={"help": "the same"})
     test_file: str | None = field(
         default=None, metadata={"help": "the same; without a label column it is only predicted"}
@@ -264,8 +267,9 @@ def parse(
     if config or "model_name_or_path" not in given:
         path = Path(config).expanduser() if config else Path(recipe).parent / f"configs/{stem}.yaml"
         settings = _read_yaml(path, parser, partial)
-        if any(source in given for source in DATA_SOURCES):
-            settings = {key: v for key, v in settings.items() if key not in DATA_SOURCES}
+        sources = (*DATA_SOURCES, *TEXT_SOURCES)
+        if any(source in given for source in sources):
+            settings = {key: v for key, v in settings.items() if key not in sources}
         if "model_name_or_path" in given:
             for key in ("from_scratch", "config_overrides", "tokenizer_name", "special_tokens"):
                 settings.pop(key, None)
@@ -325,7 +329,7 @@ class _Parser(HfArgumentParser):
         self.options.append(action)
         return action
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise InputError(f"{message[0].upper()}{message[1:].rstrip('.')}. See --help.")
 
 
@@ -382,7 +386,11 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
         if key not in known and not partial:
             raise InputError(f"{path}: there is no option {key!r}.{nearest(str(key), known)}")
         if key in known and not (key in optional if value is None else _fits(value, known[key])):
-            types = {int: "a whole number", float: "a number", str: "a word in quotes"}
+            types: dict[Any, str] = {
+                int: "a whole number",
+                float: "a number",
+                str: "a word in quotes",
+            }
             wanted = types.get(known[key].type, "true or false")
             raise InputError(f"{path}: {key} is {value!r}, where {wanted} belongs.")
     return {k: _as_given(v, known[k], hints.get(k)) for k, v in settings.items() if k in known}
@@ -402,7 +410,8 @@ def _fits(value: Any, action: argparse.Action) -> bool:
         return all(_fits(item, action) for item in value)
     if isinstance(value, str):
         try:
-            (action.type or str)(value)
+            read: Any = action.type or str
+            read(value)
         except (ValueError, TypeError, argparse.ArgumentTypeError):
             return False
     if action.type in (int, float):

@@ -86,7 +86,7 @@ def complete_generation_config(
     It ends and pads as the tokenizer; the rest is that of the model's folder or name on the Hub,
     which a model from random weights does not read itself, or "top-p" where there is none.
     """
-    model = model.get_base_model() if hasattr(model, "get_base_model") else model
+    model = getattr(model, "get_base_model", lambda: model)()
     name = resolve_package(args.model_name_or_path)
     try:
         config = GenerationConfig.from_pretrained(name, revision=args.model_revision)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 import torch
 import transformers
 from huggingface_hub import get_token
@@ -86,6 +87,8 @@ def set_up_logging(is_first: bool) -> None:
     transformers.logging.get_logger("transformers.trainer_utils").setLevel(logging.ERROR)
     # It warns of the padding that generation itself puts behind texts that have ended.
     transformers.logging.get_logger("transformers.modeling_utils").setLevel(logging.ERROR)
+    # It warns that no layer is spread over devices, which none is to be.
+    transformers.logging.get_logger("transformers.distributed").setLevel(logging.ERROR)
     # It warns of weights that a checkpoint lacks because they are tied to others.
     transformers.logging.get_logger("transformers.trainer").addFilter(
         lambda line: "missing keys in the checkpoint" not in line.getMessage()
@@ -242,6 +245,12 @@ def _resource_message(error: BaseException, folder: Path | None) -> str | None:
         return (
             f"{error.filename}: {error.strerror}. Change its permissions, or name another place "
             "(--output_dir, --cache_dir, --corpus_dir)."
+        )
+    arrow = isinstance(error, OSError) and error.errno is None and "message body" in text
+    if arrow or isinstance(error, pa.ArrowInvalid):  # a file that `map` had cached
+        return (
+            f"Prepared rows in the cache are damaged ({text.splitlines()[0]}). Pass "
+            "--overwrite_cache true to prepare them again."
         )
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return (

@@ -4,7 +4,8 @@ import copy
 import importlib.util
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ ARCHITECTURES = {
     "AutoModelForTokenClassification": transformers.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
     "AutoModelForQuestionAnswering": transformers.MODEL_FOR_QUESTION_ANSWERING_MAPPING,
     "AutoModelForCausalLM": transformers.MODEL_FOR_CAUSAL_LM_MAPPING,
+    "AutoModelForMaskedLM": transformers.MODEL_FOR_MASKED_LM_MAPPING,
 }
 SUCH_AS = {"AutoModelForCausalLM": "GPT-2, Llama or Qwen"}
 # Heads that are trained whole. Of all-linear, peft leaves out those of the other tasks by itself.
@@ -129,6 +131,9 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # Rows are cached by what it holds, not by where it lay; and no path is to be pushed.
+    tokenizer.name_or_path = ""
+    tokenizer.init_kwargs.pop("name_or_path", None)
     return tokenizer
 
 
@@ -145,7 +150,7 @@ def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
     words = max(tokenizer.get_vocab().values()) + 1
     if words > getattr(config, "vocab_size", words):
         raise InputError(
-            f"The tokenizer {tokenizer.name_or_path} has {words:,} words, and the model embeds "
+            f"The tokenizer has {words:,} words, and the model embeds "
             f"{config.vocab_size:,}. Name the model's own tokenizer."
         )
     limits = [max_length]
@@ -274,12 +279,20 @@ def add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> P
     """Return the model with adapters, its own weights frozen, where ``--lora true`` says so."""
     if not args.lora:
         return model
-    from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
+    from peft import get_peft_model, prepare_model_for_kbit_training
 
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model)
+    with named_lora_targets(args):
+        return get_peft_model(model, lora_config(args, auto_class))
+
+
+def lora_config(args: ModelArguments, auto_class: Any) -> Any:
+    """Return peft's LoraConfig for the task of `auto_class`."""
+    from peft import LoraConfig, TaskType
+
     task, targets = LORA_TASKS[auto_class.__name__], args.lora_target_modules
-    config = LoraConfig(
+    return LoraConfig(
         task_type=TaskType[task],
         r=args.lora_r,
         lora_alpha=args.lora_alpha,
@@ -287,18 +300,24 @@ def add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> P
         target_modules=targets[0] if targets == ["all-linear"] else targets,
         exclude_modules=LORA_HEADS.get(task),
     )
+
+
+@contextmanager
+def named_lora_targets(args: ModelArguments) -> Iterator[None]:
+    """Turn peft's complaint that a model has no such layers into an InputError."""
     try:
-        return get_peft_model(model, config)
+        yield
     except ValueError as error:
         raise InputError(
-            f"--lora_target_modules {' '.join(targets)}: {_first_line(error).split('. ')[0]}. Name "
-            "layers of the model, or all-linear."
+            f"--lora_target_modules {' '.join(args.lora_target_modules)}: "
+            f"{_first_line(error).split('. ')[0]}. Name layers of the model, or all-linear."
         ) from error
 
 
 def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
     """Return the model with its adapters, if any, merged into its weights."""
-    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    merge = getattr(model, "merge_and_unload", None)
+    return merge() if merge else model
 
 
 def save_trained(
@@ -319,8 +338,9 @@ def save_trained(
     tokenizer.save_pretrained(folder)
     if hasattr(model, "get_base_model"):
         model.save_pretrained(folder, save_embedding_layers=False)
-        if model.get_base_model().can_generate():
-            model.get_base_model().generation_config.save_pretrained(folder)
+        base: Any = model.get_base_model()  # type: ignore[operator]  # PEFT's
+        if base.can_generate():
+            base.generation_config.save_pretrained(folder)
     else:
         model.save_pretrained(folder)
 

@@ -111,6 +111,8 @@ class RunCallback(TrainerCallback):
         control.should_save |= self.signal is not None
         if control.should_save:
             check_weights(kwargs["model"], state.global_step)
+        if self.folder.is_main:  # of a run before; it may be written again, and killed halfway
+            (self.folder.path / f"checkpoint-{state.global_step}" / COMPLETE).unlink(True)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Leave a run alone that had come to its end before it was continued."""
@@ -131,6 +133,11 @@ class RunCallback(TrainerCallback):
                 self.folder.delete_checkpoints(self.keep, state.best_model_checkpoint)
         if self.signal:
             raise Interrupted(self.signal)
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop where the loss is no number."""
+        for name in ("loss", "eval_loss"):
+            check_loss(kwargs["logs"].get(name, 0.0), state.global_step)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Note steps, speed and padding."""

@@ -30,7 +30,7 @@ from nlpbook_data.training.arguments import RecipeArguments
 from nlpbook_data.training.features import text_lengths
 from nlpbook_data.training.loss import IGNORED
 from nlpbook_data.training.models import SUCH_AS, save_trained
-from nlpbook_data.training.record import check_loss, check_weights
+from nlpbook_data.training.record import check_weights
 from nlpbook_data.training.sampler import GlobalBatchSampler
 
 logger = logging.getLogger(__name__)
@@ -55,15 +55,11 @@ class RecipeTrainer(Trainer):
         train_collator: Callable[[list], dict[str, Any]] | None = None,
         **kwargs: Any,
     ):
-        model.accepts_loss_kwargs = False  # the loss is ours; see loss.py
+        # the loss is ours; see loss.py
+        model.accepts_loss_kwargs = False  # type: ignore[assignment]  # no module, no tensor
         super().__init__(model, **kwargs)
         self.train_collator = train_collator
-        if self.args.early_stopping_patience is not None:
-            patience = self.args.early_stopping_patience
-            self.add_callback(_EarlyStopping(patience, self.args.early_stopping_threshold))
-        for noisy in (PrinterCallback, ProgressCallback):
-            if self.pop_callback(noisy) is not None:
-                self.add_callback(_Progress() if noisy is ProgressCallback else _EvaluationLines())
+        add_callbacks(self)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train as Trainer does, once it is certain that checkpoints can be compared.
@@ -72,7 +68,7 @@ class RecipeTrainer(Trainer):
             InputError: no score is called as ``--metric_for_best_model`` says; the loss became no
                 number.
         """
-        self._check_metric()
+        check_metric(self.args, lambda: ["loss", *self._score_names()])
         return super().train(*args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
@@ -153,7 +149,11 @@ class RecipeTrainer(Trainer):
         return self.get_eval_dataloader(test_dataset)
 
     def prediction_step(
-        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: Any = None,
     ) -> tuple[None, None, None]:
         """Keep the predictions of a batch, without its padding; `evaluation_loop` collects them.
 
@@ -170,8 +170,9 @@ class RecipeTrainer(Trainer):
         loss = items = 0.0
         if labels is not None:
             one = torch.tensor(1, device=labels.device)
-            loss = self.compute_loss_func(outputs, labels, num_items_in_batch=one).item()
-            items = self.compute_loss_func.items(labels).item()
+            measure: Any = self.compute_loss_func
+            loss = measure(outputs, labels, num_items_in_batch=one).item()
+            items = measure.items(labels).item()
         self._kept.append((values.cpu().numpy(), lengths, loss, items))
         return None, None, None
 
@@ -185,7 +186,7 @@ class RecipeTrainer(Trainer):
         batches in turn. The loss is the mean over all rows, where Trainer's is a mean over batches.
         """
         self._kept: list[tuple[np.ndarray, np.ndarray | None, float, float]] = []
-        output = super().evaluation_loop(
+        output = super().evaluation_loop(  # type: ignore[misc]
             dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
         )
         dataset, order, batches = self._evaluated
@@ -210,14 +211,9 @@ class RecipeTrainer(Trainer):
         return output._replace(predictions=values, label_ids=labels, metrics=metrics)
 
     def _score(self, prediction: EvalPrediction) -> dict[str, float]:
+        assert self.compute_metrics is not None
         scores = self.compute_metrics(prediction)
         return {name: value for name, value in scores.items() if isinstance(value, float)}
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log, and stop where the loss is no number."""
-        super().log(logs, start_time)
-        for name in ("loss", "eval_loss"):
-            check_loss(logs.get(name, 0.0), self.state.global_step)
 
     def save_model(
         self,
@@ -243,18 +239,6 @@ class RecipeTrainer(Trainer):
             folder = Path(self.args.output_dir).expanduser()
             save_trained(model, self.processing_class, folder, merge_lora)
 
-    def _check_metric(self) -> None:
-        args = self.args
-        name = (args.metric_for_best_model or "loss").removeprefix("eval_")
-        if args.eval_strategy == "no" or name in ("loss", args.default_metric):
-            return
-        scores = ["loss", *self._score_names()]
-        if name not in scores:
-            raise InputError(
-                f"--metric_for_best_model {name}: there is no such score.{nearest(name, scores)} "
-                f"The scores are {', '.join(scores)}."
-            )
-
     def _score_names(self) -> list[str]:
         """Return the names of the scores, before anything is trained: of predictions that are 1."""
         dataset = self.eval_dataset
@@ -266,6 +250,39 @@ class RecipeTrainer(Trainer):
         rows = len(dataset) if values.ndim == 2 else text_lengths(dataset).sum()
         ones = np.ones((rows, values.shape[-1]), dtype=np.float32)
         return list(self._score(EvalPrediction(ones, label_ids(dataset))))
+
+
+def check_metric(args: RecipeArguments, find_names: Callable[[], list[str]]) -> None:
+    """Check that a score of validation is called as ``--metric_for_best_model`` says.
+
+    Args:
+        args: settled.
+        find_names: is called for the names of the scores where it is not the recipe's own.
+
+    Raises:
+        InputError: it is not.
+    """
+    name = (args.metric_for_best_model or "loss").removeprefix("eval_")
+    if args.eval_strategy == "no" or name == args.default_metric:
+        return
+    scores = find_names()
+    if name not in scores:
+        raise InputError(
+            f"--metric_for_best_model {name}: there is no such score.{nearest(name, scores)} "
+            f"The scores are {', '.join(scores)}."
+        )
+
+
+def add_callbacks(trainer: Trainer) -> None:
+    """Stop early where the arguments say so, and log a line an evaluation in place of a dict."""
+    args = trainer.args
+    if args.early_stopping_patience is not None:
+        trainer.add_callback(
+            _EarlyStopping(args.early_stopping_patience, args.early_stopping_threshold)
+        )
+    for noisy in (PrinterCallback, ProgressCallback):
+        if trainer.pop_callback(noisy) is not None:
+            trainer.add_callback(_Progress() if noisy is ProgressCallback else _EvaluationLines())
 
 
 def padding(args: RecipeArguments, max_length: int) -> dict[str, Any]:
@@ -375,13 +392,13 @@ class _EvaluationLines(TrainerCallback):
     """One line an evaluation."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and "eval_loss" in (logs or {}):
-            shown = {"loss": "loss"} | SHOWN
-            scores = [
-                f"{shown[name]} {logs[f'eval_{name}']:.4f}"
-                for name in shown
-                if f"eval_{name}" in logs
-            ]
+        shown = {"loss": "loss"} | SHOWN
+        scores = [
+            f"{shown[name]} {logs[f'eval_{name}']:.4f}"
+            for name in shown
+            if f"eval_{name}" in (logs or {})
+        ]
+        if state.is_world_process_zero and scores:
             place = f"epoch {state.epoch:.2f}  step {state.global_step}  validation: "
             self.write(place + "  ".join(scores))
 

@@ -1,6 +1,6 @@
 """What a dictionary of the training entities finds."""
 
-from nlpbook_data.baselines.ner import entity_dictionary
+from nlpbook_data.baselines.ner import learn_dictionary
 
 
 def make_row(text: str, *entities: tuple[str, int]) -> dict:
@@ -13,13 +13,13 @@ def make_row(text: str, *entities: tuple[str, int]) -> dict:
 
 
 def find(train: list[dict], text: str) -> list[tuple[str, int]]:
-    [found] = entity_dictionary(train, [text])
+    found = learn_dictionary(train).find(text)
     return [(text[span["start"] : span["end"]], span["label"]) for span in found]
 
 
 def test_a_known_entity_is_found_with_its_label_and_place():
     train = [make_row("서울에서 만난 홍길동", ("서울", 1), ("홍길동", 0))]
-    [[one, other]] = entity_dictionary(train, ["홍길동은 서울로"])
+    [one, other] = learn_dictionary(train).find("홍길동은 서울로")
     assert one == {"start": 0, "end": 3, "label": 0}
     assert other == {"start": 5, "end": 7, "label": 1}
 
@@ -31,8 +31,8 @@ def test_the_longest_entity_counts():
 
 def test_the_longest_that_fits_the_end_of_the_text_counts():
     train = [make_row("서울", ("서울", 1)), make_row("서울 시청", ("서울 시청", 2))]
-    [found] = entity_dictionary(train, ["서울"])
-    assert found == [{"start": 0, "end": 2, "label": 1}]
+    found = learn_dictionary(train).find("서울")
+    assert list(found) == [{"start": 0, "end": 2, "label": 1}]
 
 
 def test_an_entity_has_its_most_frequent_label_and_of_equal_ones_the_first():
@@ -60,5 +60,5 @@ def test_what_has_another_label_in_most_places_is_right_only_where_it_has_its_ow
 
 def test_texts_without_known_entities_and_empty_ones_have_none():
     train = [make_row("서울", ("서울", 1))]
-    assert entity_dictionary(train, ["부산", "", "서"]) == [[], [], []]
-    assert entity_dictionary([make_row("서울")], ["서울"]) == [[]]
+    assert [find(train, text) for text in ("부산", "", "서")] == [[], [], []]
+    assert find([make_row("서울")], "서울") == []

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlpbook_data import InputError
-from nlpbook_data.corpora._tagged import untag
 from nlpbook_data.corpora.ner import CORPUS, LABELS, TAGS
+from nlpbook_data.reading.entities import untag
 
 NAMES = CORPUS.features["entities"].feature["label"]
 

@@ -6,7 +6,6 @@ import pytest
 from fixture_rows import parse, parse_changed
 
 from nlpbook_data import InputError
-from nlpbook_data.corpora.korean_parallel_koen_news import CORPUS, urls
 
 NAME = "korean_parallel_koen_news"
 
@@ -27,12 +26,6 @@ def test_the_dev_files_are_the_validation_split():
         "Prices rose 📈",
         "The bus stopped.",
     ]
-
-
-def test_every_raw_file_comes_out_of_an_archive_that_has_a_url():
-    members = [member for archive in CORPUS.archives for member in archive.members]
-    assert sorted(members) == sorted(CORPUS.file_names)
-    assert {file for archive in CORPUS.archives for file in archive.files} == set(urls())
 
 
 @pytest.mark.parametrize(

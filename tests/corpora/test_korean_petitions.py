@@ -80,7 +80,7 @@ def test_petitions_stream_without_arrow_files_and_land_in_one_split_each(tmp_pat
         ('"num_agree": 0', '"num_agree": true', "line 1, num_agree"),
         ('"num_agree": 0', '"num_agree": NaN', "line 1: not JSON"),
         ('"content"', '"contents"', "line 1: .*'content'"),
-        ('"content": "', '"content": "\\ud83d', "line 1, content: .*whole character"),
+        ('"content": "', '"content": "\\ud83d', "line 1, content: .*half of a character"),
         ('{"category": "기타"', '["category": "기타"', "line 2: not JSON"),
         ("}\n", "}\n\n", "line 2: not JSON"),
     ],

@@ -94,14 +94,18 @@ def test_v1_rows_are_questions_with_their_passage():
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ('"answer_start": 31', '"answer_start": 30', "item 1, 100-0-1: found"),
-        ('"answer_start": 31', '"answer_start": "31"', "item 1, 100-0-1, answer_start: found"),
-        ('"answer_start": 31', '"answer_start": true', "item 1, 100-0-1, answer_start: found"),
-        ('"answer_start": 31', '"answer_start": 9000', "item 1, 100-0-1: found '9000'"),
-        ('"text": "바다"', '"text": ""', "item 2, 101-0-0: found"),
-        ('"question": "글의', '"frage": "글의', "item 2, 101-0-0: found"),
-        ('"title": "나루마을_등대"', '"title": ["나루"]', "item 2, title: found"),
-        ('[{"text": "바다", "answer_start": 65}]', "[]", "item 2, 101-0-0, answers: found '[]'"),
+        (
+            '"answer_start": 31',
+            '"answer_start": 30',
+            "paragraph 1, question 2 (100-0-1): found",
+        ),
+        ('"answer_start": 31', '"answer_start": "31"', "question 2 (100-0-1), answer_start: found"),
+        ('"answer_start": 31', '"answer_start": true', "(100-0-1), answer_start: found"),
+        ('"answer_start": 31', '"answer_start": 9000', "(100-0-1): found '9000'"),
+        ('"text": "바다"', '"text": ""', "article 2, paragraph 1, question 1 (101-0-0): found"),
+        ('"question": "글의', '"frage": "글의', "(101-0-0): there is no 'question'"),
+        ('"title": "나루마을_등대"', '"title": ["나루"]', "article 2, paragraph 1, title: found"),
+        ('[{"text": "바다", "answer_start": 65}]', "[]", "(101-0-0), answers: found '[]'"),
         ('"title": "나루마을_등대"}', '"title": "나루마을_등대"', "line 1, column"),
     ],
 )
@@ -171,11 +175,11 @@ def test_v2_an_answer_that_stands_elsewhere_is_kept_and_counted(tmp_path, caplog
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ('"answer_start": 102', '"answer_start": -1', "item 1, 21: found '-1'"),
-        ('"answer_start": 102', '"answer_start": 5000000000', "item 1, 21: found '5000000000'"),
-        ('"answer": {', '"answers": {', "item 1, 21: found"),
-        ('"id": "21"', '"id": null', "item 1, id: found"),
-        ('"context": "', '"context": 0, "c": "', "item 1, context: found '0'"),
+        ('"answer_start": 102', '"answer_start": -1', "article 1, question 1 (21): found '-1'"),
+        ('"answer_start": 102', '"answer_start": 5000000000', "(21): found '5000000000'"),
+        ('"answer": {', '"answers": {', "(21): there is no 'answer'"),
+        ('"id": "21"', '"id": null', "question 1, id: found"),
+        ('"context": "', '"context": 0, "c": "', "article 1, context: found '0'"),
         ('"url"', "url", "not JSON"),
     ],
 )

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from datasets import Dataset
 from datasets.arrow_writer import ArrowWriter
 
 from nlpbook_data.data.cache import cache_root, cached_splits, file_sha256, make_key, write_text
@@ -58,12 +57,6 @@ def test_an_entry_is_built_once_and_its_splits_come_train_first(tmp_path):
         assert list(splits) == ["train", "validation", "test", "other"]
         assert all(rows["row"][:] == [1, 2] for rows in splits.values())
     assert leftovers(tmp_path) == []
-
-
-def test_another_key_or_name_is_another_entry(tmp_path):
-    for number, (name, key) in enumerate([("name", "key"), ("name", "other"), ("other", "key")]):
-        assert cached_splits(name, key, builder([number]), tmp_path)["train"]["row"][:] == [number]
-    assert cached_splits("name", "key", fail, tmp_path)["train"]["row"][:] == [0]
 
 
 def test_rebuild_replaces_an_entry(tmp_path):
@@ -167,29 +160,40 @@ def test_a_build_that_is_killed_is_done_by_the_next_process(tmp_path):
     assert leftovers(tmp_path) == []
 
 
-def fingerprints(cache: Path, key: str = "key") -> dict[str, str]:
-    splits = cached_splits("name", key, builder([1]), cache)
-    return {split: dataset._fingerprint for split, dataset in splits.items()}
+def mapped(cache: Path, key: str = "key", rebuild: bool = False) -> dict[str, list[str]]:
+    """Return the files in which what `map` makes of each split is kept."""
+    splits = cached_splits("name", key, builder([1]), cache, rebuild)
+    return {
+        split: [file["filename"] for file in rows.map(double).cache_files]
+        for split, rows in splits.items()
+    }
 
 
-def test_fingerprints_follow_the_key_and_neither_place_nor_time(tmp_path):
-    """What `map` builds on an entry is found again when the entry was only built anew."""
-    one, two = fingerprints(tmp_path / "one"), fingerprints(tmp_path / "two")
-    assert one == two
-    assert len(set(one.values())) == 4
-    assert not set(one.values()) & set(fingerprints(tmp_path / "one", "other").values())
+def double(row: dict[str, int]) -> dict[str, int]:
+    return {"row": 2 * row["row"]}
 
 
-def test_rows_are_mapped_from_disk_and_not_read_into_memory(tmp_path):
-    dataset = cached_splits("name", "key", builder([1]), tmp_path)["train"]
-    assert isinstance(dataset, Dataset)
-    assert dataset.cache_files == [{"filename": str(entry_of(tmp_path) / "train.arrow")}]
+def test_what_map_makes_of_an_entry_is_found_again_after_it_was_only_built_anew(tmp_path):
+    one, again = mapped(tmp_path / "one"), mapped(tmp_path / "one", rebuild=True)
+    assert one == again
+    assert mapped(tmp_path / "one", "other")["train"] != one["train"]
+    moved = {split: [Path(f).name for f in files] for split, files in mapped(tmp_path).items()}
+    assert moved == {split: [Path(f).name for f in files] for split, files in one.items()}
+    assert len({name for names in moved.values() for name in names}) == 4
+
+
+def test_rows_are_mapped_from_disk_and_another_name_or_key_is_another_entry(tmp_path):
+    for number, (name, key) in enumerate([("name", "key"), ("name", "other"), ("other", "key")]):
+        rows = cached_splits(name, key, builder([number]), tmp_path)["train"]
+        assert rows["row"][:] == [number]
+        path = cache_root(tmp_path) / name / key / "train.arrow"
+        assert rows.cache_files == [{"filename": str(path)}]
 
 
 # make_key
 
 
-def test_a_key_depends_on_every_part_and_not_on_their_order():
+def test_a_key_depends_on_every_part_and_on_datasets_and_not_on_an_order(monkeypatch):
     base = make_key(a=1, b={"x": [1, 2], "y": "글"})
     assert base == make_key(b={"y": "글", "x": [1, 2]}, a=1)
     others = [
@@ -200,12 +204,8 @@ def test_a_key_depends_on_every_part_and_not_on_their_order():
         make_key(a=1),
     ]
     assert len({base, *others}) == 6
-
-
-def test_a_key_depends_on_the_version_of_datasets(monkeypatch):
-    before = make_key(a=1)
     monkeypatch.setattr("nlpbook_data.data.cache.datasets.__version__", "0.0.1")
-    assert make_key(a=1) != before
+    assert make_key(a=1) != others[-1]
 
 
 # code_hash

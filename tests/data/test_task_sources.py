@@ -11,7 +11,7 @@ import pytest
 from datasets import ClassLabel, Features, List, Value
 
 from nlpbook_data import InputError
-from nlpbook_data.data.source import load_examples, load_source
+from nlpbook_data.data.source import load_source
 from nlpbook_data.training.arguments import DataArguments
 
 ALL = SimpleNamespace(do_train=True, do_eval=True, do_predict=True)
@@ -24,6 +24,14 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def load_examples(
+    files: dict[str, Path], task: str, cache_dir: Path, rebuild: bool = False, **options: Any
+) -> datasets.DatasetDict:
+    paths = {f"{split}_file": str(path) for split, path in files.items()}
+    args = DataArguments(cache_dir=str(cache_dir), overwrite_cache=rebuild, **paths)
+    return load_source(args, ALL, task=task, **options).splits
 
 
 def entity(start: int, end: int, label: Any) -> dict[str, Any]:
@@ -120,17 +128,6 @@ def test_rows_that_share_a_premise_or_a_context_are_carved_to_one_side(tmp_path,
     assert sum(map(len, sides)) == len(set.union(*sides)) == len({row[column] for row in rows})
 
 
-def test_a_folder_is_read_by_the_names_in_it(tmp_path):
-    for number, name in enumerate(("train", "dev", "test")):
-        write(tmp_path / "data" / f"{name}.jsonl", [ner(n) for n in range(3 + number)])
-    splits = load_examples(tmp_path / "data", "ner", cache_dir=tmp_path / "cache")
-    assert {split: len(rows) for split, rows in splits.items()} == {
-        "train": 3,
-        "validation": 4,
-        "test": 5,
-    }
-
-
 def test_a_folder_of_labels_is_train_and_its_changes_are_seen(tmp_path):
     folder = tmp_path / "data"
     for n in range(40):
@@ -206,11 +203,6 @@ def test_a_file_with_other_columns_is_named(tmp_path):
         load_examples(files, "search", cache_dir=tmp_path / "cache")
 
 
-def test_a_split_that_there_is_not_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no split 'dev'"):
-        load_examples({"dev": tmp_path / "a.jsonl"}, "ner")
-
-
 def test_entities_are_numbered_as_the_model_numbers_them(tmp_path):
     path = write(tmp_path / "test.jsonl", [ner(0)])
     args = DataArguments(cache_dir=str(tmp_path / "cache"), test_file=str(path))
@@ -234,14 +226,6 @@ def test_the_arguments_name_the_columns_of_the_task(tmp_path):
     assert source.origins["test"] == "10% carved from train (train.jsonl)"
 
 
-def test_the_same_files_as_another_task_are_not_served_from_the_cache(tmp_path):
-    files = {"train": write(tmp_path / "train.jsonl", [{"text": f"글 {n}"} for n in range(40)])}
-    for task in ("generation", "pretrain"):
-        splits = load_examples(files, task, cache_dir=tmp_path / "cache")
-        assert splits["train"].features == Features(text=STRING)
-    assert len([*(tmp_path / "cache" / "nlpbook" / "files").glob("*/entry.json")]) == 2
-
-
 def test_the_cache_is_used_again_and_built_again_where_it_is_asked_for(tmp_path):
     files = {"train": write(tmp_path / "train.jsonl", [ner(n) for n in range(40)])}
     load_examples(files, "ner", cache_dir=tmp_path / "cache")
@@ -251,6 +235,8 @@ def test_the_cache_is_used_again_and_built_again_where_it_is_asked_for(tmp_path)
     assert entry.stat().st_mtime_ns == before
     load_examples(files, "ner", cache_dir=tmp_path / "cache", rebuild=True)
     assert entry.stat().st_mtime_ns > before
+    with pytest.raises(InputError, match="no column 'label'"):
+        load_examples(files, "doccls", cache_dir=tmp_path / "cache")
 
 
 def test_a_corpus_of_another_task_is_refused(tmp_path):
@@ -297,33 +283,25 @@ def test_corpora_of_questions_and_of_plain_texts_are_for_generation_too(
     assert sum(map(len, source.splits.values())) == 300
 
 
-def test_a_file_of_texts_and_labels_may_be_texts_alone(tmp_path):
-    rows = [TASKS["labelled text"][0](n) for n in range(40)]
-    path = write(tmp_path / "train.jsonl", rows)
-    args = DataArguments(cache_dir=str(tmp_path), train_file=str(path), label_column_name="none")
-    source = load_source(args, ALL, task="generation")
-    assert source.splits["train"].column_names == ["text"]
+def hub(folder: Path, features: Features, rows: list[dict[str, Any]]) -> DataArguments:
+    """Write `rows` as the two splits of a dataset in the Hub's layout."""
+    (folder / "hub").mkdir()
+    for split in ("train", "validation"):
+        rows_of_split = datasets.Dataset.from_list(rows, features=features)
+        rows_of_split.to_parquet(folder / "hub" / f"{split}.parquet")
+    return DataArguments(dataset_name=str(folder / "hub"), cache_dir=str(folder / "cache"))
 
 
-def hub(monkeypatch: pytest.MonkeyPatch, features: Features, rows: list[dict[str, Any]]) -> None:
-    dataset = datasets.Dataset.from_list(rows, features=features)
-    monkeypatch.setattr(
-        "nlpbook_data.data.source.load_dataset",
-        lambda *arguments, **options: datasets.DatasetDict(train=dataset, validation=dataset),
-    )
-
-
-def test_entities_of_a_hub_dataset_keep_their_words(tmp_path, monkeypatch):
+def test_entities_of_a_hub_dataset_keep_their_words(tmp_path):
     label = ClassLabel(names=["ORG", "LOC"])
     rows = [{**ner(n), "entities": [{**ner(n)["entities"][0], "label": 1}]} for n in range(20)]
-    hub(monkeypatch, Features(text=STRING, entities=List({**SPAN, "label": label})), rows)
-    args = DataArguments(dataset_name="a/b", cache_dir=str(tmp_path))
+    args = hub(tmp_path, Features(text=STRING, entities=List({**SPAN, "label": label})), rows)
     source = load_source(args, ALL, task="ner")
     assert source.label_names == ["LOC"]
     assert source.splits["validation"][0] == {"text": "0시 서울", "entities": [entity(3, 5, 0)]}
 
 
-def test_answers_of_a_hub_dataset_are_read_as_squad_has_them(tmp_path, monkeypatch):
+def test_answers_of_a_hub_dataset_are_read_as_squad_has_them(tmp_path):
     answers = {"text": List(STRING), "answer_start": List(Value("int32"))}
     rows = [
         {
@@ -334,21 +312,14 @@ def test_answers_of_a_hub_dataset_are_read_as_squad_has_them(tmp_path, monkeypat
         }
         for n in range(20)
     ]
-    hub(monkeypatch, Features(id=STRING, context=STRING, question=STRING, answers=answers), rows)
-    args = DataArguments(dataset_name="a/b", cache_dir=str(tmp_path))
+    args = hub(
+        tmp_path, Features(id=STRING, context=STRING, question=STRING, answers=answers), rows
+    )
     found = load_source(args, ALL, task="qa").splits["validation"][3]
     assert found["id"] == "q3" and found["answers"] == [{"text": "은", "answer_start": 2}]
 
 
-def test_texts_of_a_hub_dataset_need_no_prompt(tmp_path, monkeypatch):
-    hub(monkeypatch, Features(text=STRING), [{"text": f"글 {n}"} for n in range(40)])
-    args = DataArguments(dataset_name="a/b", cache_dir=str(tmp_path))
-    source = load_source(args, ALL, task="generation")
-    assert source.splits["train"].column_names == ["text"]
-
-
-def test_a_hub_dataset_without_the_columns_is_refused_with_the_options(tmp_path, monkeypatch):
-    hub(monkeypatch, Features(text=STRING, tags=STRING), [{"text": "가", "tags": "나"}])
-    args = DataArguments(dataset_name="a/b", cache_dir=str(tmp_path))
+def test_a_hub_dataset_without_the_columns_is_refused_with_the_options(tmp_path):
+    args = hub(tmp_path, Features(text=STRING, tags=STRING), [{"text": "가", "tags": "나"}])
     with pytest.raises(InputError, match="no column 'entities'.*--entities_column_name"):
         load_source(args, ALL, task="ner")

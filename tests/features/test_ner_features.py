@@ -22,10 +22,10 @@ from tokenizers import (
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from nlpbook_data import load_corpus
-from nlpbook_data.corpora._tagged import spans_of_tags
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.ner import alignment_ceiling, decode, encode, tag_names
 from nlpbook_data.features.particles import strip_particle
+from nlpbook_data.reading.entities import spans_of_tags
 
 bounded = settings(max_examples=60, deadline=None)
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]

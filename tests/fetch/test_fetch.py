@@ -26,7 +26,8 @@ from loopback import PAGE, Server, serve
 
 import nlpbook_data.corpora
 from nlpbook_data import Corpus, InputError, load_corpus
-from nlpbook_data.data.corpus import RawFile, Split, find_corpus, find_splits, list_corpora
+from nlpbook_data.corpora.declaration import RawFile, Split
+from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora
 from nlpbook_data.fetch.corpus_files import ATTEMPTS, fetch_corpus
 
 TEXTS = [f"{number}번째 줄의 글" for number in range(5000)]
@@ -66,7 +67,6 @@ def corpus(url: str, known: bool = True, files: tuple[str, ...] = (FILE,)) -> Co
         features=Features(text=Value("string")),
         splits={"train": Split("all of it", files=files)},
         license="CC0-1.0",
-        commercial=True,
         homepage="https://example.org",
         files=dict.fromkeys(files, raw) if known else {},
         urls=lambda: {file: f"{url}/{file}" for file in files},

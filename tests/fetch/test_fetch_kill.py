@@ -32,7 +32,7 @@ import pytest
 from datasets import Features, Value
 from loopback import Server, serve
 
-from nlpbook_data.data.corpus import Archive, Corpus, Split
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split
 from nlpbook_data.errors import InputError
 from nlpbook_data.fetch import download
 from nlpbook_data.fetch.corpus_files import fetch_corpus
@@ -85,7 +85,6 @@ def corpus(url: str) -> Corpus:
         features=Features(text=Value("string")),
         splits={"train": Split("all of it", files=FILES)},
         license="CC0-1.0",
-        commercial=True,
         homepage="https://example.org",
         urls=lambda: {name: f"{url}/{name}" for name in names},
         archives=ARCHIVES,

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import ndcg_score
 
 from nlpbook_data.metrics.search import DocumentSearch, recall_curve
 
@@ -97,16 +96,6 @@ def random_task(queries: int = 60, passages: int = 40):
     random = np.random.default_rng(3)
     true = [random.choice(passages, random.integers(1, 14), replace=False) for _ in range(queries)]
     return random.permuted(np.tile(np.arange(passages), (queries, 1)), axis=1), true
-
-
-def test_ndcg_is_scikit_learns():
-    rankings, true = random_task()
-    gains, scores = np.zeros(rankings.shape), np.zeros(rankings.shape)
-    for query, (ranking, ids) in enumerate(zip(rankings, true, strict=True)):
-        gains[query, ids] = 1
-        scores[query, ranking] = -np.arange(len(ranking))
-    expected = ndcg_score(gains, scores, k=10)
-    assert compute(rankings, true)["ndcg_at_10"] == pytest.approx(expected)
 
 
 def test_scores_are_those_of_sentence_transformers():

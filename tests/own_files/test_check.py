@@ -171,7 +171,8 @@ def test_a_folder_of_labels_is_one_file(tmp_path):
         ("a.csv", b"text,label\n\xff\xff,1\n", "line 2"),
         ("a.csv", b"", "empty"),
         ("a.csv", b"texts,labels\na,b\n", "no column 'text'"),
-        ("a.xlsx", b"PK", ".jsonl"),
+        ("a.xlsx", b"PK", "not a workbook"),
+        ("a.hwp", b"PK", ".jsonl"),
         ("a.parquet", b"PAR1", "parquet"),
     ],
 )
@@ -192,11 +193,6 @@ def test_what_cannot_be_reported_on_is_refused(tmp_path):
     ]:
         with pytest.raises(InputError, match=part):
             check_file(*arguments)
-
-
-def test_cp949_is_said(tmp_path):
-    (tmp_path / "a.csv").write_bytes("text,label\n화면이 작아요,1\n좋아요,0\n".encode("cp949"))
-    assert check_file(tmp_path / "a.csv", "doccls").files["file"].format == "csv, cp949"
 
 
 def test_the_report_reads_as_text(tmp_path):

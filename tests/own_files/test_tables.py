@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import string
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,9 +13,22 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
+from openpyxl import Workbook
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 from nlpbook_data import InputError
 from nlpbook_data.own_files.tables import find_encoding, read_rows
+
+
+def write_xlsx(path: Path, *sheets: list) -> Path:
+    book = Workbook()
+    for number, rows in enumerate(sheets):
+        sheet = book.create_sheet() if number else book.active
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
 
 HANGUL = st.characters(min_codepoint=ord("가"), max_codepoint=ord("힣"))
 LETTERS = st.one_of(
@@ -80,10 +94,40 @@ def test_jsonl_rows_are_read_as_the_json_module_wrote_them(tmp_path, rows, ascii
 
 @bounded
 @given(rows=ROWS)
-def test_parquet_rows_are_read_as_pyarrow_wrote_them(tmp_path, rows):
+def test_parquet_and_xlsx_rows_are_read_as_their_libraries_wrote_them(tmp_path, rows):
     columns = dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     assert read(tmp_path / "a.parquet") == rows
+    # XML's line breaks are \n, it has no control characters, and a cell without text is empty
+    rows = [
+        tuple(ILLEGAL_CHARACTERS_RE.sub("", cell).replace("\r", "") for cell in r) for r in rows
+    ]
+    assume(all(map(any, rows)) and not any(c.startswith("=") for row in rows for c in row))
+    assert read(write_xlsx(tmp_path / "a.xlsx", [COLUMNS, *rows])) == [
+        tuple(cell or None for cell in row) for row in rows
+    ]
+
+
+def test_numbers_and_places_of_a_workbook(tmp_path):
+    sheet = [COLUMNS, ["가", 1], [], ["나", 0.5], ["다"], [None, True]]
+    path = write_xlsx(tmp_path / "a.xlsx", sheet, [["다른 쪽"]])
+    assert [*read_rows(path, COLUMNS)] == [
+        (f"{path}, sheet 'Sheet', row {number}", {"text": text, "label": label})
+        for number, text, label in [(2, "가", 1), (4, "나", 0.5), (5, "다", None), (6, None, True)]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "part"),
+    [
+        (["가", 1, "나"], "row 2: 3 cells where the header has 2"),
+        (["가", date(2026, 1, 1)], "row 2, column 2: found .*a date"),
+        (["가", "#N/A"], "row 2, column 2: found '#N/A'"),
+    ],
+)
+def test_a_row_of_a_workbook_that_is_wrong_is_named(tmp_path, row, part):
+    with pytest.raises(InputError, match=f"a.xlsx, sheet 'Sheet', {part}"):
+        list(read_rows(write_xlsx(tmp_path / "a.xlsx", [COLUMNS, row]), COLUMNS))
 
 
 def test_parquet_keeps_types_and_reads_only_the_columns_that_are_asked_for(tmp_path):
@@ -94,13 +138,6 @@ def test_parquet_keeps_types_and_reads_only_the_columns_that_are_asked_for(tmp_p
         {"text": "가", "label": 1.0, "tags": ["a"]},
         {"text": "나", "label": None, "tags": []},
     ]
-
-
-@pytest.mark.parametrize("name", ["a.CSV", "b.Tsv", "c.JSONL"])
-def test_the_ending_may_have_capitals(tmp_path, name):
-    content = {"csv": "text,label\n가,1", "tsv": "text\tlabel\n가\t1"}
-    lines = content.get(name[2:].lower(), '{"text": "가", "label": "1"}')
-    assert read(written(tmp_path / name, lines)) == [("가", "1")]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -165,17 +202,12 @@ def test_a_file_cut_inside_a_syllable_is_named_by_line(tmp_path, syllables):
         find_encoding(path)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_other_unicode_encodings_are_refused(tmp_path, encoding):
-    path = written(tmp_path / "a.csv", "text,label\n가나다,1\n".encode(encoding))
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+def test_other_encodings_are_refused(tmp_path, encoding):
+    text = "café" if encoding == "latin-1" else "가나다"
+    path = written(tmp_path / "a.csv", f"text,label\n{text},1\n".encode(encoding))
     with pytest.raises(InputError, match="UTF-8"):
         list(read_rows(path, COLUMNS))
-
-
-def test_latin1_is_refused(tmp_path):
-    path = written(tmp_path / "a.csv", "text,label\ncafé,1\n".encode("latin-1"))
-    with pytest.raises(InputError, match="a.csv, line 2:"):
-        find_encoding(path)
 
 
 # What is refused
@@ -189,7 +221,7 @@ def refused(path: Path, *columns: str) -> str:
     return message
 
 
-@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "xlsx", "parquet"])
 def test_a_missing_or_empty_file_is_refused(tmp_path, suffix):
     assert "no such file" in refused(tmp_path / f"a.{suffix}")
     assert "empty" in refused(written(tmp_path / f"a.{suffix}", b""))
@@ -207,18 +239,18 @@ def test_a_file_without_rows_is_refused(tmp_path, suffix, content):
     refused(written(tmp_path / f"a.{suffix}", content))
 
 
-def test_a_parquet_file_without_rows_is_refused(tmp_path):
-    pq.write_table(
-        pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.int64())}),
-        tmp_path / "a.parquet",
-    )
+def test_a_table_without_rows_is_refused(tmp_path):
+    columns = {"text": pa.array([], pa.string()), "label": pa.array([], pa.int64())}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     assert "no row" in refused(tmp_path / "a.parquet")
+    assert "no row" in refused(write_xlsx(tmp_path / "a.xlsx", [COLUMNS]))
+    assert "empty" in refused(write_xlsx(tmp_path / "b.xlsx", []))
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.xlsx", "a", "csv", "a.csv.gz"])
+@pytest.mark.parametrize("name", ["a.txt", "a.xls", "a", "csv", "a.csv.gz"])
 def test_another_ending_is_refused_with_those_that_there_are(tmp_path, name):
     message = refused(written(tmp_path / name, "text,label\n가,1"))
-    assert all(suffix in message for suffix in (".csv", ".tsv", ".jsonl", ".parquet"))
+    assert all(suffix in message for suffix in (".csv", ".tsv", ".jsonl", ".xlsx", ".parquet"))
 
 
 def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path):
@@ -226,19 +258,19 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path):
     assert "'text'" in message and "Did you mean texts?" in message and "label" in message
 
 
-def write_duplicate(folder: Path, suffix: str) -> Path:
-    path = folder / f"a.{suffix}"
-    if suffix == "parquet":
-        columns = [pa.array(["가"]), pa.array(["1"]), pa.array(["나"])]
-        pq.write_table(pa.Table.from_arrays(columns, names=["text", "label", "text"]), path)
-        return path
-    content = {"csv": "text,label,text\n가,1,나", "tsv": "text\tlabel\ttext\n가\t1\t나"}
-    return written(path, content.get(suffix, '{"text": "가", "label": "1", "text": "나"}'))
-
-
-@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
-def test_a_column_that_is_there_twice_is_refused(tmp_path, suffix):
-    assert "'text'" in refused(write_duplicate(tmp_path, suffix))
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    contents = {
+        "csv": "text,label,text\n가,1,나",
+        "tsv": "text\tlabel\ttext\n가\t1\t나",
+        "jsonl": '{"text": "가", "label": "1", "text": "나"}',
+    }
+    for suffix, content in contents.items():
+        assert "'text'" in refused(written(tmp_path / f"a.{suffix}", content))
+    names = ["text", "label", "text"]
+    columns = [pa.array(["가"]), pa.array(["1"]), pa.array(["나"])]
+    pq.write_table(pa.Table.from_arrays(columns, names=names), tmp_path / "a.parquet")
+    assert "'text'" in refused(tmp_path / "a.parquet")
+    assert "'text'" in refused(write_xlsx(tmp_path / "a.xlsx", [names, ["가", "1", "나"]]))
 
 
 @pytest.mark.parametrize(
@@ -247,10 +279,7 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path, suffix):
 def test_a_row_with_more_or_fewer_cells_is_named(tmp_path, row):
     path = written(tmp_path / "a.csv", f'text,label\n"여러\n\n줄",1\n\n{row}\n다,1\n')
     assert f"{path}, line 6:" in refused(path)  # the header, three lines, a blank one
-
-
-def test_a_tsv_row_with_more_cells_is_named(tmp_path):
-    path = written(tmp_path / "a.tsv", "text\tlabel\n가\t1\n\n나\t나\t0\n")
+    path = written(tmp_path / "a.TSV", "text\tlabel\n가\t1\n\n나\t나\t0\n")
     assert f"{path}, line 4:" in refused(path)
 
 

@@ -20,7 +20,7 @@ import os
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._toy_lines import cells
-from nlpbook_data.data.corpus import Corpus, Split
+from nlpbook_data.corpora.declaration import Corpus, Split
 
 CORPUS = Corpus(
     name="toy",
@@ -32,7 +32,6 @@ CORPUS = Corpus(
         for split in ("train", "validation", "test")
     },
     license="CC0-1.0",
-    commercial=True,
     homepage="",
     version=int(os.environ.get("TOY_VERSION", "1")),
 )
@@ -107,9 +106,14 @@ class Toy:
             [json.loads(line)["text"] for line in lines],
         )
 
-    def entries(self, kind: str) -> list[Path]:
-        """The cache's entries, "corpora/toy" or "encoded"."""
-        return sorted(p for p in (self.cache / "nlpbook" / kind).iterdir() if p.is_dir())
+    def entries(self) -> list[Path]:
+        """The cache's entries of the corpus: its rows and, beside them, what `map` made of them."""
+        return sorted(p for p in (self.cache / "nlpbook/corpora/toy").iterdir() if p.is_dir())
+
+    @property
+    def entry(self) -> Path:
+        [entry] = self.entries()
+        return entry
 
 
 @dataclass
@@ -205,18 +209,18 @@ def test_changed_argument_is_prepared_again(toy, before):
 
 
 def test_raised_corpus_version_parses_again(toy):
-    entries = toy.entries("corpora/toy")
+    entries = toy.entries()
     after = toy.run(variables={"TOY_VERSION": "2"})
     assert after.tokenized == sum(ROWS.values())
-    assert len(toy.entries("corpora/toy")) == len(entries) + 1
+    assert len(toy.entries()) == len(entries) + 1
 
 
 def test_features_and_tokenizer_do_not_parse_again(toy):
     edit_features(toy)
     edit_tokenizer(toy)
-    entries = toy.entries("corpora/toy")
+    entries = toy.entries()
     toy.run()
-    assert toy.entries("corpora/toy") == entries
+    assert toy.entries() == entries
 
 
 def test_raw_file_changed_in_place_between_runs_is_noticed(toy, before):
@@ -259,42 +263,47 @@ def test_overwrite_cache_prepares_again(toy):
 
 
 @pytest.mark.parametrize("split", ROWS)
-@pytest.mark.parametrize(
-    ("kind", "tokenized"), [("encoded", sum(ROWS.values())), ("corpora/toy", 0)]
-)
-def test_truncated_entry_is_made_again(toy, before, kind, tokenized, split):
-    [entry] = toy.entries(kind)
-    arrow = entry / f"{split}.arrow"
+def test_truncated_entry_is_made_again(toy, before, split):
+    arrow = toy.entry / f"{split}.arrow"
     size = arrow.stat().st_size
     os.truncate(arrow, size // 2)
     after = toy.run()
-    assert after.tokenized == tokenized  # the parsed rows are the same, so their tokens serve on
     assert (after.trained, after.texts) == (before.trained, before.texts)
     assert arrow.stat().st_size == size
 
 
-@pytest.mark.parametrize("file", ["entry.json", "train.arrow"])
-def test_entry_that_lost_a_file_is_made_again(toy, before, file):
-    [entry] = toy.entries("encoded")
-    (entry / file).unlink()
+def test_truncated_tokens_are_named_and_made_again_when_asked(toy, before):
+    for path in toy.entry.glob("cache-*.arrow"):
+        os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(AssertionError, match="error: .*--overwrite_cache true"):
+        toy.run()
+    after = toy.run("--overwrite_cache", "true")
+    assert after.tokenized == sum(ROWS.values())
+    assert (after.trained, after.texts) == (before.trained, before.texts)
+
+
+def test_tokens_that_were_lost_are_made_again(toy, before):
+    for path in toy.entry.glob("cache-*.arrow"):
+        path.unlink()
     after = toy.run()
     assert after.tokenized == sum(ROWS.values())
     assert after.trained == before.trained
 
 
-def test_killed_while_tokenizing_leaves_no_entry(toy, before):
-    [entry] = toy.entries("encoded")
-    shutil.rmtree(entry)
+def test_killed_while_tokenizing_and_run_again_is_as_if_undisturbed(toy, before):
+    kept = {path.name for path in toy.entry.glob("cache-*.arrow")}
+    for name in kept:
+        (toy.entry / name).unlink()
     tokenizer = "transformers.tokenization_utils_base:PreTrainedTokenizerBase.__call__"
     toy.run(kill=f"{tokenizer}:3")  # train and validation are done
-    assert toy.entries("encoded") != [entry]
+    assert {path.name for path in toy.entry.glob("cache-*.arrow")} < kept
     after = toy.run()
-    assert after.tokenized == sum(ROWS.values())
+    assert 0 < after.tokenized < sum(ROWS.values())
     assert (after.trained, after.texts) == (before.trained, before.texts)
-    assert toy.entries("encoded") == [entry]
+    assert {path.name for path in toy.entry.glob("cache-*.arrow")} == kept
 
 
-def test_two_processes_that_start_at_once_prepare_once(toy, tmp_path, before):
+def test_two_runs_that_start_at_once_do_not_disturb_each_other(toy, tmp_path, before):
     shutil.rmtree(toy.cache)
     other = Toy(tmp_path / "other", toy.fork_recipe, toy.run_recipe)
     shutil.copytree(toy.folder, other.folder)
@@ -302,6 +311,5 @@ def test_two_processes_that_start_at_once_prepare_once(toy, tmp_path, before):
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(t.run, fork=False, slow=1.5) for t in (toy, other)]
         outcomes = [run.result() for run in runs]
-    assert sorted(outcome.tokenized for outcome in outcomes) == [0, sum(ROWS.values())]
     for outcome in outcomes:
         assert (outcome.trained, outcome.texts) == (before.trained, before.texts)

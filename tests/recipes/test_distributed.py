@@ -47,7 +47,14 @@ CASES = {  # rows of train, what becomes of the sample's rows, options
     "weighted": (57, rare, ("--class_weights", "balanced", "--label_smoothing_factor", "0.1")),
     "multi-label": (57, several, ("--multi_label", "true")),
 }
-COMPARED = [(c, s) for c in CASES for s in list(SPLITS)[1:] if (c, s) != ("multi-label", "2x4")]
+QUICK = "weighted"
+COMPARED = [
+    pytest.param(case, split, marks=[] if case == QUICK else pytest.mark.long)
+    for case in CASES
+    for split in list(SPLITS)[1:]
+    if (case, split) != ("multi-label", "2x4")
+]
+EACH = [pytest.param(case, marks=[] if case == QUICK else pytest.mark.long) for case in CASES]
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -140,7 +147,7 @@ def test_the_split_does_not_change_predictions(train, case, split):
         ours["probabilities"], theirs["probabilities"] = probabilities
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EACH)
 def test_one_and_two_processes_leave_the_same_metrics(train, case):
     def flatten(value: Any, name: str = "") -> dict[str, Any]:
         if isinstance(value, dict | list):
@@ -153,7 +160,7 @@ def test_one_and_two_processes_leave_the_same_metrics(train, case):
     assert flatten(two) == pytest.approx(one, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize(("case", "split"), [(case, "1x8") for case in CASES] + COMPARED)
+@pytest.mark.parametrize(("case", "split"), [(QUICK, "1x8"), *COMPARED])
 def test_every_row_is_trained_on_once_an_epoch(train, case, split):
     tokenizer = Tokenizer.from_file(str(PACKAGE / "models" / "encoder" / "tokenizer.json"))
     texts = [row["text"] for row in read_rows(SAMPLE / "train.jsonl")[: CASES[case][0]]]
@@ -173,7 +180,7 @@ def is_filler(label: int | list[float]) -> bool:
     return label == -100 or isinstance(label, list) and set(label) == {-100}
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EACH)
 def test_a_process_without_rows_takes_part_with_one_masked_row(train, case):
     batches = train(case, "2 processes x4").batches
     steps = [sum(batch["rank"] == rank for batch in batches) for rank in (0, 1)]
@@ -182,7 +189,7 @@ def test_a_process_without_rows_takes_part_with_one_masked_row(train, case):
     assert fillers == ([1] * EPOCHS if CASES[case][0] % 8 == 1 else [])
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EACH)
 def test_two_processes_tokenize_once(train, case):
     """Also where the cache is to be written anew, in the case "weighted"."""
     assert train(case, "2 processes x4").tokenized == {0: CASES[case][0] + 140 + 200}

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import transformers
 from conftest import TINY
-from hub_double import HubDouble
+from hub_double import HubDouble, Repo
 
-TRAIN = [*TINY, "--num_train_epochs", "1", "--max_train_samples", "64", "--output_dir", "out"]
+from nlpbook_data.training.arguments import resolve_package
+
+TRAIN = [*TINY, "--num_train_epochs", "1", "--max_train_samples", "64", "--output_dir", "reviews"]
 PUSHED = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
     *("metrics.json", "learning_curve.png", "confusion_matrix.png"),
@@ -23,44 +26,29 @@ def hub():
         yield double
 
 
-def offline_env(hub: HubDouble, home: Path, **options) -> dict[str, str]:
-    return {**hub.env(home, **options), "HF_HUB_OFFLINE": "0"}
-
-
-@pytest.mark.parametrize("private", [False, True])
-def test_a_pushed_model_pulled_into_an_empty_cache_predicts_the_same(
-    run_recipe, tmp_path, hub, private
-):
-    push = ["--push_to_hub", "true", "--hub_model_id", "tester/reviews"]
-    push += ["--hub_private_repo", str(private).lower(), "--hub_token", hub.token]
-    result = run_recipe("doccls", *TRAIN, *push, env=offline_env(hub, tmp_path / "home"))
+def test_a_pushed_model_pulled_into_an_empty_cache_predicts_the_same(run_recipe, tmp_path, hub):
+    push = ["--push_to_hub", "true", "--hub_private_repo", "true", "--hub_token", hub.token]
+    result = run_recipe("doccls", *TRAIN, *push, env=hub.env(tmp_path / "home", token=False))
 
     assert result.status == 0, result.stderr
     repo = hub.repos["tester/reviews"]
-    assert repo.private == private and set(repo.files) == PUSHED
+    assert repo.private and set(repo.files) == PUSHED
     for name, content in repo.files.items():
         for secret in (str(tmp_path), hub.token, str(Path.home())):
             assert secret.encode() not in content, f"{secret} in {name}"
-    assert hub.token not in result.stdout + result.stderr
-    record = (tmp_path / "out" / "run.json").read_text(encoding="utf-8")
-    assert hub.token not in record
+    assert 'model="tester/reviews"' in repo.files["README.md"].decode()  # runs as pasted
+    record = (tmp_path / "reviews" / "run.json").read_text(encoding="utf-8")
+    assert hub.token not in result.stdout + result.stderr + record
 
-    pulled = run_recipe(
-        *("doccls", "--do_train", "false", "--do_eval", "false", "--corpus", "sample_reviews"),
-        *("--model_name_or_path", "tester/reviews", "--output_dir", "pulled"),
-        env=offline_env(hub, tmp_path / "empty"),
-    )
+    command = ["doccls", "--do_train", "false", "--do_eval", "false", "--corpus", "sample_reviews"]
+    command += ["--model_name_or_path", "tester/reviews", "--output_dir", "pulled"]
+    pulled = run_recipe(*command, env=hub.env(tmp_path / "empty"))
     assert pulled.status == 0, pulled.stderr
-    predictions = [(tmp_path / f / "predictions.jsonl").read_bytes() for f in ("out", "pulled")]
+    predictions = [(tmp_path / f / "predictions.jsonl").read_bytes() for f in ("reviews", "pulled")]
     assert predictions[0] == predictions[1]
 
-    if private:
-        refused = run_recipe(
-            *("doccls", "--do_train", "false", "--corpus", "sample_reviews"),
-            *("--model_name_or_path", "tester/reviews", "--output_dir", "refused"),
-            env=offline_env(hub, tmp_path / "stranger", token=False),
-        )
-        assert refused.status == 1 and "tester/reviews" in refused.error
+    refused = run_recipe(*command, env=hub.env(tmp_path / "stranger", token=False))
+    assert refused.status == 1 and "tester/reviews" in refused.error
 
 
 def test_a_failed_push_keeps_everything_and_the_same_command_pushes_again(
@@ -68,57 +56,55 @@ def test_a_failed_push_keeps_everything_and_the_same_command_pushes_again(
 ):
     hub.fail_commit = 403
     command = ["doccls", *TRAIN, "--push_to_hub", "true", "--hub_model_id", "tester/reviews"]
-    failed = run_recipe(*command, env=offline_env(hub, tmp_path / "home"))
+    failed = run_recipe(*command, env=hub.env(tmp_path / "home"))
 
     assert failed.status == 1
     assert "push failed" in failed.error and "--resume auto" in failed.error
-    weights = (tmp_path / "out" / "model.safetensors").read_bytes()
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "finished"
+    weights = (tmp_path / "reviews" / "model.safetensors").read_bytes()
+    assert json.loads((tmp_path / "reviews" / "run.json").read_text())["status"] == "finished"
 
     hub.fail_commit = None
-    again = run_recipe(*command, "--resume", "auto", env=offline_env(hub, tmp_path / "home"))
+    again = run_recipe(*command, "--resume", "auto", env=hub.env(tmp_path / "home"))
 
     assert again.status == 0, again.stderr
     assert "nothing is trained" in again.stderr
     assert hub.repos["tester/reviews"].files["model.safetensors"] == weights
 
 
-def test_without_a_token_a_push_is_refused_before_training(run_recipe, tmp_path, hub):
-    result = run_recipe(
-        *("doccls", *TRAIN, "--push_to_hub", "true"),
-        env=offline_env(hub, tmp_path / "home", token=False),
-    )
+@pytest.mark.parametrize("token", [(), ("--hub_token", "hf_wrong")])
+def test_a_push_that_could_not_be_is_refused_before_training(run_recipe, tmp_path, hub, token):
+    env = hub.env(tmp_path / "home", token=False)
+    result = run_recipe("doccls", *TRAIN, "--push_to_hub", "true", *token, env=env)
 
     assert result.status == 1 and "hf auth login" in result.error
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "reviews").exists()
 
 
 def test_prefetch_on_a_login_node_lets_a_compute_node_start_without_a_network(
     run_recipe, tmp_path, hub
 ):
-    model = run_recipe("doccls", *TRAIN, env={})
-    assert model.status == 0, model.stderr
-    files = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.name in PUSHED}
-    hub.add_repo("tester/base", files)
-    config = tmp_path / "설정.yaml"
-    config.write_text(
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
+        resolve_package("package:models/encoder")
+    )
+    tokenizer.save_pretrained(tmp_path / "base")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BertConfig(vocab_size=len(tokenizer), intermediate_size=64, **sizes)
+    transformers.BertForMaskedLM(config).save_pretrained(tmp_path / "base")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "base").iterdir()}
+    hub.repos["tester/base"] = Repo("tester/base", files=files)
+    settings = tmp_path / "설정.yaml"
+    settings.write_text(
         "corpus: sample_reviews\nmodel_name_or_path: tester/base\nmax_train_samples: 32\n"
         "num_train_epochs: 1\nbaselines: false\n",
         encoding="utf-8",
     )
-    online = {**os.environ, **offline_env(hub, tmp_path / "home")}
-    fetched = subprocess.run(
-        [sys.executable, "-m", "nlpbook_data", "prefetch", "--config", str(config)],
-        env=online,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "nlpbook_data", "prefetch", "--config", str(settings)]
+    online = {**os.environ, **hub.env(tmp_path / "home")}
+    fetched = subprocess.run(command, env=online, capture_output=True, text=True)
     assert fetched.returncode == 0, fetched.stderr
 
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
     before = len(hub.requests)
-    result = run_recipe(
-        "doccls", "--config", config, "--output_dir", "node", env={**online, **offline}
-    )
+    offline = {**online, "HF_HUB_OFFLINE": "1"}
+    result = run_recipe("doccls", "--config", settings, "--output_dir", "node", env=offline)
     assert result.status == 0, result.stderr
     assert len(hub.requests) == before

@@ -76,7 +76,7 @@ def test_labels_with_fractions_are_scores_chosen_by_pearson(fork_recipe, tmp_pat
     assert scores["test"]["pearson"] == pytest.approx(np.corrcoef(gold, predicted)[0, 1], abs=1e-4)
     assert "pearson" in scores["baselines"]["character overlap"]["test"]
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert "검증(validation) pearson" in card and "레이블:" not in card
+    assert "피어슨 상관 기준" in card and "레이블:" not in card
     errors = [abs(row["label"] - row["prediction"]) for row in read_rows(folder / "errors.jsonl")]
     assert errors == sorted(errors, reverse=True)
 

@@ -283,7 +283,7 @@ def test_killed_in_the_second_seed_the_first_is_not_trained_again(runs, killed, 
 
 def test_killed_after_the_last_seed_the_card_still_shows_the_plots(runs, killed):
     seeds = ("--seeds", 1, 2)
-    killed("nlpbook_data.training.run:write_card:1", *seeds)
+    killed("nlpbook_data.training.launch:write_card:1", *seeds)
     assert runs(*seeds).status == 0
     assert runs.micro_batches == 0
     for plot in ("learning_curve.png", "confusion_matrix.png"):

@@ -112,7 +112,7 @@ def test_the_default_setting_trains_scores_and_leaves_a_sentence_transformer(run
 
 
 def test_the_loss_of_two_processes_is_that_of_one(fork_recipe, tmp_path):
-    path = write_rows(tmp_path / "faq.jsonl", faq(61))
+    path = write_rows(tmp_path / "faq.jsonl", faq(62))
     options = [*NO_DROPOUT, "--train_file", path, "--num_train_epochs", 1, "--logging_steps", 1]
     options += ["--keep_checkpoints", "true"]
     for processes, size, folder in ((1, 8, "one"), (2, 4, "two")):

@@ -1,8 +1,12 @@
-"""The verdict of the closing summary."""
+"""The closing summary: its verdict, its table and the command that it offers."""
+
+import shlex
+import unicodedata
 
 import pytest
 
-from nlpbook_data.reports.summary import goodness, score_rows, verdict
+from nlpbook_data.metrics.names import LOWER_IS_BETTER, goodness
+from nlpbook_data.reports.summary import next_command, print_summary, verdict
 
 
 def scores(model: float, ngrams: float) -> dict:
@@ -15,56 +19,85 @@ def scores(model: float, ngrams: float) -> dict:
     }
 
 
-def test_a_model_below_the_best_baseline_is_not_worth_its_time():
-    text = " ".join(verdict(scores(0.80, 0.87), "test"))
-    assert "7.0 points below character n-grams in 45.0 s" in text
-    assert "not worth" in text
-
-
-def test_a_model_above_the_best_baseline_says_by_how_much():
-    text = " ".join(verdict(scores(0.90, 0.87), "test"))
-    assert "3.0 points above character n-grams" in text and "not worth" not in text
+@pytest.mark.parametrize(
+    ("model", "said", "worth"),
+    [(0.80, "7.0 points below", False), (0.90, "3.0 points above", True), (0.87, "0.0", False)],
+)
+def test_a_model_is_worth_its_time_above_the_best_baseline_alone(finished, model, said, worth):
+    text = verdict(finished(scores(model, 0.87)))
+    assert said in text and "character n-grams in 45.0 s" in text
+    assert ("not worth" not in text) == worth
 
 
 @pytest.mark.parametrize(
     ("model", "words"), [(3.5, "0.250 bits/character better than"), (4.0, "not worth")]
 )
-def test_of_bits_per_character_fewer_are_better(model, words):
+def test_of_bits_per_character_fewer_are_better(finished, model, words):
     rows = {name: {"test": {"bits_per_character": b}} for name, b in (("a", 3.75), ("b", 5.0))}
     known = {"test": {"bits_per_character": model, "perplexity": 9.0}, "baselines": rows}
-    text = " ".join(verdict(known, "test"))
+    text = verdict(finished(known))
     assert words in text and " a" in text
 
 
-def test_a_score_is_the_better_the_higher_except_for_some_and_than_none():
+def test_a_score_is_the_better_the_higher_except_for_errors_and_than_none():
     assert goodness("accuracy", 0.2) > goodness("accuracy", 0.1) > goodness("accuracy", None)
-    assert goodness("loss", 0.1) > goodness("loss", 0.2) > goodness("loss", None)
+    for name in ("loss", "mean_squared_error", "expected_calibration_error", "perplexity"):
+        assert name in LOWER_IS_BETTER
+        assert goodness(name, 0.1) > goodness(name, 0.2) > goodness(name, None)
 
 
-def test_over_seeds_the_mean_counts():
+def test_over_seeds_the_mean_counts(finished):
     several = scores(0.90, 0.87)
+    mean = {"mean": 0.86, "std": 0.02}
     several["seeds"] = {
         "runs": {"1": {}, "2": {}},
-        "test": {"accuracy": {"mean": 0.86, "std": 0.02}, "macro_f1": {"mean": 0.86, "std": 0.02}},
+        "test": {"accuracy": mean, "macro_f1": mean},
     }
-    assert "1.0 points below" in " ".join(verdict(several, "test"))
+    assert "1.0 points below" in verdict(finished(several))
 
 
-@pytest.mark.parametrize("missing", ["baselines", "test"])
-def test_without_a_baseline_or_a_score_there_is_no_verdict(missing):
-    known = scores(0.9, 0.8)
-    del known[missing]
-    if missing == "test":
-        known["baselines"] = {}
-    assert verdict(known, "test") == []
+@pytest.mark.parametrize("known", [{"test": {"accuracy": 0.9}}, {"baselines": {}}, {}])
+def test_without_a_baseline_or_a_score_there_is_no_verdict(finished, known):
+    assert verdict(finished(known)) == ""
 
 
-def test_the_hybrid_is_a_row_and_no_baseline():
-    known = {
-        "test": {"mrr_at_10": 0.5, "hybrid_mrr_at_10": 0.9},
-        "baselines": {"BM25": {"test": {"mrr_at_10": 0.4}}},
-    }
-    rows = score_rows(known, "test")
-    assert [values["mrr_at_10"] for _, values in rows] == [0.5, 0.9, 0.4]
-    assert "10.0 points above BM25" in " ".join(verdict(known, "test"))
-    assert score_rows({}, "test") == []
+def test_the_hybrid_is_a_row_and_no_baseline(finished):
+    outcome = finished(
+        {
+            "test": {"mrr_at_10": 0.5, "hybrid_mrr_at_10": 0.9},
+            "baselines": {"BM25": {"test": {"mrr_at_10": 0.4}}},
+        }
+    )
+    assert [values["mrr_at_10"] for _, values in outcome.rows()] == [0.5, 0.9, 0.4]
+    assert "10.0 points above BM25" in verdict(outcome)
+
+
+def width(text: str) -> int:
+    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
+
+
+def test_columns_stand_one_below_the_other_whatever_their_names(finished, capsys):
+    known = scores(0.9, 0.87)
+    known["baselines"]["글자 겹침 [red]"] = {"test": {"accuracy": 0.5123, "macro_f1": 0.3}}
+    print_summary(finished(known))
+    lines = capsys.readouterr().out.splitlines()
+    assert not any("\033" in line for line in lines)  # plain where it is no terminal
+    head = next(line for line in lines if line.startswith("test  ") and "accuracy" in line)
+    end = head.index("accuracy") + len("accuracy")
+    for name, value in (("model", "0.9000"), ("글자 겹침 [red]", "0.5123")):
+        row = next(line for line in lines if line.startswith(name))
+        assert width(row[: row.index(value)]) + len(value) == end
+
+
+def test_the_next_command_can_be_pasted_whatever_the_folder_is_called(finished, tmp_path, capsys):
+    folder = tmp_path / ("모델 [1] '$x' " + "아주 긴 이름 " * 5)
+    folder.mkdir()
+    outcome = finished(scores(0.9, 0.8), folder=folder)
+    assert next_command(outcome) == ""  # no weights, nothing to predict with
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).touch()
+    print_summary(outcome)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("next"))
+    words = shlex.split(line)
+    assert words[:4] == ["next", "accelerate", "launch", "recipes/doccls.py"]
+    assert words[words.index("--model_name_or_path") + 1] == str(folder)

@@ -21,7 +21,7 @@ from nlpbook_data.search.bm25 import (
     rank_passages,
     reciprocal_rank_fusion,
 )
-from nlpbook_data.search.collections import collect
+from nlpbook_data.search.collections import collect, to_queries
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_fusion_is_exact_in_any_order_of_rankings(rankings):
 @pytest.mark.corpora
 def test_bm25_over_korquad_is_the_formula(record_property):
     splits = load_corpus("korquad-v1", CORPORA)
-    test = collect(splits["test"][:])
+    test = collect(to_queries(splits["test"][:], []))
     passages = extract_morphemes(test.passages)
     queries = extract_morphemes(test.queries)
     index = index_morphemes(passages)

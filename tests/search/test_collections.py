@@ -1,18 +1,20 @@
 """Rows to a collection of passages, queries and what is true of them."""
 
-import time
 from collections import defaultdict
 
 import pytest
 from conftest import CORPORA
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
 
 from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
-from nlpbook_data.search.collections import choose_negatives, collect, encode, pairs_to_questions
-from nlpbook_data.training.arguments import resolve_package
+from nlpbook_data.search.collections import Collection, to_queries, training_rows
+from nlpbook_data.search.collections import collect as collect_rows
+
+
+def collect(batch, passages=(), label_names=()) -> Collection:
+    return collect_rows(to_queries(batch, label_names), passages)
 
 
 def test_equal_passages_are_one_after_outer_blanks():
@@ -65,14 +67,10 @@ def test_passages_that_are_there_already_keep_their_ids():
     assert test.relevant == [[2], [0]]
 
 
-@pytest.mark.parametrize(
-    "column, place", [("query", "Row 2: the query"), ("passage", "Row 2: the passage")]
-)
-def test_blank_texts_are_refused(column, place):
-    rows = {"query": ["a", "b"], "passage": ["가", "나"]}
-    rows[column] = [rows[column][0], " \n"]
-    with pytest.raises(InputError, match=place):
-        collect(rows)
+def test_letters_apart_are_the_same_text_as_whole_ones():
+    rows = {"query": ["\u1112\u1161\u11ab강", "한강"], "passage": ["가", "\u1100\u1161"]}
+    found = collect(rows)
+    assert (found.queries, found.passages, found.relevant) == (["한강"], ["가"], [[0]])
 
 
 TEXT = st.sampled_from(["가", " 가", "나", "다\n", "라"])
@@ -97,14 +95,6 @@ def test_the_collection_says_what_the_rows_say(rows):
     assert sorted(found.passages) == sorted(seen)
 
 
-def test_sixty_thousand_rows_take_seconds():
-    passages = [f"{number // 6} " + "글" * 500 for number in range(60_000)]
-    start = time.process_time()
-    found = collect({"question": [f"{n}?" for n in range(60_000)], "context": passages})
-    assert time.process_time() - start < 3
-    assert len(found.passages) == 10_000 and len(found.queries) == 60_000
-
-
 @pytest.mark.corpora
 def test_korquads_passages_and_questions():
     splits = load_corpus("korquad-v1", CORPORA)
@@ -115,42 +105,71 @@ def test_korquads_passages_and_questions():
     assert all(test.relevant) and len(test.queries) == len(set(splits["test"]["question"]))
 
 
-def test_hard_negatives_are_the_named_ones_then_the_highest_that_are_not_true():
-    rows = {"query": ["a", "a", "b"], "passage": ["0", "1", "2"], "negative": ["3", "4", "0"]}
+def texts_of(rows) -> list[str]:
+    return ["".join(row.values()) for row in rows]
+
+
+def test_a_query_has_a_row_for_each_true_passage_and_each_named_negative():
+    rows = {"query": list("aab"), "passage": list("012"), "negative": list("340")}
     found = collect(rows)
+    assert texts_of(training_rows(found)) == ["a03", "a04", "a13", "a14", "b20"]
+    # the ranking's best that is neither true nor named, which is of a 2 and of b 3
     ids = {text: number for number, text in enumerate(found.passages)}
     rankings = [[ids[text] for text in texts] for texts in ("10243", "2031")]
-    for count, expected in ((0, ["34", "0"]), (1, ["342", "03"]), (9, ["342", "031"])):
-        chosen = choose_negatives(found, rankings, count)
-        assert ["".join(found.passages[i] for i in row) for row in chosen] == expected
-    assert choose_negatives(found, [], 1) == found.negatives
+    expected = ["a032", "a042", "a132", "a142", "b203"]
+    assert texts_of(training_rows(found, rankings, 1)) == expected
 
 
-def test_texts_are_composed_cut_and_begin_with_their_prompts():
-    tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/encoder"))
-    batch = {"prompt": ["물음: ", ""], "text": ["\u1112\u1161\u11ab강", "한강 " * 50]}  # NFD, long
-    tokens = encode(batch, tokenizer, 16)["input_ids"]
-    assert tokens[0] == tokenizer("물음: 한강")["input_ids"]
-    assert len(tokens[1]) == 16
+def test_where_some_rows_name_a_negative_the_others_get_one_that_is_not_true():
+    rows = {"query": list("abcd"), "passage": list("0123"), "negative": ["4", None, None, None]}
+    found = collect(rows)
+    first, *others = texts_of(training_rows(found, seed=1))
+    assert first == "a04"
+    for query, true, negative in others:
+        assert negative in set("01234") - {true} and query in "bcd"
+    # of a ranking, the next best after the hard ones
+    ids = {text: number for number, text in enumerate(found.passages)}
+    ranking = [ids[text] for text in "43210"]
+    rows = texts_of(training_rows(found, [ranking] * 4, 2))
+    assert rows == ["a0432", "b1243", "c2143", "d3142"]
+
+
+def test_no_passage_stands_twice_in_a_row():
+    found = collect({"query": list("abc"), "passage": list("012")})
+    for row in training_rows(found, [[0, 1], [1], []], 2, seed=3):
+        assert len(set(row.values())) == 4
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {"question": ["q"], "context": ["p"], "answers": [[]]},
+        {"query": ["q", "q"], "passage": ["p", "r"], "negative": ["p", "r"]},
+    ],
+)
+def test_train_without_anything_to_tell_apart_is_refused(batch):
+    found = collect(batch)
+    with pytest.raises(InputError, match="true passage"):
+        training_rows(found, [[0, 1]], 1)
 
 
 def test_pairs_answer_by_their_labels():
     names = ["함의", "중립", "모순"]
-    pairs = {"premise": list("aaab"), "hypothesis": list("wxyz"), "label": [0, 1, 2, 0]}
-    found = collect(pairs_to_questions(pairs, names))
+    pairs = {"premise": list("aaab"), "hypothesis": list("wxyz"), "label": [0, 1, 2, -1]}
+    found = collect(pairs, label_names=names)
     assert found.passages == ["w", "y", "z"]
     assert (found.relevant, found.negatives) == ([[0], [2]], [[1], []])
 
     # 0 is the same question
     pairs = {"sentence1": ["a", "a"], "sentence2": ["x", "y"], "label": [0, 1]}
-    found = collect(pairs_to_questions(pairs, ["같은 질문", "다른 질문"]))
+    found = collect(pairs, label_names=["같은 질문", "다른 질문"])
     assert (found.relevant, found.negatives) == ([[0]], [[1]])
 
     scores = [4.0, 3.9, 2.1, 2.0, float("nan")]
     pairs = {"sentence1": ["a"] * 5, "sentence2": list("vwxyz"), "label": scores}
-    found = collect(pairs_to_questions(pairs, []))
+    found = collect(pairs)
     assert found.passages == ["v", "y", "z"]
     assert (found.relevant, found.negatives) == ([[0, 2]], [[1]])
 
     with pytest.raises(InputError, match="'1'"):
-        pairs_to_questions({"sentence1": [], "sentence2": [], "label": []}, ["0", "1", "함의"][1:])
+        to_queries({"sentence1": [], "sentence2": [], "label": []}, ["1", "함의"])

@@ -1,210 +1,248 @@
-"""The in-batch loss against its definition and against sentence-transformers' own."""
+"""What we add to sentence-transformers: batches of all processes, rankings, scores, the encoder."""
 
 import json
+from contextlib import nullcontext
+from itertools import chain, zip_longest
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from huggingface_hub.utils import filter_repo_objects
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import losses
-from transformers import BatchEncoding
+from sentence_transformers.util import mine_hard_negatives
+from transformers import TrainerCallback
 
 from nlpbook_data.data.source import load_source
 from nlpbook_data.errors import InputError
-from nlpbook_data.reports.push import ALLOWED, IGNORED
-from nlpbook_data.search.collections import Collection, collect
+from nlpbook_data.search import training
+from nlpbook_data.search.collections import Collection, collect_splits, to_queries, training_rows
 from nlpbook_data.search.training import (
-    InBatchLoss,
-    Scorer,
-    _PairCollator,
-    collect_splits,
-    rank_by_vectors,
-    ranking_loss,
+    GlobalBatches,
+    Ranking,
+    RecipeSentenceTransformerTrainer,
+    RetrievalEvaluator,
+    SearchTrainingArguments,
+    check_options,
+    collating,
+    load_encoder,
+    rank,
+    save_encoder,
+    score,
+    with_ids,
 )
-from nlpbook_data.training.arguments import DataArguments, RecipeArguments
-
-WIDTH, WORDS = 6, 50
-
-
-class Encoder(torch.nn.Module):
-    """The mean of word vectors, with the interface of a SentenceTransformer."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.words = torch.nn.Embedding(WORDS, WIDTH)
-        self.device = torch.device("cpu")
-
-    def forward(self, features):
-        mask = features["attention_mask"].unsqueeze(2)
-        vectors = (self.words(features["input_ids"]) * mask).sum(dim=1) / mask.sum(dim=1)
-        return {**features, "sentence_embedding": vectors}
-
-    def get_embedding_dimension(self):
-        return WIDTH
+from nlpbook_data.training.arguments import DataArguments, ModelArguments, RecipeArguments
+from nlpbook_data.training.models import load_config, load_tokenizer
 
 
-def pad(rows):
-    ids = [torch.tensor(row["input_ids"]) for row in rows]
-    mask = [torch.ones_like(row) for row in ids]
-    padded = torch.nn.utils.rnn.pad_sequence
-    return BatchEncoding({"input_ids": padded(ids, True), "attention_mask": padded(mask, True)})
+@pytest.fixture(scope="module")
+def model() -> SentenceTransformer:
+    """The shipped encoder's shape, smaller, with random weights."""
+    return encoder(ModelArguments(model_name_or_path="package:models/encoder", from_scratch=True))
 
 
-def tokens(collection: Collection) -> Dataset:
-    """A few words for each query, then for each passage."""
-    rng = np.random.default_rng(1)
-    texts = len(collection.queries) + len(collection.passages)
-    return Dataset.from_dict(
-        {"input_ids": [rng.integers(WORDS, size=rng.integers(1, 6)).tolist() for _ in range(texts)]}
-    )
+def encoder(args: ModelArguments, **prompts: str | None) -> SentenceTransformer:
+    tokenizer = load_tokenizer(args)
+    if args.from_scratch:
+        args.config_overrides = "hidden_size=32,num_hidden_layers=1,intermediate_size=64"
+    tokenizer.model_max_length = 24
+    torch.manual_seed(0)
+    config = load_config(args, pad_token_id=tokenizer.pad_token_id)
+    names = {"query": None, "document": None} | prompts
+    return load_encoder(args, config, tokenizer, names).eval()
 
 
-def batch_of(loss: InBatchLoss, texts: Dataset, rows: list[int]):
-    batch = _PairCollator(pad, texts, loss)(rows)
-    features = [
-        {key.removeprefix(f"{name}_"): v for key, v in batch.items() if key.startswith(f"{name}_")}
-        for name in ("query", "passage")
-    ]
-    return features, batch["label"]
+# Batches
 
 
-def distinct(count: int) -> Collection:
-    return collect(
-        {"query": [f"q{n}" for n in range(count)], "passage": [f"p{n}" for n in range(count)]}
-    )
+def rows() -> Dataset:
+    numbers = np.random.default_rng(2).integers(0, 25, 70)
+    columns = {"query": [f"물음 {n}" for n in range(70)], "passage": [f"글 {n}" for n in numbers]}
+    return Dataset.from_dict(columns)
 
 
-def gradients(loss: InBatchLoss, *batch):
-    loss.model.zero_grad()
-    value = loss(*batch)
-    value.backward()
-    return value.item(), loss.model.words.weight.grad.clone()
+def batches(monkeypatch, processes: int, size: int, epoch: int = 0) -> list[list[int]]:
+    state = SimpleNamespace(num_processes=processes)
+    monkeypatch.setattr(training, "PartialState", lambda: state)
+    options = {"drop_last": False, "generator": torch.Generator(), "seed": 3}
+    sampler = GlobalBatches(rows(), batch_size=size, **options)
+    sampler.set_epoch(epoch)
+    return list(sampler)
 
 
-@pytest.mark.parametrize("dims", [None, [WIDTH, 3, 2]])
-@pytest.mark.parametrize("hard", [False, True])
-def test_without_conflicts_it_is_the_loss_of_sentence_transformers(dims, hard):
-    collection = distinct(12)
-    # passages 8 to 11 are nobody's in the batch of the first four rows
-    negatives = [[8 + q] if hard else [] for q in range(4)] + [[]] * 8
-    model = Encoder()
-    loss = InBatchLoss(model, collection, negatives, cached=False, dims=dims)
-    texts = tokens(collection)
-    value, gradient = gradients(loss, *batch_of(loss, texts, [0, 1, 2, 3]))
-
-    own = losses.MultipleNegativesRankingLoss(model)
-    if dims:
-        own = losses.MatryoshkaLoss(model, own, dims)
-    columns = [range(4), range(12, 16), *([range(20, 24)] if hard else [])]
-    features = [dict(pad([{"input_ids": texts[i]["input_ids"]} for i in c])) for c in columns]
-    model.zero_grad()
-    expected = own(features, None) / len(dims or [1])  # theirs is the sum over the dimensions
-    expected.backward()
-    assert value == pytest.approx(expected.item())
-    torch.testing.assert_close(gradient, model.words.weight.grad, atol=1e-5, rtol=0)
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_batches_of_all_processes_are_those_of_one(monkeypatch, processes):
+    whole = batches(monkeypatch, 1, 12)
+    parts = batches(monkeypatch, processes, 12 // processes)
+    steps = [list(chain(*parts[n : n + processes])) for n in range(0, len(parts), processes)]
+    assert len(whole[0]) == 12
+    for one, several in zip_longest(whole, steps, fillvalue=[]):
+        assert one[: len(one) // processes * processes] == several  # at most 2 rows are left out
+    sizes = [len(part) for part in parts]
+    assert all(len(set(sizes[n : n + processes])) == 1 for n in range(0, len(parts), processes))
 
 
-@pytest.mark.parametrize("size", [1, 3, 64])
-def test_cached_is_the_same_loss_and_gradient(size):
-    collection = collect(
-        {"query": [f"q{n % 7}" for n in range(16)], "passage": [f"p{n % 5}" for n in range(16)]}
-    )
-    texts, found = tokens(collection), []
-    for cached in (False, True):
-        loss = InBatchLoss(Encoder(), collection, cached=cached, mini_batch_size=size, dims=[6, 2])
-        found.append(gradients(loss, *batch_of(loss, texts, list(range(len(loss.pairs))))))
-    assert found[0][0] == pytest.approx(found[1][0], abs=1e-6)
-    torch.testing.assert_close(found[0][1], found[1][1], atol=1e-6, rtol=0)
+def test_no_text_stands_twice_in_what_all_processes_do_at_once(monkeypatch):
+    table = rows()
+    parts = batches(monkeypatch, 2, 6)
+    for n in range(0, len(parts), 2):
+        passages = table[parts[n] + parts[n + 1]]["passage"]
+        assert len(set(passages)) == len(passages)
 
 
-def test_other_true_passages_are_no_negatives_and_a_passage_counts_once():
-    # q0 has two true passages, p0 is true of two queries, and q1 brings a true one of q0 along
-    collection = collect({"query": ["q0", "q0", "q1", "q2"], "passage": ["p0", "p1", "p0", "p2"]})
-    model = Encoder()
-    loss = InBatchLoss(model, collection, [[], [1], []], scale=7.0)
-    texts = tokens(collection)
-    value = loss(*batch_of(loss, texts, [0, 1, 2, 3])).item()
-
-    vectors = model(pad([{"input_ids": row} for row in texts["input_ids"]]))["sentence_embedding"]
-    vectors = torch.nn.functional.normalize(vectors.detach(), dim=1).numpy()
-    queries, passages = vectors[:3], vectors[3:]
-    against = {(0, 0): [2], (0, 1): [2], (1, 0): [1, 2], (2, 2): [0, 1]}  # by hand
-    terms = []
-    for (query, true), others in against.items():
-        scores = 7.0 * queries[query] @ passages.T
-        total = np.exp(scores[true]) + sum(np.exp(scores[i]) for i in others)
-        terms.append(np.log(total) - scores[true])
-    assert value == pytest.approx(np.mean(terms), abs=1e-6)
+def test_an_epoch_is_the_same_in_another_process_and_another_one_is_not(monkeypatch):
+    assert batches(monkeypatch, 2, 6, epoch=1) == batches(monkeypatch, 2, 6, epoch=1)
+    assert batches(monkeypatch, 2, 6, epoch=1) != batches(monkeypatch, 2, 6, epoch=2)
 
 
-def test_rows_that_a_process_has_to_spare_count_nothing():
-    loss = InBatchLoss(Encoder(), distinct(5))
-    features, labels = batch_of(loss, tokens(distinct(5)), [])
-    assert labels["query"].tolist() == labels["passage"].tolist() == [-1]
-    assert len(features[0]["input_ids"]) == 1
+# Rankings and scores
 
 
-def test_a_batch_holds_each_passage_once_and_the_longest_text_first():
-    collection = collect({"query": [f"q{n}" for n in range(9)], "passage": ["a", "b", "c"] * 3})
-    loss = InBatchLoss(Encoder(), collection, [[0, 2]] * 9)
-    features, labels = batch_of(loss, tokens(collection), list(range(9)))
-    assert sorted(labels["passage"].tolist()) == [0, 1, 2]
-    for part in features:
-        lengths = part["attention_mask"].sum(dim=1).tolist()
-        assert lengths == sorted(lengths, reverse=True)
-    pairs = sorted(zip(labels["query"].tolist(), labels["positive"].tolist(), strict=True))
-    assert pairs == [(n, n % 3) for n in range(9)]
+class Fixed:
+    """Vectors by text."""
+
+    similarity_fn_name = "cosine"
+
+    def __init__(self, **vectors: list[float]):
+        self.vectors = {text: torch.tensor(vector) for text, vector in vectors.items()}
+
+    def encode_query(self, texts: list[str], **options) -> torch.Tensor:
+        return torch.stack([self.vectors[text] for text in texts])
+
+    encode_document = encode_query
 
 
-def test_the_validation_loss_is_that_of_one_batch_of_everything():
-    collection = collect({"query": ["q0", "q0", "q1", "q2"], "passage": ["p0", "p1", "p0", "p2"]})
-    loss = InBatchLoss(Encoder(), collection, scale=5.0)
-    texts = tokens(collection)
-    expected = loss(*batch_of(loss, texts, [0, 1, 2, 3])).item()
-    vectors = loss.model(pad([{"input_ids": row} for row in texts["input_ids"]]))
-    vectors = torch.nn.functional.normalize(vectors["sentence_embedding"].detach(), dim=1).numpy()
-    assert ranking_loss(vectors[:3], vectors[3:], collection.relevant, 5.0) == pytest.approx(
-        expected, abs=1e-6
-    )
-
-
-@pytest.mark.parametrize("dim", [0, WIDTH + 1])
-def test_dimensions_that_the_vectors_do_not_have_are_refused(dim):
-    with pytest.raises(InputError, match=f"matryoshka_dims {dim}"):
-        InBatchLoss(Encoder(), distinct(2), dims=[dim])
-
-
-def test_train_without_a_true_passage_is_refused():
-    unanswered = collect({"question": ["q"], "context": ["p"], "answers": [[]]})
-    with pytest.raises(InputError, match="true passage"):
-        InBatchLoss(Encoder(), unanswered)
-
-
-def test_modules_are_pushed_and_nothing_else_of_sub_folders():
-    pushed = ["modules.json", "1_Pooling/config.json", "model.safetensors", "README.md"]
-    kept = [
-        "run.json",
-        "predictions.jsonl",
-        "checkpoint-5/model.safetensors",
-        "checkpoint-5/README.md",
-    ]
-    kept += ["seed-1/config.json", "seed-1/1_Pooling/config.json", "1_Pooling/training_args.bin"]
-    kept += ["checkpoint-5/1_Pooling/config.json"]
-    found = filter_repo_objects(pushed + kept, allow_patterns=ALLOWED, ignore_patterns=IGNORED)
-    assert list(found) == pushed
-
-
-def test_the_first_numbers_of_vectors_are_scored_too():
-    vectors = np.array([[0.6, 0.8], [-0.1, 1.0], [1.0, 0.0]])  # of a query and two passages
-    collection = Collection(["p0", "p1"], ["q"], [[0]], [[]])
-    found = rank_by_vectors(collection, vectors, [2, 1])
+def test_rankings_are_by_cosine_and_by_the_first_numbers_too():
+    fixed = Fixed(q=[0.6, 0.8], p0=[-0.1, 1.0], p1=[2.0, 0.0])
+    part = Collection(["p0", "p1"], ["q"], [[0]], [[]])
+    found = rank(fixed, part, 8, [2, 1])
     assert (found.ids, found.truncated) == ([[0, 1]], {1: [[1, 0]]})
     assert found.scores[0] == pytest.approx([0.74 / np.sqrt(1.01), 0.6])
-    scores = Scorer({})("test", found)
+    scores = score(part, found)
     assert (scores["mrr_at_10"], scores["first_1_mrr_at_10"]) == (1.0, 0.5)
+    assert scores["passages"] == 2 and not any(name.startswith("hybrid") for name in scores)
+
+
+def test_the_hybrid_is_scored_beside_the_model():
+    part = Collection(["p0", "p1", "p2"], ["q"], [[1]], [[]])
+    scores = score(part, Ranking([[0, 1, 2]], [[]]), Ranking([[1, 2]], [[]]))
+    # 1/61 + 1/62 for passage 1, 1/61 for 0, 1/62 + 1/63 for 2
+    assert (scores["mrr_at_10"], scores["hybrid_mrr_at_10"]) == (0.5, 1.0)
+    assert scores["recall_curves"]["BM25"][1] == 1.0
+
+
+def test_the_evaluator_of_training_scores_as_the_end_of_a_run_does(model):
+    rng = np.random.default_rng(5)
+    passages = [f"글 {n} {'가' * (n % 7)}" for n in range(40)]
+    queries = [f"물음 {n} {'나' * (n % 5)}" for n in range(30)]
+    true = [sorted(rng.choice(40, n % 4, replace=False).tolist()) for n in range(30)]
+    part = Collection(passages, queries, true, [[]] * 30)
+    during = RetrievalEvaluator(**with_ids(part), batch_size=8)(model)
+    end = score(part, rank(model, part, 8))
+    assert set(during) == set(RetrievalEvaluator.names)
+    assert during == pytest.approx({name: end[name] for name in during}, abs=1e-6)
+
+
+def test_hard_negatives_of_a_model_are_those_that_sentence_transformers_mines(model):
+    passages = [f"{n}번째 글 {'다' * (n % 6)}" for n in range(30)]
+    queries = [f"{n}번째 물음" for n in range(12)]
+    true = [sorted({n, 2 * n}) for n in range(12)]
+    part = Collection(passages, queries, true, [[]] * 12)
+    ours = training_rows(part, rank(model, part, 8).ids, 3)
+    pairs = training_rows(part)
+    options = {"query_prompt_name": "query", "corpus_prompt_name": "document", "verbose": False}
+    theirs = mine_hard_negatives(
+        pairs, model, corpus=passages, num_negatives=3, output_format="n-tuple", **options
+    )
+    assert [list(row.values()) for row in ours] == [list(row.values()) for row in theirs]
+
+
+# The encoder
+
+
+def test_texts_begin_with_the_given_prompt_or_else_with_the_models_own(model, tmp_path):
+    model.save(str(tmp_path))
+    path = tmp_path / "config_sentence_transformers.json"
+    config = json.loads(path.read_text()) | {"prompts": {"query": "물음: ", "document": "글: "}}
+    path.write_text(json.dumps(config))
+    args = ModelArguments(model_name_or_path=str(tmp_path))
+    assert encoder(args).prompts == {"query": "물음: ", "document": "글: "}
+    given = encoder(args, query="", document="문서: ")
+    assert given.prompts == {"query": "", "document": "문서: "}
+    table = Dataset.from_dict({"query": ["한강"], "passage": ["서울"], "negative_1": ["부산"]})
+    options = collating(given, table, RecipeArguments(output_dir=str(tmp_path)))
+    assert options["prompts"] == {"passage": "문서: ", "negative_1": "문서: "}
+    tokens = options["preprocess_fn"](["한강"], prompt="문서: ")["input_ids"]
+    assert tokens.tolist() == given.tokenizer(["문서: 한강"])["input_ids"]
+
+
+def test_all_texts_are_as_long_where_that_is_asked_for(model, tmp_path):
+    args = RecipeArguments(output_dir=str(tmp_path), pad_to_max_length=True)
+    preprocess = collating(model, None, args)["preprocess_fn"]
+    assert preprocess(["한강", "서울 " * 99])["input_ids"].shape == (2, 24)
+
+
+def test_adapters_are_merged_into_what_is_saved(model, tmp_path):
+    model.save(str(tmp_path / "base"))
+    args = ModelArguments(model_name_or_path=str(tmp_path / "base"), lora=True)
+    adapted = encoder(args)
+    trained = [name for name, weights in adapted.named_parameters() if weights.requires_grad]
+    assert trained and all("lora" in name and "pooler" not in name for name in trained)
+    for name, weights in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weights, std=0.1)
+    expected = adapted.encode_query(["한강의 길이는?"])
+    save_encoder(adapted, tmp_path / "out")
+    for merged in (adapted, SentenceTransformer(str(tmp_path / "out"), device="cpu")):
+        assert merged.encode_query(["한강의 길이는?"]) == pytest.approx(expected, abs=1e-5)
+    assert np.abs(expected - model.encode_query(["한강의 길이는?"])).max() > 1e-3
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "model.safetensors" in files and not any(name.startswith("adapter") for name in files)
+    assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
+
+
+class SpoilBest(TrainerCallback):
+    """Take the weights of the best checkpoint away once training is over."""
+
+    def on_save(self, args, state, control, **kwargs):
+        if state.global_step == state.max_steps:
+            Path(state.best_model_checkpoint, "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize("spoil", [False, True])
+def test_best_weights_that_cannot_be_loaded_end_the_run(tmp_path, spoil):
+    model = encoder(ModelArguments(model_name_or_path="package:models/encoder", from_scratch=True))
+    table = Dataset.from_dict({"query": list("가나다라"), "passage": list("마바사아")})
+    part = Collection(list("마바사아"), list("가나다라"), [[n] for n in range(4)], [[]] * 4)
+    args = SearchTrainingArguments(
+        output_dir=str(tmp_path), num_train_epochs=2, metric_for_best_model="mrr_at_10"
+    )
+    args.default_metric = "mrr_at_10"
+    trainer = RecipeSentenceTransformerTrainer(
+        model=model,
+        args=args,
+        train_dataset=table,
+        loss=losses.MultipleNegativesRankingLoss(model),
+        evaluator=RetrievalEvaluator(**with_ids(part)),
+        callbacks=[SpoilBest()] if spoil else [],
+    )
+    with pytest.raises(Exception, match="safetensors") if spoil else nullcontext():
+        trainer.train()
+
+
+@pytest.mark.parametrize(
+    "options, from_scratch, message",
+    [
+        ({"matryoshka_dims": [16, 33]}, False, "matryoshka_dims 33"),
+        ({"hard_negatives": "model"}, True, "random weights find nothing"),
+    ],
+)
+def test_options_that_do_not_fit_the_model_are_refused(model, options, from_scratch, message):
+    args = SimpleNamespace(**{"hard_negatives": "none", "matryoshka_dims": None} | options)
+    with pytest.raises(InputError, match=message):
+        check_options(args, ModelArguments(from_scratch=from_scratch), model)
 
 
 QUESTION = {"context": "글", "question": "물음", "answers": [{"text": "글", "answer_start": 0}]}
@@ -227,5 +265,8 @@ def test_a_file_of_another_task_is_known_by_its_columns(tmp_path: Path, rows, ta
     phases = RecipeArguments(output_dir=str(tmp_path), do_train=False)
     source = load_source(files, phases, task="search", keep_train=True)
     assert source.task == task
-    found = collect_splits(source)["test"]
+    columns = source.splits["test"].column_names
+    labels = {"label_names": source.label_names}
+    queries = source.splits.map(to_queries, batched=True, remove_columns=columns, fn_kwargs=labels)
+    found = collect_splits(queries)["test"]
     assert (found.queries, found.passages[0], found.relevant) == (["물음"], "글", [[0]])

@@ -8,7 +8,6 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.reports.card import _cell
 from nlpbook_data.training import ModelArguments, load_tokenizer
 from nlpbook_data.training.trainer import check_causal
 
@@ -63,16 +62,3 @@ def test_a_tokenizer_that_transformers_would_misread_is_read_as_it_is(tmp_path):
     found.save_pretrained(tmp_path / "saved")
     again = load_tokenizer(ModelArguments(model_name_or_path=str(tmp_path / "saved")))
     assert again("영화가")["input_ids"] == found("영화가")["input_ids"]
-
-
-@pytest.mark.parametrize(
-    ("text", "cell"),
-    [
-        ("a|b\nc", r"a\|b c"),
-        ("<img src=x> & [x](y)", r"&lt;img src=x&gt; &amp; \[x\]\(y\)"),
-        ("# 제목 `코드` **굵게**", r"\# 제목 \`코드\` \*\*굵게\*\*"),
-        ("가" * 300, "가" * 200 + "…"),
-    ],
-)
-def test_a_sample_in_the_card_is_text_alone(text, cell):
-    assert _cell(text) == cell

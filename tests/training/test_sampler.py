@@ -173,8 +173,8 @@ def test_real_tokens_is_what_padding_each_micro_batch_leaves(lengths, shape, see
 
 
 def test_real_tokens_where_every_row_is_padded_to_one_length():
-    sampler = GlobalBatchSampler([1, 2, 3, 6], size=2)
-    assert sampler.real_tokens(padded_to=6) == pytest.approx(12 / 24)
+    sampler = GlobalBatchSampler([1, 2, 3, 6], size=2, padded_to=6)
+    assert sampler.real_tokens() == pytest.approx(12 / 24)
 
 
 @bounded

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, overload
 
 OUTSIDE = ("O", "-")
 MARK = re.compile(r"<([^<>]+?):([A-Za-z][A-Za-z0-9_-]*)>")
@@ -46,6 +46,18 @@ def join_tokens(
     return separator.join(tokens), entities
 
 
+@overload
+def untag(
+    tagged: str, text: None = None, labels: Collection[str] | None = None
+) -> tuple[str, list[dict[str, Any]]]: ...
+
+
+@overload
+def untag(
+    tagged: str, text: str | None, labels: Collection[str] | None = None
+) -> tuple[str, list[dict[str, Any]]] | None: ...
+
+
 def untag(
     tagged: str, text: str | None = None, labels: Collection[str] | None = None
 ) -> tuple[str, list[dict[str, Any]]] | None:
@@ -85,7 +97,8 @@ def _align(
 ) -> list[dict[str, Any]] | None:
     """Search for the tags that leave `text`; `closes` are ``(start, end, label)`` of ``:TAG>``."""
     # places in `text` and `tagged`, and the entities so far as a linked list
-    stack, seen = [(0, 0, ())], set()
+    stack: list[tuple[int, int, tuple]] = [(0, 0, ())]
+    seen: set[tuple[int, int]] = set()
     while stack:
         position, at, found = stack.pop()
         opening = tagged.find("<", at)
@@ -96,7 +109,7 @@ def _align(
         seen.add((start, until))
         if opening < 0:
             if start == len(text):
-                entities = []
+                entities: list[dict[str, Any]] = []
                 while found:
                     found, entity = found
                     entities.append(dict(zip(("start", "end", "label"), entity, strict=True)))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nlpbook_data.corpora import _read
-from nlpbook_data.corpora._read import read_json_items
 from nlpbook_data.errors import InputError
+from nlpbook_data.reading import json_values
+from nlpbook_data.reading.json_values import read_json_items
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 VALUES = st.recursive(
@@ -31,7 +31,7 @@ ITEMS = st.lists(st.dictionaries(TEXT, VALUES, max_size=3), max_size=4)
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """One byte is read at a time, so that a window ends wherever it can."""
-    monkeypatch.setattr(_read, "BLOCK_BYTES", 8)
+    monkeypatch.setattr(json_values, "BLOCK_BYTES", 1)
 
 
 def write(folder: Path, text: str | bytes) -> Path:
@@ -80,7 +80,6 @@ def test_places_count_items_from_one(tmp_path):
         ('[{"a": 1},\n {"b" 2}]', "line 2, column 7"),
         ('[{"a": 1}\n {"b": 2}]', "line 2, column 2"),
         ('[{"a": 1}, ]', "line 1, column 12"),
-        ('[{"a": 1}, 3]', "line 1, column 12"),
         ('[{"a": 1}] x', "line 1, column 12"),
         ('[{"a": "\n"}]', "line 1, column 9"),
         ('[{"a": NaN}]', "line 1, column 2"),
@@ -88,9 +87,9 @@ def test_places_count_items_from_one(tmp_path):
         ('[{"a": ' + "9" * 5_000 + "}]", "line 1, column 2"),
     ],
 )
-@pytest.mark.parametrize("block", [8, 1 << 23])
+@pytest.mark.parametrize("block", [1, 1 << 20])
 def test_what_is_not_json_is_named_by_line_and_column(tmp_path, monkeypatch, text, place, block):
-    monkeypatch.setattr(_read, "BLOCK_BYTES", block)
+    monkeypatch.setattr(json_values, "BLOCK_BYTES", block)
     path = write(tmp_path, text)
     with pytest.raises(InputError) as error:
         list(read_json_items(path))
@@ -100,8 +99,8 @@ def test_what_is_not_json_is_named_by_line_and_column(tmp_path, monkeypatch, tex
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"date": []}', "0 times the key 'data'"),
-        ('{"data": [], "data": []}', "2 times the key 'data'"),
+        ('{"date": []}', "found the keys date where 'data' belongs, once"),
+        ('{"data": [], "data": []}', "found the keys data, data where"),
         ('{"data": {}}', "line 1, column 10"),
         ("{1: 2}", "line 1, column 2"),
         ('{"data": [],}', "line 1, column 13"),
@@ -113,17 +112,17 @@ def test_the_array_of_a_key_must_be_there_once(tmp_path, text, said):
         list(read_json_items(write(tmp_path, text), "data"))
 
 
-@pytest.mark.parametrize("block", [8, 1 << 23])
+@pytest.mark.parametrize("block", [1, 1 << 20])
 def test_bytes_that_are_not_utf8_are_named(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(_read, "BLOCK_BYTES", block)
+    monkeypatch.setattr(json_values, "BLOCK_BYTES", block)
     path = write(tmp_path, '[{"a": "가"}, {"b": "'.encode() + b"\xea\xb0" + b'"}]')
     with pytest.raises(InputError, match="items.json, byte 22: not UTF-8"):
         list(read_json_items(path))
 
 
 def test_an_item_too_long_is_refused_before_it_is_read_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(_read, "BLOCK_BYTES", 8 * 100)
-    monkeypatch.setattr(_read, "MAX_ITEM_CHARACTERS", 1_000)
+    monkeypatch.setattr(json_values, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(json_values, "MAX_ITEM_CHARACTERS", 1_000)
     path = write(tmp_path, '[{"a": 1}, {"a": "' + "x" * 100_000 + '"}]')
     with pytest.raises(InputError, match="line 1, column 12: not JSON \\(a value of over 1,000"):
         list(read_json_items(path))

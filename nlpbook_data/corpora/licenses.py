@@ -1,0 +1,99 @@
+"""The licences of the corpora: what each is called, where it is to be read and what it allows."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class License:
+    """What a licence is and allows.
+
+    Attributes:
+        title: its name in full.
+        url: where it is to be read.
+        commercial: whether it allows commercial use.
+        convertible: whether others may be given a converted copy, as a push makes one.
+        tag: the Hub's name for it; ``other`` where it has none.
+    """
+
+    title: str
+    url: str
+    commercial: bool
+    convertible: bool = True
+    tag: str = "other"
+
+
+_CC = "https://creativecommons.org"
+
+# By the short name that a declaration, run.json and a card have: SPDX's where there is one.
+LICENSES = {
+    "CC0-1.0": License(
+        "Creative Commons Zero 1.0", f"{_CC}/publicdomain/zero/1.0/", True, tag="cc0-1.0"
+    ),
+    "MIT": License("MIT License", "https://opensource.org/license/mit", True, tag="mit"),
+    "CC-BY-SA-3.0": License(
+        "Creative Commons Attribution-ShareAlike 3.0",
+        f"{_CC}/licenses/by-sa/3.0/",
+        commercial=True,
+        tag="cc-by-sa-3.0",
+    ),
+    "CC-BY-SA-4.0": License(
+        "Creative Commons Attribution-ShareAlike 4.0",
+        f"{_CC}/licenses/by-sa/4.0/",
+        commercial=True,
+        tag="cc-by-sa-4.0",
+    ),
+    # no derivatives: others may have the official files, not what a push would make of them
+    "CC-BY-ND-2.0-KR": License(
+        "Creative Commons Attribution-NoDerivs 2.0 Korea",
+        f"{_CC}/licenses/by-nd/2.0/kr/",
+        commercial=True,
+        convertible=False,
+    ),
+    "CC-BY-NC-ND-3.0": License(
+        "Creative Commons Attribution-NonCommercial-NoDerivs 3.0",
+        f"{_CC}/licenses/by-nc-nd/3.0/",
+        commercial=False,
+        convertible=False,
+        tag="cc-by-nc-nd-3.0",
+    ),
+    "CC-BY-NC-SA-2.0-KR": License(
+        "Creative Commons Attribution-NonCommercial-ShareAlike 2.0 Korea",
+        f"{_CC}/licenses/by-nc-sa/2.0/kr/",
+        commercial=False,
+    ),
+    "MIT, non-commercial": License(
+        "비상업적 용도에 한해 MIT (MIT for non-commercial use only)",
+        "https://github.com/kmounlp/NER",
+        commercial=False,
+    ),
+    "research only": License(
+        "연구와 리더보드 학습에만, 상업적 이용 불가 (research and leaderboard only)",
+        "https://github.com/naver/nlp-challenge/tree/master/missions/ner",
+        commercial=False,
+        convertible=False,
+    ),
+    "AI Hub terms": License(
+        "AI Hub terms of use (by application)",
+        "https://aihub.or.kr/intrcn/guid/usagepolicy.do",
+        commercial=False,
+        convertible=False,
+    ),
+    "NIKL terms": License(
+        "NIKL terms of use (by application)",
+        "https://kli.korean.go.kr/corpus",
+        commercial=False,
+        convertible=False,
+    ),
+    "none stated": License(
+        "none stated; a link to http://www.opensubtitles.org/ is asked for",
+        "https://opus.nlpl.eu/OpenSubtitles/corpus/version/OpenSubtitles",
+        commercial=False,
+        convertible=False,
+    ),
+}
+
+
+def find_license(name: str | None) -> License:
+    """Return the licence called `name`; of one that is not known nothing is allowed."""
+    unknown = License(name or "not known", "", commercial=False, convertible=False)
+    return LICENSES.get(name or "", unknown)

@@ -1,0 +1,104 @@
+"""Plain text to train on, a line or a corpus' row at a time, whatever its size."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nlpbook_data.data.cache import file_sha256
+from nlpbook_data.data.corpus import find_corpus, load_corpus, raw_hashes
+from nlpbook_data.data.splits import plain
+from nlpbook_data.errors import InputError
+
+
+@dataclass
+class TextArguments:
+    """Where plain text comes from; files and corpora follow one another."""
+
+    text_files: list[str] | None = field(
+        default=None, metadata={"help": "UTF-8 files, a text a line"}
+    )
+    corpora: list[str] | None = field(
+        default=None, metadata={"help": "names of `nlpbook-data list`; of each the train split"}
+    )
+    corpus_dir: str | None = field(
+        default=None, metadata={"help": "folder of raw corpora (Korpora's root), ~/Korpora"}
+    )
+    exclude_files: list[str] | None = field(
+        default=None, metadata={"help": "a text a line that must not be trained on, as a test's"}
+    )
+
+    @property
+    def name(self) -> str:
+        """What is read, without folders."""
+        return " + ".join([Path(f).name for f in self.text_files or []] + (self.corpora or []))
+
+
+def hash_texts(args: TextArguments) -> dict[str, str]:
+    """Return ``{file name: sha256}`` of all that `args` names.
+
+    Raises:
+        InputError: a file that is not there.
+    """
+    hashes = {}
+    for file in [*(args.text_files or []), *(args.exclude_files or [])]:
+        path = Path(file).expanduser()
+        if not path.is_file():
+            raise InputError(f"{file}: no such file. Check --text_files and --exclude_files.")
+        hashes[path.name] = file_sha256(path)
+    for name in args.corpora or []:
+        found = raw_hashes(find_corpus(name), args.corpus_dir, splits=["train"])
+        hashes |= {f"{name}/{file}": value for file, value in found.items()}
+    return hashes
+
+
+def stream_texts(args: TextArguments) -> Iterator[str]:
+    """Yield the texts that `args` names, none of them blank, without those to be excluded.
+
+    Of a corpus each column of strings is text.
+
+    Raises:
+        InputError: nothing is named, or what is named cannot be read.
+    """
+    if not args.text_files and not args.corpora:
+        raise InputError("Nothing names the text: pass --text_files or --corpora.")
+    excluded = {plain(line) for line in read_lines(args.exclude_files or [])}
+    for text in _stream_all(args):
+        if not excluded or plain(text) not in excluded:
+            yield text
+
+
+def _stream_all(args: TextArguments) -> Iterator[str]:
+    yield from read_lines(args.text_files or [])
+    for name in args.corpora or []:
+        rows = load_corpus(name, args.corpus_dir, splits=["train"], streaming=True)["train"]
+        for row in rows:
+            for value in row.values():
+                if isinstance(value, str) and value.strip():
+                    yield value
+
+
+def read_lines(files: Sequence[str | Path]) -> Iterator[str]:
+    """Yield the lines of UTF-8 text files that are not blank, without the blanks around them.
+
+    Raises:
+        InputError: a file that is not there, or a line that is no UTF-8.
+    """
+    for path in files:
+        try:
+            with open(Path(path).expanduser(), "rb") as file:
+                for number, line in enumerate(file, start=1):
+                    if text := line.decode("utf-8-sig" if number == 1 else "utf-8").strip():
+                        yield text
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}, line {number}: no UTF-8. Convert the file, as with iconv -f cp949."
+            ) from error
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}. Check --text_files.") from error
+
+
+def is_held_out(text: str, share: float) -> bool:
+    """Tell whether a text is of validation: by its content alone, so that equal texts agree."""
+    digest = hashlib.sha256(plain(text).encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64

@@ -1,0 +1,147 @@
+"""Plain text to blocks of tokens for language modelling, and words of them to be guessed.
+
+A text becomes ``[CLS] … [SEP]``, or ``<s> … </s>`` for a decoder; a long one several such pieces.
+Pieces are packed into blocks of equal size, each whole and each with positions that begin anew;
+`block_mask` lets a token see its own piece alone. So a packed piece has the loss that it has alone,
+and what a batch costs does not depend on how long its texts are.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from nlpbook_data.errors import InputError
+
+NO_LOSS = -100
+INSIDE, BEGINS, SPECIAL, PADDING = 0, 1, 2, 3  # what a token is of a word
+
+
+def encode(
+    batch: dict[str, list[str]], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> dict[str, list[Any]]:
+    """Tokenize texts into pieces of at most `max_length` tokens, special ones included.
+
+    Args:
+        batch: ``{"text": [str, …]}``.
+
+    Returns:
+        ``input_ids``; ``words``, for each token 1 where it begins a word, 0 inside of one, 2 where
+        it is special; ``characters``, the characters of the text that a piece stands for. A long
+        text is divided into pieces of equal length.
+
+    Raises:
+        InputError: a tokenizer that is slow, or has nothing to begin and end a text with.
+    """
+    first, last = (
+        next((x for x in ids if x is not None), None)
+        for ids in (
+            (tokenizer.cls_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id),
+            (tokenizer.sep_token_id, tokenizer.eos_token_id),
+        )
+    )
+    if first is None or last is None or not tokenizer.is_fast:
+        raise InputError(
+            f"The tokenizer {tokenizer.name_or_path} has no tokens that begin and end a text, or "
+            "is no fast one. recipes/tokenizer.py trains one."
+        )
+    pieces: dict[str, list[Any]] = {"input_ids": [], "words": [], "characters": []}
+    room = max_length - 2
+    encoded = tokenizer(batch["text"], add_special_tokens=False, return_offsets_mapping=True)
+    for row, ids in enumerate(encoded["input_ids"]):
+        words = encoded.word_ids(row)
+        ends = [end for _, end in encoded["offset_mapping"][row]]
+        count = max(1, math.ceil(len(ids) / room))
+        edges = [round(n * len(ids) / count) for n in range(count + 1)]
+        reached = 0
+        for begin, end in zip(edges, edges[1:], strict=False):
+            if begin == end:
+                continue
+            whole = [first, *ids[begin:end], last]
+            starts = [
+                BEGINS if n == begin or words[n] != words[n - 1] else INSIDE
+                for n in range(begin, end)
+            ]
+            pieces["input_ids"].append(whole)
+            pieces["words"].append([SPECIAL, *starts, SPECIAL])
+            pieces["characters"].append(ends[end - 1] - reached)
+            reached = ends[end - 1]
+    return pieces
+
+
+def pack(batch: dict[str, list[Any]], size: int, pad_id: int) -> dict[str, list[Any]]:
+    """Fill blocks of `size` tokens with whole pieces, the longest first, each where it fits best.
+
+    Args:
+        batch: what `encode` returns.
+
+    Returns:
+        ``input_ids``, ``words`` and ``position_ids`` of `size` numbers each, where what is left
+        of a block is padded as one more piece; ``characters``, of a block's pieces.
+    """
+    order = sorted(range(len(batch["input_ids"])), key=lambda n: -len(batch["input_ids"][n]))
+    blocks: list[list[int]] = []
+    free: list[list[int]] = [[] for _ in range(size + 1)]  # the blocks that have so much room
+    for piece in order:
+        length = len(batch["input_ids"][piece])
+        room = next((r for r in range(length, size + 1) if free[r]), None)
+        if room is None:
+            block, room = len(blocks), size
+            blocks.append([])
+        else:
+            block = free[room].pop()
+        blocks[block].append(piece)
+        free[room - length].append(block)
+    packed: dict[str, list[Any]] = {k: [] for k in ("input_ids", "words", "position_ids")}
+    packed["characters"] = []
+    for block in blocks:
+        lengths = [len(batch["input_ids"][n]) for n in block]
+        left = size - sum(lengths)
+        joined = {k: [x for n in block for x in batch[k][n]] for k in ("input_ids", "words")}
+        packed["input_ids"].append(joined["input_ids"] + [pad_id] * left)
+        packed["words"].append(joined["words"] + [PADDING] * left)
+        packed["position_ids"].append([p for n in [*lengths, left] for p in range(n)])
+        packed["characters"].append(sum(batch["characters"][n] for n in block))
+    return packed
+
+
+def block_mask(position_ids: torch.Tensor, causal: bool = False) -> torch.Tensor:
+    """Return which tokens see which, (blocks, 1, size, size): those of one piece one another.
+
+    Args:
+        position_ids: (blocks, size), 0 where a piece begins.
+        causal: none sees a later one.
+    """
+    piece = (position_ids == 0).cumsum(dim=1)
+    seen = piece[:, None, :, None] == piece[:, None, None, :]
+    return seen.tril() if causal else seen
+
+
+def mask_words(
+    input_ids: np.ndarray,
+    words: np.ndarray,
+    rate: float,
+    mask_id: int,
+    choices: int,
+    random: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hide whole words: 8 of 10 behind the mask, 1 behind a random token, 1 not at all (BERT).
+
+    Args:
+        input_ids, words: (blocks, size), as `pack` returns them.
+        rate: the share of words that are to be guessed.
+        choices: the size of the vocabulary.
+
+    Returns:
+        the tokens to be shown and the labels, -100 where nothing is to be guessed.
+    """
+    number = np.cumsum(words.reshape(-1) != INSIDE) - 1  # of the word that a token is of
+    count = int(number[-1]) + 1 if number.size else 0
+    guessed = (random.random(count) < rate)[number].reshape(words.shape) & (words < SPECIAL)
+    kind = random.random(count)[number].reshape(words.shape)
+    shown = np.where(guessed & (kind < 0.8), mask_id, input_ids)
+    noise = random.integers(0, choices, input_ids.shape)
+    shown = np.where(guessed & (kind >= 0.9), noise, shown)
+    return shown, np.where(guessed, input_ids, NO_LOSS)

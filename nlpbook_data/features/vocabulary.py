@@ -1,0 +1,301 @@
+"""Tokenizers from plain text: what is trained, what they make of a text, words that are added.
+
+Trained by the `tokenizers` library, on NFC text with every accent and every case kept. Marks and
+digits stand alone, so that no number is a word. Its trainer of WordPiece numbers the characters
+inside of words in the order of a hash table, other in every process, and so decides ties between
+merges by chance; here they are numbered beforehand, and two trainings agree. Its trainer of
+Unigram sums in such an order: there the last digits of the scores remain to chance.
+"""
+
+import json
+import string
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from nlpbook_data.errors import InputError
+
+KINDS = ("wordpiece", "bpe", "byte-bpe", "unigram")
+ENCODER_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+DECODER_SPECIAL = ("<pad>", "<s>", "</s>")
+BYTES = tuple(f"<0x{number:02X}>" for number in range(256))
+
+
+def train_tokenizer(
+    texts: Sequence[str] | Iterable[str],
+    kind: str,
+    vocab_size: int,
+    characters: Sequence[str] = (),
+    byte_fallback: bool = False,
+    min_frequency: int = 2,
+) -> PreTrainedTokenizerFast:
+    """Return a fast tokenizer trained on `texts`.
+
+    Args:
+        kind: wordpiece, bpe and unigram are an encoder's, ``[CLS] … [SEP]``; byte-bpe is a
+            decoder's, ``<s> …``, to which no text is unknown.
+        vocab_size: entries, special tokens included.
+        characters: the alphabet, by `count_characters`; a word with any other character is
+            unknown. WordPiece and BPE keep each one, WordPiece twice (at the head of a word and
+            inside). Empty: all.
+        byte_fallback: an unknown character becomes its bytes, for bpe and unigram.
+        min_frequency: of a pair that is merged.
+
+    Raises:
+        InputError: options that exclude each other, or no room for the alphabet.
+    """
+    if byte_fallback and kind not in ("bpe", "unigram"):
+        raise InputError(f"--byte_fallback true is for bpe and unigram. {kind} has none.")
+    special = DECODER_SPECIAL if kind == "byte-bpe" else ENCODER_SPECIAL
+    inside = inner_characters(characters) if kind == "wordpiece" else []
+    fixed = [*special, *(BYTES if byte_fallback else ()), *inside]
+    if vocab_size <= len(fixed) + len(characters):
+        raise InputError(
+            f"--vocab_size {vocab_size}: {len(fixed) + len(characters)} entries are special "
+            "tokens and single characters. Raise it, or lower --alphabet_size."
+        )
+    tokenizer = untrained(kind, byte_fallback)
+    tokenizer.train_from_iterator(
+        texts, make_trainer(kind, vocab_size, fixed, characters, min_frequency)
+    )
+    # What the trainer was told as special is matched in raw text; characters must not be.
+    model = json.loads(tokenizer.to_str())["model"]
+    if kind == "unigram":  # its trainer forgets it
+        model["byte_fallback"] = byte_fallback
+    whole = json.loads(untrained(kind, byte_fallback).to_str()) | {"model": model}
+    finished = Tokenizer.from_str(json.dumps(whole))
+    finished.add_special_tokens(list(special))
+    return wrap(finished, kind)
+
+
+def untrained(kind: str, byte_fallback: bool = False) -> Tokenizer:
+    """Return an empty tokenizer of a kind: its model, and how it cuts and joins text."""
+    if kind == "byte-bpe":
+        tokenizer = Tokenizer(models.BPE())
+        cut: Any = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        join: Any = decoders.ByteLevel()
+    elif kind == "wordpiece":
+        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        cut, join = pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()
+    else:
+        model = models.BPE(unk_token="[UNK]", byte_fallback=byte_fallback)
+        if kind == "unigram":
+            model = models.Unigram([("[PAD]", 0.0), ("[UNK]", 0.0)], 1, byte_fallback)
+        tokenizer = Tokenizer(model)
+        cut = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+        join = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    tokenizer.normalizer = normalizers.NFC()
+    # byte-level pieces are no digits any more
+    parts = [digits, cut] if kind == "byte-bpe" else [cut, digits]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)
+    tokenizer.decoder = join
+    return tokenizer
+
+
+def make_trainer(
+    kind: str,
+    vocab_size: int,
+    special: Sequence[str],
+    characters: Sequence[str] = (),
+    min_frequency: int = 2,
+) -> Any:
+    """Return the library's trainer of a kind."""
+    options: dict[str, Any] = {
+        "vocab_size": vocab_size,
+        "special_tokens": list(special),
+        "show_progress": False,
+    }
+    if kind == "unigram":
+        return trainers.UnigramTrainer(
+            unk_token="[UNK]", initial_alphabet=list(characters), **options
+        )
+    if kind == "byte-bpe":
+        characters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    options |= {"min_frequency": min_frequency, "initial_alphabet": list(characters)}
+    if characters:
+        options["limit_alphabet"] = len(characters)
+    if kind == "wordpiece":
+        return trainers.WordPieceTrainer(**options)
+    return trainers.BpeTrainer(**options)
+
+
+def inner_characters(characters: Sequence[str]) -> list[str]:
+    """Return ``##c`` of the characters that can stand inside of a word: no marks, no digits."""
+    return [
+        f"##{c}"
+        for c in characters
+        if unicodedata.category(c)[0] not in "PN" and (c.isalpha() or not c.isascii())
+    ]
+
+
+def count_characters(texts: Iterable[str]) -> Counter[str]:
+    """Count the characters of NFC texts that are no space."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(unicodedata.normalize("NFC", text))
+    return Counter({c: n for c, n in counts.items() if not c.isspace()})
+
+
+def choose_alphabet(counts: Counter[str], size: int | None) -> list[str]:
+    """Return the ten digits and the `size` most frequent characters, sorted.
+
+    Of characters that are equally frequent those that sort first are taken.
+    """
+    chosen = sorted(counts, key=lambda c: (-counts[c], c))[:size]
+    return sorted({*chosen, *string.digits})
+
+
+def wrap(tokenizer: Tokenizer, kind: str) -> PreTrainedTokenizerFast:
+    """Return what `AutoTokenizer` loads, with the special tokens that models ask for."""
+    if kind == "byte-bpe":
+        start = tokenizer.token_to_id("<s>")
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", start)]
+        )
+        return PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer,
+            pad_token="<pad>",
+            bos_token="<s>",
+            eos_token="</s>",
+            model_max_length=512,
+        )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=512,
+    )
+
+
+@dataclass
+class Counts:
+    """What a tokenizer makes of texts; a word is what stands between spaces."""
+
+    texts: int = 0
+    characters: int = 0
+    words: int = 0
+    tokens: int = 0
+    unknown: int = 0
+
+    def rates(self) -> dict[str, float]:
+        """Return tokens per word and per character (fertility), and the unknown share."""
+        return {
+            "tokens_per_word": self.tokens / max(self.words, 1),
+            "tokens_per_character": self.tokens / max(self.characters, 1),
+            "unknown_rate": self.unknown / max(self.tokens, 1),
+        }
+
+
+def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Counts:
+    """Count the tokens of texts, without special ones, beside words and characters (of NFC)."""
+    counts = Counts()
+    for batch in batches(texts):
+        ids = tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
+        counts.texts += len(batch)
+        counts.characters += sum(len(unicodedata.normalize("NFC", text)) for text in batch)
+        counts.words += sum(len(text.split()) for text in batch)
+        counts.tokens += sum(map(len, ids))
+        counts.unknown += sum(row.count(tokenizer.unk_token_id) for row in ids)
+    return counts
+
+
+def batches(texts: Iterable[str], size: int = 1000) -> Iterator[list[str]]:
+    """Yield the texts in lists of `size`."""
+    batch: list[str] = []
+    for text in texts:
+        batch.append(text)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def find_new_words(
+    tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], size: int, min_frequency: int = 5
+) -> dict[str, list[int]]:
+    """Return the words that would save most tokens, with the old tokens of each.
+
+    A word is what the tokenizer's own normalizer and pre-tokenizer cut out. It saves its tokens
+    but one at each place. Of equal ones that which sorts first is taken.
+    """
+    backend = tokenizer.backend_tokenizer
+    counts: Counter[str] = Counter()
+    for text in texts:
+        if backend.normalizer:
+            text = backend.normalizer.normalize_str(text)
+        cut = backend.pre_tokenizer.pre_tokenize_str(text)
+        counts.update(text[begin:end].strip() for _, (begin, end) in cut)
+    words = sorted(w for w, n in counts.items() if n >= min_frequency and len(w) > 1)
+    if not words:
+        return {}
+    pieces = tokenizer(words, add_special_tokens=False)["input_ids"]
+    saved = {
+        word: counts[word] * (len(ids) - 1)
+        for word, ids in zip(words, pieces, strict=True)
+        if len(ids) > 1
+    }
+    chosen = sorted(saved, key=lambda word: (-saved[word], word))[:size]
+    old = dict(zip(words, pieces, strict=True))
+    return {word: old[word] for word in chosen}
+
+
+def add_words(tokenizer: PreTrainedTokenizerFast, words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """Return a tokenizer that knows `words` too; texts without them keep their tokens.
+
+    WordPiece gets them into its vocabulary, so that 코로나가 becomes 코로나 ##가. Another model
+    could not reach them there and takes whole words alone, before it cuts the rest.
+    """
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    inside = state["model"]["type"] == "WordPiece"
+    if inside:
+        first = len(tokenizer)
+        state["model"]["vocab"] |= {word: first + n for n, word in enumerate(words)}
+    grown = Tokenizer.from_str(json.dumps(state))
+    extended = type(tokenizer)(**{**tokenizer.init_kwargs, "tokenizer_object": grown})
+    if not inside:
+        extended.add_tokens([AddedToken(word, single_word=True) for word in words])
+    return extended
+
+
+def grow_embeddings(model: PreTrainedModel, pieces: Sequence[Sequence[int]]) -> None:
+    """Give a model a row for each new word: the mean of its old pieces' rows, in place.
+
+    Embeddings, output embeddings and their bias grow alike; old rows stay to the bit.
+
+    Raises:
+        InputError: the model has more rows than its tokenizer, so that the new ones have no place.
+    """
+    old = model.get_input_embeddings().num_embeddings
+    model.resize_token_embeddings(old + len(pieces), mean_resizing=False)
+    layers = [model.get_input_embeddings(), model.get_output_embeddings()]
+    with torch.no_grad():
+        for layer in (layer for layer in layers if layer is not None):
+            for values in (layer.weight, getattr(layer, "bias", None)):
+                if values is not None:
+                    for n, ids in enumerate(pieces):
+                        values[old + n] = values[list(ids)].mean(dim=0)

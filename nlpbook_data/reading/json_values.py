@@ -1,0 +1,166 @@
+"""JSON: whole lines of it, and arrays larger than memory, item by item."""
+
+import codecs
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nlpbook_data.errors import InputError, shown
+from nlpbook_data.reading.text import read_lines
+from nlpbook_data.reading.values import FETCH_AGAIN
+
+BLOCK_BYTES = 1 << 20
+# No item of a JSON file is longer: an article with its questions.
+MAX_ITEM_CHARACTERS = 1 << 26
+# Longer than each of JSON's words and escapes, of which a window may hold the first half.
+TAIL = 16
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield ``(place, value)`` a line, each of which is JSON."""
+    for place, line in read_lines(path):
+        yield place, parse_json(place, line, FETCH_AGAIN, parse_constant=_refuse)
+
+
+def parse_json(place: str, text: str, advice: str, **options: Any) -> Any:
+    """Return the JSON value that `text` is; `options` are those of `json.loads`."""
+    try:
+        return json.loads(text, **options)
+    except json.JSONDecodeError as error:
+        said = f"{error.msg}, character {error.pos + 1}"
+        raise InputError(f"{place}: not JSON ({said}). {advice}") from error
+    except (ValueError, RecursionError) as error:  # NaN, a number of a million digits
+        raise InputError(f"{place}: not JSON ({error}). {advice}") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def read_json_items(
+    path: Path,
+    key: str = "",
+    *,
+    name: str = "item",
+    encoding: str = "utf-8",
+    advice: str = FETCH_AGAIN,
+) -> Iterator[tuple[str, Any]]:
+    """Yield ``(place, value)`` for the values of an array, one in memory at a time.
+
+    The array is the whole file or, with `key`, the value of that key in the file's object, whose
+    other keys may stand before and after it. `name` is what a place calls a value.
+    """
+    with path.open("rb") as file:
+        text = _JsonText(path, file, name, encoding, advice)
+        if not key:
+            yield from text.items()
+        else:
+            text.expect("{")
+            keys, more = [], text.peek() != "}"
+            while more:
+                if text.peek() != '"':
+                    text.expect("a key")
+                keys.append(text.value())
+                text.expect(":")
+                if keys[-1] == key:
+                    yield from text.items()
+                else:
+                    text.value()
+                more = text.peek() == ","
+                if more:
+                    text.expect(",")
+            text.expect("}")
+            if keys.count(key) != 1:
+                raise InputError(
+                    f"{path}: found the keys {shown(keys) or 'none'} where {key!r} belongs, once. "
+                    f"{advice}"
+                )
+        if text.peek():
+            raise text.error("more after the end")
+
+
+class _JsonText:
+    """JSON read value by value, through a window that grows to the longest value."""
+
+    def __init__(self, path: Path, file: BinaryIO, name: str, encoding: str, advice: str) -> None:
+        self.path, self.file = path, file
+        self.name, self.encoding, self.advice = name, encoding, advice
+        self.decoder = json.JSONDecoder(parse_constant=_refuse)
+        self.characters = codecs.getincrementaldecoder(encoding)()
+        self.text, self.position, self.ended = "", 0, False
+        self.bytes, self.line, self.column = 0, 1, 1
+
+    def error(self, found: object) -> InputError:
+        line, column = self.line, self.column
+        before = self.text[: self.position]
+        column = len(before) - before.rfind("\n") if "\n" in before else column + len(before)
+        line += before.count("\n")
+        place = f"{self.path}, line {line}, column {column}"
+        return InputError(f"{place}: not JSON ({found}). {self.advice}")
+
+    def read(self) -> None:
+        """Drop what was read and append as much as is left, at least a block, or mark the end."""
+        gone = self.text[: self.position]
+        self.line += gone.count("\n")
+        self.column = len(gone) - gone.rfind("\n") if "\n" in gone else self.column + len(gone)
+        block = self.file.read(max(BLOCK_BYTES, len(self.text) - self.position))
+        self.ended = not block
+        split = len(self.characters.getstate()[0])  # the first bytes of a character
+        try:
+            new = self.characters.decode(block, final=self.ended)
+        except UnicodeDecodeError as error:
+            place = f"{self.path}, byte {self.bytes - split + error.start:,}"
+            said = f"not {self.encoding.upper()} ({error.reason})"
+            raise InputError(f"{place}: {said}. {self.advice}") from error
+        new = new.removeprefix("\ufeff") if not self.bytes else new
+        self.bytes += len(block)
+        self.text, self.position = self.text[self.position :] + new, 0
+
+    def peek(self) -> str:
+        """Return the next character that is no blank, or an empty string at the end."""
+        while True:
+            while self.text[self.position : self.position + 1] in (" ", "\n", "\r", "\t"):
+                self.position += 1
+            if self.position < len(self.text) or self.ended:
+                return self.text[self.position : self.position + 1]
+            self.read()
+
+    def expect(self, mark: str) -> None:
+        if self.peek() != mark:
+            raise self.error(f"{self.peek() or 'the end'!r} where {mark!r} belongs")
+        self.position += 1
+
+    def value(self) -> Any:
+        """Return the value that begins here."""
+        self.peek()
+        while True:
+            try:
+                value, end = self.decoder.raw_decode(self.text, self.position)
+                # a number may go on where the window ends
+                whole = self.text[end - 1] in '"]}' or end + TAIL < len(self.text)
+                if whole or self.ended:
+                    self.position = end
+                    return value
+            except json.JSONDecodeError as error:
+                # where text is missing the window ends, or begins a string that does not end
+                near_end = error.pos > len(self.text) - TAIL
+                if self.ended or not (near_end or error.msg.startswith("Unterminated")):
+                    self.position = error.pos
+                    raise self.error(error.msg) from error
+            except (ValueError, RecursionError) as error:  # NaN, a number of a million digits
+                raise self.error(error) from error
+            if len(self.text) - self.position > MAX_ITEM_CHARACTERS:
+                raise self.error(f"a value of over {MAX_ITEM_CHARACTERS:,} characters")
+            self.read()
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        self.expect("[")
+        number, more = 0, self.peek() != "]"
+        while more:
+            number += 1
+            yield f"{self.path}, {self.name} {number}", self.value()
+            more = self.peek() == ","
+            if more:
+                self.expect(",")
+        self.expect("]")

@@ -1,0 +1,94 @@
+"""Questions about passages in SQuAD's JSON: versions 1 and 2, KorQuAD 1 and 2, KLUE-MRC."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import List, Value
+
+from nlpbook_data.errors import InputError, shown
+from nlpbook_data.reading.json_values import read_json_items
+from nlpbook_data.reading.values import FETCH_AGAIN, malformed, member, raise_error
+
+ANSWERS = List({"text": Value("string"), "answer_start": Value("int32")})
+Passage = tuple[str, dict[str, Any], dict[str, Any], list[tuple[str, Any]]]
+
+
+def read_passages(
+    path: Path,
+    *,
+    encoding: str = "utf-8",
+    advice: str = FETCH_AGAIN,
+    on_error: Callable[[InputError], None] = raise_error,
+) -> Iterator[Passage]:
+    """Yield ``(place, article, paragraph, [(place, question), …])`` a passage, streaming.
+
+    The file is ``{"data": [{"paragraphs": [{"context": …, "qas": [question, …]}]}]}``; an article
+    with ``qas`` of its own is its one paragraph, as in KorQuAD 2. A question's place ends in its
+    id or guid. A paragraph that is no such object goes to `on_error`, and is left out if that
+    returns; contexts are texts, and what is in a question is not checked.
+    """
+    articles = read_json_items(path, "data", name="article", encoding=encoding, advice=advice)
+    for place, article in articles:
+        try:
+            own = isinstance(article, dict) and "qas" in article
+            paragraphs = [article] if own else member(place, article, "paragraphs", list, advice)
+        except InputError as error:
+            on_error(error)
+            continue
+        for number, paragraph in enumerate(paragraphs, start=1):
+            part = place if own else f"{place}, paragraph {number}"
+            try:
+                member(part, paragraph, "context", str, advice)
+                questions = member(part, paragraph, "qas", list, advice)
+            except InputError as error:
+                on_error(error)
+                continue
+            yield part, article, paragraph, [*_placed(part, questions)]
+
+
+def _placed(part: str, questions: list[Any]) -> Iterator[tuple[str, Any]]:
+    for number, question in enumerate(questions, start=1):
+        known = question if isinstance(question, dict) else {}
+        id_ = known.get("id", known.get("guid"))
+        end = "" if id_ is None else f" ({shown([id_])})"
+        yield f"{part}, question {number}{end}", question
+
+
+def read_questions(
+    path: Path, id_key: str
+) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    """Yield ``(place, article, question, row)`` a question; `row` has the columns of qa."""
+    for place, article, paragraph, questions in read_passages(path):
+        title = member(place, article, "title", str)
+        context = paragraph["context"]
+        for here, question in questions:
+            row = {
+                "id": member(here, question, id_key, str),
+                "title": title,
+                "context": context,
+                "question": member(here, question, "question", str),
+                "answers": read_answers(here, question, context),
+            }
+            yield here, article, question, row
+
+
+def read_answers(place: str, question: Any, context: str) -> list[dict[str, Any]]:
+    """Return the answers of `question`, each of which must stand at its position in `context`."""
+    answers = [
+        read_answer(place, answer, context) for answer in member(place, question, "answers", list)
+    ]
+    for text, start in (answer.values() for answer in answers):
+        if not text or not context.startswith(text, start):
+            there = context[start : start + len(text)]
+            raise malformed(place, there, f"the answer {text[:60]!r} (position {start} of context)")
+    return answers
+
+
+def read_answer(place: str, answer: Any, context: str) -> dict[str, Any]:
+    """Return ``{"text", "answer_start"}`` of `answer`, whose position must lie in `context`."""
+    text = member(place, answer, "text", str)
+    start = member(place, answer, "answer_start", int)
+    if not 0 <= start <= len(context):
+        raise malformed(place, start, f"a position in a context of {len(context)} characters")
+    return {"text": text, "answer_start": start}

@@ -1,0 +1,199 @@
+"""Text files: lines, csv and tsv, and plain text as tables of Arrow."""
+
+import codecs
+import csv
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.reading.values import FETCH_AGAIN, malformed
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+BLOCK_BYTES = 1 << 23
+# No line of a text corpus is as long; a damaged file without line breaks is.
+MAX_LINE_BYTES = 1 << 26
+# A longer cell is a missing quote or line break, and would tokenize for minutes to be cut to 128.
+MAX_CHARACTERS = 1_000_000
+
+
+def read_lines(
+    path: Path, encoding: str = "utf-8", advice: str = FETCH_AGAIN
+) -> Iterator[tuple[str, str]]:
+    r"""Yield ``(place, line)``: of UTF-8 with or without BOM, lines ending in \n or \r\n."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            place = f"{path}, line {number}"
+            try:
+                text = line.decode(encoding)
+            except UnicodeDecodeError as error:
+                said = f"not {encoding.upper()} ({error.reason})"
+                raise InputError(f"{place}: {said}. {advice}") from error
+            if "\0" in text:
+                raise InputError(f"{place}: a NUL, which no text holds. {advice}")
+            if number == 1:
+                text = text.removeprefix("\ufeff")
+            yield place, text.removesuffix("\n").removesuffix("\r")
+
+
+def csv_rows(path: Path, lines: Iterable[str], advice: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield ``(number of its first line, cells)`` a row of RFC 4180; a blank line has no cells."""
+    limit = csv.field_size_limit(MAX_CHARACTERS)  # of the process: the csv module has no other
+    reader = csv.reader(lines, strict=True)
+    number = 1
+    try:
+        for cells in reader:
+            yield number, cells
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{path}, the row of line {number}: {error}. {advice}") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def read_csv(path: Path, header: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield ``(place, cells)`` a row of an official csv file under `header`."""
+    lines = (f"{line}\n" for _, line in read_lines(path))
+    rows = csv_rows(path, lines, FETCH_AGAIN)
+    return _under(((f"{path}, line {n}", cells) for n, cells in rows), path, header, ",")
+
+
+def read_tsv(path: Path, header: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield ``(place, cells)`` a line under `header`; there is no quoting, as in Korpora."""
+    rows = ((place, line.split("\t")) for place, line in read_lines(path))
+    return _under(rows, path, header, "⇥")
+
+
+def _under(
+    rows: Iterator[tuple[str, list[str]]], path: Path, header: Sequence[str], separator: str
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the rows under the first, which must be `header`, and as long as it."""
+    place, first = next(rows, (f"{path}, line 1", []))
+    if first != list(header):
+        raise malformed(place, separator.join(first), f"the header {separator.join(header)}")
+    for place, cells in rows:
+        if len(cells) != len(header):
+            raise malformed(place, separator.join(cells), f"a row of {separator.join(header)}")
+        yield place, cells
+
+
+def beside(
+    rows: Iterable[tuple[str, T]], path: Path, rows_path: Path
+) -> Iterator[tuple[str, T, str]]:
+    """Yield ``(place, row, line)``: the n-th line of `path` goes with the n-th row of `rows_path`.
+
+    One that has more of them than the other is refused.
+    """
+    lines = read_lines(path)
+    for number, (row, line) in enumerate(zip_longest(rows, lines), start=1):
+        if row is None or line is None:
+            longer, shorter = (path, rows_path) if row is None else (rows_path, path)
+            raise InputError(
+                f"{shorter} ends after {number - 1:,} rows, where {longer} has another. Fetch both "
+                "files again."
+            )
+        yield *row, line[1]
+
+
+def find_encoding(path: Path) -> str:
+    """Return ``"utf-8"`` or ``"cp949"``; raise InputError naming the line otherwise.
+
+    A NUL, which no text holds, is UTF-16 without its mark, or a block of a damaged file.
+    A file with valid Hangul in UTF-8 before its first bad byte is broken UTF-8: read as cp949 it
+    would turn into other letters in silence.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line, hangul = 1, False
+    with path.open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise InputError(f"{path}: the encoding is UTF-16. Save the file as UTF-8 (CSV UTF-8).")
+        file.seek(0)
+        for block in chain(iter(lambda: file.read(1 << 20), b""), [b""]):
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                good = error.object[: error.start].decode("utf-8")
+                _refuse_nul(path, line, good)
+                line += good.count("\n")
+                hangul = hangul or any("가" <= character <= "힣" for character in good)
+                break
+            _refuse_nul(path, line, text)
+            line += text.count("\n")
+            hangul = hangul or any("가" <= character <= "힣" for character in text)
+        else:
+            return "utf-8"
+    if not hangul:
+        content = path.read_bytes()
+        try:
+            _refuse_nul(path, 1, content.decode("cp949"))
+            logger.warning("%s: read as cp949 (not UTF-8).", path)
+            return "cp949"
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+    raise InputError(
+        f"{path}, line {line}: a byte that is neither UTF-8 nor cp949. The file is damaged, cut "
+        "off or in another encoding; save it as UTF-8."
+    )
+
+
+def _refuse_nul(path: Path, line: int, text: str) -> None:
+    if "\0" in text:
+        line += text.count("\n", 0, text.index("\0"))
+        raise InputError(
+            f"{path}, line {line}: a NUL, which no text holds. The file is damaged or in another "
+            "encoding; save it as UTF-8."
+        )
+
+
+def tables_of_lines(path: Path, column: str = "text") -> Iterator[pa.Table]:
+    r"""Yield the lines of a plain-text file as tables of one column; lines end in \n or \r\n.
+
+    No Python object is made for a line: Arrow's buffers are the bytes that were read, without
+    the line breaks, and where those stood.
+    """
+    number, rest = 1, b""
+    with path.open("rb") as file:
+        for block in chain(iter(lambda: file.read(BLOCK_BYTES), b""), [b""]):
+            data = rest + (block or b"\n" * bool(rest))
+            cut = data.rfind(b"\n") + 1
+            data, rest = data[:cut], data[cut:]
+            if len(rest) > MAX_LINE_BYTES:
+                line = number + data.count(b"\n")
+                raise InputError(
+                    f"{path}, line {line}: over {MAX_LINE_BYTES:,} bytes. {FETCH_AGAIN}"
+                )
+            if number == 1:
+                data = data.removeprefix(b"\xef\xbb\xbf")
+            if b"\r" in data:
+                data = data.replace(b"\r\n", b"\n")
+            breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+            offsets = np.append(0, breaks - np.arange(len(breaks))).astype(np.int32)
+            buffers = pa.py_buffer(offsets), pa.py_buffer(data.replace(b"\n", b""))
+            texts = pa.StringArray.from_buffers(len(breaks), *buffers)
+            try:
+                texts.validate(full=True)
+            except pa.ArrowInvalid as error:
+                raise _undecodable(path, number, data) from error
+            if b"\0" in data:
+                line = number + data.count(b"\n", 0, data.index(b"\0"))
+                raise InputError(f"{path}, line {line}: a NUL, which no text holds. {FETCH_AGAIN}")
+            if len(texts):
+                yield pa.table({column: texts})
+            number += len(texts)
+
+
+def _undecodable(path: Path, number: int, data: bytes) -> InputError:
+    for line, text in enumerate(data.split(b"\n"), number):
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            return InputError(f"{path}, line {line}: not UTF-8 ({error.reason}). {FETCH_AGAIN}")
+    return InputError(f"{path}, line {number}: not UTF-8. {FETCH_AGAIN}")

@@ -1,0 +1,60 @@
+"""Values out of files, checked: keys, types, labels, whole characters."""
+
+from typing import Any
+
+from nlpbook_data.errors import InputError, nearest, shown
+
+FETCH_AGAIN = "Fetch the file again."
+
+
+def raise_error(error: InputError) -> None:
+    """Raise `error`: what readers do with a bad row unless they are told to go on."""
+    raise error
+
+
+def malformed(place: str, found: object, expected: str, advice: str = FETCH_AGAIN) -> InputError:
+    """Return the error for `found` (any value, cut to 60 characters) at `place`."""
+    found = found if isinstance(found, str) else repr(found)
+    return InputError(f"{place}: found {found[:60]!r} where {expected} belongs. {advice}")
+
+
+def member(
+    place: str,
+    value: Any,
+    key: str,
+    kind: type | tuple[type, ...],
+    advice: str = FETCH_AGAIN,
+) -> Any:
+    """Return ``value[key]`` of a JSON object, which must be there and of `kind`.
+
+    A bool is no number, and a text must be whole (JSON can hold half of a surrogate pair).
+    """
+    if not isinstance(value, dict):
+        raise malformed(place, value, "an object {…}", advice)
+    if key not in value:
+        raise InputError(
+            f"{place}: there is no {key!r}; it has {shown(value)}.{nearest(key, value)} {advice}"
+        )
+    found, kinds = value[key], kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(found, kinds) or (isinstance(found, bool) and bool not in kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise malformed(f"{place}, {key}", found, f"a value of type {names}", advice)
+    return whole(f"{place}, {key}", found, advice) if isinstance(found, str) else found
+
+
+def whole(place: str, text: str, advice: str = FETCH_AGAIN) -> str:
+    r"""Return `text`; refuse a lone surrogate, such as the JSON \ud83d of an emoji cut in two."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])
+        raise InputError(f"{place}: found {half}, half of a character. {advice}") from error
+    return text
+
+
+def read_label(place: str, value: object, ids: dict[str, int]) -> int:
+    """Return the id of the official label `value`, one of the keys of `ids`."""
+    if not isinstance(value, str) or value not in ids:
+        known = [*ids][:12] + ["…"] * (len(ids) > 12)
+        raise malformed(place, value, f"one of the labels {', '.join(known)}")
+    return ids[value]

@@ -1,0 +1,76 @@
+"""The first sheet of an .xlsx workbook, row by row, by openpyxl in its read-only mode."""
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.reading.values import FETCH_AGAIN, malformed, whole
+
+Cell = str | int | float | bool | None
+
+# The shared texts of a workbook are in memory; more of them than this is a bomb, not a sheet.
+MAX_BYTES = 2 << 30
+ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, ParseError, OSError, EOFError),
+    *(ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError),
+)
+
+
+def read_first_sheet(path: Path, advice: str = FETCH_AGAIN) -> Iterator[tuple[str, list[Cell]]]:
+    """Yield ``(place, cells)`` a row that is not empty; `place` names the sheet and the row.
+
+    Texts are str, numbers int or float, truth values bool; an empty cell is None, and those right
+    of the last that is not are left out. A formula counts as the value that was saved with it.
+
+    Raises:
+        InputError: no workbook, an encrypted or a damaged one, a date, or a value like #N/A.
+    """
+    from openpyxl import load_workbook  # 0.2 s, for few files
+
+    data = path.read_bytes()  # a damaged file on disk raises OSErrors that are none of the disk
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        raise InputError(
+            f"{path}: encrypted, or of Excel before 2007. Save it as .xlsx without a password."
+        )
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(part.file_size for part in archive.infolist()) > MAX_BYTES:
+                raise ValueError(f"unpacked it has over {MAX_BYTES:,} bytes")
+        workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        sheet = workbook.worksheets[0]
+        sheet.reset_dimensions()  # which say what the program that wrote it liked
+        for number, row in enumerate(sheet.iter_rows(), start=1):
+            place = f"{path}, sheet {sheet.title!r}, row {number}"
+            cells = [_value(place, cell, advice) for cell in row]
+            while cells and cells[-1] is None:
+                cells.pop()
+            if cells:
+                yield place, cells
+    except DAMAGE as error:
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: not a workbook ({said[:200]}). {advice}") from error
+
+
+def _value(place: str, cell: Any, advice: str) -> Cell:
+    value = cell.value
+    if isinstance(value, str):
+        if cell.data_type == "e":
+            raise malformed(f"{place}, column {cell.column}", value, "a value", advice)
+        # characters that XML cannot hold, which Excel writes as _x000D_
+        if "_x" in value:
+            value = ESCAPE.sub(lambda found: chr(int(found[1], 16)), value)
+            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+            value = whole(place, value, advice)
+        return value or None
+    if isinstance(value, date | time):
+        place = f"{place}, column {cell.column}"
+        raise malformed(place, value, "a text or a number, not a date,", advice)
+    return value

@@ -1,0 +1,162 @@
+"""The trainer of language models over packed blocks: what is to be guessed, and exact sums."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from datasets import Dataset, IterableDataset
+from torch.utils.data import DataLoader
+
+from nlpbook_data.features.pretrain import NO_LOSS, PADDING, SPECIAL, block_mask, mask_words
+from nlpbook_data.training.trainer import RecipeTrainer
+
+COLUMNS = ("input_ids", "position_ids", "words")
+EVALUATED_RATE = 0.15  # of validation, whatever training hides: curves are compared
+
+
+class BlockTrainer(RecipeTrainer):
+    """RecipeTrainer for blocks of `features.pretrain.pack`.
+
+    What is hidden from a masked model depends on seed, step, micro-batch and process alone, so
+    that a run that is killed and continued hides the same words.
+
+    Args:
+        causal: each token is guessed from those before it; else whole words from all others.
+        mask_rates: the share of words that are hidden at the first step and at the last.
+        kwargs: RecipeTrainer's; `train_dataset` may be an ``IterableDataset``.
+    """
+
+    loss_is_scaled_for_ga = True  # `compute_loss` divides by the labels of the whole step
+
+    def __init__(self, *args: Any, causal: bool, mask_rates: tuple[float, float], **kwargs: Any):
+        super().__init__(*args, data_collator=stack, **kwargs)
+        self.causal, self.mask_rates = causal, mask_rates
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Return this process' micro-batches; of a stream in its own order."""
+        if not isinstance(self.train_dataset, IterableDataset):
+            return super().get_train_dataloader()
+        rows = self.train_dataset.select_columns(list(COLUMNS))
+        loader = DataLoader(rows, self.args.train_batch_size, collate_fn=stack, drop_last=True)
+        return self.accelerator.prepare_data_loader(loader)
+
+    def _model_columns(self, dataset: Dataset) -> Dataset:
+        return dataset.select_columns(list(COLUMNS))
+
+    def get_batch_samples(
+        self, epoch_iterator: Any, num_batches: int, device: torch.device
+    ) -> tuple[list, torch.Tensor | None]:
+        """Return the next step's batches with labels, and the labels of all processes."""
+        batches = []
+        for number, batch in zip(range(num_batches), epoch_iterator, strict=False):
+            step = self.state.global_step
+            first, last = self.mask_rates
+            rate = first + (last - first) * min(step / max(self.state.max_steps, 1), 1)
+            key = [self.args.seed, step, number, self.args.process_index]
+            batches.append(self.label(batch, rate, np.random.default_rng(key)))
+        if not batches:
+            return [], None
+        items = torch.stack([(batch["labels"] != NO_LOSS).sum() for batch in batches]).sum()
+        return batches, self.accelerator.gather(items.to(device)).sum()
+
+    def label(
+        self, batch: Mapping[str, torch.Tensor], rate: float, random: np.random.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Return ``input_ids``, ``position_ids`` and ``labels``, -100 where nothing is guessed."""
+        ids, positions, words = (batch[name] for name in COLUMNS)
+        if self.causal:
+            unseen = (positions == 0) | (words == PADDING)
+            labels = batch["labels"].masked_fill(unseen, NO_LOSS)
+            return {"input_ids": ids, "position_ids": positions, "labels": labels}
+        tokenizer = self.processing_class
+        shown, labels = mask_words(
+            ids.cpu().numpy(),
+            words.cpu().numpy(),
+            rate,
+            tokenizer.mask_token_id,
+            len(tokenizer),
+            random,
+        )
+        counted = torch.from_numpy(labels).to(ids.device)
+        counted[batch["labels"] == NO_LOSS] = NO_LOSS  # a row that fills up a ragged batch
+        shown = torch.from_numpy(shown).to(ids.device)
+        return {"input_ids": shown, "position_ids": positions, "labels": counted}
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Return the sum of the losses of a batch over the labels of the whole step."""
+        labels, positions = inputs["labels"], inputs["position_ids"]
+        options = {"use_cache": False} if self.causal else {}
+        outputs = model(
+            input_ids=inputs["input_ids"],
+            position_ids=positions,
+            attention_mask=block_mask(positions, self.causal),
+            labels=labels,
+            **options,
+        )
+        items = (labels != NO_LOSS).sum()
+        loss = outputs["loss"]  # a mean, and no number where nothing is to be guessed
+        loss = torch.where(items > 0, loss, 0) * items
+        if num_items_in_batch is not None:  # Trainer's mean over processes is a sum then
+            loss = loss * self.accelerator.num_processes / num_items_in_batch
+        return (loss, outputs) if return_outputs else loss
+
+    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict:
+        """Score all blocks of validation, whose hidden words are always the same.
+
+        Returns:
+            ``eval_loss``, the mean over labels; ``eval_bits_per_character``: what all tokens would
+            cost at that mean, over the characters of the texts; ``eval_masked_accuracy`` of a
+            masked model.
+        """
+        model, rows = self.model.eval(), self.eval_dataset
+        size, processes = self.args.eval_batch_size, self.accelerator.num_processes
+        sums = np.zeros(3)
+        for number, begin in enumerate(range(0, len(rows), size)):
+            if number % processes != self.accelerator.process_index:
+                continue
+            part = range(begin, min(begin + size, len(rows)))
+            batch = stack([rows[n] for n in part])
+            batch = {name: values.to(self.args.device) for name, values in batch.items()}
+            labelled = self.label(batch, EVALUATED_RATE, np.random.default_rng([0, number]))
+            with torch.no_grad(), self.compute_loss_context_manager():
+                loss, outputs = self.compute_loss(model, labelled, return_outputs=True)
+            labels, logits = labelled["labels"], outputs["logits"]
+            guessed = labels != NO_LOSS
+            right = 0.0
+            if not self.causal:
+                found = logits[guessed] if logits.ndim == 3 else logits  # sparse prediction
+                right = float((found.argmax(dim=-1) == labels[guessed]).sum())
+            sums += [float(loss), float(guessed.sum()), right]
+        model.train()
+        sums = np.sum(gather_object([sums]), axis=0) if processes > 1 else sums
+        loss, items, right = sums / [sums[1], 1, sums[1]]
+        pieces = rows.with_format("numpy")[:]
+        guessable = pieces["words"] < SPECIAL
+        if self.causal:
+            guessable = (pieces["words"] != PADDING) & (pieces["position_ids"] > 0)
+        tokens = int(guessable.sum())
+        bits = loss / math.log(2) * tokens / max(int(pieces["characters"].sum()), 1)
+        metrics = {"loss": loss, "bits_per_character": bits}
+        if not self.causal:
+            metrics["masked_accuracy"] = right
+        metrics = {f"{metric_key_prefix}_{name}": float(value) for name, value in metrics.items()}
+        self.log(dict(metrics))  # which adds the epoch to it
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+
+def stack(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """Return blocks of equal size as tensors, (blocks, size), each token its own label."""
+    batch = {name: torch.tensor([row[name] for row in rows]) for name in COLUMNS}
+    return batch | {"labels": batch["input_ids"].clone()}

@@ -1,0 +1,175 @@
+"""Pretraining: a masked or causal language model from plain text, from random weights or further.
+
+On what ships, without arguments (half a minute on two cores):
+    accelerate launch recipes/pretrain.py
+A new encoder from your text, a line each, by your tokenizer (recipes/tokenizer.py):
+    accelerate launch recipes/pretrain.py --model_name_or_path package:models/encoder \
+        --tokenizer_name outputs/tokenizer --from_scratch true --text_files news.txt talk.txt
+A model that exists, adapted to your domain:
+    accelerate launch recipes/pretrain.py --model_name_or_path klue/bert-base \
+        --text_files clinic.txt --learning_rate 1e-4
+Text that is larger than the disk, from a corpus that is read file by file:
+    accelerate launch recipes/pretrain.py --streaming true --max_steps 100000 --corpora kowikitext
+To be trained on later, keep the rate constant (--lr_scheduler_type constant_with_warmup), and let
+a copy of it fall: --model_name_or_path COPY --lr_scheduler_type linear --max_steps N.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from datasets import Dataset, DatasetDict, IterableDataset
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, TrainingArguments
+
+from nlpbook_data.data.source import Source
+from nlpbook_data.data.texts import TextArguments, hash_texts, is_held_out, stream_texts
+from nlpbook_data.errors import InputError
+from nlpbook_data.features.cooccurrence import start_from_neighbours
+from nlpbook_data.features.pretrain import encode, pack
+from nlpbook_data.features.vocabulary import batches
+from nlpbook_data.training import (
+    ModelArguments,
+    RecipeArguments,
+    Run,
+    launch,
+    limit_length,
+    load_config,
+    load_model,
+    load_tokenizer,
+    versioned,
+)
+from nlpbook_data.training.pretraining import BlockTrainer
+
+USAGE = {
+    "fill-mask": """from transformers import pipeline
+
+fill = pipeline("fill-mask", model="MODEL")
+fill("이 영화는 정말 [MASK]")""",
+    "text-generation": """from transformers import pipeline
+
+write = pipeline("text-generation", model="MODEL")
+write("이 영화는")""",
+}
+
+
+@dataclass
+class PretrainArguments:
+    """What only this recipe has."""
+
+    objective: str = field(
+        default="masked",
+        metadata={"help": "guess hidden words, or the next token", "choices": ["masked", "causal"]},
+    )
+    block_size: int = field(
+        default=128, metadata={"help": "tokens a block; a longer text becomes several pieces"}
+    )
+    mask_rate: float = field(default=0.3, metadata={"help": "of words, at the first step"})
+    last_mask_rate: float = field(default=0.15, metadata={"help": "at the last step"})
+    validation_share: float = field(default=0.005, metadata={"help": "of the texts, held out"})
+    start_from_neighbours: bool = field(
+        default=False, metadata={"help": "random weights, and embeddings by co-occurrence"}
+    )
+    streaming: bool = field(
+        default=False, metadata={"help": "keep no blocks on the disk; needs --max_steps"}
+    )
+    shuffle_buffer: int = field(default=100_000, metadata={"help": "texts mixed in a stream"})
+
+
+def main(
+    text_args: TextArguments,
+    model_args: ModelArguments,
+    task_args: PretrainArguments,
+    args: TrainingArguments,
+    run: Run,
+) -> None:
+    causal, size = task_args.objective == "causal", task_args.block_size
+    if task_args.streaming and args.max_steps <= 0:
+        raise InputError("--streaming true has no end of its own: say how long by --max_steps.")
+
+    # 1. Text: what is held out is told from train by a hash of its content, whatever the order
+    hashes = hash_texts(text_args)
+    options = {"text_args": text_args, "share": task_args.validation_share, "sha256": hashes}
+    with run.preparation("corpus"):
+        texts = {
+            split: Dataset.from_generator(read_split, gen_kwargs=options | {"held_out": held_out})
+            for split, held_out in (("train", False), ("validation", True))
+            if held_out or not task_args.streaming
+        }
+    if task_args.streaming:
+        texts["train"] = IterableDataset.from_generator(
+            read_split, gen_kwargs=options | {"held_out": False}
+        ).shuffle(args.seed, buffer_size=task_args.shuffle_buffer)
+    else:  # so that a block has texts of all kinds
+        texts["train"] = texts["train"].shuffle(args.seed)
+
+    # 2. Tokenizer and model; after this nothing changes the TrainingArguments
+    tokenizer = load_tokenizer(model_args)
+    if not causal and tokenizer.mask_token is None:
+        raise InputError(f"{tokenizer.name_or_path} has no mask: pass --objective causal.")
+    overrides = {"vocab_size": len(tokenizer)} if model_args.from_scratch else {}
+    config = load_config(model_args, **overrides)
+    limit_length(size, config, tokenizer)
+    auto_class = AutoModelForCausalLM if causal else AutoModelForMaskedLM
+    model = load_model(auto_class, model_args, config, args.do_train)
+    if task_args.start_from_neighbours:
+        if not model_args.from_scratch:
+            raise InputError("--start_from_neighbours true is for --from_scratch true alone.")
+        with run.phase("co-occurrence"):
+            lines = batches((row["text"] for row in texts["train"]), 10_000)
+            start_from_neighbours(model, tokenizer, lines, args.seed)
+    args = run.settle(args, model, best_by="loss")
+
+    # 3. Tokenization, and blocks of equal size without a text that is cut in two
+    with run.preparation("tokenization"):
+        blocks = {}
+        for split, rows in texts.items():
+            pieces = rows.map(
+                versioned(encode),
+                batched=True,
+                remove_columns=["text"],
+                fn_kwargs={"tokenizer": tokenizer, "max_length": size},
+            )
+            fill = {"size": size, "pad_id": tokenizer.pad_token_id}
+            blocks[split] = pieces.map(
+                versioned(pack), batched=True, batch_size=4096, fn_kwargs=fill
+            )
+    kept = {split: rows for split, rows in blocks.items() if isinstance(rows, Dataset)}
+    origins = {"train": "the text", "validation": f"{task_args.validation_share:.1%} of the texts"}
+    run.describe(Source(DatasetDict(kept), text_args.name, origins, hashes, task="generation"))
+
+    # 4. Trainer: each token sees its own text alone; words are hidden anew in every epoch
+    trainer = BlockTrainer(
+        model=model,
+        args=args,
+        train_dataset=blocks["train"],
+        eval_dataset=blocks["validation"],
+        processing_class=tokenizer,
+        causal=causal,
+        mask_rates=(task_args.mask_rate, task_args.last_mask_rate),
+        callbacks=[run.callback],
+    )
+    if args.do_train:
+        with run.phase("training"):
+            trainer.train(resume_from_checkpoint=run.checkpoint())
+        trainer.save_model()
+
+    # 5. Validation by the weights that are kept; then `launch` writes card and summary, and pushes
+    with run.phase("evaluation on validation"):
+        scores = trainer.evaluate(metric_key_prefix="final")
+    scores = {name.removeprefix("final_"): value for name, value in scores.items()}
+    run.leave({"validation": scores}, [], [])
+    tag = "text-generation" if causal else "fill-mask"
+    run.finish({}, "언어 모델 사전학습", tag, USAGE[tag], [])
+
+
+def read_split(
+    text_args: TextArguments, share: float, sha256: dict[str, str], held_out: bool
+) -> Iterator[dict[str, str]]:
+    """Yield the texts of train or validation; `sha256` is there for the fingerprint alone."""
+    for text in stream_texts(text_args):
+        if is_held_out(text, share) == held_out:
+            yield {"text": text}
+
+
+if __name__ == "__main__":
+    # dataclass defaults < YAML < command line; one run a seed; errors in one sentence
+    launch(main, TextArguments, ModelArguments, PretrainArguments, RecipeArguments)

@@ -1,0 +1,95 @@
+"""recipes/pretrain.py: it learns, it resumes to the bit, and streams."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "pretrain.py"
+SMALL = "num_hidden_layers=1,intermediate_size=64"
+OPTIONS = ["--config_overrides", SMALL, "--block_size", "32", "--precision", "float32", "--use_cpu"]
+STEPS = ["--max_steps", "12", "--eval_strategy", "steps", "--save_strategy", "steps"]
+STEPS += ["--save_steps", "3", "--eval_steps", "3"]
+
+
+def command(folder, *options):
+    return [sys.executable, RECIPE, *OPTIONS, "--output_dir", folder, *options]
+
+
+def run(folder, *options):
+    subprocess.run(command(folder, *options), check=True, capture_output=True)
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["validation"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder, run(folder, *STEPS, "--keep_checkpoints", "true")
+
+
+def test_what_is_saved_guesses_words(undisturbed):
+    folder, scores = undisturbed
+    assert set(scores) == {"loss", "bits_per_character", "masked_accuracy"}
+    model = AutoModelForMaskedLM.from_pretrained(folder)
+    assert model.config.vocab_size == len(AutoTokenizer.from_pretrained(folder))
+    losses = [
+        row["eval_loss"]
+        for row in json.loads((folder / "checkpoint-12" / "trainer_state.json").read_text())[
+            "log_history"
+        ]
+        if "eval_loss" in row
+    ]
+    assert len(losses) == 4 and losses[-1] < losses[0]
+
+
+@pytest.mark.long
+def test_killed_thrice_ends_in_the_same_weights(undisturbed, tmp_path):
+    whole, _ = undisturbed
+    for step in (3, 6, 9):
+        process = subprocess.Popen(
+            command(tmp_path, *STEPS, "--keep_checkpoints", "true"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while not (tmp_path / f"checkpoint-{step}" / "complete").is_file():
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    run(tmp_path, *STEPS, "--keep_checkpoints", "true")
+    resumed = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["resumed_from"]
+    assert resumed
+    name = "model.safetensors"
+    assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.long
+def test_a_stream_needs_no_blocks_on_the_disk(tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"오늘은 {n}번째 날이고 날씨가 좋다\n" for n in range(400)))
+    options = ["--text_files", texts, "--streaming", "true", "--max_steps", "4"]
+    scores = run(tmp_path / "out", *options, "--eval_strategy", "no", "--save_strategy", "no")
+    assert 0 < scores["loss"] < 10
+
+
+@pytest.mark.long
+def test_a_decoder_learns_what_follows(tmp_path):
+    options = ["--model_name_or_path", "package:models/decoder", "--from_scratch", "true"]
+    options += ["--config_overrides", "n_layer=1", "--objective", "causal", "--corpora"]
+    options += ["sample_reviews", "--max_steps", "4", "--eval_strategy", "no"]
+    scores = run(tmp_path, *options, "--save_strategy", "no", "--validation_share", "0.1")
+    assert set(scores) == {"loss", "bits_per_character"}
+    AutoModelForCausalLM.from_pretrained(tmp_path)
+
+
+def test_a_stream_without_an_end_is_refused(tmp_path):
+    result = subprocess.run(
+        command(tmp_path, "--streaming", "true"), capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert "--max_steps" in result.stderr.splitlines()[-1]

@@ -1,0 +1,87 @@
+"""A recipe shows its Trainer, stays short, and reads every setting of its YAMLs."""
+
+import ast
+import dataclasses
+import importlib
+import re
+
+import pytest
+import yaml
+from conftest import RECIPES, REPOSITORY
+from transformers import TrainingArguments
+
+TREES = {path.stem: ast.parse(path.read_text("utf-8")) for path in RECIPES.glob("*.py")}
+FINE_TUNING = [name for name, tree in TREES.items() if "launch(main" in ast.unparse(tree)]
+CONFIGS = sorted(path.name for path in (RECIPES / "configs").glob("*.yaml"))
+ATTRIBUTES = {
+    node.attr
+    for path in (REPOSITORY / "nlpbook_data").rglob("*.py")
+    for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    if isinstance(node, ast.Attribute)
+}
+
+
+def test_there_are_fine_tuning_recipes():
+    assert {"doccls", "paircls", "ner", "qa", "search", "generation"} <= set(FINE_TUNING)
+
+
+@pytest.mark.parametrize("recipe", FINE_TUNING)
+def test_a_recipe_fits_on_four_screens_and_its_main_on_two(recipe):
+    main = next(
+        node
+        for node in TREES[recipe].body
+        if isinstance(node, ast.FunctionDef) and node.name == "main"
+    )
+    assert len((RECIPES / f"{recipe}.py").read_text("utf-8").splitlines()) <= 200
+    assert main.end_lineno - main.lineno + 1 <= 120
+
+
+# Pretraining has no batch to pad, and scores tokens where they are guessed.
+@pytest.mark.parametrize("recipe", [name for name in FINE_TUNING if name != "pretrain"])
+def test_what_a_reader_of_the_course_knows_is_in_sight(recipe):
+    code = ast.unparse(TREES[recipe])  # without comments
+    for word in (r"Trainer\(", "TrainingArguments", "DataCollator", r"\.map\("):
+        assert re.search(word, code), word
+    # sentence-transformers' trainer is given an evaluator
+    assert re.search("compute_metrics=|evaluator=", code)
+
+
+def settings(recipe: str) -> tuple[set[str], set[str]]:
+    """Return the options of a recipe: its own and the package's, and TrainingArguments'."""
+    tree = TREES[recipe]
+    call = next(
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("launch", "parse")
+    )
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    modules = {
+        alias.name: node.module
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    theirs = {field.name for field in dataclasses.fields(TrainingArguments)}
+    ours: set[str] = set()
+    names = [ast.unparse(argument) for argument in call.args[1:]]
+    while names:
+        name = names.pop()
+        if name in classes:
+            fields = [node for node in classes[name].body if isinstance(node, ast.AnnAssign)]
+            ours |= {ast.unparse(node.target) for node in fields}
+            names += map(ast.unparse, classes[name].bases)
+        else:
+            known = getattr(importlib.import_module(modules[name]), name)
+            ours |= {field.name for field in dataclasses.fields(known)}
+    return ours - theirs, theirs
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_setting_of_a_yaml_is_read(config):
+    recipe = config.removesuffix(".yaml").split("_")[0]
+    ours, theirs = settings(recipe)
+    given = yaml.safe_load((RECIPES / "configs" / config).read_text("utf-8"))
+    assert set(given) <= ours | theirs
+    read = ATTRIBUTES | {n.attr for n in ast.walk(TREES[recipe]) if isinstance(n, ast.Attribute)}
+    # a column's option is found by the column's name
+    assert {name for name in set(given) & ours if not name.endswith("_column_name")} <= read

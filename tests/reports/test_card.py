@@ -1,0 +1,98 @@
+"""The card is read back as the Hub reads it, and shows names as they are."""
+
+import ast
+from html.parser import HTMLParser
+
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from nlpbook_data.reports.card import as_text, public_name, write_card
+
+SCORES = {
+    "validation": {"accuracy": 0.7},
+    "test": {"accuracy": 0.81234, "expected_calibration_error": 0.02},
+    "baselines": {"majority": {"test": {"accuracy": 0.5}}},
+}
+USAGE = 'classify = pipeline("text-classification", model="MODEL")'
+NASTY = ["<script>alert(1)</script>", "a|b", "[x](http://y.kr)", "**굵게**", "`코드`", "줄\n바꿈"]
+
+
+def write(outcome, labels=("긍정", "부정")):
+    write_card(outcome, "문서 분류", "text-classification", USAGE, labels)
+    front, _, body = (outcome.folder / "README.md").read_text("utf-8")[4:].partition("\n---\n")
+    return yaml.safe_load(front), body
+
+
+class Shown(HTMLParser):
+    """The tags and the text of Markdown as it is rendered."""
+
+    def __init__(self, body):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(MarkdownIt("gfm-like", {"linkify": False}).render(body))
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_score_of_test_is_in_the_index_of_models(finished):
+    front, body = write(finished(SCORES))
+    (result,) = front["model-index"][0]["results"]
+    assert result["metrics"] == [{"type": "accuracy", "value": 0.8123, "name": "accuracy"}]
+    assert result["dataset"]["split"] == "test" and front["base_model"] == "klue/bert-base"
+    assert "license" not in front  # it is the base model's to give
+    shown = Shown(body)
+    for said in ("0.8123", "0.5000", "640행", "ratings_test.txt", "CC0-1.0", "정확도", "12초"):
+        assert said in shown.text
+    assert shown.tags.count("table") == 1 and shown.tags.count("img") == 1
+
+
+def test_labels_and_file_names_are_no_markup(finished):
+    plain = Shown(write(finished(SCORES), ["x"] * len(NASTY))[1])
+    shown = Shown(write(finished(SCORES), NASTY)[1])
+    assert shown.tags == plain.tags
+    assert ", ".join(" ".join(label.split()) for label in NASTY) in shown.text
+    assert "리뷰 [1].jsonl" in shown.text
+
+
+@pytest.mark.parametrize("name", ["tester/reviews", 'a "b" [1]', "\\n", "<b>"])
+def test_the_snippet_names_the_model_whatever_it_is_called(finished, name):
+    body = write(finished(SCORES, name=name))[1]
+    code = body.split("```python\n")[1].split("\n```")[0]
+    (call,) = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    assert ast.literal_eval(call.keywords[0].value) == name
+    assert name in Shown(body).text
+
+
+def test_a_model_of_this_machine_is_not_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "local").mkdir()
+    for name in (None, "package:models/encoder", "local", "./local", "/a/b", "~/b", "a/b/c"):
+        assert public_name(name) is None
+    assert public_name("klue/bert-base") == "klue/bert-base"
+
+
+def test_how_the_weights_were_chosen_is_said(finished):
+    assert "마지막 가중치" in write(finished(SCORES, metric=None))[1]
+    arguments = finished(SCORES).record["arguments"]
+    alone = {"arguments": arguments | {"do_train": False}}
+    assert "학습하지 않음" in write(finished(SCORES, alone))[1]
+    scratch = {"arguments": arguments | {"from_scratch": True}}
+    front, body = write(finished({}, scratch), [])
+    assert "무작위 가중치" in body and "점수 없음" in body and "레이블" not in body
+    assert front["license"] == "cc0-1.0" and "base_model" not in front
+
+
+@pytest.mark.parametrize("text", [*NASTY, "# 제목", "www.a.kr", "a@b.kr", "&lt;", "~~x~~", "$x$"])
+def test_text_is_shown_as_it_is_and_nothing_more(text):
+    shown = Shown(f"| a |\n|---|\n| {as_text(text)} |")
+    assert set(shown.tags) <= {"table", "thead", "tbody", "tr", "th", "td"}
+    assert " ".join(text.split()) in shown.text
+
+
+def test_long_text_is_cut():
+    assert as_text("가" * 300) == "가" * 200 + "…"
