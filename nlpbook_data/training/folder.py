@@ -33,6 +33,7 @@ class RunFolder:
         self.is_main = args.process_index == 0
         self.lock: FileLock | None = None
         self.is_open = False
+        self.was_there = self.path.exists()
         try:
             self.previous = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -74,6 +75,12 @@ class RunFolder:
         """Let other processes write here."""
         if self.lock is not None:
             self.lock.release()
+
+    def discard(self) -> None:
+        """Delete the empty folder that Trainer makes, of a run that wrote nothing."""
+        if self.is_main and not self.is_open and not self.was_there and self.path.is_dir():
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
 
     def write(self, name: str, value: Any) -> None:
         """Write a JSON file, whole or not at all; only the main process does."""

@@ -80,6 +80,9 @@ def load_config(args: ModelArguments, labels: Sequence[str] | None = None, **ove
                 f"--config_overrides {args.config_overrides}: {error}. Write "
                 "name=value,name=value with names of the model's config.json."
             ) from error
+        if getattr(config, "layer_types", None):  # which are counted again, for other layers
+            values = {k: v for k, v in config.to_dict().items() if k != "layer_types"}
+            config = type(config).from_dict(values)
     return config
 
 

@@ -225,6 +225,9 @@ class Run:
 
     def fail(self, status: str, message: str) -> None:
         """Write why the run, and that of all seeds, did not come to its end."""
+        self.folder.discard()
+        if self.whole:
+            self.whole.folder.discard()
         for run in (self, self.whole):
             if run and run.record["status"] == "running":
                 run.record["error"] = message
