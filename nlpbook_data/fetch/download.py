@@ -25,7 +25,7 @@ from anyio.from_thread import start_blocking_portal
 from tqdm.auto import tqdm
 
 from nlpbook_data.corpora.declaration import RawFile
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ async def _download(client: httpx.AsyncClient, download: Download, attempts: int
                 best = max(best, have)
                 wait = _wait(error, failures)
                 if failures >= attempts or wait > PATIENCE:
-                    first = (str(error) or type(error).__name__).splitlines()[0]
+                    first = first_line(error)
                     long = PATIENCE < wait < math.inf
                     later = f" It asks to wait {wait:,.0f} seconds." if long else ""
                     raise InputError(
