@@ -1,6 +1,6 @@
-"""Document classification: Korean texts into one class, or into any number of labels.
+r"""Document classification: Korean texts into one class, or into any number of labels.
 
-On what ships, without arguments (a small model from random weights, under a minute on two cores):
+On what ships, without arguments (a small model, under a minute on two cores):
     accelerate launch recipes/doccls.py
 The book's setting, KcBERT on NSMC:
     accelerate launch recipes/doccls.py --config recipes/configs/doccls_nsmc.yaml

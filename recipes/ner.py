@@ -1,6 +1,6 @@
-"""Named entities: who, where and when in a Korean text, as spans of its characters.
+r"""Named entities: who, where and when in a Korean text, as spans of its characters.
 
-On what ships, without arguments (a small model from random weights, under a minute on two cores):
+On what ships, without arguments (a small model, under a minute on two cores):
     accelerate launch recipes/ner.py
 The book's setting, KcBERT on the book's corpus (also: ner_klue.yaml, ner_naver.yaml):
     accelerate launch recipes/ner.py --config recipes/configs/ner_book.yaml

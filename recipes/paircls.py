@@ -1,6 +1,6 @@
-"""Sentence pairs: inference (함의, 중립, 모순), paraphrase, or similarity as a number.
+r"""Sentence pairs: inference (함의, 중립, 모순), paraphrase, or similarity as a number.
 
-On what ships, without arguments (a small model from random weights, under a minute on two cores):
+On what ships, without arguments (a small model, under a minute on two cores):
     accelerate launch recipes/paircls.py
 The book's setting, KcBERT on KLUE-NLI (also: paircls_korsts.yaml, paircls_question_pair.yaml):
     accelerate launch recipes/paircls.py --config recipes/configs/paircls_klue_nli.yaml

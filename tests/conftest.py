@@ -26,10 +26,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-TINY = [
-    *("--config_overrides", "hidden_size=32,num_hidden_layers=1,intermediate_size=64"),
-    *("--from_scratch", "true", "--precision", "float32", "--baselines", "false"),
+SIZE = "hidden_size=32,num_hidden_layers=1,intermediate_size=64"
+SHAPE = [
+    *("--config_overrides", SIZE, "--from_scratch", "true"),
+    *("--precision", "float32", "--baselines", "false"),
 ]
+TINY = [*SHAPE, "--model_name_or_path", "package:models/tiny_encoder"]
+DOCCLS = [*SHAPE, "--config", str(REPOSITORY / "tests" / "recipes" / "tiny.yaml")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

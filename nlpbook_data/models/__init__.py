@@ -1,1 +1,1 @@
-"""Small models that ship, an encoder and a decoder: config and tokenizer, no weights."""
+"""Small models that ship: an encoder and two tiny shapes without weights, for random ones."""

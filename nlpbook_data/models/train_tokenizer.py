@@ -2,8 +2,8 @@
 
 python -m nlpbook_data.models.train_tokenizer FOLDER
 
-writes ``FOLDER/encoder`` and ``FOLDER/decoder``. BPE, since the trainers of WordPiece and Unigram
-give another vocabulary in every process.
+writes ``FOLDER/tiny_encoder`` and ``FOLDER/tiny_decoder``. BPE, since the trainers of WordPiece and
+Unigram give another vocabulary in every process.
 """
 
 import sys
@@ -63,5 +63,5 @@ def train_decoder_tokenizer(
 
 if __name__ == "__main__":
     reviews = load_corpus("sample_reviews")["train"]["text"]
-    train_tokenizer(reviews).save_pretrained(Path(sys.argv[1]) / "encoder")
-    train_decoder_tokenizer(reviews).save_pretrained(Path(sys.argv[1]) / "decoder")
+    train_tokenizer(reviews).save_pretrained(Path(sys.argv[1]) / "tiny_encoder")
+    train_decoder_tokenizer(reviews).save_pretrained(Path(sys.argv[1]) / "tiny_decoder")

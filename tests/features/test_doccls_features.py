@@ -23,7 +23,7 @@ TEXTS = ["재미있어요", "배송이 빠르고 마음에 들어요", "", "별�
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(resolve_package("package:models/encoder"))
+    return AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder"))
 
 
 def test_a_row_is_its_text_between_cls_and_sep(tokenizer):

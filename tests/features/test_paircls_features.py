@@ -13,7 +13,7 @@ from nlpbook_data.training.arguments import resolve_package
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return AutoTokenizer.from_pretrained(resolve_package("package:models/encoder"))
+    return AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder"))
 
 
 def batch(*pairs: tuple[str, str, float]) -> dict[str, list]:

@@ -36,7 +36,7 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["encoder", "decoder"])
+@pytest.fixture(scope="module", params=["tiny_encoder", "tiny_decoder"])
 def tokenizer(request):
     return AutoTokenizer.from_pretrained(MODELS / request.param)
 
@@ -88,7 +88,9 @@ def test_a_packed_piece_has_the_loss_that_it_has_alone(number):
     torch.manual_seed(0)
     model, causal = list(small_models())[number]
     model.eval()
-    tokenizer = AutoTokenizer.from_pretrained(MODELS / ("decoder" if causal else "encoder"))
+    tokenizer = AutoTokenizer.from_pretrained(
+        MODELS / ("tiny_decoder" if causal else "tiny_encoder")
+    )
     pieces = encode({"text": TEXTS}, tokenizer, 64)
     alone = [loss_of(model, torch.tensor([ids]), causal) for ids in pieces["input_ids"]]
     blocks = pack(pieces, 64, tokenizer.pad_token_id)

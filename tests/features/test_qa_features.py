@@ -113,7 +113,9 @@ MAKERS = {
     "WordPiece": make_wordpiece,
     "byte-level BPE": make_byte_level,
     "Unigram": make_unigram,
-    "shipped": lambda: AutoTokenizer.from_pretrained(resolve_package("package:models/encoder")),
+    "shipped": lambda: AutoTokenizer.from_pretrained(
+        resolve_package("package:models/tiny_encoder")
+    ),
 }
 KINDS = {name: make() for name, make in MAKERS.items()}
 every_kind = pytest.mark.parametrize("tokenizer", KINDS.values(), ids=KINDS)

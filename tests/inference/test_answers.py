@@ -158,7 +158,7 @@ def test_a_model_with_one_type_of_text_is_given_none():
 
 
 def test_answers_are_those_of_each_pair_alone(monkeypatch):
-    tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/encoder"))
+    tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder"))
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(tokenizer),

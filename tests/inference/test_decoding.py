@@ -21,7 +21,7 @@ NEW = 8
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return AutoTokenizer.from_pretrained(resolve_package("package:models/decoder"))
+    return AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_decoder"))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import RECIPES, TINY
+from conftest import DOCCLS, RECIPES
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
@@ -32,7 +32,7 @@ ROWS = [
     for word, label in (("정말 재미있어요", "긍정"), ("너무 지루해요", "부정"))
 ]
 LAST = len(ROWS) + 1  # the line of the last row, after a header
-TRAIN = [*TINY, *("--num_train_epochs", "2", "--per_device_train_batch_size", "8")]
+TRAIN = [*DOCCLS, *("--num_train_epochs", "2", "--per_device_train_batch_size", "8")]
 PREDICT = ["--do_train", "false", "--do_eval", "false"]
 TRAINING = SimpleNamespace(do_train=True, do_eval=True, do_predict=True)
 PREDICTION = SimpleNamespace(do_train=False, do_eval=False, do_predict=True)
@@ -266,7 +266,7 @@ BAD_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("--corpus and --train_file", "exactly one"),
     ),
     "no data": (
-        ("--model_name_or_path", "package:models/encoder", *NO_MODEL),
+        ("--model_name_or_path", "package:models/tiny_encoder", *NO_MODEL),
         ("Nothing names the data", "--corpus", "--train_file"),
     ),
     "no such part of the package": (
@@ -306,7 +306,7 @@ BAD_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 @pytest.mark.parametrize("case", BAD_ARGUMENTS)
 def test_bad_argument_is_refused(refuse: Callable, case: str) -> None:
     arguments, parts = BAD_ARGUMENTS[case]
-    base = () if "--model_name_or_path" in arguments else TINY
+    base = () if "--model_name_or_path" in arguments else DOCCLS
     assert_parts(refuse(*base, *arguments), parts)
 
 
@@ -371,7 +371,7 @@ def test_model_folder_that_is_not_here_is_refused(refuse: Callable, name: str) -
 
 
 def test_hub_dataset_is_refused_without_network(refuse: Callable) -> None:
-    message = refuse(*TINY, "--dataset_name", "e9t/nsmc", env=without_network())
+    message = refuse(*DOCCLS, "--dataset_name", "e9t/nsmc", env=without_network())
     assert_parts(message, ("dataset e9t/nsmc", "Check its name", "network"))
 
 
@@ -380,7 +380,7 @@ def test_corpus_is_refused_without_network_soon_and_leaves_nothing(
 ) -> None:
     corpora = tmp_path / "말뭉치"
     start = time.monotonic()
-    message = refuse(*(*TINY, "--corpus", "nsmc", "--corpus_dir", corpora), env=without_network())
+    message = refuse(*(*DOCCLS, "--corpus", "nsmc", "--corpus_dir", corpora), env=without_network())
     assert time.monotonic() - start < 20
     # both files come at once, and either may be the first to fail
     path = corpora / "nsmc" / "ratings_t"
@@ -396,7 +396,7 @@ def test_failed_fetch_leaves_files_that_were_there(refuse: Callable, tmp_path: P
     script = recipe_after(
         "import nlpbook_data.fetch.corpus_files as fetch; fetch.ATTEMPTS = 1", tmp_path
     )
-    arguments = [*TINY, "--corpus", "nsmc", "--corpus_dir", tmp_path]
+    arguments = [*DOCCLS, "--corpus", "nsmc", "--corpus_dir", tmp_path]
     message = refuse(*arguments, script=script, env=without_network())
     assert "ratings_test.txt could not be fetched" in message
     assert listing(folder) == before
@@ -728,7 +728,7 @@ transformers.Trainer.predict = interrupted
 def test_output_folder_under_a_file_is_refused(fork_recipe: Callable, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     before = listing(tmp_path)
-    result = fork_recipe("doccls", *TINY, "--output_dir", "file/run")
+    result = fork_recipe("doccls", *DOCCLS, "--output_dir", "file/run")
     assert result.status == 1
     assert "Traceback" not in result.stderr
     assert_parts(result.error, ("file/run: cannot be written", "another --output_dir"))
@@ -743,7 +743,7 @@ def test_read_only_output_folder_is_refused(
         script = recipe_after(request.getfixturevalue("in_tmpfs")(disk, "ro"), tmp_path)
     else:
         disk.mkdir(mode=0o555)
-    result = fork_recipe(script, *TINY, "--output_dir", disk / "run")
+    result = fork_recipe(script, *DOCCLS, "--output_dir", disk / "run")
     assert result.status == 1
     assert "Traceback" not in result.stderr
     assert_parts(result.error, (f"{disk / 'run'}: cannot be written", "another --output_dir"))
@@ -767,7 +767,7 @@ def test_folder_of_foreign_files_is_refused(fork_recipe: Callable, tmp_path: Pat
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "가족.jpg").write_text("")
     before = listing(tmp_path)
-    result = fork_recipe("doccls", *TINY, "--output_dir", "photos")
+    result = fork_recipe("doccls", *DOCCLS, "--output_dir", "photos")
     assert result.status == 1
     assert_parts(result.error, ("photos: holds files", "가족.jpg", "another --output_dir"))
     assert listing(tmp_path) == before
@@ -890,10 +890,10 @@ def test_bad_model_is_refused(refuse: Callable, model: Path, case: str) -> None:
     assert_parts(message, parts)
 
 
-ENCODER = ("--model_name_or_path", "package:models/encoder", "--corpus", "sample_reviews")
+ENCODER = ("--model_name_or_path", "package:models/tiny_encoder", "--corpus", "sample_reviews")
 SCRATCH = (*ENCODER, "--from_scratch", "true", "--config_overrides")
 BAD_MODEL_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "no weights": (ENCODER, ("package:models/encoder", "--from_scratch true")),
+    "no weights": (ENCODER, ("package:models/tiny_encoder", "--from_scratch true")),
     "overrides without scratch": (
         (*ENCODER, "--config_overrides", "hidden_size=32"),
         ("--config_overrides", "--from_scratch true"),
@@ -926,9 +926,9 @@ def test_prediction_with_a_model_that_is_not_fine_tuned_is_refused(
     refuse: Callable, tmp_path: Path
 ) -> None:
     (tmp_path / "b.csv").write_text(CSV, encoding="utf-8")
-    arguments = [*PREDICT, "--model_name_or_path", "package:models/encoder"]
+    arguments = [*PREDICT, "--model_name_or_path", "package:models/tiny_encoder"]
     message = refuse(*arguments, "--test_file", "b.csv")
-    assert_parts(message, ("package:models/encoder", "not fine-tuned", "finished run"))
+    assert_parts(message, ("package:models/tiny_encoder", "not fine-tuned", "finished run"))
 
 
 def test_prediction_with_a_model_without_its_head_is_refused(
@@ -1088,7 +1088,7 @@ def test_launcher_passes_message_and_status_on(
             [*TRAIN, "--train_file", "a.csv", "--output_dir", "run"],
             (f"a.csv, line {LINE}: the label is missing",),
         ),
-        "folder": ([*TINY, "--output_dir", "run"], ("run: holds another run", "corpus")),
+        "folder": ([*DOCCLS, "--output_dir", "run"], ("run: holds another run", "corpus")),
     }[case]
     result = run_recipe("doccls", *arguments, launcher="accelerate")
     assert result.status == 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import spy
-from conftest import REPOSITORY, TINY
+from conftest import DOCCLS, REPOSITORY
 
 ROWS = {"train": 12, "validation": 6, "test": 6}
 PARSER = """
@@ -66,7 +66,7 @@ class Toy:
         shutil.copytree(REPOSITORY / "nlpbook_data", toy.package, ignore=ignored)
         (toy.package / "corpora" / "toy.py").write_text(PARSER, encoding="utf-8")
         (toy.package / "corpora" / "_toy_lines.py").write_text(HELPER, encoding="utf-8")
-        shutil.copytree(toy.package / "models" / "encoder", toy.tokenizer)
+        shutil.copytree(toy.package / "models" / "tiny_encoder", toy.tokenizer)
         toy.files.mkdir(parents=True)
         for split, count in ROWS.items():
             lines = [
@@ -83,7 +83,7 @@ class Toy:
         variables = watch.pop("variables", {})
         env = spy.environment(watched, package=self.package.parent, **watch) | variables
         arguments = [
-            *(*TINY, "--corpus", "toy", "--corpus_dir", self.files.parent),
+            *(*DOCCLS, "--corpus", "toy", "--corpus_dir", self.files.parent),
             *("--tokenizer_name", self.tokenizer, "--cache_dir", self.cache),
             *("--num_train_epochs", 1, "--per_device_train_batch_size", 4, "--output_dir", out),
             *("--eval_strategy", "no", "--save_strategy", "no"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import spy
-from conftest import REPOSITORY
+from conftest import DOCCLS, REPOSITORY, SIZE
 from tokenizers import Tokenizer
 
 PACKAGE = REPOSITORY / "nlpbook_data"
@@ -16,10 +16,8 @@ SAMPLE = PACKAGE / "samples" / "sample_reviews"
 TOLERANCE = 1e-5
 EPOCHS = 2
 NO_DROPOUT = [
-    *("--from_scratch", "true", "--precision", "float32", "--baselines", "false"),
-    "--config_overrides",
-    "hidden_size=32,num_hidden_layers=1,intermediate_size=64,"
-    "hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0",
+    *(*DOCCLS, "--config_overrides"),
+    f"{SIZE},hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0",
 ]
 SPLITS = {  # rows a device, accumulation, processes
     "1x8": (8, 1, 1),
@@ -162,7 +160,7 @@ def test_one_and_two_processes_leave_the_same_metrics(train, case):
 
 @pytest.mark.parametrize(("case", "split"), [(QUICK, "1x8"), *COMPARED])
 def test_every_row_is_trained_on_once_an_epoch(train, case, split):
-    tokenizer = Tokenizer.from_file(str(PACKAGE / "models" / "encoder" / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(PACKAGE / "models" / "tiny_encoder" / "tokenizer.json"))
     texts = [row["text"] for row in read_rows(SAMPLE / "train.jsonl")[: CASES[case][0]]]
     expected = Counter(tuple(tokenizer.encode(text).ids) for text in texts)
     assert len(expected) == len(texts)  # rows can be told apart

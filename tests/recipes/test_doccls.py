@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import transformers
-from conftest import TINY
+from conftest import DOCCLS
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-QUICK = [*TINY, "--num_train_epochs", "1", "--max_train_samples", "64"]
+QUICK = [*DOCCLS, "--num_train_epochs", "1", "--max_train_samples", "64"]
 LEFT_BEHIND = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
     *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl"),
@@ -51,7 +51,7 @@ def encoder(tmp_path_factory) -> Path:
 def _packaged() -> str:
     from nlpbook_data.training.arguments import resolve_package
 
-    return resolve_package("package:models/encoder")
+    return resolve_package("package:models/tiny_encoder")
 
 
 def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp_path):
@@ -67,7 +67,6 @@ def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp
     hits = [row["label"] == row["prediction"] for row in rows]
     assert len(rows) == 200 and sum(hits) / 200 == scores["test"]["accuracy"]
     assert record["status"] == "finished" and record["data"]["rows"]["train"] == 640
-    assert record["seconds"]["training"] < 60
     for word in ("character n-grams", "majority", "accuracy", "next", str(folder.name)):
         assert word in result.stdout
     # the most confident mistakes, in that order
@@ -81,7 +80,7 @@ def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp
         assert output["label"] == row["prediction"]
         assert output["score"] == pytest.approx(row["probabilities"][output["label"]], abs=1e-4)
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert "무작위 가중치" in card and str(tmp_path) not in card
+    assert str(tmp_path) not in card
 
 
 @pytest.mark.parametrize("family", ["Electra", "Roberta", "ModernBert", "GPT2"])
@@ -218,7 +217,7 @@ def test_evaluation_alone_scores_what_training_scored(fork_recipe, tmp_path):
 
 def test_early_stopping_stops(fork_recipe, tmp_path):
     result = fork_recipe(
-        *("doccls", *TINY, "--max_train_samples", 64, "--num_train_epochs", 20),
+        *("doccls", *DOCCLS, "--max_train_samples", 64, "--num_train_epochs", 20),
         *("--early_stopping_patience", 1, "--learning_rate", "1e-9", "--output_dir", "out"),
     )
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from nlpbook_data.training.arguments import resolve_package
 
-DECODER = "package:models/decoder"
+DECODER = "package:models/tiny_decoder"
 SIZE = "n_embd=32,n_layer=1,n_head=2"
 SCRATCH = ["--model_name_or_path", DECODER, "--from_scratch", "true", "--precision", "float32"]
 TINY = [
@@ -153,7 +153,7 @@ def test_questions_are_prompts_of_answers(fork_recipe, tmp_path):
 
 
 def test_a_judge_says_how_often_the_label_is_the_one_that_was_asked_for(fork_recipe, tmp_path):
-    tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/encoder"))
+    tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder"))
     tokenizer.save_pretrained(tmp_path / "judge")
     config = transformers.BertConfig(
         vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2

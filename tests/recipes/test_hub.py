@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import transformers
-from conftest import TINY
+from conftest import DOCCLS
 from hub_double import HubDouble, Repo
 
 from nlpbook_data.training.arguments import resolve_package
 
-TRAIN = [*TINY, "--num_train_epochs", "1", "--max_train_samples", "64", "--output_dir", "reviews"]
+TRAIN = [*DOCCLS, "--num_train_epochs", "1", "--max_train_samples", "64", "--output_dir", "reviews"]
 PUSHED = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
     *("metrics.json", "learning_curve.png", "confusion_matrix.png"),
@@ -84,7 +84,7 @@ def test_prefetch_on_a_login_node_lets_a_compute_node_start_without_a_network(
     run_recipe, tmp_path, hub
 ):
     tokenizer = transformers.AutoTokenizer.from_pretrained(
-        resolve_package("package:models/encoder")
+        resolve_package("package:models/tiny_encoder")
     )
     tokenizer.save_pretrained(tmp_path / "base")
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}

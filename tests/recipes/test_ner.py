@@ -22,7 +22,7 @@ LEFT_BEHIND = {
     *("learning_curve.png", "per_type.png"),
 }
 NO_DROPOUT = ",hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
-MODEL = [*TINY, "--model_name_or_path", "package:models/encoder", "--max_length", 24, "--stride", 4]
+MODEL = [*TINY, "--max_length", 24, "--stride", 4]
 EVALUATE = ["--do_train", "false", "--max_length", 24, "--stride", 4]
 NAMES = {"인물": ["김민준", "이서연", "박도윤"], "장소": ["부산", "제주", "대구"]}
 FILLER = ["어제", "오늘", "내일", "매우", "멀리", "다시"]
@@ -215,6 +215,7 @@ def test_evaluation_keeps_no_padding(fork_recipe, tmp_path, trained):
 
 def test_the_split_of_a_batch_over_processes_does_not_change_training(fork_recipe, tmp_path):
     options = [*TINY, "--max_train_samples", 29, "--num_train_epochs", 2, "--logging_steps", 1]
+    options += ["--corpus", "sample_ner", "--learning_rate", "1e-3"]
     options[1] += NO_DROPOUT
     options += ["--max_eval_samples", 20, "--max_predict_samples", 9, "--keep_checkpoints", "true"]
     curves = []

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, pipeline
 
 from nlpbook_data.training.arguments import resolve_package
 
-MODEL = [*TINY, "--model_name_or_path", "package:models/encoder", "--num_train_epochs", "1"]
+MODEL = [*TINY, "--num_train_epochs", "1"]
 COMMON = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
     *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl", "learning_curve.png"),
@@ -181,8 +181,10 @@ def test_evaluation_alone_scores_what_training_scored_on_any_number_of_processes
 
 def test_a_model_of_one_token_type_saves_a_tokenizer_that_gives_none(fork_recipe, tmp_path):
     folder = tmp_path / "roberta"
-    AutoTokenizer.from_pretrained(resolve_package("package:models/encoder")).save_pretrained(folder)
-    config = read_json(Path(resolve_package("package:models/encoder")) / "config.json")
+    AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder")).save_pretrained(
+        folder
+    )
+    config = read_json(Path(resolve_package("package:models/tiny_encoder")) / "config.json")
     (folder / "config.json").write_text(json.dumps(config | {"type_vocab_size": 1}))
     path = write_rows(tmp_path / "scores.jsonl", scored(40))
     model = [*TINY, "--model_name_or_path", folder, "--num_train_epochs", "1"]

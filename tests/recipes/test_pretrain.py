@@ -79,7 +79,7 @@ def test_a_stream_needs_no_blocks_on_the_disk(tmp_path):
 
 @pytest.mark.long
 def test_a_decoder_learns_what_follows(tmp_path):
-    options = ["--model_name_or_path", "package:models/decoder", "--from_scratch", "true"]
+    options = ["--model_name_or_path", "package:models/tiny_decoder", "--from_scratch", "true"]
     options += ["--config_overrides", "n_layer=1", "--objective", "causal", "--corpora"]
     options += ["sample_reviews", "--max_steps", "4", "--eval_strategy", "no"]
     scores = run(tmp_path, *options, "--save_strategy", "no", "--validation_share", "0.1")

@@ -23,7 +23,7 @@ PUSHED = {
 LEFT_BEHIND = PUSHED | {"run.json", "predictions.json", "predictions.jsonl", "errors.jsonl"}
 NO_DROPOUT = ",hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
 LENGTHS = ["--max_length", 32, "--stride", 8]
-MODEL = [*TINY, "--model_name_or_path", "package:models/encoder", *LENGTHS]
+MODEL = [*TINY, *LENGTHS]
 FIT = ["--learning_rate", "1e-2", "--per_device_train_batch_size", 8]
 FIT += ["--per_device_eval_batch_size", 3]
 NAMES = ["김민준", "이서연", "박도윤", "최하은"]
@@ -222,6 +222,7 @@ def test_padding_to_the_longest_changes_no_answer(fork_recipe, tmp_path, trained
 
 def test_the_split_of_a_batch_over_processes_does_not_change_training(fork_recipe, tmp_path):
     options = [*TINY, "--max_train_samples", 13, "--num_train_epochs", 2, "--logging_steps", 1]
+    options += ["--corpus", "sample_qa", "--learning_rate", "1e-3", *LENGTHS]
     options[1] += NO_DROPOUT
     options += ["--max_eval_samples", 5, "--max_predict_samples", 3, "--keep_checkpoints", "true"]
     curves = []

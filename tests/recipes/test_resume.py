@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import spy
-from conftest import TINY, Result
+from conftest import DOCCLS, SIZE, Result
 
 # 61 rows in global batches of 8: 8 steps an epoch, each of 2 micro-batches.
 EPOCHS, STEPS, ACCUMULATION = 3, 8, 2
 MICRO_BATCHES = EPOCHS * STEPS * ACCUMULATION
 EVERY = 3
 ARGUMENTS = [
-    *(*TINY, "--max_train_samples", 61, "--num_train_epochs", EPOCHS, "--learning_rate", "5e-3"),
+    *(*DOCCLS, "--max_train_samples", 61, "--num_train_epochs", EPOCHS, "--learning_rate", "5e-3"),
     *("--per_device_train_batch_size", 4, "--gradient_accumulation_steps", ACCUMULATION),
     *("--eval_strategy", "steps", "--eval_steps", EVERY, "--seed", 5, "--warmup_steps", 0),
     *("--save_strategy", "steps", "--save_steps", EVERY),
@@ -229,7 +229,7 @@ def test_patience_survives(runs, killed, undisturbed):
 def test_another_split_of_the_batch_continues_the_run(runs, killed, undisturbed):
     still = (
         "--config_overrides",
-        f"{TINY[1]},hidden_dropout_prob=0,attention_probs_dropout_prob=0",
+        f"{SIZE},hidden_dropout_prob=0,attention_probs_dropout_prob=0",
     )
     undisturbed(*still)
     killed(f"{STEP}22", *still)

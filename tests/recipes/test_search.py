@@ -10,7 +10,7 @@ from conftest import RECIPES, TINY
 from hub_double import HubDouble
 from sentence_transformers import SentenceTransformer
 
-MODEL = [*TINY, "--model_name_or_path", "package:models/encoder", "--learning_rate", "1e-3"]
+MODEL = [*TINY, "--learning_rate", "1e-3"]
 NO_DROPOUT = [*MODEL]
 NO_DROPOUT[1] += ",hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
 KILLER = """

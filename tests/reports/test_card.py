@@ -71,7 +71,7 @@ def test_the_snippet_names_the_model_whatever_it_is_called(finished, name):
 def test_a_model_of_this_machine_is_not_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "local").mkdir()
-    for name in (None, "package:models/encoder", "local", "./local", "/a/b", "~/b", "a/b/c"):
+    for name in (None, "package:models/tiny_encoder", "local", "./local", "/a/b", "~/b", "a/b/c"):
         assert public_name(name) is None
     assert public_name("klue/bert-base") == "klue/bert-base"
 

@@ -420,7 +420,7 @@ def model(tmp_path_factory) -> Path:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     folder = tmp_path_factory.mktemp("model")
-    shipped = Path(search_index.__file__).parents[1] / "models" / "encoder"
+    shipped = Path(search_index.__file__).parents[1] / "models" / "tiny_encoder"
     torch.manual_seed(0)
     config = AutoConfig.from_pretrained(
         shipped, hidden_size=32, num_hidden_layers=1, intermediate_size=64

@@ -40,7 +40,9 @@ from nlpbook_data.training.models import load_config, load_tokenizer
 @pytest.fixture(scope="module")
 def model() -> SentenceTransformer:
     """The shipped encoder's shape, smaller, with random weights."""
-    return encoder(ModelArguments(model_name_or_path="package:models/encoder", from_scratch=True))
+    return encoder(
+        ModelArguments(model_name_or_path="package:models/tiny_encoder", from_scratch=True)
+    )
 
 
 def encoder(args: ModelArguments, **prompts: str | None) -> SentenceTransformer:
@@ -213,7 +215,9 @@ class SpoilBest(TrainerCallback):
 
 @pytest.mark.parametrize("spoil", [False, True])
 def test_best_weights_that_cannot_be_loaded_end_the_run(tmp_path, spoil):
-    model = encoder(ModelArguments(model_name_or_path="package:models/encoder", from_scratch=True))
+    model = encoder(
+        ModelArguments(model_name_or_path="package:models/tiny_encoder", from_scratch=True)
+    )
     table = Dataset.from_dict({"query": list("가나다라"), "passage": list("마바사아")})
     part = Collection(list("마바사아"), list("가나다라"), [[n] for n in range(4)], [[]] * 4)
     args = SearchTrainingArguments(

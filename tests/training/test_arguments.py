@@ -74,7 +74,7 @@ def test_a_config_takes_the_place_of_the_recipes_own(options):
 
 def test_a_command_line_that_names_a_model_starts_from_the_dataclasses(options):
     own = {
-        "model_name_or_path": "package:models/encoder",
+        "model_name_or_path": "package:models/tiny_encoder",
         "from_scratch": True,
         "learning_rate": 1e-3,
         "num_train_epochs": 10,
@@ -90,10 +90,10 @@ def test_a_command_line_that_names_a_model_starts_from_the_dataclasses(options):
 
 def test_a_model_on_the_command_line_is_not_made_random_by_a_config(options):
     config = {
-        "model_name_or_path": "package:models/encoder",
+        "model_name_or_path": "package:models/tiny_encoder",
         "from_scratch": True,
         "config_overrides": "hidden_size=32",
-        "tokenizer_name": "package:models/encoder",
+        "tokenizer_name": "package:models/tiny_encoder",
         "learning_rate": 1e-3,
     }
     found = options("--model_name_or_path", "klue/bert-base", config=config)
@@ -352,8 +352,8 @@ LAUNCHES = sorted((RECIPES / "accelerate").rglob("*.y*ml"))
 
 def test_the_configs_are_all_here():
     """A new file must be counted here, so that none is left out of the tests below."""
-    assert (len(CONFIGS), len(LAUNCHES)) == (23, 5)
-    assert len([*RECIPES.rglob("*.y*ml")]) == 28
+    assert (len(CONFIGS), len(LAUNCHES)) == (21, 5)
+    assert len([*RECIPES.rglob("*.y*ml")]) == 26
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -406,7 +406,7 @@ def test_the_record_holds_no_token(options, tmp_path):
 
 
 def test_package_names_what_ships(tmp_path):
-    assert (Path(resolve_package("package:models/encoder")) / "config.json").is_file()
+    assert (Path(resolve_package("package:models/tiny_encoder")) / "config.json").is_file()
     assert resolve_package("klue/bert-base") == "klue/bert-base"
     with pytest.raises(InputError, match="package:models/none: nothing of that name"):
         resolve_package("package:models/none")

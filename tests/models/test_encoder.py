@@ -14,7 +14,7 @@ from transformers import (
 
 import nlpbook_data
 
-FOLDER = Path(nlpbook_data.__file__).parent / "models" / "pretrained_encoder"
+FOLDER = Path(nlpbook_data.__file__).parent / "models" / "encoder"
 
 
 def test_it_is_small_and_loads_in_float32():
