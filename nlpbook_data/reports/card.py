@@ -12,7 +12,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from nlpbook_data.corpora.licenses import find_license
-from nlpbook_data.metrics.names import KOREAN, SAMPLES, SHOWN, format_score
+from nlpbook_data.metrics import names
 from nlpbook_data.reports.outcome import Outcome
 
 TEMPLATE = Path(__file__).parent / "templates" / "card.md"
@@ -32,9 +32,7 @@ def write_card(
         usage: Python source for the card; MODEL stands for the model's name in double quotes.
         labels: in words; none where the task has none.
     """
-    record = outcome.record
-    arguments, data, split = record["arguments"], record["data"], outcome.split
-    scores = outcome.scores.get(split, {})
+    arguments, data = outcome.record["arguments"], outcome.record["data"]
     title = outcome.name.rsplit("/", 1)[-1]
     base = public_name(arguments["model_name_or_path"])
     scratch = arguments["from_scratch"]
@@ -47,43 +45,41 @@ def write_card(
         license=license_tag if scratch and license_tag != "other" else None,
         base_model=base if base and not scratch and "/" in base else None,
         model_name=title,
-        eval_results=[
-            EvalResult(
-                task_type=pipeline_tag,
-                dataset_type=data["name"].replace(" ", "_"),
-                dataset_name=data["name"],
-                dataset_split=split,
-                metric_type="f1" if metric.endswith("f1") else metric,
-                metric_name=SHOWN[metric],
-                metric_value=round(scores[metric], 4),
-            )
-            for metric in SHOWN
-            if metric in scores
-        ]
-        or None,
+        eval_results=_results(outcome, pipeline_tag) or None,
     )
-    names = outcome.columns()
+    name_in_code = json.dumps(outcome.name, ensure_ascii=False)[1:-1]
     card = ModelCard.from_template(
         metadata,
         template_path=str(TEMPLATE),
         text=as_text,
         title=title,
         task=task,
-        scratch=scratch,
         base=base,
         labels=labels,
-        split=split,
-        shown=[SHOWN[name] for name in names],
-        rows=[[row, *(format_score(s, name) for name in names)] for row, s in outcome.rows()],
-        data=data,
-        scores=scores,
-        selection=_selection(outcome),
-        seeds=arguments["seeds"] or [arguments["seed"]],
-        record=record,
+        outcome=outcome,
+        names=names,
         samples=_samples(outcome),
-        usage=usage.replace("MODEL", json.dumps(outcome.name, ensure_ascii=False)[1:-1]),
+        usage=usage.replace("MODEL", name_in_code),
     )
     card.save(outcome.folder / "README.md")
+
+
+def _results(outcome: Outcome, pipeline_tag: str) -> list[EvalResult]:
+    """Return what the Hub's index of models shows."""
+    data, scores = outcome.record["data"]["name"], outcome.scores.get(outcome.split, {})
+    return [
+        EvalResult(
+            task_type=pipeline_tag,
+            dataset_type=data.replace(" ", "_"),
+            dataset_name=data,
+            dataset_split=outcome.split,
+            metric_type="f1" if metric.endswith("f1") else metric,
+            metric_name=names.SHOWN[metric],
+            metric_value=round(scores[metric], 4),
+        )
+        for metric in names.SHOWN
+        if metric in scores
+    ]
 
 
 def public_name(name: str | None) -> str | None:
@@ -105,18 +101,6 @@ def as_text(text: str, most: int = 200) -> str:
     return re.sub(marks, r"\\\g<0>", html.escape(line, quote=False), flags=re.IGNORECASE)
 
 
-def _selection(outcome: Outcome) -> str:
-    if not outcome.record["arguments"]["do_train"]:
-        return "학습하지 않음 (evaluation alone)"
-    if outcome.metric is None:
-        return "마지막 가중치 (last weights)"
-    seeds = ", 그중 검증 점수가 가장 좋은 시드를 저장" if "seeds" in outcome.scores else ""
-    return (
-        f"{KOREAN.get(outcome.metric, outcome.metric)} 기준으로 검증(validation) 점수가 가장 좋은 "
-        f"체크포인트{seeds}; test는 마지막에 한 번만 채점"
-    )
-
-
 def _samples(outcome: Outcome) -> Mapping[str, Any]:
     """Return what the model wrote, by each method of decoding: one text a prompt, and scores."""
     path = outcome.folder / "samples.json"
@@ -128,9 +112,9 @@ def _samples(outcome: Outcome) -> Mapping[str, Any]:
         prompts = sorted(first)[:SAMPLE_PROMPTS]
         texts += [[method, as_text(prompt), as_text(first[prompt])] for prompt in prompts]
     scores = outcome.scores["samples"]
-    names = [name for name in SAMPLES if name in next(iter(scores.values()))]
+    columns = [name for name in names.SAMPLES if name in next(iter(scores.values()))]
     return {
         "texts": texts,
-        "shown": [KOREAN[name] for name in names],
-        "rows": [[method, *(f"{s[name]:.3f}" for name in names)] for method, s in scores.items()],
+        "shown": [names.KOREAN[name] for name in columns],
+        "rows": [[method, *(f"{s[name]:.3f}" for name in columns)] for method, s in scores.items()],
     }
