@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -103,7 +104,7 @@ class RunCallback(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Note how long the first batch took from the start of the process."""
-        seconds = time.perf_counter() - _process_start()
+        seconds = time.time() - psutil.Process().create_time()
         self.record.setdefault("seconds_to_first_batch", round(seconds, 3))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -188,16 +189,13 @@ def _redacted(words: list[str], args: RecipeArguments) -> list[str]:
 
 def _commit(folder: Path) -> str | None:
     """Return the commit of the recipe's checkout, with ``+changes`` where it is not clean."""
+    describe = ["describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+changes"]
     try:
-        git = ["git", "-C", str(folder)]
-        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10}
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], **options)
-        if commit.returncode:
-            return None
-        status = subprocess.run([*git, "status", "--porcelain", "-uno"], **options)
-        return commit.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+        command = ["git", "-C", str(folder), *describe]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
+    return done.stdout.strip() or None
 
 
 def _device(args: RecipeArguments) -> str:
@@ -205,28 +203,13 @@ def _device(args: RecipeArguments) -> str:
         return torch.cuda.get_device_name(args.device)
     name = platform.processor() or platform.machine()
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.split(":", 1)[1].strip()
-                break
+        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+        name = found[1] if found else name
     except OSError:
         pass
     # Only Linux tells how many of its cores are ours.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{'MPS, ' if args.device.type == 'mps' else ''}{name}, {cores} cores"
-
-
-def _process_start() -> float:
-    """Return when this process began, on the clock of ``time.perf_counter``."""
-    try:
-        ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
-        return time.perf_counter() - (uptime - ticks / os.sysconf("SC_CLK_TCK"))
-    except (OSError, ValueError, IndexError):
-        return _IMPORTED
-
-
-_IMPORTED = time.perf_counter()
 
 
 def _peak_memory(args: RecipeArguments) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -118,8 +119,7 @@ class RecipeTrainer(Trainer):
 
         There are none where training had ended before it was continued.
         """
-        ended = self.state.global_step >= self.state.max_steps or self.control.should_training_stop
-        if ended:
+        if self.state.global_step >= self.state.max_steps or self.control.should_training_stop:
             self.control.should_training_stop = True
             return [], None
         batches = list(islice(epoch_iterator, num_batches))
@@ -364,12 +364,12 @@ def pack(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {**DataCollatorWithFlattening()(rows), "use_cache": False}
 
 
+@dataclass(frozen=True)
 class _WithEmpty:
     """Collate, and give a process that a ragged batch left empty one row that counts nothing."""
 
-    def __init__(self, collator: Callable[[list], dict[str, torch.Tensor]], dataset: Dataset):
-        self.collator = collator
-        self.dataset = dataset
+    collator: Callable[[list], dict[str, torch.Tensor]]
+    dataset: Dataset
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         if rows:
@@ -394,9 +394,7 @@ class _EvaluationLines(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         shown = {"loss": "loss"} | SHOWN
         scores = [
-            f"{shown[name]} {logs[f'eval_{name}']:.4f}"
-            for name in shown
-            if f"eval_{name}" in (logs or {})
+            f"{shown[name]} {logs[f'eval_{name}']:.4f}" for name in shown if f"eval_{name}" in logs
         ]
         if state.is_world_process_zero and scores:
             place = f"epoch {state.epoch:.2f}  step {state.global_step}  validation: "
@@ -410,7 +408,7 @@ class _Progress(ProgressCallback, _EvaluationLines):
     """Trainer's bars, with the loss beside the bar in place of a line of numbers a log."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and self.training_bar is not None and "loss" in (logs or {}):
+        if state.is_world_process_zero and self.training_bar is not None and "loss" in logs:
             self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
         _EvaluationLines.on_log(self, args, state, control, logs)
 
