@@ -1,6 +1,6 @@
-"""Document classification: Korean texts into one class, or into any number of labels.
+r"""Document classification: Korean texts into one class, or into any number of labels.
 
-On what ships, without arguments (a small model from random weights, under a minute on two cores):
+On what ships, without arguments (a small model, under a minute on two cores):
     accelerate launch recipes/doccls.py
 The book's setting, KcBERT on NSMC:
     accelerate launch recipes/doccls.py --config recipes/configs/doccls_nsmc.yaml
@@ -75,7 +75,7 @@ def main(
 ) -> None:
     # 1. Corpus: train, validation and test, each with the columns text and label
     with run.preparation("corpus"):
-        known = None if args.do_train else label_names(model_args)
+        known = label_names(model_args, args.do_train)
         source = load_source(data_args, args, known, task_args.multi_label)
     labels, multi_label = source.label_names, task_args.multi_label
     run.describe(source)

@@ -1,6 +1,6 @@
-"""Sentence generation: a causal language model of prompts and completions, or of plain texts.
+r"""Sentence generation: a causal language model of prompts and completions, or of plain texts.
 
-On what ships, without arguments (a small model from random weights, under a minute on two cores):
+On what ships, without arguments (a small model, under a minute on two cores):
     accelerate launch recipes/generation.py
 The book's setting, KoGPT2 on NSMC: the prompt is 긍정 or 부정, the completion a review:
     accelerate launch recipes/generation.py --config recipes/configs/generation_nsmc.yaml

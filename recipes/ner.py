@@ -1,6 +1,6 @@
-"""Named entities: who, where and when in a Korean text, as spans of its characters.
+r"""Named entities: who, where and when in a Korean text, as spans of its characters.
 
-On what ships, without arguments (a small model from random weights, under a minute on two cores):
+On what ships, without arguments (a small model, under a minute on two cores):
     accelerate launch recipes/ner.py
 The book's setting, KcBERT on the book's corpus (also: ner_klue.yaml, ner_naver.yaml):
     accelerate launch recipes/ner.py --config recipes/configs/ner_book.yaml
@@ -82,7 +82,7 @@ def main(
 ) -> None:
     # 1. Corpus: text, and entities as spans of its characters
     with run.preparation("corpus"):
-        known = None if args.do_train else type_names(label_names(model_args))
+        known = type_names(label_names(model_args, args.do_train) or [], args.do_train)
         source = load_source(data_args, args, known, task="ner")
     types = source.label_names
     run.describe(source)

@@ -1,6 +1,6 @@
-"""Sentence pairs: inference (함의, 중립, 모순), paraphrase, or similarity as a number.
+r"""Sentence pairs: inference (함의, 중립, 모순), paraphrase, or similarity as a number.
 
-On what ships, without arguments (a small model from random weights, under a minute on two cores):
+On what ships, without arguments (a small model, under a minute on two cores):
     accelerate launch recipes/paircls.py
 The book's setting, KcBERT on KLUE-NLI (also: paircls_korsts.yaml, paircls_question_pair.yaml):
     accelerate launch recipes/paircls.py --config recipes/configs/paircls_klue_nli.yaml
@@ -79,8 +79,8 @@ def main(
 ) -> None:
     # 1. Corpus: pairs of texts, and label: a class, or a score (then there are no label names)
     with run.preparation("corpus"):
-        known = None if args.do_train else label_names(model_args)  # none of scores
-        scores = None if known is None else not known
+        known = label_names(model_args, args.do_train)  # none of scores
+        scores = None if args.do_train else not known
         source = load_source(data_args, args, known, task="paircls", scores=scores)
     labels = source.label_names
     positive = source.positive_label(task_args.positive_label)

@@ -1,4 +1,4 @@
-"""Pretraining: a masked or causal language model from plain text, from random weights or further.
+r"""Pretraining: a masked or causal language model from plain text, from random weights or further.
 
 On what ships, without arguments (half a minute on two cores):
     accelerate launch recipes/pretrain.py

@@ -1,6 +1,6 @@
-"""Question answering: the span of a Korean passage that answers a question, or that none does.
+r"""Question answering: the span of a Korean passage that answers a question, or that none does.
 
-On what ships, without arguments (a small model from random weights, under a minute on two cores):
+On what ships, without arguments (a small model, under a minute on two cores):
     accelerate launch recipes/qa.py
 The book's setting, KcBERT on KorQuAD 1.0:
     accelerate launch recipes/qa.py --config recipes/configs/qa_korquad.yaml

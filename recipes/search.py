@@ -1,6 +1,6 @@
-"""Document search: vectors of Korean questions and passages that are near where one answers.
+r"""Document search: vectors of Korean questions and passages that are near where one answers.
 
-On what ships, without arguments (a small model from random weights, under a minute on two cores):
+On what ships, without arguments (a small model, under a minute on two cores):
     accelerate launch recipes/search.py
 A pretrained encoder on KorQuAD 1.0, its questions and passages:
     accelerate launch recipes/search.py --config recipes/configs/search_korquad.yaml

@@ -1,4 +1,4 @@
-"""Tokenizers: WordPiece, BPE, byte-level BPE or Unigram from Korean text, and what they make of it.
+r"""Tokenizers: WordPiece, BPE, byte-level BPE or Unigram from Korean text, and what they do to it.
 
 On what ships, without arguments:
     python recipes/tokenizer.py

@@ -147,7 +147,7 @@ def load_source(
             of each split to use (the first ones).
         phases: `do_train`, `do_eval` and `do_predict`: train and validation, validation, test.
         label_names: the labels of a model that is already trained; by default they are found
-            in the data.
+            in the data. In training they only number the same labels, if the data has them all.
         multi_label: for doccls, a row has any number of labels.
         task: one of `own_files.schemas.SCHEMAS`; search takes those of qa and paircls as they are.
         scores: for paircls, labels are numbers; by default where those of train have fractions.
@@ -172,7 +172,8 @@ def load_source(
     separator = args.label_separator if multi_label else None
     if task == "search":
         task = _search_task(args, files)
-    wanted = _Wanted(task, _columns(args, task), label_names, separator, scores)
+    fixed = None if phases.do_train else label_names
+    wanted = _Wanted(task, _columns(args, task), fixed, separator, scores)
     if args.corpus:
         source = _from_corpus(args, task, multi_label)
     elif args.dataset_name:
@@ -180,6 +181,8 @@ def load_source(
     else:
         source = _from_files(files, wanted, args.cache_dir, args.overwrite_cache)
     names = list(label_names or [])
+    if phases.do_train and {*names} != {*source.label_names}:
+        names = []
     if names and source.label_names and source.label_names != names:
         source = _align(source, names)
     return _needed(source, args, phases, keep_train)

@@ -5,8 +5,9 @@ import dataclasses
 import importlib.util
 import math
 import sys
+import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
@@ -176,6 +177,9 @@ class RecipeArguments(TrainingArguments):
     # Set when the arguments are settled: the recipe's own score of validation; --push_to_hub.
     default_metric: str = field(default="loss", init=False)
     push_at_end: bool = field(default=False, init=False)
+    push_to_hub: bool = field(
+        default=False, metadata={"help": "push model, card and scores, last (hf auth login first)"}
+    )
     baselines: bool = field(default=True, metadata={"help": "score the baselines too"})
     ddp_find_unused_parameters: bool | None = field(
         default=False, metadata={"help": "see DistributedDataParallel"}
@@ -187,6 +191,12 @@ class RecipeArguments(TrainingArguments):
         return min(super().n_gpu, 1)
 
 
+# What --help shows beside a recipe's own options.
+MOST_USED = {
+    *("corpus", "train_file", "test_file", "text_files", "text_column_name", "label_column_name"),
+    *("model_name_or_path", "max_length", "learning_rate", "num_train_epochs", "output_dir"),
+    *("per_device_train_batch_size", "seeds", "resume", "push_to_hub"),
+}
 # The least and the most of options of which a library far below would complain, or nothing would.
 LIMITS = (
     (1, math.inf, ("max_train_samples", "max_eval_samples", "max_predict_samples", "max_steps")),
@@ -251,13 +261,13 @@ def parse(
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     stem = Path(recipe).stem
-    parser = _Parser(
-        types,
-        prog=f"recipes/{stem}.py",
-        allow_abbrev=False,
-        description=sys.modules["__main__"].__doc__ if stem in sys.argv[0] else None,
-    )
+    parser = _Parser(types, prog=f"recipes/{stem}.py", allow_abbrev=False, add_help=False)
     parser.add_argument("--config", help="a YAML file of these options")
+    asked = {"-h", "--help", "--help-all"}.intersection(argv)
+    if asked:
+        about = sys.modules["__main__"].__doc__ if stem in sys.argv[0] else ""
+        sys.stdout.write(f"{about}\n{_describe_options(parser, '--help-all' in asked)}")
+        raise SystemExit(0)
     given = _given(parser, argv, partial)
     config = given.get("config")
     defaults: dict[str, Any] = {
@@ -300,7 +310,7 @@ def parse(
 def _check_limits(arguments: Any) -> None:
     changed = {
         f.name: getattr(arguments, f.name)
-        for f in dataclasses.fields(arguments)
+        for f in fields(arguments)
         if getattr(arguments, f.name) not in (f.default, None)
     }
     for least, most, names in LIMITS:
@@ -331,6 +341,39 @@ class _Parser(HfArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message[0].upper()}{message[1:].rstrip('.')}. See --help.")
+
+
+def _describe_options(parser: _Parser, everything: bool) -> str:
+    """Return the options with their defaults, by the class that has them.
+
+    Without `everything` they are the recipe's own and the ones that are used most.
+    """
+    inherited = {f.name for kind in (DataArguments, TrainingArguments) for f in fields(kind)}
+    words = {action.dest: " ".join((action.help or "").split()) for action in parser.options}
+    defaults = {action.dest: action.default for action in parser.options}
+    lines = [f"  --{'config':26} {words['config']}"]
+    for kind in parser.dataclass_types:
+        own = kind.__module__ == "__main__"
+        names = [
+            f.name
+            for f in fields(kind)
+            if f.init and (everything or f.name in MOST_USED or (own and f.name not in inherited))
+        ]
+        if everything:
+            lines += ["", (kind.__doc__ or "").splitlines()[0]]
+        for name in names:
+            default = defaults[name]
+            if isinstance(default, list):
+                default = " ".join(map(str, default))
+            shown = "" if default in (None, "") else f" [{str(default).replace('False', 'false')}]"
+            text = f"  --{name:26} {words[name]}{shown}"
+            lines += textwrap.wrap(text, 100, subsequent_indent=" " * 31, drop_whitespace=True)
+    if not everything:
+        lines += [
+            "",
+            "All options, grouped: --help-all. Those of a YAML for --config are the same.",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any]:

@@ -85,3 +85,22 @@ def test_every_setting_of_a_yaml_is_read(config):
     read = ATTRIBUTES | {n.attr for n in ast.walk(TREES[recipe]) if isinstance(n, ast.Attribute)}
     # a column's option is found by the column's name
     assert {name for name in set(given) & ours if not name.endswith("_column_name")} <= read
+
+
+@pytest.mark.parametrize("recipe", sorted({*FINE_TUNING, "tokenizer"}))
+def test_help_is_one_screen_and_help_all_names_every_option(fork_recipe, recipe):
+    short, everything = (fork_recipe(recipe, option) for option in ("--help", "--help-all"))
+    assert short.status == everything.status == 0, short.stderr + everything.stderr
+    assert len(short.stdout.splitlines()) <= 50
+    assert max(map(len, short.stdout.splitlines())) <= 100
+    listed = set(re.findall(r"^  --(\w+)", everything.stdout, re.M))
+    own = {
+        ast.unparse(field.target)
+        for node in TREES[recipe].body
+        if isinstance(node, ast.ClassDef)
+        for field in node.body
+        if isinstance(field, ast.AnnAssign)
+    }
+    assert own | {"corpus_dir"} <= listed
+    assert recipe == "tokenizer" or {"weight_decay", "hub_private_repo", "seeds"} <= listed
+    assert {"config", "output_dir"} <= set(re.findall(r"^  --(\w+)", short.stdout, re.M)) <= listed
