@@ -240,6 +240,8 @@ SAME_RUN = {
     ),
     *("cached", "mini_batch_size"),
 }
+# And what a finished run would have to do again for.
+ASKED_FOR = {"seeds", "baselines", "precision"}
 SAME_RUN_PREFIXES = ("hub_", "logging_", "log_", "dataloader_", "trackio_", "local_", "_")
 
 

@@ -52,7 +52,8 @@ def mentions(rows: Any) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("name", SIZES)
 def test_sizes_are_those_of_the_readme_and_texts_are_composed_hangul(samples, name):
     assert tuple(map(len, samples[name].values())) == SIZES[name]
-    columns = {*find_corpus(name).texts, "title", "passage"} & {*samples[name]["train"].column_names}
+    texts = {*find_corpus(name).texts, "title", "passage"}
+    columns = texts & {*samples[name]["train"].column_names}
     for row in rows_of(samples[name]):
         for text in (row[column] for column in columns):
             assert text == unicodedata.normalize("NFC", text).strip() != ""
