@@ -105,7 +105,8 @@ def cached_splits(
     """Return the entry `name`/`key`, built first where it is absent, damaged or `rebuild` is set.
 
     `build` writes the splits into the folder it is given, with `write_split`. Of several processes
-    that start at once, one builds and the others wait. The splits come back memory-mapped, train first, their fingerprints set from `key`.
+    that start at once, one builds and the others wait. The splits come back memory-mapped, train
+    first, their fingerprints set from `key`.
     """
     entry = cache_root(cache_dir) / name / key
     entry.parent.mkdir(parents=True, exist_ok=True)
