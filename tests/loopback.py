@@ -1,6 +1,7 @@
 """A server on the loopback interface that misbehaves on purpose, as real ones do."""
 
 import gzip
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ class Server:
         conditions: the If-Range of each.
         busy, most: how many answers are in their first half, and the most that ever were.
         spy: called when half of an answer is sent.
+        elsewhere: where ``redirect`` leads.
         first_byte: set when the first byte of a body was sent.
         pause: seconds before each of the blocks of `block` bytes.
         done: set when the test is over, which ends answers that hang.
@@ -38,6 +40,7 @@ class Server:
     busy: int = 0
     most: int = 0
     spy: Callable[[], None] = lambda: None
+    elsewhere: str = "/moved"
     first_byte: threading.Event = field(default_factory=threading.Event)
     pause: float = 0.0
     block: int = 1 << 16
@@ -85,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
         if how == "204":
             body, status = b"", 204
         if how == "redirect" and self.path != "/moved":
-            body, status, headers = b"", 302, {"Location": "/moved"}
+            body, status, headers = b"", 302, {"Location": state.elsewhere}
         if how == "redirect for ever":
             body, status, headers = b"", 302, {"Location": self.path}
         if how == "gzip" and "gzip" in self.headers.get("Accept-Encoding", ""):
@@ -148,10 +151,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(**options: object) -> Iterator[Server]:
+def serve(tls: ssl.SSLContext | None = None, **options: object) -> Iterator[Server]:
     """Run a server in threads of this process."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        http.state = Server(url=f"http://127.0.0.1:{http.server_port}", **options)
+        scheme = "https" if tls else "http"
+        if tls:
+            http.socket = tls.wrap_socket(http.socket, server_side=True)
+        http.state = Server(url=f"{scheme}://127.0.0.1:{http.server_port}", **options)
         http.handle_error = lambda *arguments: None
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         try:

@@ -1,10 +1,10 @@
 """Unpack the declared files of a zip, tar.gz or gz, in one piece or in parts, and nothing else.
 
-What an archive says of itself is not trusted: a name that leaves the folder, a link or a device
-refuses all of it, and the bytes that come out are counted, whatever its headers promise.
+What an archive says of itself is not trusted: no name in it decides where a file goes, a name that
+leaves the folder, a link or a device refuses all of it, and what comes out is bounded, whatever its
+headers promise.
 """
 
-import errno
 import gzip
 import io
 import lzma
@@ -17,14 +17,17 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, Protocol, Self, cast
 
 from tqdm.auto import tqdm
 
 from nlpbook_data.errors import InputError
+from nlpbook_data.fetch.download import check_space
 
 # Text packs 3 to 20 times, the worst markup 100 times; deflate itself ends at 1,032.
 RATIO = 200
@@ -49,7 +52,7 @@ def unpack(parts: Sequence[Path], folder: Path, members: Sequence[str]) -> dict[
     bad member refuses all of them. Memory does not grow with sizes.
 
     Args:
-        parts: the archive, or its parts in order, which are read as one stream.
+        parts: the archive, or its parts in order, which are read as one.
         folder: where the members go; their own folders are made.
         members: paths relative to `folder`. Of the archive's files the one with that path counts,
             else the one whose path ends with it, else the one with its base name.
@@ -66,31 +69,7 @@ def unpack(parts: Sequence[Path], folder: Path, members: Sequence[str]) -> dict[
     targets = {member: folder / f"{member}{UNPACKED}" for member in members}
     done = False
     try:
-        with ExitStack() as stack:
-            packed = io.BufferedReader(stack.enter_context(_Joined(parts)), BLOCK)
-            bar = stack.enter_context(
-                tqdm(
-                    **{"unit": "B", "unit_scale": True, "disable": None, "delay": 2},
-                    desc=f"unpack {parts[0].name}",
-                    leave=False,
-                )
-            )
-            budget = _Budget(max(HARMLESS, RATIO * packed.raw.size), bar)
-            magic = packed.peek(4)[:4]
-            if magic[:2] == b"PK":
-                found = _unpack_zip(packed, folder, targets, budget)
-            elif magic[:2] == b"\x1f\x8b":
-                stream = stack.enter_context(gzip.GzipFile(fileobj=packed))
-                if re.search(r"\.tar\.gz|\.tgz", parts[0].name):
-                    found = _unpack_tar(cast(BinaryIO, stream), targets, budget)
-                elif len(members) > 1:
-                    raise ArchiveError(f"it is a single file, not {', '.join(members)}")
-                else:
-                    _check_space(folder, packed.raw.size)
-                    found = members
-                    _write(cast(BinaryIO, stream), targets[members[0]], budget)
-            else:
-                raise ArchiveError(f"it is neither zip nor gzip, but begins with {magic!r}")
+        found = _unpack(parts, targets)
         if absent := [member for member in members if member not in found]:
             raise ArchiveError(f"it holds no {', '.join(absent)}")
         done = True
@@ -106,20 +85,46 @@ def unpack(parts: Sequence[Path], folder: Path, members: Sequence[str]) -> dict[
                 path.unlink(missing_ok=True)
 
 
-class _Joined(io.RawIOBase):
-    """The parts of a file read as one, seekable."""
+def _unpack(parts: Sequence[Path], targets: dict[str, Path]) -> Collection[str]:
+    """Write what is found of `targets`, and return which members that was."""
+    sizes = [part.stat().st_size for part in parts]
+    size = sum(sizes)
+    limit = max(HARMLESS, RATIO * size)
+    for path in targets.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    look = {"unit": "B", "unit_scale": True, "disable": None, "delay": 2, "leave": False}
+    with ExitStack() as stack:
+        files = [stack.enter_context(part.open("rb", buffering=0)) for part in parts]
+        joined = io.BufferedReader(_Joined(files, sizes), BLOCK)
+        magic = joined.peek(4)[:4]
+        packed = stack.enter_context(
+            tqdm.wrapattr(joined, "read", total=size, desc=f"unpack {parts[0].name}", **look)
+        )
+        if magic[:2] == b"PK":
+            return _unpack_zip(packed, targets, limit)
+        if magic[:2] != b"\x1f\x8b":
+            raise ArchiveError(f"it is neither zip nor gzip, but begins with {magic!r}")
+        stream = _Bounded(stack.enter_context(gzip.GzipFile(fileobj=packed)), limit)
+        if re.search(r"\.tar\.gz|\.tgz", parts[0].name):
+            return _unpack_tar(stream, targets)
+        if len(targets) > 1:
+            raise ArchiveError(f"it is a single file, not {', '.join(targets)}")
+        (path,) = targets.values()
+        check_space(path.parent, size)
+        _write(stream, path)
+        return targets
 
-    def __init__(self, parts: Sequence[Path]) -> None:
-        self._files: list[BinaryIO] = []
-        self._starts, self.size, self._position = [], 0, 0
-        try:
-            for part in parts:
-                self._files.append(part.open("rb", buffering=0))
-                self._starts.append(self.size)
-                self.size += part.stat().st_size
-        except OSError:
-            self.close()
-            raise
+
+class _Stream(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+class _Joined(io.RawIOBase):
+    """Files read one after the other as one, seekable."""
+
+    def __init__(self, files: Sequence[io.FileIO], sizes: Sequence[int]) -> None:
+        self._files, self._starts = files, [0, *accumulate(sizes)]
+        self._position = 0
 
     def readable(self) -> bool:
         return True
@@ -128,53 +133,40 @@ class _Joined(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        if origin + offset < 0:
+        place = offset + (0, self._position, self._starts[-1])[whence]
+        if place < 0:
             raise ValueError("a place before the beginning")
-        self._position = origin + offset
-        return self._position
+        self._position = place
+        return place
 
     def readinto(self, buffer: Any) -> int:  # a writable buffer
-        for file, start in reversed(list(zip(self._files, self._starts, strict=True))):
-            if start <= self._position:
-                file.seek(self._position - start)
-                count = cast(io.BufferedReader, file).readinto(buffer)
-                self._position += count
-                return count
-        return 0
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
-        super().close()
+        part = bisect_right(self._starts, self._position) - 1
+        if part == len(self._files):
+            return 0
+        self._files[part].seek(self._position - self._starts[part])
+        count = self._files[part].readinto(buffer)
+        self._position += count
+        return count
 
 
-class _Budget:
-    """Count the bytes that come out of an archive, up to what an honest one could hold."""
+class _Bounded:
+    """A stream that ends in an error after as many bytes as an honest archive could hold."""
 
-    def __init__(self, limit: int, bar: tqdm) -> None:
-        self.limit, self.bar, self.spent = limit, bar, 0
+    def __init__(self, stream: _Stream, limit: int) -> None:
+        self._stream, self._limit, self._count = stream, limit, 0
 
-    def spend(self, count: int) -> None:
-        self.spent += count
-        self.bar.update(count)
-        if self.spent > self.limit:
-            raise ArchiveError(
-                f"it unpacks to more than {self.limit:,} bytes, {RATIO} times its own size, as "
-                "bombs do"
-            )
-
-
-class _Metered(io.RawIOBase):
-    """A stream whose bytes, read or skipped, count against a budget."""
-
-    def __init__(self, stream: BinaryIO, budget: _Budget) -> None:
-        self._stream, self._budget = stream, budget
-
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         block = self._stream.read(size)
-        self._budget.spend(len(block))
+        self._count += len(block)
+        _refuse_bomb(self._count, self._limit)
         return block
+
+
+def _refuse_bomb(size: int, limit: int) -> None:
+    if size > limit:
+        raise ArchiveError(
+            f"it unpacks to more than {limit:,} bytes, {RATIO} times its own size, as bombs do"
+        )
 
 
 class _TarInfo(tarfile.TarInfo):
@@ -190,12 +182,11 @@ class _TarInfo(tarfile.TarInfo):
         return header
 
 
-def _unpack_tar(
-    stream: BinaryIO, targets: dict[str, Path], budget: _Budget
-) -> dict[str, tuple[int, str]]:
+def _unpack_tar(stream: _Bounded, targets: dict[str, Path]) -> Collection[str]:
     found: dict[str, tuple[int, str]] = {}
-    metered = _Metered(stream, budget)
-    with tarfile.open(fileobj=metered, mode="r|", tarinfo=_TarInfo, bufsize=BLOCK) as tar:
+    with tarfile.open(
+        fileobj=cast(BinaryIO, stream), mode="r|", tarinfo=_TarInfo, bufsize=BLOCK
+    ) as tar:
         for entry in tar:
             # tarfile keeps every header that it has seen; typeshed does not know the list
             tar.members.clear()  # type: ignore[attr-defined]
@@ -205,35 +196,34 @@ def _unpack_tar(
             if not entry.isreg() or entry.issparse():
                 raise ArchiveError(f"{entry.name!r} is a link, a device or a sparse file")
             if member := _wanted(entry.name, targets, found):
-                _check_space(targets[member].parent, entry.size)
-                _write(cast(BinaryIO, tar.extractfile(entry)), targets[member], None, entry.size)
-    while metered.read(BLOCK):  # up to the checksum of gzip
+                check_space(targets[member].parent, entry.size)
+                _write(cast(_Stream, tar.extractfile(entry)), targets[member], entry.size)
+    while stream.read(BLOCK):  # up to the checksum of gzip
         pass
     return found
 
 
-def _unpack_zip(
-    packed: BinaryIO, folder: Path, targets: dict[str, Path], budget: _Budget
-) -> dict[str, tuple[int, str]]:
+def _unpack_zip(packed: BinaryIO, targets: dict[str, Path], limit: int) -> Collection[str]:
     found: dict[str, tuple[int, str]] = {}
     chosen: dict[str, zipfile.ZipInfo] = {}
     with zipfile.ZipFile(packed) as archive:
         for entry in archive.infolist():
             _check_name(entry.orig_filename)
-            kind = stat.S_IFMT(entry.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise ArchiveError(f"{entry.filename!r} is a link or a device")
             if not entry.is_dir() and (member := _wanted(entry.filename, targets, found)):
                 chosen[member] = entry
-        _check_space(folder, sum(entry.file_size for entry in chosen.values()))
+        size = sum(entry.file_size for entry in chosen.values())  # of which zipfile reads no more
+        _refuse_bomb(size, limit)
         for member, entry in chosen.items():
             if entry.flag_bits & 1:
                 raise ArchiveError(f"{entry.filename!r} is locked with a password")
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 # Python's other decompressors cannot be told how much to put out at once
                 raise ArchiveError(f"{entry.filename!r} is packed otherwise than by deflate")
+            check_space(targets[member].parent, entry.file_size)
             with archive.open(entry) as stream:
-                _write(cast(BinaryIO, stream), targets[member], budget, entry.file_size)
+                _write(stream, targets[member], entry.file_size)
     return found
 
 
@@ -243,57 +233,27 @@ def _check_name(name: str) -> None:
         raise ArchiveError(f"{name!r} would lie outside the folder")
 
 
-def _wanted(name: str, targets: dict[str, Path], found: dict[str, tuple[int, str]]) -> str | None:
+def _wanted(name: str, members: Collection[str], found: dict[str, tuple[int, str]]) -> str | None:
     """Return the member that `name` is the best match of so far, and note it in `found`."""
-    path = unicodedata.normalize("NFC", str(PurePosixPath(name.replace("\\", "/"))))
-    ranks = {}
-    for member in targets:
-        if path == member:
-            ranks[member] = 3
-        elif path.endswith(f"/{member}"):
-            ranks[member] = 2
-        elif PurePosixPath(path).name == PurePosixPath(member).name:
-            ranks[member] = 1
-    if not ranks:
+    path = PurePosixPath(unicodedata.normalize("NFC", name.replace("\\", "/")))
+    alike = [member for member in members if path.name == PurePosixPath(member).name]
+    if not alike:
         return None
-    member = max(ranks, key=lambda member: ranks[member])
-    rank, other = found.get(member, (0, ""))
-    if rank == ranks[member]:
+    rank, member = max((f"/{path}".endswith(f"/{m}") + (str(path) == m), m) for m in alike)
+    best, other = found.get(member, (-1, ""))
+    if rank == best:
         raise ArchiveError(f"{other!r} and {name!r} could both be {member}")
-    if rank > ranks[member]:
+    if rank < best:
         return None
-    found[member] = ranks[member], name
+    found[member] = rank, name
     return member
 
 
-def _check_space(folder: Path, size: int) -> None:
-    while not folder.exists():
-        folder = folder.parent
-    if size > shutil.disk_usage(folder).free:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-
-
-def _blocks(stream: BinaryIO) -> Iterator[bytes]:
-    while block := stream.read(BLOCK):
-        yield block
-
-
-def _write(stream: BinaryIO, path: Path, budget: _Budget | None, size: int | None = None) -> None:
+def _write(stream: _Stream, path: Path, size: int | None = None) -> None:
     """Copy `stream` to `path` and flush it to disk; `size` is what must come."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = 0
-    try:
-        with path.open("wb") as file:
-            for block in _blocks(stream):
-                if budget:
-                    budget.spend(len(block))
-                file.write(block)
-                written += len(block)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        if error.errno is not None:
-            error.filename = error.filename or str(path)
-        raise
-    if size is not None and written != size:
-        raise EOFError(f"{written:,} of {size:,} bytes")
+    with path.open("wb") as file:
+        shutil.copyfileobj(stream, file, BLOCK)
+        file.flush()
+        os.fsync(file.fileno())
+        if size not in (None, file.tell()):
+            raise EOFError(f"{file.tell():,} of {size:,} bytes")

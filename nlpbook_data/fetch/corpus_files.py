@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import shutil
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -51,33 +50,16 @@ def fetch_corpus(corpus: Corpus, folder: Path, missing: Iterable[str]) -> None:
         if plan == _Plan() and not _leftovers(corpus, folder):
             return
         with _locked(folder, missing):
-            _fetch_missing(corpus, folder, missing)
+            plan = _plan(corpus, folder, missing)  # another process may have fetched some meanwhile
+            _refuse_another_draw(corpus, folder, plan)
+            if plan.downloads:
+                _download(corpus, folder, plan)
+            for archive, members in plan.archives.items():
+                _unpack(corpus, folder, archive, members)
+            for path in _leftovers(corpus, folder):
+                path.unlink()
     except OSError as error:
         raise InputError(_disk_message(error, folder)) from error
-
-
-def _fetch_missing(corpus: Corpus, folder: Path, missing: Sequence[str]) -> None:
-    plan = _plan(corpus, folder, missing)  # another process may have fetched some meanwhile
-    manifest = read_manifest(folder) or {"files": {}}
-    for file in [*plan.downloads, *(m for ms in plan.archives.values() for m in ms)]:
-        recorded = manifest["files"].get(file, {}).get("sha256")
-        official = _known(corpus, file).sha256
-        if "fetched" not in manifest and recorded and official and recorded != official:
-            raise InputError(
-                f"{folder / file}: not there. {folder / 'manifest.json'} describes it with sha256 "
-                f"{recorded}, where the official file has {official}. Put that file there, or "
-                "delete its entry from the manifest to fetch the official one."
-            )
-    here = [a for a in plan.archives if not set(a.files) & plan.downloads.keys()]
-    for archive in here:
-        _unpack(corpus, folder, archive, plan.archives[archive])
-    if plan.downloads:
-        _download(corpus, folder, plan)
-    for archive in plan.archives:
-        if archive not in here:
-            _unpack(corpus, folder, archive, plan.archives[archive])
-    for path in _leftovers(corpus, folder):
-        path.unlink()
 
 
 @dataclass
@@ -89,23 +71,16 @@ class _Plan:
 
 
 def _plan(corpus: Corpus, folder: Path, missing: Sequence[str]) -> _Plan:
-    plan, by_hand, urls = _Plan(), [], None
+    missing = [file for file in missing if "*" in file or not (folder / file).is_file()]
+    urls = corpus.urls() if corpus.urls and missing else {}
+    plan, by_hand = _Plan(), []
     for file in missing:
-        if "*" not in file and (folder / file).is_file():
-            continue
-        holders = [archive for archive in corpus.archives if file in archive.members]
-        here = [a for a in holders if all(_whole(folder, part) for part in a.files)]
-        if here:
-            plan.archives.setdefault(here[0], []).append(file)
-            continue
-        if urls is None:
-            urls = corpus.urls() if corpus.urls else {}
-        there = [a for a in holders if all(_whole(folder, p) or p in urls for p in a.files)]
-        if file in urls:
+        archive = next((a for a in corpus.archives if file in a.members), None)
+        parts = [part for part in archive.files if not _whole(folder, part)] if archive else []
+        if file in urls and (parts or not archive):
             plan.downloads[file] = urls[file]
-        elif there:
-            plan.archives.setdefault(there[0], []).append(file)
-            parts = [part for part in there[0].files if not _whole(folder, part)]
+        elif archive and urls.keys() >= set(parts):
+            plan.archives.setdefault(archive, []).append(file)
             plan.downloads |= {part: urls[part] for part in parts}
         else:
             by_hand.append(file)
@@ -131,13 +106,12 @@ def _whole(folder: Path, part: str) -> Path | None:
 def _locked(folder: Path, missing: Sequence[str]) -> Iterator[None]:
     """Make `folder`, hold its lock, and on an error take away what was made and is empty."""
     inner = {parent for file in missing for parent in (folder / file).parents}
-    folders = inner | {folder, *folder.parents}
-    made = sorted((f for f in folders if not f.exists()), key=lambda f: -len(f.parts))
+    made = [path for path in inner | {folder, *folder.parents} if not path.exists()]
     lock = FileLock(folder / ".fetch.lock")
     try:
-        for attempt in (0, 1, 2):
-            folder.mkdir(parents=True, exist_ok=True)
+        for last in (False, False, True):
             try:
+                folder.mkdir(parents=True, exist_ok=True)
                 try:
                     lock.acquire(timeout=0)
                 except Timeout:
@@ -145,7 +119,7 @@ def _locked(folder: Path, missing: Sequence[str]) -> Iterator[None]:
                     lock.acquire()
                 break
             except FileNotFoundError:  # that process failed and took its folder away
-                if attempt == 2:
+                if last:
                     raise
     except (OSError, NotImplementedError) as error:
         what = "cannot be written to" if folder.is_dir() else "cannot be made"
@@ -158,7 +132,7 @@ def _locked(folder: Path, missing: Sequence[str]) -> Iterator[None]:
     except BaseException:
         with suppress(OSError):
             Path(lock.lock_file).unlink()
-        for path in made:
+        for path in sorted(made, reverse=True):  # children first
             with suppress(OSError):  # a folder that holds what was fetched stays
                 path.rmdir()
         raise
@@ -173,9 +147,28 @@ def _known(corpus: Corpus, file: str) -> RawFile:
     return corpus.files.get(file, RawFile())
 
 
+def _recorded(folder: Path, file: str) -> str | None:
+    """Return the sha256 that the manifest has of `file`."""
+    return (read_manifest(folder) or {"files": {}})["files"].get(file, {}).get("sha256")
+
+
+def _refuse_another_draw(corpus: Corpus, folder: Path, plan: _Plan) -> None:
+    """Refuse to fetch the official file where a manifest by hand describes another."""
+    if "fetched" in (read_manifest(folder) or {}):
+        return
+    for file in [*plan.downloads, *(m for members in plan.archives.values() for m in members)]:
+        recorded, official = _recorded(folder, file), _known(corpus, file).sha256
+        if recorded and official and recorded != official:
+            raise InputError(
+                f"{folder / file}: not there. {folder / 'manifest.json'} describes it with sha256 "
+                f"{recorded}, where the official file has {official}. Put that file there, or "
+                "delete its entry from the manifest to fetch the official one."
+            )
+
+
 def _check(corpus: Corpus, folder: Path, file: str, path: Path, origin: str) -> dict[str, Any]:
     """Return the manifest's entry for `path`, which is about to become `file`."""
-    known = _known(corpus, file)
+    known, recorded = _known(corpus, file), _recorded(folder, file)
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     size = path.stat().st_size
@@ -187,20 +180,14 @@ def _check(corpus: Corpus, folder: Path, file: str, path: Path, origin: str) -> 
             f"{corpus.name}: {origin} gave {size:,} bytes with sha256 {sha256}, where the official "
             f"file has {official}. Nothing was kept; try again later."
         )
-    recorded = ((read_manifest(folder) or {"files": {}})["files"].get(file, {})).get("sha256")
     if known.sha256 is None and recorded not in (None, sha256):
         raise WrongFile(
             f"{corpus.name}: {origin} gave a file with sha256 {sha256}, where the manifest in "
             f"{folder} records {recorded} for {file}: it has changed since. Nothing was kept; "
             "delete its entry from the manifest to take the new one."
         )
-    entry = {"bytes": size, "sha256": sha256}
-    if known.rows and known.sha256:
-        entry["rows"] = known.rows
-    return entry
-
-
-_RECORDING = threading.Lock()
+    rows = {"rows": known.rows} if known.rows and known.sha256 else {}
+    return {"bytes": size, "sha256": sha256, **rows}
 
 
 def _keep(folder: Path, file: str, temporary: Path, entry: Mapping[str, Any], origin: str) -> None:
@@ -209,17 +196,13 @@ def _keep(folder: Path, file: str, temporary: Path, entry: Mapping[str, Any], or
     In this order a process that dies in between leaves an entry whose file is missing and will be
     fetched again, and never a file that nothing vouches for.
     """
-    with _RECORDING:
-        today = str(date.today())
-        manifest = read_manifest(folder) or {
-            "note": f"Fetched {today} from {origin}.",
-            "fetched": today,
-            "files": {},
-        }
-        if manifest["files"].get(file) != entry:
-            manifest["files"][file] = entry
-            write_text(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False))
-        os.replace(temporary, folder / file)
+    today = str(date.today())
+    new: dict[str, Any] = {"note": f"Fetched {today} from {origin}.", "fetched": today, "files": {}}
+    manifest = read_manifest(folder) or new
+    if manifest["files"].get(file) != entry:
+        manifest["files"][file] = entry
+        write_text(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False))
+    os.replace(temporary, folder / file)
 
 
 def _download(corpus: Corpus, folder: Path, plan: _Plan) -> None:
@@ -242,7 +225,7 @@ def _download(corpus: Corpus, folder: Path, plan: _Plan) -> None:
 def _unpack(corpus: Corpus, folder: Path, archive: Archive, members: Sequence[str]) -> None:
     """Unpack `members`; an archive of our own is deleted, as it is when it was no good."""
     found = [_whole(folder, part) for part in archive.files]
-    parts = [path for path in found if path]  # all of them lie here by now
+    parts = [path for path in found if path]  # all: `fetch` has seen to it
     ours = [path for path in parts if path.name.endswith(FETCHED)]
     unpacked: dict[str, Path] = {}
     try:
@@ -251,12 +234,8 @@ def _unpack(corpus: Corpus, folder: Path, archive: Archive, members: Sequence[st
             member: _check(corpus, folder, member, path, f"{parts[0]} ({member})")
             for member, path in unpacked.items()
         }
-    except BaseException as error:
-        for path in unpacked.values():
-            path.unlink(missing_ok=True)
-        if not isinstance(error, (ArchiveError, WrongFile)):
-            raise
-        for path in ours:
+    except (ArchiveError, WrongFile) as error:
+        for path in [*unpacked.values(), *ours]:
             path.unlink()
         lying = ", ".join(str(path) for path in parts if path not in ours)
         advice = f"Delete {lying} to fetch it anew" if lying else "It was deleted; try again later"
@@ -269,13 +248,10 @@ def _unpack(corpus: Corpus, folder: Path, archive: Archive, members: Sequence[st
 
 def _leftovers(corpus: Corpus, folder: Path) -> list[Path]:
     """Return what killed processes left beside files that are whole."""
-    done = [file for file in corpus.file_names if "*" not in file and (folder / file).is_file()]
-    unpacked = [a for a in corpus.archives if set(a.members) <= set(done)]
-    paths = [
-        folder / f"{file}{ending}"
-        for file in [*done, *(part for archive in unpacked for part in archive.files)]
-        for ending in (PARTIAL, f"{PARTIAL}.json", FETCHED, UNPACKED)
-    ]
+    done = {file for file in corpus.file_names if "*" not in file and (folder / file).is_file()}
+    parts = [part for a in corpus.archives if done.issuperset(a.members) for part in a.files]
+    endings = (PARTIAL, f"{PARTIAL}.json", FETCHED, UNPACKED)
+    paths = [folder / f"{file}{ending}" for file in [*done, *parts] for ending in endings]
     return [path for path in [*paths, *folder.glob(".manifest.json.*.partial")] if path.is_file()]
 
 

@@ -7,11 +7,11 @@ that is, so that a later attempt, or process, continues that version and no othe
 import errno
 import json
 import logging
+import math
 import os
 import re
 import shutil
-import threading
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -19,11 +19,13 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
 import httpx
+from anyio.from_thread import start_blocking_portal
 from tqdm.auto import tqdm
 
 from nlpbook_data.corpora.declaration import RawFile
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +41,6 @@ PARTIAL = ".partial"
 
 class WrongFile(InputError):
     """A whole file, but not the one that it should be."""
-
-
-class _Stopped(Exception):
-    """Another download failed, or the user does not want to wait."""
-
-
-class _StartAgain(Exception):
-    """What had come is not the beginning of what the server has, and was deleted."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +74,13 @@ class Download:
         self.partial.unlink(missing_ok=True)
         self.state.unlink(missing_ok=True)
 
+    def refused(self, what: str) -> InputError:
+        """Return the error for an answer that is no use, `what` being what the address did."""
+        return InputError(
+            f"{self.corpus}: {self.url} {what}. Nothing was kept; try again later, or put the file "
+            f"at {self.folder / self.file}."
+        )
+
 
 @dataclass(frozen=True)
 class _Version:
@@ -104,20 +105,15 @@ def download_all(
 
     Args:
         downloads: what is to come.
-        keep: called with each when all of it is on disk, to check and rename it, in its thread;
-            it may raise WrongFile.
+        keep: called with each when all of it is on disk, to check and rename it; one call at a
+            time, not in the caller's thread. It may raise WrongFile.
         attempts: how many failures in a row are the end.
 
     Raises:
         InputError: the first error, which ends all downloads; what has come of those stays.
     """
-    stop, taking = threading.Event(), threading.Lock()
-    queues: dict[str, deque[Download]] = {}
-    for download in downloads:
-        queues.setdefault(urlsplit(download.url).netloc, deque()).append(download)
-    errors: list[BaseException] = []
     try:
-        client = httpx.Client(
+        client = httpx.AsyncClient(
             follow_redirects=True,
             timeout=TIMEOUT,
             # ranges of a compressed answer would count its bytes, not the file's
@@ -125,124 +121,91 @@ def download_all(
         )
     except (ValueError, ImportError) as error:
         raise InputError(f"The proxy that the environment names is no use ({error}).") from error
-
-    def work(queue: deque[Download]) -> None:
-        try:
-            while not stop.is_set():
-                with taking:
-                    download = queue.popleft() if queue else None
-                if download is None:
-                    return
-                _complete(client, download, keep, attempts, stop)
-        except _Stopped:
-            pass
-        except BaseException as error:
-            errors.append(error)
-            stop.set()
-
-    with client:
-        threads = [
-            threading.Thread(target=work, args=(queue,), daemon=True)
-            for queue in queues.values()
-            for _ in range(min(PER_HOST, len(queue)))
-        ]
-        try:
-            for thread in threads:
-                thread.start()
-            while any(thread.is_alive() for thread in threads) and not stop.wait(0.02):
-                pass
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join(2)  # one that still waits for its server writes nothing any more
-    if errors:
-        raise errors[0]
+    # An event loop in a thread of its own: a notebook's loop is in nobody's way, and Ctrl-C in this
+    # thread ends at once even a download whose server says nothing.
+    with start_blocking_portal() as portal:
+        portal.call(_download_all, client, downloads, keep, attempts)
 
 
-def _complete(
-    client: httpx.Client,
-    download: Download,
+async def _download_all(
+    client: httpx.AsyncClient,
+    downloads: Sequence[Download],
     keep: Callable[[Download], None],
     attempts: int,
-    stop: threading.Event,
 ) -> None:
+    hosts: defaultdict[str, anyio.Semaphore] = defaultdict(lambda: anyio.Semaphore(PER_HOST))
+    one_at_a_time = anyio.CapacityLimiter(1)
+
+    async def complete(download: Download) -> None:
+        async with hosts[urlsplit(download.url).netloc]:
+            for again in (True, False):
+                continued = await _download(client, download, attempts)
+                try:
+                    _refuse_late(download)
+                    await anyio.to_thread.run_sync(keep, download, limiter=one_at_a_time)
+                    break
+                except InputError as error:
+                    download.discard()
+                    if not (again and continued and isinstance(error, WrongFile)):
+                        raise
+                    logger.warning("%s: what had come before was not its start.", download.url)
+            download.state.unlink(missing_ok=True)
+
     try:
-        for last in (False, True):
-            continued = _download(client, download, attempts, stop)
-            try:
-                _refuse_page(download)
-                if stop.is_set():
-                    raise _Stopped
-                keep(download)
-                break
-            except InputError as error:
-                download.discard()
-                if last or not (continued and isinstance(error, WrongFile)):
-                    raise
-                logger.warning("%s: what had come before was not its beginning.", download.url)
-        download.state.unlink(missing_ok=True)
-    except OSError as error:
-        error.filename = error.filename or str(download.partial)
-        raise
+        async with client, anyio.create_task_group() as group:
+            for download in downloads:
+                group.start_soon(complete, download)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0]  # noqa: B904  its cause is its own
 
 
-def _download(
-    client: httpx.Client, download: Download, attempts: int, stop: threading.Event
-) -> bool:
+async def _download(client: httpx.AsyncClient, download: Download, attempts: int) -> bool:
     """Complete the partial file; return whether some of it came from an earlier answer."""
     failures, best = 0, 0
-    bar = tqdm(
-        **{"unit": "B", "unit_scale": True, "disable": None, "delay": 2, "leave": False},
-        desc=download.file,
-    )
-    with bar:
+    look = {"unit": "B", "unit_scale": True, "disable": None, "delay": 2, "leave": False}
+    with tqdm(desc=download.file, **look) as bar:
         while True:
             try:
-                return _attempt(client, download, bar, stop)
-            except _StartAgain:
-                continue
+                return await _attempt(client, download, bar)
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
                 have = download.partial.stat().st_size if download.partial.exists() else 0
                 failures = 1 if have >= best + GAIN else failures + 1
                 best = max(best, have)
-                wait = max(2.0 ** (failures - 1), _retry_after(error))
-                if _is_final(error) or failures >= attempts or wait > PATIENCE:
-                    first = (str(error) or type(error).__name__).splitlines()[0]
-                    later = f" It asks to wait {wait:,.0f} seconds." if wait > PATIENCE else ""
+                wait = _wait(error, failures)
+                if failures >= attempts or wait > PATIENCE:
+                    first = first_line(error)
+                    long = PATIENCE < wait < math.inf
+                    later = f" It asks to wait {wait:,.0f} seconds." if long else ""
                     raise InputError(
                         f"{download.corpus}: {download.url} could not be fetched ({first}).{later} "
                         f"Check the network, or put the file at {download.folder / download.file}."
                     ) from error
-            _pause(stop, wait)
+            await _pause(wait)
 
 
-def _pause(stop: threading.Event, seconds: float) -> None:
-    if stop.wait(seconds):
-        raise _Stopped
+async def _pause(seconds: float) -> None:
+    await anyio.sleep(seconds)
 
 
-def _is_final(error: Exception) -> bool:
-    """Whether asking again is no use: nearly all of 4xx, and addresses that are none."""
+def _wait(error: Exception, failures: int) -> float:
+    """Return the seconds until it makes sense to ask again: infinite where it never will."""
+    asked = 0.0
+    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects)):
+        return math.inf
     if isinstance(error, httpx.HTTPStatusError):
         status = error.response.status_code
-        return status < 500 and status not in (408, 425, 429)
-    return isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects))
-
-
-def _retry_after(error: Exception) -> float:
-    """Return the seconds that the server asks to wait, 0 where it says nothing sensible."""
-    value = ""
-    if isinstance(error, httpx.HTTPStatusError):
+        if status < 500 and status not in (408, 425, 429):
+            return math.inf
         value = error.response.headers.get("Retry-After", "").strip()
-    try:
-        if value.isdigit():
-            return float(value)
-        return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return 0.0
+        try:
+            date = None if value.isdigit() else parsedate_to_datetime(value)
+            asked = (date - datetime.now(UTC)).total_seconds() if date else float(value)
+        except (ValueError, TypeError):
+            pass  # it says nothing sensible
+    return max(2.0 ** (failures - 1), asked)
 
 
-def _attempt(client: httpx.Client, download: Download, bar: tqdm, stop: threading.Event) -> bool:
+async def _attempt(client: httpx.AsyncClient, download: Download, bar: tqdm) -> bool:
     """Append what is missing to the partial file; return whether older bytes were used."""
     version, have = _begun(download)
     if have and version.total == have:
@@ -250,48 +213,53 @@ def _attempt(client: httpx.Client, download: Download, bar: tqdm, stop: threadin
     headers = {"Range": f"bytes={have}-"} if have else {}
     if have and version.validator:
         headers["If-Range"] = version.validator
-    with client.stream("GET", download.url, headers=headers) as response:
-        if stop.is_set():
-            raise _Stopped
-        if have and response.status_code in (206, 416) and not _continues(response, have, version):
+    async with client.stream("GET", download.url, headers=headers) as response:
+        if download.url.startswith("https:") and response.url.scheme != "https":
+            raise download.refused(f"leads to an address without https, {response.url}")
+        continued = have > 0 and response.status_code in (206, 416)
+        if continued and not _continues(response, have, version):
             download.discard()
-            raise _StartAgain
+            raise httpx.RemoteProtocolError("what had come is not the start of what is there")
         response.raise_for_status()
-        have = have if response.status_code == 206 else 0
-        if response.status_code not in (200, 206) or (response.status_code == 206 and not have):
-            raise httpx.RemoteProtocolError(f"status {response.status_code} to a plain request")
+        if response.status_code != (206 if continued else 200):
+            raise httpx.RemoteProtocolError(f"status {response.status_code} was not asked for")
         # a .gz that the server calls gzip-encoded is wanted as it is
-        raw = not _is_encoded(response) or re.search(r"\.t?gz[a-z]{0,2}$", download.file)
-        total = _total(response, have) if raw else None
+        raw = not _is_encoded(response) or bool(re.search(r"\.t?gz[a-z]{0,2}$", download.file))
+        have = have if continued else 0
+        given = response.headers.get("Content-Range" if continued else "Content-Length", "")
+        length = given.rpartition("/")[2]
+        total = int(length) if raw and length.isdigit() else None
         _refuse_early(download, response, total)
-        if total is not None and total - have > shutil.disk_usage(download.folder).free:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(download.partial))
-        if not have:
-            _begin(download, response, total, bool(raw))
+        if total is not None:
+            check_space(download.folder, total - have)
+        if not continued:
+            _begin(download, response, total, raw)
         bar.reset(total)
         bar.update(have)
-        size = have
         with download.partial.open("ab") as stream:
-            for chunk in response.iter_raw() if raw else response.iter_bytes():
-                if stop.is_set():
-                    raise _Stopped
+            async for chunk in response.aiter_raw() if raw else response.aiter_bytes():
                 stream.write(chunk)
-                size += len(chunk)
+                have += len(chunk)
                 bar.update(len(chunk))
-                if download.known.bytes is not None and size > download.known.bytes:
+                if download.known.bytes is not None and have > download.known.bytes:
                     download.discard()
-                    raise _wrong_size(download, f"more than {download.known.bytes:,} bytes")
+                    official = f"the {download.known.bytes:,} bytes of the official file"
+                    raise download.refused(f"gave more than {official}")
             stream.flush()
             os.fsync(stream.fileno())
-        if total is not None and size < total:  # a server may send less than the range asked for
-            raise httpx.RemoteProtocolError(f"{size:,} of {total:,} bytes came")
+        if total is not None and have < total:  # a server may send less than the range asked for
+            raise httpx.RemoteProtocolError(f"{have:,} of {total:,} bytes came")
         if raw and total is None and "Transfer-Encoding" not in response.headers:
             if download.known.bytes is None and download.known.sha256 is None:
-                logger.warning(
-                    "%s did not say how long it is: the %d bytes that came are taken to be all.",
-                    *(download.url, size),
-                )
-    return have > 0
+                text = "%s did not say how long it is: the %d bytes that came are taken to be all."
+                logger.warning(text, download.url, have)
+    return continued
+
+
+def check_space(folder: Path, size: int) -> None:
+    """Raise the OSError of a full disk where `folder` has no room for `size` more bytes."""
+    if size > shutil.disk_usage(folder).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def _begun(download: Download) -> tuple[_Version, int]:
@@ -322,74 +290,47 @@ def _begin(download: Download, response: httpx.Response, total: int | None, raw:
 
 def _continues(response: httpx.Response, have: int, version: _Version) -> bool:
     """Whether the answer goes on at byte `have` of the version that the partial file is from."""
-    asked = re.fullmatch(
-        r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip()
-    )
-    if response.status_code != 206 or asked is None or int(asked[1]) != have:
-        return False
-    if version.total is not None and asked[2] not in ("*", str(version.total)):
+    given = response.headers.get("Content-Range", "").strip()
+    same = re.fullmatch(rf"bytes {have}-\d+/({version.total or r'[0-9]+'}|\*)", given)
+    if not same or response.status_code != 206 or _is_encoded(response):
         return False
     if version.etag and response.headers.get("ETag") != version.etag:
         return False
     # a server that was asked If-Range may leave the date out
-    date = response.headers.get("Last-Modified", version.last_modified)
-    return date == version.last_modified and not _is_encoded(response)
+    return response.headers.get("Last-Modified", version.last_modified) == version.last_modified
 
 
 def _is_encoded(response: httpx.Response) -> bool:
     return response.headers.get("Content-Encoding", "identity").lower() != "identity"
 
 
-def _total(response: httpx.Response, have: int) -> int | None:
-    """Return the length of the whole file, where the answer tells it."""
-    total = response.headers.get("Content-Range", "").rpartition("/")[2]
-    if response.status_code == 206 and total != "*":
-        return int(total)
-    length = response.headers.get("Content-Length")
-    return None if length is None else have + int(length)
-
-
 def _refuse_early(download: Download, response: httpx.Response, total: int | None) -> None:
     """Refuse by its headers an answer that need not be read to be wrong."""
+    known = download.known
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    wrong = None not in (total, download.known.bytes) and total != download.known.bytes
-    if kind in ("text/html", "application/xhtml+xml") and not _may_be_page(download.file):
-        if wrong or download.known.sha256 is None:
-            raise _page(download)
+    wrong = None not in (total, known.bytes) and total != known.bytes
+    if kind in ("text/html", "application/xhtml+xml") and (wrong or known.sha256 is None):
+        _refuse_page(download)
     if wrong:
-        raise _wrong_size(download, f"{total:,} bytes")
+        raise download.refused(
+            f"gave {total:,} bytes, where the official file has {known.bytes:,} bytes"
+        )
 
 
-def _wrong_size(download: Download, given: str) -> InputError:
-    return InputError(
-        f"{download.corpus}: {download.url} gave {given}, where the official file has "
-        f"{download.known.bytes:,} bytes. Nothing was kept; try again later, or put the file at "
-        f"{download.folder / download.file}."
-    )
-
-
-def _refuse_page(download: Download) -> None:
+def _refuse_late(download: Download) -> None:
     """Refuse a page that came in place of a file, and an answer with nothing in it."""
     with download.partial.open("rb") as stream:
         head = stream.read(1024)
     if not head and download.known.bytes != 0:
-        raise InputError(
-            f"{download.corpus}: {download.url} gave an empty file. Nothing was kept; try again "
-            f"later, or put the file at {download.folder / download.file}."
-        )
+        raise download.refused("gave an empty file")
     head = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if head.startswith(b"<") and (b"<!doctype html" in head or b"<html" in head):
-        if not _may_be_page(download.file):
-            raise _page(download)
+        _refuse_page(download)
 
 
-def _may_be_page(file: str) -> bool:
-    return file.lower().endswith((".html", ".htm", ".xhtml"))
-
-
-def _page(download: Download) -> InputError:
-    return InputError(
-        f"{download.corpus}: {download.url} answered with an HTML page instead of {download.file} "
-        "(to log in, about a quota, or about a scan for viruses?). Nothing was kept. Open the "
-        f"address in a browser and put the file at {download.folder / download.file}."
-    )
+def _refuse_page(download: Download) -> None:
+    if not download.file.lower().endswith((".html", ".htm", ".xhtml")):
+        raise download.refused(
+            f"answered with an HTML page instead of {download.file} (to log in, about a quota, or "
+            "about a scan for viruses?)"
+        )

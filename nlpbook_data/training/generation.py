@@ -188,7 +188,7 @@ def load_judge(folder: str, labels: Sequence[str], prompts: Sequence[str], devic
             f"--judge {folder}: the prompt {free[0][:40]!r} asks for no label of the data. Leave "
             "--judge out."
         )
-    known = label_names(ModelArguments(model_name_or_path=folder))
+    known = label_names(ModelArguments(model_name_or_path=folder)) or ["no label by name"]
     if unknown := [label for label in labels if label not in known]:
         raise InputError(
             f"--judge {folder}: it knows {', '.join(known)}, and the data has {unknown[0]}. Name a "
