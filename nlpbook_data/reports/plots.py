@@ -41,37 +41,27 @@ def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) 
     Args:
         history: Trainer's ``state.log_history``.
     """
-    train = [(row["epoch"], row["loss"]) for row in history if "loss" in row]
-    evals = [row for row in history if row.keys() & {"eval_loss", f"eval_{metric}"}]
+    lines = {
+        "loss": ("-", BLUE, "학습 손실"),
+        f"eval_{metric}": ("s--", GREEN, f"검증 {KOREAN.get(metric, metric)}"),
+        "eval_loss": ("o-", ORANGE, "검증 손실"),
+    }
     with _drawing(path, figsize=(7, 4.2)) as (figure, left):
-        if train:
-            left.plot(*zip(*train, strict=True), color=BLUE, alpha=0.8, label="학습 손실")
-        epochs = [row["epoch"] for row in evals]
-        if evals and "eval_loss" in evals[0]:
-            losses = [row["eval_loss"] for row in evals]
-            left.plot(epochs, losses, "o-", color=ORANGE, ms=4, label="검증 손실")
         left.set(xlabel="에폭", ylabel="손실", title="학습 곡선")
         left.grid(alpha=0.3)
-        handles, labels = left.get_legend_handles_labels()
-        if evals and f"eval_{metric}" in evals[0]:
-            right = left.twinx()
-            values = [row[f"eval_{metric}"] for row in evals]
-            name = f"검증 {KOREAN.get(metric, metric)}"
-            right.plot(epochs, values, "s--", color=GREEN, ms=4, label=name)
-            right.set_ylabel(name)
-            best = int(np.argmax([goodness(metric, value) for value in values]))
-            right.annotate(
-                f"{values[best]:.3f}",
-                (epochs[best], values[best]),
-                textcoords="offset points",
-                xytext=(0, 7),
-                ha="center",
-            )
-            right.margins(y=0.15)
-            more = right.get_legend_handles_labels()
-            handles, labels = handles + more[0], labels + more[1]
-        if handles:
-            figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+        for column, (style, color, name) in lines.items():
+            points = [(row["epoch"], row[column]) for row in history if column in row]
+            if not points:
+                continue
+            axes = left if column in ("loss", "eval_loss") else left.twinx()
+            axes.plot(*zip(*points, strict=True), style, color=color, ms=4, label=name)
+            if axes is not left:
+                axes.set_ylabel(name)
+                axes.margins(y=0.15)
+                best = max(points, key=lambda point: goodness(metric, point[1]))
+                near: Any = {"textcoords": "offset points", "xytext": (0, 7), "ha": "center"}
+                axes.annotate(f"{best[1]:.3f}", best, **near)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
 
 
 def plot_confusion_matrix(scores: dict[str, Any], names: list[str], path: Path) -> None:
