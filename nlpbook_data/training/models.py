@@ -269,6 +269,9 @@ def load_model(
             f"{'broken' if training else 'not fine-tuned'} or of another architecture: name "
             "another model."
         )
+    broken = (key for key, value in model.named_parameters() if value.isnan().any())
+    if spoiled := next(broken, None):
+        raise InputError(f"{name}: its weight {spoiled} holds NaN. Name another model.")
     if missing and training:
         logger.info("New weights: %s.", ", ".join(missing))
     return add_lora(model, args, auto_class)

@@ -10,7 +10,7 @@ import pytest
 from conftest import TINY
 from safetensors.torch import load_file, save_file
 
-ENCODER = [*TINY, "--model_name_or_path", "package:models/encoder", "--learning_rate", "1e-2"]
+ENCODER = [*TINY, "--learning_rate", "1e-2"]
 ENCODER += ["--per_device_train_batch_size", 8, "--num_train_epochs", 10]
 SAME = ["--learning_rate", "1e-9", "--num_train_epochs", 1, "--precision", "float32"]
 SAME += ["--baselines", "false"]
@@ -113,3 +113,44 @@ def test_other_labels_are_refused_or_get_a_new_head(trained, fork_recipe, tmp_pa
     assert not before["classifier.weight"].allclose(after["classifier.weight"], atol=1e-3)
     body = "bert.encoder.layer.0.output.dense.weight"
     assert before[body].allclose(after[body], atol=1e-6)
+
+
+def test_a_finished_run_refuses_to_answer_for_what_was_not_asked_then(fork_recipe, tmp_path):
+    for seed, split in enumerate(("train", "validation", "test")):
+        write_rows(tmp_path / f"{split}.jsonl", sentences("doccls", seed, 24))
+    write_rows(tmp_path / "new.jsonl", sentences("doccls", 9, 24))
+    command = ["doccls", *ENCODER, *FILES, "--num_train_epochs", 1, "--output_dir", "run"]
+    command += ["--resume", "auto"]
+    assert fork_recipe(*command).status == 0
+    metrics = (tmp_path / "run" / "metrics.json").read_bytes()
+
+    same = fork_recipe(*command)
+    assert same.status == 0 and "This run is finished" in same.stderr, same.stderr
+    for options in (
+        ("--test_file", "new.jsonl"),
+        ("--validation_file", "test.jsonl", "--test_file", "validation.jsonl"),
+        ("--seeds", 1, 2),
+        ("--num_train_epochs", 2),
+        ("--baselines", "true"),
+    ):
+        other = fork_recipe(*command, *options)
+        assert other.status == 1 and other.error.startswith("run: "), (options, other.stderr)
+    write_rows(tmp_path / "train.jsonl", sentences("doccls", 5, 24))
+    changed = fork_recipe(*command)
+    assert changed.status == 1 and "the data changed" in changed.error
+    assert "train.jsonl" in changed.error and "--resume never" in changed.error
+    assert (tmp_path / "run" / "metrics.json").read_bytes() == metrics
+
+
+def test_a_model_that_predicts_nan_ends_in_an_error_that_names_it(trained, fork_recipe, tmp_path):
+    weights = load_file(tmp_path / "first" / "model.safetensors")
+    for value in (float("nan"), 3e38):  # the second overflows in the sum
+        weights["classifier.weight"][:] = value
+        weights["bert.encoder.layer.0.output.dense.weight"][:] = value
+        save_file(weights, tmp_path / "first" / "model.safetensors", metadata={"format": "pt"})
+        result = fork_recipe(
+            *(trained, "--do_train", "false", "--model_name_or_path", "first", "--precision"),
+            *("float32", "--test_file", "test.jsonl", "--output_dir", "predictions"),
+        )
+        assert result.status == 1 and "NaN" in result.error and "first" in result.error
+        assert not (tmp_path / "predictions" / "predictions.jsonl").exists()
