@@ -12,7 +12,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from nlpbook_data.corpora.licenses import find_license
-from nlpbook_data.metrics import names
+from nlpbook_data.metrics.names import KOREAN, SAMPLES, SHOWN, format_score
 from nlpbook_data.reports.outcome import Outcome
 
 TEMPLATE = Path(__file__).parent / "templates" / "card.md"
@@ -33,53 +33,50 @@ def write_card(
         labels: in words; none where the task has none.
     """
     arguments, data = outcome.record["arguments"], outcome.record["data"]
+    scores = outcome.scores.get(outcome.split, {})
     title = outcome.name.rsplit("/", 1)[-1]
     base = public_name(arguments["model_name_or_path"])
-    scratch = arguments["from_scratch"]
-    license_tag = find_license(data["license"]).tag
+    scratch, license = arguments["from_scratch"], find_license(data["license"])
     metadata = ModelCardData(
         language="ko",
         library_name=LIBRARIES.get(pipeline_tag, "transformers"),
         pipeline_tag=pipeline_tag,
         tags=["nlpbook-recipes", "generated_from_trainer"],
-        license=license_tag if scratch and license_tag != "other" else None,
+        license=license.tag if scratch and license.tag != "other" else None,
         base_model=base if base and not scratch and "/" in base else None,
         model_name=title,
-        eval_results=_results(outcome, pipeline_tag) or None,
+        eval_results=[
+            EvalResult(
+                task_type=pipeline_tag,
+                dataset_type=data["name"].replace(" ", "_"),
+                dataset_name=data["name"],
+                dataset_split=outcome.split,
+                metric_type="f1" if metric.endswith("f1") else metric,
+                metric_name=SHOWN[metric],
+                metric_value=round(scores[metric], 4),
+            )
+            for metric in SHOWN
+            if metric in scores
+        ]
+        or None,
     )
-    name_in_code = json.dumps(outcome.name, ensure_ascii=False)[1:-1]
     card = ModelCard.from_template(
         metadata,
         template_path=str(TEMPLATE),
+        outcome=outcome,
         text=as_text,
+        score=format_score,
+        shown=SHOWN,
+        korean=KOREAN,
         title=title,
         task=task,
         base=base,
+        license=license,
         labels=labels,
-        outcome=outcome,
-        names=names,
         samples=_samples(outcome),
-        usage=usage.replace("MODEL", name_in_code),
+        usage=usage.replace("MODEL", json.dumps(outcome.name, ensure_ascii=False)[1:-1]),
     )
     card.save(outcome.folder / "README.md")
-
-
-def _results(outcome: Outcome, pipeline_tag: str) -> list[EvalResult]:
-    """Return what the Hub's index of models shows."""
-    data, scores = outcome.record["data"]["name"], outcome.scores.get(outcome.split, {})
-    return [
-        EvalResult(
-            task_type=pipeline_tag,
-            dataset_type=data.replace(" ", "_"),
-            dataset_name=data,
-            dataset_split=outcome.split,
-            metric_type="f1" if metric.endswith("f1") else metric,
-            metric_name=names.SHOWN[metric],
-            metric_value=round(scores[metric], 4),
-        )
-        for metric in names.SHOWN
-        if metric in scores
-    ]
 
 
 def public_name(name: str | None) -> str | None:
@@ -112,9 +109,9 @@ def _samples(outcome: Outcome) -> Mapping[str, Any]:
         prompts = sorted(first)[:SAMPLE_PROMPTS]
         texts += [[method, as_text(prompt), as_text(first[prompt])] for prompt in prompts]
     scores = outcome.scores["samples"]
-    columns = [name for name in names.SAMPLES if name in next(iter(scores.values()))]
+    names = [name for name in SAMPLES if name in next(iter(scores.values()))]
     return {
         "texts": texts,
-        "shown": [names.KOREAN[name] for name in columns],
-        "rows": [[method, *(f"{s[name]:.3f}" for name in columns)] for method, s in scores.items()],
+        "shown": [KOREAN[name] for name in names],
+        "rows": [[method, *(f"{s[name]:.3f}" for name in names)] for method, s in scores.items()],
     }

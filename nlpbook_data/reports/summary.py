@@ -6,40 +6,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Template
-
 from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN, format_score, goodness
 from nlpbook_data.reports.columns import in_columns
 from nlpbook_data.reports.outcome import CEILING, HYBRID, Outcome
+from nlpbook_data.reports.pages import render
 from nlpbook_data.reports.push import model_files
-
-TEMPLATE = Path(__file__).parent / "templates" / "summary.txt"
 
 
 def print_summary(outcome: Outcome) -> None:
-    """Print score beside baselines, what they mean, time, places and the next command.
-
-    No score is cut and no line broken: paths and commands can be copied.
-    """
-    record, data = outcome.record, outcome.record.get("data", {})
-    rows, origins = data.get("rows", {}), data.get("splits", {})
-    splits = [(s, f"{rows[s]:,} rows", origin) for s, origin in origins.items() if s in rows]
-    names = outcome.columns()
-    scores = [(outcome.split, *(SHOWN[name] for name in names))]
-    for label, values in outcome.rows():
-        scores.append((label, *(format_score(values, name) for name in names)))
-    template = Template(TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True)
-    text = template.render(
-        outcome=outcome,
-        record=record,
-        data=data,
+    """Print score beside baselines, what they mean, time, places and the next command."""
+    data, names = outcome.record["data"], outcome.columns()
+    splits = [(split, f"{n:,} rows", data["splits"][split]) for split, n in data["rows"].items()]
+    scores = [[outcome.split, *(SHOWN[name] for name in names)]]
+    for row, values in outcome.rows():
+        scores.append([row, *(format_score(values, name) for name in names)])
+    page = render(
+        "summary.txt",
+        title=f"{outcome.recipe}: {data['name']} ",
         splits=in_columns(splits, right=[1]),
-        scores=names and in_columns(scores, right=range(1, len(scores[0]))),
+        scores=in_columns(scores, right=range(1, len(names) + 1)) if names else "",
         verdict=verdict(outcome),
+        record=outcome.record,
         duration=_duration,
+        folder=outcome.folder,
         next=next_command(outcome),
     )
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(page)
+    sys.stdout.flush()
 
 
 def verdict(outcome: Outcome) -> str:

@@ -62,16 +62,15 @@ def micro_batches(batch: np.ndarray, size: int, processes: int) -> list[list[lis
     ]
 
 
-@dataclass(eq=False)
+@dataclass
 class GlobalBatchSampler(Sampler[list[int]]):
     """Yield the micro-batches of one process, in the order of `global_batches`.
 
     Attributes:
         lengths: tokens of each row, (rows,).
-        size: rows of a micro-batch.
-        padded_to: tokens of every row; None: those of the longest of its micro-batch; 0: nothing is
-            padded.
-        epoch: that the next iteration yields.
+        size: rows of a micro-batch of one process.
+        padded_to: tokens that every row is padded to; None: the longest of its micro-batch; 0:
+            nothing is padded.
     """
 
     lengths: np.ndarray

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -87,7 +86,7 @@ class RecipeTrainer(Trainer):
             grouped=args.train_sampling_strategy == "group_by_length",
             padded_to=0 if self.train_collator else padded_to,
         )
-        collator = _WithEmpty(self.train_collator or self.data_collator, rows)
+        collator = partial(_collate, self.train_collator or self.data_collator, rows)
         return self._load(rows, sampler, collator)
 
     def _model_columns(self, dataset: Dataset) -> Dataset:
@@ -119,7 +118,8 @@ class RecipeTrainer(Trainer):
 
         There are none where training had ended before it was continued.
         """
-        if self.state.global_step >= self.state.max_steps or self.control.should_training_stop:
+        ended = self.state.global_step >= self.state.max_steps or self.control.should_training_stop
+        if ended:
             self.control.should_training_stop = True
             return [], None
         batches = list(islice(epoch_iterator, num_batches))
@@ -370,19 +370,14 @@ def pack(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {**DataCollatorWithFlattening()(rows), "use_cache": False}
 
 
-@dataclass(frozen=True)
-class _WithEmpty:
-    """Collate, and give a process that a ragged batch left empty one row that counts nothing."""
-
-    collator: Callable[[list], dict[str, torch.Tensor]]
-    dataset: Dataset
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        if rows:
-            return self.collator(rows)
-        batch = self.collator([self.dataset[0]])
+def _collate(
+    collator: Callable[[list], dict[str, torch.Tensor]], dataset: Dataset, rows: list[Any]
+) -> dict[str, torch.Tensor]:
+    """Give a process that a ragged batch left empty one row, of which nothing counts."""
+    batch = collator(rows or [dataset[0]])
+    if not rows:
         batch["labels"] = torch.full_like(batch["labels"], IGNORED)
-        return batch
+    return batch
 
 
 class _EarlyStopping(EarlyStoppingCallback):
@@ -400,7 +395,9 @@ class _EvaluationLines(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         shown = {"loss": "loss"} | SHOWN
         scores = [
-            f"{shown[name]} {logs[f'eval_{name}']:.4f}" for name in shown if f"eval_{name}" in logs
+            f"{shown[name]} {logs[f'eval_{name}']:.4f}"
+            for name in shown
+            if f"eval_{name}" in (logs or {})
         ]
         if state.is_world_process_zero and scores:
             place = f"epoch {state.epoch:.2f}  step {state.global_step}  validation: "
@@ -414,7 +411,7 @@ class _Progress(ProgressCallback, _EvaluationLines):
     """Trainer's bars, with the loss beside the bar in place of a line of numbers a log."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and self.training_bar is not None and "loss" in logs:
+        if state.is_world_process_zero and self.training_bar is not None and "loss" in (logs or {}):
             self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
         _EvaluationLines.on_log(self, args, state, control, logs)
 
