@@ -5,6 +5,7 @@ list | show | fetch | audit | convert | push | check | prefetch | index | search
 
 import argparse
 import io
+import json
 import logging
 import os
 import sys
@@ -311,40 +312,46 @@ def _prefetch(options: argparse.Namespace) -> None:
 def _index(options: argparse.Namespace) -> None:
     """Make a search engine over the texts of a file or a corpus.
 
-    The texts are the lines of a .txt file, a column of a csv, tsv, jsonl or parquet file, or a
-    corpus' first text column (contexts, reviews); each once.
+    The texts are the lines of a .txt file, a column of a csv, tsv, jsonl, xlsx or parquet file, or
+    a corpus' first text column (contexts, reviews); each once, with its first row's other columns.
     """
     from nlpbook_data.search.index import SearchIndex, import_faiss
 
     if options.faiss:
         import_faiss()  # before hours of encoding
-    texts = dict.fromkeys(_texts(options))
+    rows: dict[str, dict[str, Any]] = {}
+    for row in _texts(options):
+        rows.setdefault(row["text"], row)
     if options.add:
         if options.hybrid or options.float16:
             raise InputError("--hybrid and --float16 are of a new index. Leave them out.")
         index = SearchIndex.load(options.output, options.model)
         for text in index.texts():
-            texts.pop(text, None)
-        if texts:
-            index.add(texts)
+            rows.pop(text, None)
+        if rows:
+            index.add(rows.values())
     elif options.model is None:
         raise InputError("A new index needs a model: --model, a folder or a Hub name.")
     else:
         dtype = "float16" if options.float16 else "float32"
         index = SearchIndex.build(
-            options.output, texts, options.model, dtype=dtype, hybrid=options.hybrid
+            options.output, rows.values(), options.model, dtype=dtype, hybrid=options.hybrid
         )
     if options.faiss:
         index.add_faiss()
     size = sum(path.stat().st_size for path in options.output.rglob("*") if path.is_file())
-    _write(f"{options.output}: {len(index):,} texts ({len(texts):,} new), {size:,} bytes")
+    _write(f"{options.output}: {len(index):,} texts ({len(rows):,} new), {size:,} bytes")
 
 
-def _texts(options: argparse.Namespace) -> Iterator[str]:
+def _texts(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the rows; what is searched stands under ``text``, other columns under their names."""
+    from nlpbook_data.data.publish import readable_rows
+
     path, column = Path(options.texts), options.text_column_name
     if path.suffix or path.is_file():
-        for _, row in read_examples(path, "pretrain", {"text": column} if column else None):
-            yield row["text"]
+        columns = {"text": column} if column else None
+        for _, row in read_examples(path, "pretrain", columns, others=True):
+            yield row
         return
     column = column or find_corpus(options.texts).texts[0]
     for dataset in load_corpus(options.texts, options.corpus_dir, options.cache_dir).values():
@@ -353,8 +360,10 @@ def _texts(options: argparse.Namespace) -> Iterator[str]:
                 f"{options.texts} has no column {column!r}; the columns are "
                 f"{shown(dataset.column_names)}. Check --text_column_name."
             )
-        for batch in dataset.select_columns(column).iter(1000):
-            yield from filter(str.strip, batch[column])
+        for row in readable_rows(dataset):
+            text = row.pop(column)
+            if text.strip():
+                yield row | {"text": text}
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -364,7 +373,9 @@ def _search(options: argparse.Namespace) -> None:
     index = SearchIndex.load(options.folder, options.model)
     (hits,) = index.search([options.query], options.k, hybrid=options.hybrid, exact=options.exact)
     for hit in hits:
-        _write(f"{hit.score:.4f}\t{hit.id}\t{' '.join(hit.text.split())}")
+        others = {name: value for name, value in hit.row.items() if name != "text"}
+        more = "\t" + json.dumps(others, ensure_ascii=False, default=str) if others else ""
+        _write(f"{hit.score:.4f}\t{hit.id}\t{' '.join(hit.text.split())}{more}")
 
 
 if __name__ == "__main__":

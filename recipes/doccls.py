@@ -75,7 +75,7 @@ def main(
 ) -> None:
     # 1. Corpus: train, validation and test, each with the columns text and label
     with run.preparation("corpus"):
-        known = None if args.do_train else label_names(model_args)
+        known = label_names(model_args, args.do_train)
         source = load_source(data_args, args, known, task_args.multi_label)
     labels, multi_label = source.label_names, task_args.multi_label
     run.describe(source)

@@ -22,7 +22,7 @@ from transformers import (
 
 from nlpbook_data.baselines.generation import score_ngrams
 from nlpbook_data.data.source import load_source
-from nlpbook_data.features.generation import encode, sum_texts, to_prompts, to_texts
+from nlpbook_data.features.generation import encode, scored_places, sum_texts, to_prompts, to_texts
 from nlpbook_data.inference.decoding import check_room, special_ids
 from nlpbook_data.metrics.generation import LanguageModelling, score_samples
 from nlpbook_data.training import (
@@ -45,8 +45,8 @@ from nlpbook_data.training.generation import (
     check_adapters,
     choose_prompts,
     complete_generation_config,
+    drop_void,
     load_judge,
-    report_dropped,
 )
 from nlpbook_data.training.trainer import check_causal, pack
 
@@ -79,9 +79,7 @@ class GenerationArguments:
     )
     samples_per_prompt: int = field(default=8, metadata={"help": "continuations by each method"})
     max_new_tokens: int = field(default=64, metadata={"help": "of a continuation, at most"})
-    judge: str | None = field(
-        default=None, metadata={"help": "a run of doccls that says which label a text has"}
-    )
+    judge: str | None = field(default=None, metadata={"help": "a run of doccls that tells labels"})
 
 
 def main(
@@ -119,7 +117,7 @@ def main(
             remove_columns=next(iter(source.splits.values())).column_names,
             fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, **only},
         )
-    report_dropped(run, encoded)
+    encoded = drop_void(run, encoded)
 
     # 4. Metric, a module of `evaluate`: of each text the loss, its tokens and their characters
     metric = LanguageModelling(keep_in_memory=True)
@@ -179,7 +177,9 @@ def main(
     if run.wants_baselines:
         with run.phase("baselines"):
             texts = {s: to_texts(split[:], **only) for s, split in source.held_out.items()}
-            baselines = score_ngrams(to_texts(source.splits["train"][:], **only), texts)
+            places = {s: scored_places(texts[s], encoded[s]) for s in texts}
+            train = to_texts(source.splits["train"][:], **only)
+            baselines = score_ngrams(train, texts, places=places)
     run.finish(baselines, "문장 생성", "text-generation", USAGE, labels)
 
 

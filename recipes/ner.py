@@ -82,7 +82,7 @@ def main(
 ) -> None:
     # 1. Corpus: text, and entities as spans of its characters
     with run.preparation("corpus"):
-        known = None if args.do_train else type_names(label_names(model_args))
+        known = type_names(label_names(model_args, args.do_train) or [], args.do_train)
         source = load_source(data_args, args, known, task="ner")
     types = source.label_names
     run.describe(source)

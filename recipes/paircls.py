@@ -79,8 +79,8 @@ def main(
 ) -> None:
     # 1. Corpus: pairs of texts, and label: a class, or a score (then there are no label names)
     with run.preparation("corpus"):
-        known = None if args.do_train else label_names(model_args)  # none of scores
-        scores = None if known is None else not known
+        known = label_names(model_args, args.do_train)  # none of scores
+        scores = None if args.do_train else not known
         source = load_source(data_args, args, known, task="paircls", scores=scores)
     labels = source.label_names
     positive = source.positive_label(task_args.positive_label)

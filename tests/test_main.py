@@ -264,12 +264,12 @@ def test_a_text_file_is_indexed_grown_and_searched(tmp_path, model, capsys):
 
 
 def test_columns_of_files_and_passages_of_corpora_are_indexed(tmp_path, model, capsys):
-    (tmp_path / "rows.csv").write_text('본문\n"두\n줄 가"\n나\n', encoding="utf-8")
+    (tmp_path / "rows.csv").write_text('본문,쪽\n"두\n줄 가",3\n나,4\n', encoding="utf-8")
     options = ["--model", model, "--output"]
     csv, corpus = tmp_path / "csv", tmp_path / "corpus"
     columns = ["--text_column_name", "본문"]
     main(["index", str(tmp_path / "rows.csv"), *columns, *options, str(csv)])
-    assert search(capsys, csv, "가", "-k", 1)[0][2] == "두 줄 가"
+    assert search(capsys, csv, "가", "-k", 1)[0][2:] == ["두 줄 가", '{"쪽": "3"}']
     cache = ["--cache_dir", str(tmp_path / "cache")]
     main(["index", "sample_qa", *cache, "--hybrid", *options, str(corpus)])
     splits = load_corpus("sample_qa", cache_dir=tmp_path / "cache")
@@ -277,6 +277,7 @@ def test_columns_of_files_and_passages_of_corpora_are_indexed(tmp_path, model, c
     assert f"{len(contexts):,} texts" in capsys.readouterr().out
     rows = search(capsys, corpus, splits["test"][0]["question"], "--hybrid")
     assert len(rows) == 10 and rows[0][2] in {" ".join(text.split()) for text in contexts}
+    assert set(json.loads(rows[0][3])) == set(splits["test"].column_names) - {"context"}
 
 
 @pytest.mark.parametrize(

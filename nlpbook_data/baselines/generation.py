@@ -14,28 +14,41 @@ MOST_CHARACTERS = 20_000_000
 
 
 def ngram_bits_per_character(
-    train_texts: Sequence[str], test_texts: Sequence[str], order: int = 5
+    train_texts: Sequence[str],
+    test_texts: Sequence[str],
+    order: int = 5,
+    places: np.ndarray | None = None,
 ) -> dict[int, float]:
     """Return the bits that the models of 1, 2, … `order` characters need for the test texts.
 
     These are the bits of all characters and of each text's end, over the number of characters, as
     in `metrics.generation.LanguageModelling`. Texts are NFC-normalised.
 
+    Args:
+        places: (characters + texts,), which of the characters and ends count; by default all.
+
     Returns:
         ``{1: bits per character, …, order: bits per character}``.
     """
-    characters = sum(len(unicodedata.normalize("NFC", text)) for text in test_texts)
-    probabilities = ngram_probabilities(train_texts, test_texts, order)
-    bits = -np.log2(probabilities).sum(axis=1) / characters
-    return dict(enumerate(bits.tolist(), start=1))
+    bits = -np.log2(ngram_probabilities(train_texts, test_texts, order))
+    ends = np.cumsum([len(text) + 1 for text in _composed(test_texts)]) - 1
+    counted = np.ones(bits.shape[1], dtype=bool) if places is None else places
+    characters = counted.sum() - counted[ends].sum()
+    return dict(enumerate(((bits * counted).sum(axis=1) / characters).tolist(), start=1))
 
 
 def score_ngrams(
-    train_texts: Sequence[str], held_out: Mapping[str, Sequence[str]], order: int = 5
+    train_texts: Sequence[str],
+    held_out: Mapping[str, Sequence[str]],
+    order: int = 5,
+    places: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Return the bits per character of n-grams on each split of `held_out`.
 
     Of more training texts than memory would hold, the first `MOST_CHARACTERS` are counted.
+
+    Args:
+        places: which characters of each split count, see `ngram_bits_per_character`.
 
     Returns:
         ``{"1-grams of characters": {split: {"bits_per_character": …}}, …}``.
@@ -44,7 +57,8 @@ def score_ngrams(
     train_texts = train_texts[: sum(length <= MOST_CHARACTERS for length in reached)]
     scores: dict[str, dict[str, dict[str, float]]] = {}
     for split, texts in held_out.items():
-        for n, bits in ngram_bits_per_character(train_texts, texts, order).items():
+        counted = (places or {}).get(split)
+        for n, bits in ngram_bits_per_character(train_texts, texts, order, counted).items():
             row = scores.setdefault(f"{n}-grams of characters", {})
             row[split] = {"bits_per_character": bits}
     return scores

@@ -26,7 +26,7 @@ from nlpbook_data.data.corpus import (
     raw_hashes,
 )
 from nlpbook_data.data.labels import in_words
-from nlpbook_data.errors import InputError, nearest, shown
+from nlpbook_data.errors import InputError, first_line, nearest, shown
 from nlpbook_data.own_files.schemas import (
     are_scores,
     check_label,
@@ -36,11 +36,13 @@ from nlpbook_data.own_files.schemas import (
     find_schema,
     group_columns,
     labels_of,
+    match_columns,
     read_examples,
     row_columns,
     sort_labels,
 )
-from nlpbook_data.own_files.tables import read_rows
+from nlpbook_data.own_files.tables import check_columns, read_rows
+from nlpbook_data.reading.squad import ANSWERS
 
 CARVED_SHARE = 0.1
 UNLABELLED = -1
@@ -145,7 +147,7 @@ def load_source(
             of each split to use (the first ones).
         phases: `do_train`, `do_eval` and `do_predict`: train and validation, validation, test.
         label_names: the labels of a model that is already trained; by default they are found
-            in the data.
+            in the data. In training they only number the same labels, if the data has them all.
         multi_label: for doccls, a row has any number of labels.
         task: one of `own_files.schemas.SCHEMAS`; search takes those of qa and paircls as they are.
         scores: for paircls, labels are numbers; by default where those of train have fractions.
@@ -170,7 +172,8 @@ def load_source(
     separator = args.label_separator if multi_label else None
     if task == "search":
         task = _search_task(args, files)
-    wanted = _Wanted(task, _columns(args, task), label_names, separator, scores)
+    fixed = None if phases.do_train else label_names
+    wanted = _Wanted(task, _columns(args, task), fixed, separator, scores)
     if args.corpus:
         source = _from_corpus(args, task, multi_label)
     elif args.dataset_name:
@@ -178,6 +181,8 @@ def load_source(
     else:
         source = _from_files(files, wanted, args.cache_dir, args.overwrite_cache)
     names = list(label_names or [])
+    if phases.do_train and {*names} != {*source.label_names}:
+        names = []
     if names and source.label_names and source.label_names != names:
         source = _align(source, names)
     return _needed(source, args, phases, keep_train)
@@ -333,10 +338,10 @@ def _from_hub(args: Any, wanted: _Wanted) -> Source:
             keep_in_memory=False,  # the files are what tells whether the rows have changed
         )
     except Exception as error:  # the client raises a dozen unrelated types
-        first = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"The dataset {args.dataset_name} could not be loaded ({first}). Check its name, "
-            "--dataset_config_name and the network, or fetch it first with nlpbook-data prefetch."
+            f"The dataset {args.dataset_name} could not be loaded ({first_line(error)}). Check its "
+            "name, --dataset_config_name and the network, or fetch it first with nlpbook-data "
+            "prefetch."
         ) from error
     aliases = {"dev": "validation", "valid": "validation"}
     loaded = {aliases.get(split, split): dataset for split, dataset in loaded.items()}
@@ -367,16 +372,9 @@ def _read_hub(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a split in the task's schema; ``ClassLabel`` ids become their words."""
     schema, known = find_schema(wanted.task), dataset.column_names
-    name_of = {column: wanted.columns.get(column, column) for column in schema.all_columns}
-    names = find_columns(schema, [c for c in name_of if name_of[c] in known])
-    for column in (name_of[name] for name in names):
-        if column not in known:
-            options = " and ".join(f"--{name}_column_name" for name in names)
-            raise InputError(
-                f"{place}: there is no column {column!r}; the columns are {shown(known)}."
-                f"{nearest(column, known)} Name yours with {options}."
-            )
-    used = {c: name_of[c] for c in (*names, *schema.optional) if name_of[c] in known}
+    needed, names, advice = match_columns(schema, wanted.columns, known)
+    check_columns(place, known, needed, advice)
+    used = {column: name for column, name in names.items() if name in known}
     for number, row in enumerate(dataset.select_columns([*used.values()]), start=1):
         words = {c: in_words(dataset.features[name], row[name]) for c, name in used.items()}
         if schema.gold in words and words[schema.gold] is None:
@@ -451,11 +449,10 @@ def _find_labels(
 def _features(wanted: _Wanted, columns: Sequence[str], names: list[str] | None) -> Features:
     label: Any = Value("float32") if names is None else ClassLabel(names=names)
     span = {"start": Value("int32"), "end": Value("int32"), "label": label}
-    answer = {"text": Value("string"), "answer_start": Value("int32")}
     types = {
         "label": label if wanted.label_separator is None else List(label),
         "entities": List(span),
-        "answers": List(answer),
+        "answers": ANSWERS,
     }
     return Features({column: types.get(column, Value("string")) for column in columns})
 
@@ -521,20 +518,18 @@ def _align(source: Source, label_names: list[str]) -> Source:
     ids = {number: label_names.index(name) for number, name in enumerate(source.label_names)}
     column = "entities" if source.task == "ner" else "label"
     label: Any = ClassLabel(names=label_names)
-    splits = DatasetDict()
-    for split, dataset in source.splits.items():
-        feature = dataset.features[column]
-        if column == "entities":
-            feature = List({**feature.feature, "label": label})
-        else:
-            feature = List(label) if isinstance(feature, List) else label
-        splits[split] = dataset.map(
-            _renumber,
-            batched=True,
-            fn_kwargs={"ids": ids, "column": column},
-            features=Features(dataset.features | {column: feature}),
-            keep_in_memory=True,
-        )
+    features = next(iter(source.splits.values())).features
+    if column == "entities":
+        feature: Any = List({**features[column].feature, "label": label})
+    else:
+        feature = List(label) if isinstance(features[column], List) else label
+    splits = source.splits.map(
+        _renumber,
+        batched=True,
+        fn_kwargs={"ids": ids, "column": column},
+        features=Features(features | {column: feature}),
+        keep_in_memory=True,
+    )
     return replace(source, splits=splits)
 
 

@@ -109,9 +109,8 @@ def encode(
 
     A text without a prompt loses nothing: of more than `max_length` tokens it becomes several
     rows, of which each repeats the last `stride` tokens of the one before, without labels. A
-    prompt with its completion stays one row: the prompt loses what is too much from its left (not
-    its last token, where the completion has nothing else before it), and only then the
-    completion from its right. Texts are NFC-normalised.
+    prompt with its completion stays one row: the completion loses what is too much from its
+    right. Of a prompt that leaves it no token the row has no labels. Texts are NFC-normalised.
 
     Args:
         batch: as `to_prompts` takes it.
@@ -124,9 +123,10 @@ def encode(
     Returns:
         ``input_ids``; ``labels``, the same or -100; ``characters``, those of the NFC text that the
         labelled tokens stand for (each counts once, with the first of its tokens; the end of text
-        stands for none, and a text's rows together for all of it); ``window``, a row's number in
-        its text, from 0; ``dropped_prompt`` and ``dropped_completion``, the tokens of either that
-        were cut off. Where a completion is missing, ``input_ids`` of the prompts alone.
+        stands for none, and a text's rows together for all of it); ``unlearnt``, the characters of
+        `to_texts` before those; ``window``, a row's number in its text, from 0; ``dropped``, the
+        tokens of the completion that were cut off, -1 for all of them. Where a completion is
+        missing, ``input_ids`` of the prompts alone.
 
     Raises:
         InputError: a slow tokenizer, one without an end of text, a stride that leaves no room.
@@ -165,28 +165,28 @@ def encode(
         start = prefix or ([] if p_ids else [_start(tokenizer)])
         if not c_ids or c_ids[-1] != eos:
             c_ids, c_ends = [*c_ids, eos], [*c_ends, 0]
-        cut_prompt = cut_completion = 0
-        if p_ids:
-            room = max_length - len(start)
-            cut_completion = max(0, len(c_ids) - room + (not start))
-            cut_prompt = max(0, len(p_ids) + len(c_ids) - cut_completion - room)
-        c_counts, p_counts = _count(c_ends, len(completion)), _count(p_ends, len(prompt))
-        ids = [*start, *p_ids[cut_prompt:], *c_ids[: len(c_ids) - cut_completion]]
-        counts = [*[0] * len(start), *p_counts[cut_prompt:], *c_counts][: len(ids)]
-        unlearnt = max(1, len(start) + (len(p_ids) - cut_prompt if completion_only else 0))
+        ids, dropped = [*start, *p_ids, *c_ids], 0
+        counts = [*[0] * len(start), *_count(p_ends, len(prompt))]
+        counts += _count(c_ends, len(completion))
+        unlearnt = max(1, len(start) + (len(p_ids) if completion_only else 0))
+        if p_ids and len(ids) > max_length:
+            void = len(start) + len(p_ids) >= max_length
+            dropped = -1 if void else len(ids) - max_length
+            ids = ids[:max_length]
+            unlearnt = max_length if void else unlearnt
         for number, begin in enumerate(range(0, max(len(ids) - stride, 1), max_length - stride)):
             end = min(begin + max_length, len(ids))
             learnt = min(end, unlearnt if begin == 0 else begin + stride)
             columns["input_ids"].append(ids[begin:end])
             columns["labels"].append([NO_LOSS] * (learnt - begin) + ids[learnt:end])
             columns["characters"].append(sum(counts[learnt:end]))
+            columns["unlearnt"].append(0 if completion_only else sum(counts[:unlearnt]))
             columns["window"].append(number)
-            columns["dropped_prompt"].append(cut_prompt)
-            columns["dropped_completion"].append(cut_completion)
+            columns["dropped"].append(dropped)
     return columns
 
 
-COLUMNS = ("input_ids", "labels", "characters", "window", "dropped_prompt", "dropped_completion")
+COLUMNS = ("input_ids", "labels", "characters", "unlearnt", "window", "dropped")
 
 
 def encode_prompts(
@@ -216,6 +216,24 @@ def sum_texts(values: np.ndarray, encoded: Mapping[str, Sequence[int]]) -> np.nd
     """
     rows = np.column_stack([values, encoded["characters"][:]]).astype(np.float64)
     return np.add.reduceat(rows, np.flatnonzero(np.asarray(encoded["window"][:]) == 0))
+
+
+def scored_places(texts: Sequence[str], encoded: Mapping[str, Sequence[int]]) -> np.ndarray:
+    """Return which characters of `to_texts`, each text's end after them, `encode` gave labels.
+
+    Returns:
+        (characters + texts,) of bool.
+    """
+    begins = np.flatnonzero(np.asarray(encoded["window"][:]) == 0)
+    counts = np.add.reduceat(np.asarray(encoded["characters"][:]), begins)
+    firsts, dropped = (np.asarray(encoded[name][:])[begins] for name in ("unlearnt", "dropped"))
+    places = []
+    for text, first, count, cut in zip(_compose(texts), firsts, counts, dropped, strict=True):
+        place = np.arange(len(text) + 1)
+        learnt = (place >= first) & (place < first + count)
+        learnt[-1] = not cut
+        places.append(learnt)
+    return np.concatenate(places)
 
 
 def _compose(texts: Sequence[str]) -> list[str]:

@@ -4,8 +4,9 @@ A context is longer than a model reads, so it is cut into windows that overlap. 
 leave this module count the characters of the context as it is in the corpus.
 """
 
+import math
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -253,59 +254,35 @@ def decode(
     Returns:
         One `Decoded` a context.
     """
-    questions = np.asarray(questions, dtype=np.int64)
-    nulls = np.full(len(contexts), np.inf)
-    found = []
-    for begin in range(0, len(questions), CHUNK):
-        part = slice(begin, begin + CHUNK)
-        places = np.asarray(windows["context_position"][part], dtype=np.int64)
-        char_starts, char_ends = windows["char_starts"][part], windows["char_ends"][part]
-        lengths = np.array([len(chars) for chars in char_starts])
-        logits = []
-        for rows in (start_logits[part], end_logits[part]):
-            rows = [
-                np.asarray(row[: place + length])
-                for row, place, length in zip(rows, places, lengths, strict=True)
-            ]
-            logits.append((rows, np.array([row[0] for row in rows], dtype=np.float64)))
-        np.minimum.at(nulls, questions[part], logits[0][1] + logits[1][1])
-        starts, ends = (_pad(chars, lengths, np.int64, 0) for chars in (char_starts, char_ends))
-        start, end = (
-            _pad([r[p:] for r, p in zip(rows, places, strict=True)], lengths, np.float32, -np.inf)
-            for rows, _ in logits
-        )
-        blank = ends <= starts
-        start[blank] = end[blank] = -np.inf
-        limits = (max_answer_length, max_answer_characters)
-        row, first, last, score = _best_spans(start, end, starts, ends, n_best, *limits)
-        spans = (starts[row, first], ends[row, last], starts[row, last])
-        found.append(np.stack([questions[part][row], *spans, score.astype(np.float64)]))
-    question, start, end, last, score = np.concatenate([np.empty((5, 0)), *found], axis=1)
-    order = np.lexsort((last, -score, end, start, question))
-    same = [np.diff(column[order], prepend=-1) == 0 for column in (question, start, end)]
-    order = order[~np.logical_and.reduce(same)]
-    order = order[np.lexsort((end[order], start[order], -score[order], question[order]))]
-    bounds = np.searchsorted(question[order], np.arange(len(contexts) + 1))
+    nulls = [math.inf] * len(contexts)
+    # of each question, by start and end: the score, and minus the start of the last token
+    found: list[dict[tuple[int, int], tuple[float, int]]] = [{} for _ in contexts]
+    places, *spans = (windows[n] for n in ("context_position", "char_starts", "char_ends"))
+    rows = zip(questions, places, *spans, start_logits, end_logits, strict=True)
+    for number, place, starts, ends, start, end in rows:
+        nulls[number] = min(nulls[number], float(start[0]) + float(end[0]))
+        inside = slice(place, place + len(starts))
+        logits = np.array([start[inside], end[inside]], dtype=np.float32)
+        chars = np.array([starts, ends], dtype=np.int64)
+        best = _best_spans(logits, chars, n_best, max_answer_length, max_answer_characters)
+        known = found[number]
+        for first, past, last, score in best:
+            known[first, past] = max(known.get((first, past), (-math.inf, 0)), (score, -last))
     decoded = []
-    for number, context in enumerate(contexts):
-        best = order[bounds[number] : bounds[number + 1]][:n_best]
-        if not len(best):
-            decoded.append(Decoded([], float(unanswerable), np.inf))
+    for context, null, known in zip(contexts, nulls, found, strict=True):
+        ranked = sorted((-score, *span, -last) for span, (score, last) in known.items())[:n_best]
+        if not ranked:
+            decoded.append(Decoded([], float(unanswerable), math.inf))
             continue
-        sums = np.append(score[best], nulls[number] if unanswerable else -np.inf)
+        sums = np.array([*(-row[0] for row in ranked), null if unanswerable else -math.inf])
         shares = np.exp(sums - sums.max())
         shares /= shares.sum()
-        found_spans: dict[tuple[int, int], float] = {}
-        for a, b, c, share in zip(
-            *(column[best].astype(int).tolist() for column in (start, end, last)),
-            shares.tolist(),
-            strict=False,
-        ):
+        shares_of: dict[tuple[int, int], float] = {}
+        for (_, a, b, c), share in zip(ranked, shares.tolist(), strict=False):
             span = (a, strip(context, a, b, c) if strip else b)
-            found_spans[span] = found_spans.get(span, 0.0) + share
-        answers = [Answer(context[a:b], share, a, b) for (a, b), share in found_spans.items()]
-        difference = float(nulls[number] - score[best[0]])
-        decoded.append(Decoded(answers, float(shares[-1]), difference))
+            shares_of[span] = shares_of.get(span, 0.0) + share
+        answers = [Answer(context[a:b], share, a, b) for (a, b), share in shares_of.items()]
+        decoded.append(Decoded(answers, float(shares[-1]), null + ranked[0][0]))
     return decoded
 
 
@@ -352,55 +329,41 @@ def read_perfectly(
     return [one.best().text if answers else "" for one, answers in pairs]
 
 
-CHUNK = 256  # windows: what is padded at a time stays in the processor's cache
-
-
-def _pad(rows: Sequence[Any], lengths: np.ndarray, dtype: Any, value: Any) -> np.ndarray:
-    padded = np.full((len(rows), max(1, int(lengths.max()))), value, dtype=dtype)
-    flat = np.concatenate([np.asarray(row, dtype=dtype) for row in rows])
-    padded[np.arange(padded.shape[1]) < lengths[:, None]] = flat
-    return padded
-
-
 def _best_spans(
-    start: np.ndarray,
-    end: np.ndarray,
-    starts: np.ndarray,
-    ends: np.ndarray,
+    logits: np.ndarray,
+    chars: np.ndarray,
     n_best: int,
     max_tokens: int | None,
     max_characters: int | None,
-) -> tuple[np.ndarray, ...]:
-    """Return row, first token, last token and score of the `n_best` spans of each row.
+) -> Iterator[tuple[int, int, int, float]]:
+    """Yield the `n_best` spans of a window: start, end, start of the last token, and score.
 
-    A span of the n best starts at one of the n tokens whose best spans are the best: only those
-    need all of their ends.
+    `logits` and `chars` are (2, tokens): of start and end, and where each token starts and ends.
     """
-    rows, width = start.shape
-    longest = min(max_tokens or width, width)
-    best = np.full_like(start, -np.inf)
-    for extra in range(longest):
-        size = width - extra
-        score = start[:, :size] + end[:, extra:]
-        if max_characters is not None:
-            score[ends[:, extra:] - starts[:, :size] > max_characters] = -np.inf
-        np.maximum(best[:, :size], score, out=best[:, :size])
-    first = np.argsort(-best, axis=1, kind="stable")[:, :n_best]
-    row = np.arange(rows)[:, None, None]
-    last = first[:, :, None] + np.arange(longest)
-    inside = last < width
-    last = np.minimum(last, width - 1)
-    score = np.take_along_axis(start, first, axis=1)[:, :, None] + end[row, last]
-    length = ends[row, last] - np.take_along_axis(starts, first, axis=1)[:, :, None]
-    score[~inside | (length <= 0)] = -np.inf
+    starts, ends = chars
+    longest = min(max_tokens or len(starts), len(starts))
+    if not longest:
+        return
+    # a token that stands for no character neither begins nor ends an answer
+    start, end = np.where((ends > starts) & np.isfinite(logits), logits, -np.inf)
+    # a row a first token; its columns are the last ones, 0, 1, … tokens later
+    score = start[:, None] + _following(end, longest, -np.inf)
     if max_characters is not None:
-        score[length > max_characters] = -np.inf
-    score = score.reshape(rows, -1)
-    top = np.argsort(-score, axis=1, kind="stable")[:, :n_best]
-    score = np.take_along_axis(score, top, axis=1)
-    row, column = np.nonzero(np.isfinite(score))
-    rank, extra = np.divmod(top[row, column], longest)
-    return row, first[row, rank], first[row, rank] + extra, score[row, column]
+        score[_following(ends, longest, 0) - starts[:, None] > max_characters] = -np.inf
+    score = score.ravel()
+    least = np.partition(score, -n_best)[-n_best] if len(score) > n_best else -np.inf
+    best = np.flatnonzero((score >= least) & (score > -np.inf))  # and those that tie with the last
+    best = best[np.argsort(-score[best], kind="stable")[:n_best]]
+    first, later = np.divmod(best, longest)
+    last = first + later
+    columns = (starts[first], ends[last], starts[last], score[best])
+    yield from zip(*(column.tolist() for column in columns), strict=True)
+
+
+def _following(values: np.ndarray, count: int, filling: float) -> np.ndarray:
+    """Return each value with those after it, (values, count); beyond the end is `filling`."""
+    padded = np.append(values, np.full(count - 1, filling, dtype=values.dtype))
+    return np.lib.stride_tricks.sliding_window_view(padded, count)
 
 
 def tune_threshold(

@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -168,30 +169,19 @@ def wrap(tokenizer: Tokenizer, kind: str, max_length: int = 512) -> PreTrainedTo
         max_length: tokens of a text, at most.
     """
     if kind == "byte-bpe":
-        start = tokenizer.token_to_id("<s>")
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single="<s> $A", special_tokens=[("<s>", start)]
-        )
-        return PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            pad_token="<pad>",
-            bos_token="<s>",
-            eos_token="</s>",
-            model_max_length=max_length,
-        )
+        names, around = zip(("pad", "bos", "eos"), DECODER_SPECIAL, strict=True), ["<s>"]
+        template = {"single": "<s> $A"}
+    else:
+        kinds = ("pad", "unk", "cls", "sep", "mask")
+        names, around = zip(kinds, ENCODER_SPECIAL, strict=True), ["[CLS]", "[SEP]"]
+        template = {"single": "[CLS] $A [SEP]", "pair": "[CLS] $A [SEP] $B:1 [SEP]:1"}
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
+        **template, special_tokens=[(name, tokenizer.token_to_id(name)) for name in around]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
         model_max_length=max_length,
+        **{f"{name}_token": token for name, token in names},
     )
 
 
@@ -229,13 +219,8 @@ def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Co
 
 def batches(texts: Iterable[str], size: int = 1000) -> Iterator[list[str]]:
     """Yield the texts in lists of `size`."""
-    batch: list[str] = []
-    for text in texts:
-        batch.append(text)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
+    texts = iter(texts)
+    while batch := list(islice(texts, size)):
         yield batch
 
 

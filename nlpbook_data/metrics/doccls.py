@@ -6,48 +6,41 @@ import datasets
 import evaluate
 import numpy as np
 
-_DESCRIPTION = """\
-Accuracy, macro-F1, precision/recall/F1 of each class and the expected calibration error, from
-probabilities. With the configuration "multilabel" a label holds where its probability is over
-0.5; accuracy is then that of whole rows, and micro-F1 stands beside macro-F1.
-"""
-
-_INPUTS = """
-Args:
-    predictions: probabilities, (rows, classes).
-    references: class ids, (rows,); for "multilabel" 0/1 vectors, (rows, classes).
-    label_names: the classes' names, in the order of their ids.
-Returns:
-    accuracy, macro_f1, expected_calibration_error (fractions), per_class
-    {name: precision, recall, f1, support} and confusion_matrix (gold by predicted counts;
-    "multilabel": micro_f1 instead). Macro-F1 is over all classes, absent ones count 0
-    (scikit-learn's ``zero_division=0``).
-Examples:
-    >>> metric = DocumentClassification(keep_in_memory=True)
-    >>> scores = metric.compute(
-    ...     predictions=[[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], references=[0, 0, 1])
-    >>> round(scores["accuracy"], 3), round(scores["macro_f1"], 3)
-    (0.667, 0.667)
-"""
+from nlpbook_data.metrics.info import describe
 
 BINS = 15
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
 class DocumentClassification(evaluate.Metric):
-    """See `_DESCRIPTION` and `_INPUTS`."""
+    """Accuracy, macro-F1, each class' precision, recall and F1, and calibration error.
+
+    They are of probabilities. With the configuration "multilabel" a label holds where its
+    probability is over 0.5; accuracy is then that of whole rows, and micro-F1 stands beside
+    macro-F1.
+
+    Args:
+        predictions: probabilities, (rows, classes).
+        references: class ids, (rows,); for "multilabel" 0/1 vectors, (rows, classes).
+        label_names: the classes' names, in the order of their ids.
+    Returns:
+        accuracy, macro_f1, expected_calibration_error (fractions), per_class
+        {name: precision, recall, f1, support} and confusion_matrix (gold by predicted counts;
+        "multilabel": micro_f1 instead). Macro-F1 is over all classes, absent ones count 0
+        (scikit-learn's ``zero_division=0``).
+    Examples:
+        >>> metric = DocumentClassification(keep_in_memory=True)
+        >>> scores = metric.compute(
+        ...     predictions=[[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], references=[0, 0, 1])
+        >>> round(scores["accuracy"], 3), round(scores["macro_f1"], 3)
+        (0.667, 0.667)
+    """
 
     def _info(self) -> evaluate.MetricInfo:
         reference = datasets.Value("int64")
         if self.config_name == "multilabel":
             reference = datasets.List(datasets.Value("int64"))
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                predictions=datasets.List(datasets.Value("float64")), references=reference
-            ),
+        return describe(
+            self, predictions=datasets.List(datasets.Value("float64")), references=reference
         )
 
     def _compute(

@@ -11,44 +11,36 @@ import evaluate
 import numpy as np
 
 from nlpbook_data.errors import InputError
-
-_LM_DESCRIPTION = """\
-Loss and perplexity a token, which compare models of one tokenizer, and bits per character, which
-compare all: the bits that the model needs for the texts and their ends, over the number of the
-texts' characters (an end is no character, though its bits count). All three are of the sums over
-the rows, not means of the rows' own.
-"""
-
-_LM_INPUTS = """
-Args:
-    losses: the negative log-likelihood of each row's labelled tokens, in nats, summed.
-    tokens: how many they are, ends of text included.
-    characters: how many characters of the NFC text they stand for, ends of text not included
-        (`features.generation.encode` counts them).
-Returns:
-    loss (nats a token), perplexity (e to its power) and bits_per_character.
-Examples:
-    >>> metric = LanguageModelling(keep_in_memory=True)
-    >>> scores = metric.compute(losses=[3.0, 1.0], tokens=[3, 1], characters=[6, 2])
-    >>> scores["loss"], round(scores["perplexity"], 3), round(scores["bits_per_character"], 3)
-    (1.0, 2.718, 0.721)
-"""
+from nlpbook_data.metrics.info import describe
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_LM_DESCRIPTION, _LM_INPUTS)
 class LanguageModelling(evaluate.Metric):
-    """See `_LM_DESCRIPTION` and `_LM_INPUTS`."""
+    """Loss and perplexity a token, which compare models of one tokenizer, and bits per character.
+
+    The latter compare all models: the bits that the model needs for the texts and their ends, over
+    the number of the texts' characters (an end is no character, though its bits count). All three
+    are of the sums over the rows, not means of the rows' own.
+
+    Args:
+        losses: the negative log-likelihood of each row's labelled tokens, in nats, summed.
+        tokens: how many they are, ends of text included.
+        characters: how many characters of the NFC text they stand for, ends of text not included
+            (`features.generation.encode` counts them).
+    Returns:
+        loss (nats a token), perplexity (e to its power) and bits_per_character.
+    Examples:
+        >>> metric = LanguageModelling(keep_in_memory=True)
+        >>> scores = metric.compute(losses=[3.0, 1.0], tokens=[3, 1], characters=[6, 2])
+        >>> scores["loss"], round(scores["perplexity"], 3), round(scores["bits_per_character"], 3)
+        (1.0, 2.718, 0.721)
+    """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_LM_DESCRIPTION,
-            citation="",
-            inputs_description=_LM_INPUTS,
-            features=datasets.Features(
-                losses=datasets.Value("float64"),
-                tokens=datasets.Value("int64"),
-                characters=datasets.Value("int64"),
-            ),
+        return describe(
+            self,
+            losses=datasets.Value("float64"),
+            tokens=datasets.Value("int64"),
+            characters=datasets.Value("int64"),
         )
 
     def _compute(self, losses: Any, tokens: Any, characters: Any) -> dict[str, float]:
@@ -64,47 +56,38 @@ class LanguageModelling(evaluate.Metric):
         }
 
 
-_DESCRIPTION = """\
-How much written texts repeat each other and themselves. The units are characters without blanks
-(in Korean, syllables): with words, every particle and ending would make a new one, and a run such
-as ㅋㅋㅋㅋㅋㅋ would be no repetition; with tokens, models of two tokenizers could not be compared.
-"""
-
-_INPUTS = """
-Args:
-    predictions: the texts that a model wrote, without their prompts.
-    asked: for prompts that ask for a label, the label of each.
-    judged: the label that a classifier gives each text.
-Returns:
-    distinct_1, distinct_2, distinct_3: the different n-grams of all texts over all their n-grams
-    (Li et al., 2016); they fall as texts are added, so only equally many compare.
-    repetition: the share of a text's 4-grams that stand in it already, 1 - different / all, as a
-    mean over texts (Welleck et al., 2020: seq-rep-4); a text without any repeats nothing.
-    mean_length: characters, blanks included. As all of these, of the NFC text.
-    agreement: with labels, the share of texts that are judged to be what was asked for, and
-    per_label {asked label: {agreement, support}}.
-Examples:
-    >>> metric = TextGeneration(keep_in_memory=True)
-    >>> scores = metric.compute(
-    ...     predictions=["정말 정말 정말", "별로"], asked=["긍정", "부정"], judged=["긍정", "긍정"])
-    >>> scores["distinct_1"], round(scores["repetition"], 3), scores["agreement"]
-    (0.5, 0.167, 0.5)
-"""
-
 REPEATED = 4  # the n of repetition
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
 class TextGeneration(evaluate.Metric):
-    """See `_DESCRIPTION` and `_INPUTS`."""
+    """How much written texts repeat each other and themselves.
+
+    The units are characters without blanks (in Korean, syllables): with words, every particle and
+    ending would make a new one, and a run such as ㅋㅋㅋㅋㅋㅋ would be no repetition; with tokens,
+    models of two tokenizers could not be compared.
+
+    Args:
+        predictions: the texts that a model wrote, without their prompts.
+        asked: for prompts that ask for a label, the label of each.
+        judged: the label that a classifier gives each text.
+    Returns:
+        distinct_1, distinct_2, distinct_3: the different n-grams of all texts over all their
+        n-grams (Li et al., 2016); they fall as texts are added, so only equally many compare.
+        repetition: the share of a text's 4-grams that stand in it already, 1 - different / all, as
+        a mean over texts (Welleck et al., 2020: seq-rep-4); a text without any repeats nothing.
+        mean_length: characters, blanks included. As all of these, of the NFC text.
+        agreement: with labels, the share of texts that are judged to be what was asked for, and
+        per_label {asked label: {agreement, support}}.
+    Examples:
+        >>> metric = TextGeneration(keep_in_memory=True)
+        >>> texts, labels = ["정말 정말 정말", "별로"], {"asked": ["긍정", "부정"]}
+        >>> scores = metric.compute(predictions=texts, **labels, judged=["긍정", "긍정"])
+        >>> scores["distinct_1"], round(scores["repetition"], 3), scores["agreement"]
+        (0.5, 0.167, 0.5)
+    """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=datasets.Features(predictions=datasets.Value("string")),
-        )
+        return describe(self, predictions=datasets.Value("string"))
 
     def _compute(
         self,

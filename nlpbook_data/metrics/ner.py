@@ -8,62 +8,56 @@ import evaluate
 import numpy as np
 
 from nlpbook_data.metrics.doccls import score_counts
-
-_DESCRIPTION = """\
-Entity precision, recall and F1 of exact matches (start, end and label; micro, macro and for each
-type), KLUE's character macro-F1 without O, and seqeval's entity F1 as a cross-check.
-"""
-
-_INPUTS = """
-Args:
-    predictions: for each text ``[{"start", "end", "label"}, …]``; ends exclusive, labels ids.
-    references: ``{"text": str, "entities": [{"start", "end", "label"}, …]}``.
-    label_names: the entity types' names, in the order of their ids.
-Returns:
-    micro_f1, micro_precision, micro_recall: a predicted entity is right if start, end and label
-    are those of a gold entity. One that is there twice counts once. Quotients by 0 are 0.
-    macro_f1: the mean F1 of the types that are in gold or predictions, as in seqeval and KLUE.
-    per_type: {name: precision, recall, f1, support}.
-    klue_char_macro_f1: KLUE-baseline's klue_ner_char_macro_f1 without O. Every character but
-    blanks has a tag, B-type its first in an entity, I-type the others, O outside; the score is
-    the mean over all B- and I- tags of label_names of the F1 over characters, a tag that is
-    neither in gold nor predicted counting 1 (its zero_division). KLUE's own code averages O in,
-    which its docstring and paper except.
-    seqeval_f1: seqeval's micro-F1 of the same tags, blanks included; equal to micro_f1 but where
-    predictions overlap. Of overlapping entities the first (then the longer) has the characters.
-Examples:
-    >>> metric = NamedEntities(keep_in_memory=True)
-    >>> gold = [{"start": 0, "end": 3, "label": 0}, {"start": 5, "end": 7, "label": 1}]
-    >>> scores = metric.compute(
-    ...     predictions=[[{"start": 0, "end": 3, "label": 0}, {"start": 5, "end": 9, "label": 1}]],
-    ...     references=[{"text": "홍길동 서울에서 산다", "entities": gold}],
-    ...     label_names=["인물", "장소"])
-    >>> scores["micro_f1"], scores["macro_f1"], scores["per_type"]["인물"]["f1"]
-    (0.5, 0.5, 1.0)
-"""
+from nlpbook_data.metrics.info import describe
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
 class NamedEntities(evaluate.Metric):
-    """See `_DESCRIPTION` and `_INPUTS`."""
+    """Precision, recall and F1 of entities by exact match; KLUE's and seqeval's F1 beside them.
+
+    A match is one of start, end and label; micro, macro and for each type. KLUE's is the character
+    macro-F1 without O, seqeval's the entity F1 as a cross-check.
+
+    Args:
+        predictions: for each text ``[{"start", "end", "label"}, …]``; ends exclusive, labels ids.
+        references: ``{"text": str, "entities": [{"start", "end", "label"}, …]}``.
+        label_names: the entity types' names, in the order of their ids.
+    Returns:
+        micro_f1, micro_precision, micro_recall: a predicted entity is right if start, end and label
+        are those of a gold entity. One that is there twice counts once. Quotients by 0 are 0.
+        macro_f1: the mean F1 of the types that are in gold or predictions, as in seqeval and KLUE.
+        per_type: {name: precision, recall, f1, support}.
+        klue_char_macro_f1: KLUE-baseline's klue_ner_char_macro_f1 without O. Every character but
+        blanks has a tag, B-type its first in an entity, I-type the others, O outside; the score is
+        the mean over all B- and I- tags of label_names of the F1 over characters, a tag that is
+        neither in gold nor predicted counting 1 (its zero_division). KLUE's own code averages O in,
+        which its docstring and paper except.
+        seqeval_f1: seqeval's micro-F1 of the same tags, blanks included; equal to micro_f1 unless
+        predictions overlap. Of overlapping entities the first (then the longer) has the characters.
+    Examples:
+        >>> metric = NamedEntities(keep_in_memory=True)
+        >>> gold = [{"start": 0, "end": 3, "label": 0}, {"start": 5, "end": 7, "label": 1}]
+        >>> found = [{"start": 0, "end": 3, "label": 0}, {"start": 5, "end": 9, "label": 1}]
+        >>> scores = metric.compute(
+        ...     predictions=[found],
+        ...     references=[{"text": "홍길동 서울에서 산다", "entities": gold}],
+        ...     label_names=["인물", "장소"])
+        >>> scores["micro_f1"], scores["macro_f1"], scores["per_type"]["인물"]["f1"]
+        (0.5, 0.5, 1.0)
+    """
 
     def _info(self) -> evaluate.MetricInfo:
         integer = datasets.Value("int64")
         entities = datasets.List({"start": integer, "end": integer, "label": integer})
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                predictions=entities,
-                references={"text": datasets.Value("string"), "entities": entities},
-            ),
+        return describe(
+            self,
+            predictions=entities,
+            references={"text": datasets.Value("string"), "entities": entities},
         )
 
     def compute(
         self, *, predictions: Any = None, references: Any = None, **arguments: Any
     ) -> dict[str, Any]:
-        """Do what `_INPUTS` says; other keys, such as an entity's score, are ignored."""
+        """Score as the class says; other keys, such as an entity's score, are ignored."""
         return super().compute(
             predictions=[[_pick(span) for span in spans] for spans in predictions],
             references=[

@@ -8,6 +8,7 @@ import evaluate
 import numpy as np
 
 from nlpbook_data.metrics.doccls import DocumentClassification
+from nlpbook_data.metrics.info import describe
 
 
 class PairClassification(DocumentClassification):
@@ -35,37 +36,25 @@ class PairClassification(DocumentClassification):
         return scores
 
 
-_DESCRIPTION = """\
-Pearson's and Spearman's correlation of predicted and gold scores, and the mean squared error.
-"""
-
-_INPUTS = """
-Args:
-    predictions: scores, (rows,).
-    references: gold scores, (rows,).
-Returns:
-    pearson, spearman (-1 to 1; 0 where either side is constant, or of fewer than two rows) and
-    mean_squared_error.
-Examples:
-    >>> metric = SentenceSimilarity(keep_in_memory=True)
-    >>> scores = metric.compute(predictions=[0.0, 1.0, 4.0], references=[0.0, 2.0, 4.0])
-    >>> round(scores["pearson"], 3), scores["spearman"], round(scores["mean_squared_error"], 3)
-    (0.961, 1.0, 0.333)
-"""
-
-
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
 class SentenceSimilarity(evaluate.Metric):
-    """See `_DESCRIPTION` and `_INPUTS`."""
+    """Pearson's and Spearman's correlation with gold scores, and the mean squared error.
+
+    Args:
+        predictions: scores, (rows,).
+        references: gold scores, (rows,).
+    Returns:
+        pearson, spearman (-1 to 1; 0 where either side is constant, or of fewer than two rows) and
+        mean_squared_error.
+    Examples:
+        >>> metric = SentenceSimilarity(keep_in_memory=True)
+        >>> scores = metric.compute(predictions=[0.0, 1.0, 4.0], references=[0.0, 2.0, 4.0])
+        >>> round(scores["pearson"], 3), scores["spearman"], round(scores["mean_squared_error"], 3)
+        (0.961, 1.0, 0.333)
+    """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                predictions=datasets.Value("float64"), references=datasets.Value("float64")
-            ),
+        return describe(
+            self, predictions=datasets.Value("float64"), references=datasets.Value("float64")
         )
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, float]:

@@ -12,49 +12,41 @@ import evaluate
 import numpy as np
 
 from nlpbook_data.features.qa import Answer, Decoded, tune_threshold
-
-_DESCRIPTION = """\
-Exact match and syllable F1 as KorQuAD 1.0's evaluate-v1.0.py defines them, exact match and ROUGE-W
-as KLUE-baseline defines them for KLUE-MRC. Of several gold answers the best counts. A question
-without one is right where the prediction is empty (nothing but blanks and punctuation), as in
-SQuAD 2.
-"""
-
-_INPUTS = """
-Args:
-    predictions: a text a question; an empty one says that there is no answer.
-    references: the gold answers of each question, [{"text", "answer_start"}, …]; [] for none.
-    question_types: the name of each question's type, for the break-down by them.
-    context_lengths: the characters of each context, for the break-down by the third of the context
-        in which the first answer starts.
-Returns:
-    exact_match, f1 (KorQuAD), klue_exact_match, rouge_w (KLUE): fractions; where some questions
-    have no answer also has_answer_exact_match, has_answer_f1 and no_answer_accuracy; with the
-    columns per_question_type and per_answer_position, {name: {the four scores, support}}.
-Examples:
-    >>> metric = QuestionAnswering(keep_in_memory=True)
-    >>> answers = [{"text": "서울", "answer_start": 0}, {"text": "서울 시", "answer_start": 0}]
-    >>> scores = metric.compute(predictions=["서울에", "〈서울〉"], references=[answers, answers])
-    >>> scores["exact_match"], round(scores["f1"], 3), round(scores["rouge_w"], 3)
-    (0.5, 0.9, 0.733)
-"""
+from nlpbook_data.metrics.info import describe
 
 POSITIONS = ("first third", "middle third", "last third")
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
 class QuestionAnswering(evaluate.Metric):
-    """See `_DESCRIPTION` and `_INPUTS`."""
+    """Exact match and F1 of KorQuAD 1.0, exact match and ROUGE-W of KLUE-MRC.
+
+    KorQuAD's, the F1 of syllables, are as evaluate-v1.0.py defines them, KLUE's as KLUE-baseline
+    does. Of several gold answers the best counts. A question without one is right where the
+    prediction is empty (nothing but blanks and punctuation), as in SQuAD 2.
+
+    Args:
+        predictions: a text a question; an empty one says that there is no answer.
+        references: the gold answers of each question, [{"text", "answer_start"}, …]; [] for none.
+        question_types: the name of each question's type, for the break-down by them.
+        context_lengths: the characters of each context, for the break-down by the third of the
+            context in which the first answer starts.
+    Returns:
+        exact_match, f1 (KorQuAD), klue_exact_match, rouge_w (KLUE): fractions; where some questions
+        have no answer also has_answer_exact_match, has_answer_f1 and no_answer_accuracy; with the
+        columns per_question_type and per_answer_position, {name: {the four scores, support}}.
+    Examples:
+        >>> metric = QuestionAnswering(keep_in_memory=True)
+        >>> answers = [{"text": "서울", "answer_start": 0}, {"text": "서울 시", "answer_start": 0}]
+        >>> texts = ["서울에", "〈서울〉"]
+        >>> scores = metric.compute(predictions=texts, references=[answers, answers])
+        >>> scores["exact_match"], round(scores["f1"], 3), round(scores["rouge_w"], 3)
+        (0.5, 0.9, 0.733)
+    """
 
     def _info(self) -> evaluate.MetricInfo:
         answer = {"text": datasets.Value("string"), "answer_start": datasets.Value("int64")}
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=datasets.Features(
-                predictions=datasets.Value("string"), references=datasets.List(answer)
-            ),
+        return describe(
+            self, predictions=datasets.Value("string"), references=datasets.List(answer)
         )
 
     def _compute(

@@ -4,52 +4,44 @@ import datasets
 import evaluate
 import numpy as np
 
-_DESCRIPTION = """\
-How high the true passages of a query stand in its ranking: the mean reciprocal rank of the first
-one, nDCG with a gain of 1 for each (Järvelin & Kekäläinen 2002, discount log2(rank + 1), of the
-best ranking that there could be), and recall, the share of the query's true passages among the
-first k. Each is the mean over queries.
-
-A ranking is an order: equal scores are ordered before it gets here. What stands after its end is
-not found. A query without a true passage is left out of every mean and counted. A passage that
-stands twice in a ranking would be found twice: an error.
-"""
-
-_INPUTS = """
-Args:
-    predictions: passage ids a query, the best first; no more than 100 count, fewer may be there.
-    references: the ids of each query's true passages, in any order, a repeated one counting once;
-        [] for none.
-Returns:
-    mrr_at_10, ndcg_at_10, recall_at_1, recall_at_5, recall_at_10, recall_at_100: fractions;
-    queries: how many these are the means of; queries_without_passage: how many were left out.
-Raises:
-    ValueError: a passage stands twice in a ranking, or no query has a true passage.
-Examples:
-    >>> metric = DocumentSearch(keep_in_memory=True)
-    >>> scores = metric.compute(predictions=[[7, 3, 5], [1], [2]], references=[[3, 5], [1], []])
-    >>> scores["mrr_at_10"], scores["recall_at_1"], scores["recall_at_5"]
-    (0.75, 0.5, 1.0)
-    >>> round(scores["ndcg_at_10"], 3), scores["queries"], scores["queries_without_passage"]
-    (0.847, 2, 1)
-"""
+from nlpbook_data.metrics.info import describe
 
 DEPTH = 100
 CUTS = (1, 5, 10, DEPTH)
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
 class DocumentSearch(evaluate.Metric):
-    """See `_DESCRIPTION` and `_INPUTS`."""
+    """How high the true passages of a query stand in its ranking.
+
+    The mean reciprocal rank of the first one, nDCG with a gain of 1 for each (Järvelin & Kekäläinen
+    2002, discount log2(rank + 1), of the best ranking that there could be), and recall, the share
+    of the query's true passages among the first k. Each is the mean over queries.
+
+    A ranking is an order: equal scores are ordered before it gets here. What stands after its end
+    is not found. A query without a true passage is left out of every mean and counted. A passage
+    that stands twice in a ranking would be found twice: an error.
+
+    Args:
+        predictions: passage ids a query, the best first; 100 count, and fewer may be there.
+        references: the ids of each query's true passages, in any order, a repeated one counting
+            once; [] for none.
+    Returns:
+        mrr_at_10, ndcg_at_10, recall_at_1, recall_at_5, recall_at_10, recall_at_100: fractions;
+        queries: how many these are the means of; queries_without_passage: how many were left out.
+    Raises:
+        ValueError: a passage stands twice in a ranking, or no query has a true passage.
+    Examples:
+        >>> metric = DocumentSearch(keep_in_memory=True)
+        >>> scores = metric.compute(predictions=[[7, 3, 5], [1], [2]], references=[[3, 5], [1], []])
+        >>> scores["mrr_at_10"], scores["recall_at_1"], scores["recall_at_5"]
+        (0.75, 0.5, 1.0)
+        >>> round(scores["ndcg_at_10"], 3), scores["queries"], scores["queries_without_passage"]
+        (0.847, 2, 1)
+    """
 
     def _info(self) -> evaluate.MetricInfo:
         ids = datasets.List(datasets.Value("int64"))
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=datasets.Features(predictions=ids, references=ids),
-        )
+        return describe(self, predictions=ids, references=ids)
 
     def _compute(
         self, predictions: list[list[int]], references: list[list[int]]

@@ -1,1 +1,1 @@
-"""Small models that ship: an encoder and two tiny shapes without weights, for random ones."""
+"""Small models that ship: encoder, decoder, and two tiny shapes without weights."""

@@ -126,6 +126,25 @@ def find_columns(schema: Schema, there: Collection[str], gold: bool = True) -> t
     return max(schema.columns, key=presence)
 
 
+def match_columns(
+    schema: Schema, columns: Mapping[str, str], there: Collection[str], gold: bool = True
+) -> tuple[list[str], dict[str, str], str]:
+    """Return the columns that data must have, ``{the task's: the data's}`` of all that are read,
+    and which options name others.
+
+    Args:
+        columns: ``{the task's column: the data's}``, where they differ.
+        there: the columns of the data, of which some of the task's may be missing.
+        gold: False: what is to be predicted may be missing.
+    """
+    name_of = {column: columns.get(column, column) for column in schema.all_columns}
+    names = find_columns(schema, [c for c in name_of if name_of[c] in there], gold)
+    needed = [column for column in names if gold or column != schema.gold]
+    wanted = {column: name_of[column] for column in (*names, *schema.optional)}
+    advice = "Name yours with " + " and ".join(f"--{c}_column_name" for c in needed) + "."
+    return [name_of[column] for column in needed], wanted, advice
+
+
 def find_split_files(folder: Path) -> dict[str, Path]:
     """Return ``{split: file or folder}`` of what `folder` holds, found by name.
 
@@ -205,6 +224,7 @@ def read_examples(
     *,
     gold: bool = True,
     label_separator: str | None = None,
+    others: bool = False,
     on_error: Callable[[InputError], None] = raise_error,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield ``(place, row)`` of `path` in the schema of `task`; `place` names file and line.
@@ -228,6 +248,7 @@ def read_examples(
         gold: False: the column to be predicted may be missing.
         label_separator: for doccls with several labels a row: what parts them in a cell (jsonl
             and parquet may have lists). ``label`` is then a sorted list.
+        others: the other columns of a table come too, as they are.
         on_error: gets the error of a row, which is left out if it returns.
 
     Raises:
@@ -252,7 +273,7 @@ def read_examples(
     elif kind == ".txt":
         rows = ((place, {"text": line}) for place, line in read_text_lines(path) if line.strip())
     else:
-        rows = _read_table(path, schema, columns, gold, report)
+        rows = _read_table(path, schema, columns, gold, others, report)
     ids: dict[str, str] = {}
     for number, (place, row) in enumerate(rows, start=1):
         try:
@@ -272,7 +293,7 @@ def read_examples(
             report(error)
         else:
             empty = False
-            yield place, example
+            yield place, row | example if others else example
     if empty:
         raise InputError(f"{path}: there is no row in it. Add rows, or leave this file out.")
 
@@ -282,25 +303,20 @@ def _read_table(
     schema: Schema,
     columns: Mapping[str, str],
     gold: bool,
+    others: bool,
     on_error: Callable[[InputError], None],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a table under the task's names of its columns."""
-    name_of = {column: columns.get(column, column) for column in schema.all_columns}
+    names = [columns.get(column, column) for column in schema.all_columns]
     try:
-        first = next(read_rows(path, (), name_of.values(), lambda error: None), ("", {}))[1]
+        first = next(read_rows(path, (), names, lambda error: None), ("", {}))[1]
     except InputError:  # which reading says as well, after what is wrong with the header
         first = {}
-
-    def needed(names: tuple[str, ...]) -> list[str]:
-        return [column for column in names if gold or column != schema.gold]
-
-    names = find_columns(schema, [c for c in name_of if name_of[c] in first], gold)
-    required = [name_of[column] for column in needed(names)]
-    wanted = [*names, *schema.optional]
-    optional = [name_of[column] for column in wanted if name_of[column] not in required]
-    advice = "Name yours with " + " and ".join(f"--{c}_column_name" for c in needed(names)) + "."
-    for place, row in read_rows(path, required, optional, on_error, advice):
-        yield place, {c: row[name_of[c]] for c in wanted if name_of[c] in row}
+    needed, wanted, advice = match_columns(schema, columns, first, gold)
+    read = None if others else wanted.values()
+    for place, row in read_rows(path, needed, read, on_error, advice):
+        found = {column: row.pop(name) for column, name in wanted.items() if name in row}
+        yield place, row | found if others else found
 
 
 def _read_label_folders(
@@ -584,32 +600,25 @@ def _of_columns(place: str, answers: dict[str, list[Any]]) -> list[dict[str, Any
 
 def _where_it_is(text: str, start: int | None, piece: str) -> str:
     """Return where `piece` stands in `text`, or how the offsets seem to have been counted."""
-    counted = {
-        form: unicodedata.normalize(form, text).startswith(
-            unicodedata.normalize(form, piece), start
-        )
-        for form in ("NFC", "NFD")
-        if start is not None and not unicodedata.is_normalized(form, text)
-    }
-    for form, fits in counted.items():
-        if fits:
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    normal = {f: (unicodedata.normalize(f, text), unicodedata.normalize(f, piece)) for f in forms}
+    for form, (whole_text, part) in normal.items():
+        if start is not None and whole_text != text and whole_text.startswith(part, start):
             return (
                 f" The offsets would fit after {form}: normalise text, offsets and all, to one "
                 "form before you count."
             )
     if start is not None and piece:
-        units, wide = text.encode("utf-16-le", "replace"), piece.encode("utf-16-le", "replace")
+        units, wide = (one.encode("utf-16-le", "replace") for one in (text, piece))
         if len(units) > 2 * len(text) and units.startswith(wide, 2 * start):
             return (
                 " The offsets count UTF-16 units, of which an emoji has two (JavaScript); count "
                 "characters."
             )
-    found = _occurrences(piece, text)
-    if found:
+    if found := _occurrences(piece, text):
         return f" It stands at {_numbers(found)}; mend the offset."
-    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
-    for form in forms:
-        if unicodedata.normalize(form, piece) in unicodedata.normalize(form, text):
+    for form, (whole_text, part) in normal.items():
+        if part in whole_text:
             return f" It would be found after {form}; write both in the same form."
     return " It is nowhere in it; mend the row."
 

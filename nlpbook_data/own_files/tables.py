@@ -1,13 +1,13 @@
 """The user's own files, csv, tsv, jsonl, xlsx or parquet, as validated rows."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nlpbook_data.errors import InputError, nearest, shown
+from nlpbook_data.errors import InputError, first_line, nearest, shown
 from nlpbook_data.reading.json_values import parse_json
 from nlpbook_data.reading.text import csv_rows, find_encoding, read_lines
 from nlpbook_data.reading.values import malformed, raise_error
@@ -43,15 +43,15 @@ def open_encoding(path: Path) -> str:
 def read_rows(
     path: Path,
     columns: Iterable[str],
-    optional: Iterable[str] = (),
+    optional: Iterable[str] | None = (),
     on_error: Callable[[InputError], None] = raise_error,
     advice: str = NAME_YOURS,
 ) -> Rows:
     """Yield ``(place, {column: value})`` a row; `place` names file and line for messages.
 
-    A row holds at least `columns`, and `optional` ones where the file has them. `on_error` gets
-    the error of a row, which is left out if it returns; `advice` ends the message about a missing
-    column.
+    A row holds at least `columns`, and `optional` ones where the file has them, None for all.
+    `on_error` gets the error of a row, which is left out if it returns; `advice` ends the message
+    about a missing column.
 
     csv follows RFC 4180; tsv has no quoting (a quote is text, as in NSMC). The encoding is
     UTF-8, with or without BOM, or else cp949, which is logged. Of a workbook the first sheet
@@ -61,34 +61,24 @@ def read_rows(
         InputError: no such file, empty, another format or encoding, duplicate or missing
             columns, a row with more or fewer cells than the header.
     """
-    columns, optional, suffix = list(columns), list(optional), path.suffix.lower()
+    columns, suffix = list(columns), path.suffix.lower()
     require_file(path)
     if suffix not in FORMATS:
         raise InputError(
             f"{path}: the name must end in one of {', '.join(FORMATS)}. Save it as one of them."
         )
-    encoding = find_encoding(path) if suffix not in (".xlsx", ".parquet") else ""
-    empty = True
-
-    def report(error: InputError) -> None:
-        nonlocal empty
-        empty = False
-        on_error(error)
-
     if suffix == ".parquet":
-        read = _read_parquet(path, columns, optional, advice)
+        yield from _read_parquet(path, columns, optional, advice)
     elif suffix == ".jsonl":
-        read = _read_jsonl(path, encoding, columns, report, advice)
+        yield from _read_jsonl(path, find_encoding(path), columns, on_error, advice)
     else:
-        read = _read_cells(path, encoding, columns, report, advice)
-    for row in read:
-        empty = False
-        yield row
-    if empty:
-        raise InputError(f"{path}: there is no row in it. Add rows, or leave this file out.")
+        yield from _read_cells(path, columns, on_error, advice)
 
 
-def _check_columns(place: str | Path, header: list[str], columns: list[str], advice: str) -> None:
+def check_columns(
+    place: str | Path, header: Sequence[str], columns: Iterable[str], advice: str
+) -> None:
+    """Refuse a header that has a name twice, or lacks one of `columns`."""
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise InputError(f"{place}: the column {twice[0]!r} is there twice. Rename one.")
@@ -101,18 +91,14 @@ def _check_columns(place: str | Path, header: list[str], columns: list[str], adv
 
 
 def _read_cells(
-    path: Path,
-    encoding: str,
-    columns: list[str],
-    on_error: Callable[[InputError], None],
-    advice: str,
+    path: Path, columns: list[str], on_error: Callable[[InputError], None], advice: str
 ) -> Rows:
     """Yield the rows of csv, tsv and xlsx, whose first row is the header."""
-    rows = _rows_of_cells(path, encoding)
+    rows = _rows_of_cells(path)
     header = [str(cell) for cell in next(rows, ("", []))[1]]
     if not header:
         raise InputError(f"{path}: {EMPTY}")
-    _check_columns(path, header, columns, advice)
+    check_columns(path, header, columns, advice)
     suffix = path.suffix.lower()
     for place, cells in rows:
         if suffix == ".xlsx":  # which has no cell where nothing is
@@ -126,12 +112,14 @@ def _read_cells(
         )
 
 
-def _rows_of_cells(path: Path, encoding: str) -> Iterator[tuple[str, list[Any]]]:
+def _rows_of_cells(path: Path) -> Iterator[tuple[str, list[Any]]]:
     """Yield ``(place, cells)`` a row that is not blank."""
     suffix = path.suffix.lower()
     if suffix == ".xlsx":
         yield from read_first_sheet(path, SAVE_AGAIN)
-    elif suffix == ".tsv":
+        return
+    encoding = find_encoding(path)
+    if suffix == ".tsv":
         for place, line in read_lines(path, encoding):
             if line:
                 yield place, line.split("\t")
@@ -164,27 +152,34 @@ def _read_jsonl(
 
 def _read_object(place: str, text: str, columns: list[str], advice: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        _check_columns(place, [name for name, _ in pairs], [], advice)
+        check_columns(place, [name for name, _ in pairs], [], advice)
         return dict(pairs)
 
     each = "Each line is one object."
     row = parse_json(place, text, each, object_pairs_hook=unique)
     if not isinstance(row, dict):
         raise malformed(place, text.strip(), "an object {…}", each)
-    _check_columns(place, list(row), columns, advice)
+    check_columns(place, list(row), columns, advice)
     return row
 
 
-def _read_parquet(path: Path, columns: list[str], optional: list[str], advice: str) -> Rows:
+def _read_parquet(
+    path: Path, columns: list[str], optional: Iterable[str] | None, advice: str
+) -> Rows:
     try:
         file = pq.ParquetFile(path)
-        _check_columns(path, file.schema_arrow.names, columns, advice)
-        present = [name for name in file.schema_arrow.names if name in {*columns, *optional}]
+        check_columns(path, file.schema_arrow.names, columns, advice)
+        present = [
+            name
+            for name in file.schema_arrow.names
+            if optional is None or name in {*columns, *optional}
+        ]
         row = 0
         for batch in file.iter_batches(columns=present):
             for values in batch.to_pylist():
                 row += 1
                 yield f"{path}, row {row}", values
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a whole parquet file ({first}). Write it again.") from error
+        raise InputError(
+            f"{path}: not a whole parquet file ({first_line(error)}). Write it again."
+        ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.reading.values import FETCH_AGAIN, malformed, whole
 
 Cell = str | int | float | bool | None
@@ -55,8 +55,7 @@ def read_first_sheet(path: Path, advice: str = FETCH_AGAIN) -> Iterator[tuple[st
             if cells:
                 yield place, cells
     except DAMAGE as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: not a workbook ({said[:200]}). {advice}") from error
+        raise InputError(f"{path}: not a workbook ({first_line(error)[:200]}). {advice}") from error
 
 
 def _value(place: str, cell: Any, advice: str) -> Cell:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -82,11 +83,19 @@ def verdict(outcome: Outcome) -> str:
 
 
 def next_command(outcome: Outcome) -> str:
-    """Return the command that predicts a file with the saved model; nothing where none is saved."""
+    """Return the command that goes on with the saved model; nothing where none is saved.
+
+    What is fine-tuned predicts a file; what is pretrained is fine-tuned.
+    """
     folder = outcome.folder
     if not model_files(folder):
         return ""
     recipe = outcome.record.get("command", [f"recipes/{outcome.recipe}.py"])[0]
+    if outcome.recipe == "pretrain":
+        causal = outcome.record["card"]["pipeline_tag"] == "text-generation"
+        recipe = str(Path(recipe).with_name("generation.py" if causal else "doccls.py"))
+        options = ["--model_name_or_path", str(folder), "--corpus", "sample_reviews"]
+        return shlex.join(["accelerate", "launch", recipe, *options])
     words = [
         *("accelerate", "launch", recipe, "--do_train", "false", "--do_eval", "false"),
         *("--model_name_or_path", str(folder), "--test_file", "FILE"),

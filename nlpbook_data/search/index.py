@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset, concatenate_datasets, load_from_disk
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -30,6 +31,7 @@ from tqdm import tqdm
 from nlpbook_data.data.cache import file_sha256, make_key, write_text
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.own_files.schemas import read_text
+from nlpbook_data.reports.push import model_files
 from nlpbook_data.search.bm25 import (
     extract_morphemes,
     index_morphemes,
@@ -42,8 +44,6 @@ VERSION = 2
 TEXTS = 2048  # are encoded at a time; the encoder sorts them by length
 ROWS = 16_384  # vectors of a block of scores: 6 MB for 100 queries
 FUSED = 100  # a hybrid ranking is fused from as many of each
-# What decides about a model's vectors: its own files and those of its modules (1_Pooling).
-MODEL_FILES = ("*.safetensors", "*.bin", "*config*.json", "modules.json", "tokenizer*", "vocab*")
 
 
 class Encoder(Protocol):
@@ -454,7 +454,15 @@ def _to_dataset(rows: Iterable[str | Mapping[str, Any]] | Dataset) -> Dataset:
         read_text(f"Text {number}", text)
     if not len(found):
         raise InputError("There is no text to index. Look at the file.")
-    return found if isinstance(found, Dataset) else Dataset.from_list(found)
+    if isinstance(found, Dataset):
+        return found
+    names = dict.fromkeys(name for row in found for name in row)  # not each row has all of them
+    try:
+        return Dataset.from_dict({name: [row.get(name) for row in found] for name in names})
+    except pa.ArrowException as error:
+        raise InputError(
+            f"The values of a column are not all of one type ({first_line(error)}). Mend the rows."
+        ) from error
 
 
 def _texts(rows: Dataset) -> Iterator[str]:
@@ -498,13 +506,10 @@ def model_sha256(model: str) -> str | None:
     if not _is_folder(model):
         return None
     folder = Path(model).expanduser()
-    paths = {
-        path.relative_to(folder).as_posix(): file_sha256(path)
-        for place in (folder, *folder.glob("[0-9]*_*"))
-        for pattern in MODEL_FILES
-        for path in place.glob(pattern)
-    }
-    return make_key(model=paths)
+    # without safetensors, of which that list is, whatever stands there
+    everything = (path for path in folder.rglob("*") if path.is_file())
+    files = model_files(folder) or [path.relative_to(folder).as_posix() for path in everything]
+    return make_key(model={file: file_sha256(folder / file) for file in files})
 
 
 def _is_folder(model: str) -> bool:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError
-from nlpbook_data.training.arguments import SAME_RUN, SAME_RUN_PREFIXES, RecipeArguments
+from nlpbook_data.training.arguments import ASKED_FOR, SAME_RUN, SAME_RUN_PREFIXES, RecipeArguments
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,11 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether the run that lay here had ended well."""
         return self.previous.get("status") == "finished"
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether a run that had ended well is to be told of, and not trained again."""
+        return self.resume == "auto" and self.is_finished
 
     @property
     def continues(self) -> bool:
@@ -158,24 +163,26 @@ class RunFolder:
                     f"{self.path}: holds files that no run of ours wrote, such as "
                     f"{sorted(foreign)[0]}. Choose another --output_dir."
                 )
-        if self.previous and (other := _differences(self.previous, record)):
+        free = SAME_RUN - ASKED_FOR if self.is_asked_for else SAME_RUN
+        if self.previous and (other := _differences(self.previous, record, free)):
             raise InputError(
                 f"{self.path}: holds another run ({'; '.join(other[:3])}"
                 f"{' …' if len(other) > 3 else ''}). Choose another --output_dir."
             )
 
-    def refuse_other_data(self, hashes: Mapping[str, str]) -> None:
-        """Check that a run is continued on the data that it began with: sha256 by file.
+    def refuse_other_data(self, data: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+        """Check that a run goes on, or is told of, with the `data` that it had `before`.
 
         Raises:
-            InputError: a file has changed.
+            InputError: a file has changed, or is another.
         """
-        before = self.previous.get("data", {}).get("sha256")
-        if before not in (None, hashes) and self.continues:
-            changed = ", ".join(name for name in hashes if before.get(name) != hashes[name])
+        there, here = ({**d.get("splits", {}), **d.get("sha256", {})} for d in (before, data))
+        changed = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+        if before and changed and (self.continues or self.is_asked_for):
             raise InputError(
-                f"{self.path}: the data changed since this run began ({changed}). Choose another "
-                "--output_dir, or pass --resume never."
+                f"{self.path}: the data changed since this run began ({', '.join(changed)}). "
+                "Choose another --output_dir, or pass --resume never; to predict with the model "
+                f"that is here, pass --do_train false --model_name_or_path {self.path}."
             )
 
     def check_space(self, model: Any, checkpoints: int) -> None:
@@ -206,14 +213,14 @@ def nearest_existing(folder: Path) -> Path:
     return next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return in words what makes the run of one record another than that of the other."""
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], free: set[str]) -> list[str]:
+    """Return in words what makes one record's run another than the other's, but for `free`."""
     words = [
         (word, before.get(key, now[key]), now[key])
         for key, word in (("recipe", "recipe"), ("global_batch", "global batch"))
     ]
     then = before.get("arguments", {})
     for name, value in json.loads(json.dumps(now["arguments"], default=str)).items():
-        if name in then and name not in SAME_RUN and not name.startswith(SAME_RUN_PREFIXES):
+        if name in then and name not in free and not name.startswith(SAME_RUN_PREFIXES):
             words.append((name, then[name], value))
     return [f"{word} {there} there, {here} here" for word, there, here in words if there != here]

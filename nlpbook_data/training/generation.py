@@ -2,11 +2,11 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import DatasetDict
 from transformers import (
     GenerationConfig,
     PreTrainedModel,
@@ -41,22 +41,34 @@ def choose_prompts(source: Source) -> list[str]:
     return list(dict.fromkeys(prompts))[:PROMPTS]
 
 
-def report_dropped(run: Run, encoded: Mapping[str, Dataset]) -> None:
-    """Record how many tokens did not fit into --max_length, and log it where there are any."""
+def drop_void(run: Run, encoded: DatasetDict) -> DatasetDict:
+    """Return `encoded` without train's rows of a prompt alone; record and log what did not fit.
+
+    Raises:
+        InputError: no row is left.
+    """
     for split, rows in encoded.items():
         if "labels" not in rows.column_names:  # prompts alone are cut when they are continued
             continue
-        cut = {part: np.array(rows[f"dropped_{part}"][:]) for part in ("prompt", "completion")}
-        texts = int(np.sum(cut["prompt"] + cut["completion"] > 0))
-        dropped = {f"{part}_tokens": int(np.sum(tokens)) for part, tokens in cut.items()}
-        run.record.setdefault("dropped", {})[split] = {"texts": texts, **dropped}
-        if texts:
+        dropped = np.array(rows["dropped"][:])
+        cut, void = dropped[dropped > 0], dropped < 0
+        numbers = {"texts": len(cut), "tokens": int(cut.sum()), "rows": int(void.sum())}
+        run.record.setdefault("dropped", {})[split] = numbers
+        if dropped.any():
             logger.warning(
-                "%s: %s texts are longer than --max_length: %s tokens of their prompts (from the "
-                "left) and %s of their completions (from the right) are dropped.",
+                "%s: %s completions are longer than --max_length: %s of their last tokens are "
+                "dropped; %s rows are left out whose prompt alone is.",
                 split,
-                *(f"{number:,}" for number in (texts, *dropped.values())),
+                *(f"{number:,}" for number in numbers.values()),
             )
+        if void.all():
+            raise InputError(
+                f"{split}: every prompt has --max_length tokens or more, which leaves none to "
+                "learn. Raise it."
+            )
+        if split == "train" and void.any():
+            encoded[split] = rows.select(np.flatnonzero(~void))
+    return encoded
 
 
 def check_adapters(merge: bool, args: ModelArguments, recipe_args: RecipeArguments) -> None:
@@ -188,7 +200,7 @@ def load_judge(folder: str, labels: Sequence[str], prompts: Sequence[str], devic
             f"--judge {folder}: the prompt {free[0][:40]!r} asks for no label of the data. Leave "
             "--judge out."
         )
-    known = label_names(ModelArguments(model_name_or_path=folder))
+    known = label_names(ModelArguments(model_name_or_path=folder)) or ["no label by name"]
     if unknown := [label for label in labels if label not in known]:
         raise InputError(
             f"--judge {folder}: it knows {', '.join(known)}, and the data has {unknown[0]}. Name a "

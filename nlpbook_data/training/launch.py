@@ -1,5 +1,6 @@
 """What surrounds a recipe's `main`: arguments, one run a seed, signals, errors as one sentence."""
 
+import contextlib
 import copy
 import errno
 import inspect
@@ -25,7 +26,7 @@ from nlpbook_data.reports.push import full_name, push_folder
 from nlpbook_data.reports.summary import print_summary
 from nlpbook_data.training.arguments import RecipeArguments, parse
 from nlpbook_data.training.record import Interrupted, start_record
-from nlpbook_data.training.run import Run
+from nlpbook_data.training.run import Run, Unchanged
 from nlpbook_data.training.seeds import combine
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,9 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
     record = start_record(recipe, args, *others)
     whole = Run(args, record)
     whole.folder.refuse_other_run(record)
-    if args.resume == "auto" and whole.folder.is_finished:
+    if whole.folder.is_asked_for:
+        with contextlib.suppress(Unchanged):
+            main(*map(copy.copy, others), copy.copy(args), whole)
         logger.info(
             "This run is finished; nothing is trained. To train again: --resume never, or another "
             "--output_dir."
@@ -129,6 +132,7 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
         if part is not whole and whole.folder.continues and part.folder.is_finished:
             logger.info("seed %d is finished: %s", part.args.seed, part.folder.path)
             part.load()
+            whole.record["data"] = part.record["data"]
             continue
         part.wants_baselines &= not any("baselines" in other.scores for other in parts)
         runs.append(part)

@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.errors import InputError, first_line, shown
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
 
 logger = logging.getLogger(__name__)
@@ -85,21 +85,32 @@ def load_config(args: ModelArguments, labels: Sequence[str] | None = None, **ove
     return config
 
 
-def label_names(args: ModelArguments) -> list[str]:
+def label_names(args: ModelArguments, training: bool = False) -> list[str] | None:
     """Return the labels that a fine-tuned model knows, in the order of their ids.
 
-    A model of scores has none.
+    A model of scores has none. To train, None stands for a model that has no head yet.
     """
-    config = load_config(args)
-    if config.problem_type == "regression":
-        return []
-    names = config.id2label
-    if names == {0: "LABEL_0", 1: "LABEL_1"}:
+    config = None if training and args.from_scratch else load_config(args)
+    if config is None or not _has_labels(config):
+        if training:
+            return None
         raise InputError(
             f"{args.model_name_or_path}: its config names no labels; it is not fine-tuned. Name "
             "the folder of a finished run."
         )
-    return [names[number] for number in range(len(names))]
+    scores = config.problem_type == "regression" or len(config.id2label) == 1
+    return [] if scores else _names(config)
+
+
+def _has_labels(config: Any) -> bool:
+    """Whether a head for classes is told of; transformers names labels of none LABEL_0, LABEL_1."""
+    heads = ("ForSequenceClassification", "ForTokenClassification")
+    architectures = config.architectures or [""]
+    return architectures[0].endswith(heads) or _names(config) != ["LABEL_0", "LABEL_1"]
+
+
+def _names(config: Any) -> list[str]:
+    return [config.id2label[number] for number in sorted(config.id2label)]
 
 
 def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
@@ -232,18 +243,25 @@ def load_model(
         output_loading_info=True,
         **extra,
     )
-    body = f"{model.base_model_prefix}."
+    body = "" if model.base_model is model else f"{model.base_model_prefix}."
     missing = sorted(info["missing_keys"])
     lost = [
         key for key in missing if not training or (key.startswith(body) and "pooler" not in key)
     ]
-    mismatched = [key[0] for key in info["mismatched_keys"] if key[0].startswith(body)]
-    other_head = sorted({key[0] for key in info["mismatched_keys"]} - {*mismatched})
-    if other_head and (not training or not args.ignore_mismatched_sizes):
-        raise InputError(
-            f"{name}: its head ({other_head[0]}) has other labels than the data. To train a new "
-            "one pass --ignore_mismatched_sizes true."
-        )
+    sizes = {key[0] for key in info["mismatched_keys"]}
+    mismatched = sorted(key for key in sizes if key.startswith(body))
+    head = {key for key, _ in model.named_parameters() if not key.startswith(body)}
+    trained = bool(head) and not head & {*missing}
+    own, wanted = _names(load_config(args)), _names(config)
+    if trained and (sizes & head or (own != wanted and len(own) > 1)):
+        if not training or not args.ignore_mismatched_sizes:
+            raise InputError(
+                f"{name}: its head ({min(head)}) has other labels ({shown(own)}) than the data "
+                f"({shown(wanted)}). To train a new one pass --ignore_mismatched_sizes true."
+            )
+        logger.warning("%s: its head (%s) is replaced by a new one.", name, shown(own))
+        fresh = auto_class.from_config(config).state_dict()
+        model.load_state_dict({key: fresh[key] for key in head}, strict=False)
     if lost or mismatched:
         raise InputError(
             f"{name}: {len(lost) + len(mismatched)} weights of the model are not in its file, or "
@@ -251,6 +269,9 @@ def load_model(
             f"{'broken' if training else 'not fine-tuned'} or of another architecture: name "
             "another model."
         )
+    broken = (key for key, value in model.named_parameters() if value.isnan().any())
+    if spoiled := next(broken, None):
+        raise InputError(f"{name}: its weight {spoiled} holds NaN. Name another model.")
     if missing and training:
         logger.info("New weights: %s.", ", ".join(missing))
     return add_lora(model, args, auto_class)

@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 TRAINED_IN = "training_precision"  # in the model's config: predictions repeat only in the same
 
 
+class Unchanged(Exception):
+    """A finished run is asked for again, with the data that it had."""
+
+
 class Run:
     """One run of a recipe's `main`.
 
@@ -86,8 +90,8 @@ class Run:
 
         Raises:
             InputError: the run that is continued here began with other data.
+            Unchanged: it is finished, and had the same.
         """
-        self.folder.refuse_other_data(source.hashes)
         self.record["data"] = {
             "name": source.name,
             "splits": source.origins,
@@ -95,6 +99,11 @@ class Run:
             "sha256": source.hashes,
             "license": source.license,
         }
+        others = self.whole.record if self.whole else {}  # whose seeds are finished
+        before = (self.folder.previous or others).get("data", {})
+        self.folder.refuse_other_data(self.record["data"], before)
+        if self.folder.is_asked_for:
+            raise Unchanged
         for split, origin in source.origins.items():
             if split in source.splits:
                 logger.info("%s: %s rows, %s", split, f"{len(source.splits[split]):,}", origin)

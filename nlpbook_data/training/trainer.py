@@ -194,6 +194,12 @@ class RecipeTrainer(Trainer):
         kept = gather_object([self._kept]) if processes > 1 else [self._kept]
         kept = [kept[n % processes][n // processes] for n in range(batches)]
         values = np.concatenate([values for values, *_ in kept])
+        if np.isnan(values).any():
+            raise InputError(
+                f"The model {self.model.config.name_or_path or self.args.output_dir} predicts NaN: "
+                "its weights are spoiled, or too large for --precision "
+                f"{self.args.mixed_precision}. Try float32, or name another model."
+            )
         if kept[0][1] is None:
             values = values[np.argsort(order)]
         else:

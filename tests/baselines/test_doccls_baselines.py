@@ -78,8 +78,3 @@ def test_balanced_weights_of_several_labels_are_negatives_by_positives():
     assert found[0] == 3
     assert found[2] == 0
     assert np.isfinite(found).all()
-
-
-def test_weights_are_float32_as_the_logits_are():
-    assert balanced_weights(np.array([0, 1]), 2).dtype == np.float32
-    assert balanced_weights(np.array([[0, 1]]), 2).dtype == np.float32

@@ -19,12 +19,14 @@ from sklearn.pipeline import make_pipeline
 
 from nlpbook_data import InputError, load_corpus
 from nlpbook_data.data.corpus import find_corpus
+from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
 
 SIZES = {
     "sample_reviews": (640, 140, 200),
     "sample_nli": (270, 75, 75),
     "sample_ner": (440, 80, 140),
     "sample_qa": (267, 45, 72),
+    "sample_search": (900, 180, 360),
 }
 TYPES = ["날짜", "장소", "기관", "인물", "수량", "시간"]  # in the order of KLUE-NER's tags
 
@@ -50,7 +52,8 @@ def mentions(rows: Any) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("name", SIZES)
 def test_sizes_are_those_of_the_readme_and_texts_are_composed_hangul(samples, name):
     assert tuple(map(len, samples[name].values())) == SIZES[name]
-    columns = {*find_corpus(name).texts, "title"} & {*samples[name]["train"].column_names}
+    texts = {*find_corpus(name).texts, "title", "passage"}
+    columns = texts & {*samples[name]["train"].column_names}
     for row in rows_of(samples[name]):
         for text in (row[column] for column in columns):
             assert text == unicodedata.normalize("NFC", text).strip() != ""
@@ -197,6 +200,40 @@ def test_a_question_does_not_give_its_answer_away(samples):
             assert text not in question and len(text) <= 30
 
 
+# sample_search
+
+
+def test_each_passage_has_its_share_of_queries_in_every_split(samples):
+    shares = {"train": 5, "validation": 1, "test": 2}
+    for split, rows in samples["sample_search"].items():
+        counts = Counter(zip(rows["passage"][:], rows["service"][:], strict=True))
+        assert len(counts) == 180 and set(counts.values()) == {shares[split]}
+        assert set(Counter(service for _, service in counts).values()) == {20}
+        assert len({passage for passage, _ in counts}) == 180
+        assert all(60 <= len(passage) <= 160 for passage, _ in counts)
+
+
+def test_no_query_is_asked_twice_or_nearly(samples):
+    queries = [re.sub(r"\W", "", row["query"]) for row in rows_of(samples["sample_search"])]
+    assert len(set(queries)) == 1440
+    trigrams = [{text[i : i + 3] for i in range(len(text) - 2)} for text in queries]
+    alike = [
+        (queries[i], queries[j])
+        for (i, one), (j, other) in combinations(enumerate(trigrams), 2)
+        if len(one & other) > 0.6 * len(one | other)
+    ]
+    assert alike == []
+
+
+def test_words_alone_find_few_of_the_passages(samples):
+    passages = sorted({row["passage"] for row in rows_of(samples["sample_search"])})
+    words = index_morphemes(extract_morphemes(passages))
+    test = samples["sample_search"]["test"]
+    found, _ = rank_passages(words, extract_morphemes(test["query"][:]), k=1)
+    first = [passages[ids[0]] if ids else None for ids in found]
+    assert np.mean([a == b for a, b in zip(first, test["passage"], strict=True)]) < 0.3
+
+
 # Lines that are refused
 
 LINES = {
@@ -210,6 +247,11 @@ LINES = {
         "question": "등대는 언제 세워졌나?",
         "answers": [{"text": "1931년", "answer_start": 0}],
         "question_type": "언제",
+    },
+    "sample_search": {
+        "query": "책 늦게 주면요?",
+        "passage": "연체 시 대출이 정지됩니다.",
+        "service": "도서관",
     },
 }
 
@@ -243,6 +285,7 @@ def answer(text: str, start: object) -> list[dict[str, Any]]:
         ("sample_qa", "answers", answer("", 0), "position 0 of context"),
         ("sample_qa", "answers", answer("1931년", -14), "found '-14'"),
         ("sample_qa", "question_type", "무슨", "found '무슨'"),
+        ("sample_search", "passage", None, "passage: found 'None'"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_line(tmp_path, name, column, value, said):
@@ -269,6 +312,7 @@ def test_right_lines_are_read_with_labels_as_numbers(tmp_path):
         ("sample_ner", line, {"entities": expected}),
         ("sample_nli", LINES["sample_nli"], {"label": 0}),
         ("sample_qa", LINES["sample_qa"], {"question_type": 1}),
+        ("sample_search", LINES["sample_search"], {}),
     ]:
         path.write_text(json.dumps(one), encoding="utf-8")
         (row,) = importlib.import_module(f"nlpbook_data.corpora.{name}").parse([path])

@@ -1,7 +1,7 @@
-"""Rows of a corpus, of the user's files and of Hub datasets, with the labels that they have."""
+"""Typed, cached splits of every task from a corpus, the user's files or a Hub dataset."""
 
 import json
-import unicodedata
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,52 +9,50 @@ from types import SimpleNamespace
 from typing import Any
 
 import datasets
-import pandas as pd
 import pytest
-from datasets import ClassLabel, List
+from datasets import ClassLabel, Features, List, Value
+from writing import write_rows, written
 
 from nlpbook_data import InputError, load_corpus
+from nlpbook_data.data.publish import readable_rows
 from nlpbook_data.data.source import Source, load_source
 from nlpbook_data.training.arguments import DataArguments
 
 ALL = {"do_train": True, "do_eval": True, "do_predict": True}
 PREDICT = {"do_train": False, "do_eval": False, "do_predict": True}
+SPLITS = ("train", "validation", "test")
+STRING = Value("string")
 
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., Source]:
-    """``load(label_names=None, multi_label=False, phases=ALL, **data_arguments)``."""
+    """``load(label_names=None, multi_label=False, phases=ALL, task="doccls", **data_arguments)``.
+
+    Further arguments: `scores`, and `columns`, the names of a task's own columns.
+    """
 
     def load(
         label_names: list[str] | None = None,
         multi_label: bool = False,
         phases: dict[str, bool] = ALL,
+        task: str = "doccls",
+        scores: bool | None = None,
+        columns: dict[str, str] | None = None,
         **arguments: Any,
     ) -> Source:
         args = DataArguments(cache_dir=str(tmp_path / "cache"), **arguments)
-        return load_source(args, SimpleNamespace(**phases), label_names, multi_label)
+        vars(args).update(
+            {f"{column}_column_name": name for column, name in (columns or {}).items()}
+        )
+        return load_source(args, SimpleNamespace(**phases), label_names, multi_label, task, scores)
 
     return load
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., str]:
-    """Write rows as csv, tsv, jsonl or parquet, by the name's ending; return the path."""
-
-    def write(name: str, rows: list[dict[str, Any]]) -> str:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        frame = pd.DataFrame(rows)
-        if path.suffix == ".parquet":
-            frame.to_parquet(path)
-        elif path.suffix == ".jsonl":
-            lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-            path.write_text("\n".join(lines), encoding="utf-8")
-        else:
-            frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
-        return str(path)
-
-    return write
+    """``write(name, rows)``: rows as csv, tsv, jsonl or parquet, by the name's ending; the path."""
+    return lambda name, rows: str(write_rows(tmp_path / name, rows))
 
 
 def rows_of(labels: list[Any], repeat: int = 1) -> list[dict[str, Any]]:
@@ -75,6 +73,144 @@ def in_words(source: Source, split: str) -> list[tuple[str, Any]]:
 
 def as_words(rows: list[dict[str, Any]]) -> list[tuple[str, Any]]:
     return [(row["text"], row["label"]) for row in rows]
+
+
+# Every task's rows
+
+
+def entity(start: int, end: int, label: Any) -> dict[str, Any]:
+    return {"start": start, "end": end, "label": label}
+
+
+def ner(n: int) -> dict[str, Any]:
+    return {"text": f"{n}시 서울", "entities": [entity(len(f"{n}시 "), len(f"{n}시 서울"), "LOC")]}
+
+
+def nli(n: int) -> dict[str, Any]:
+    label = ("함의", "모순")[n % 2]
+    return {"premise": f"전제 {n // 2}", "hypothesis": f"가설 {n}", "label": label}
+
+
+def sts(n: int) -> dict[str, Any]:
+    return {"sentence1": f"가 {n}", "sentence2": f"나 {n}", "label": n / 4}
+
+
+def qa(n: int) -> dict[str, Any]:
+    answers = [{"text": "서울", "answer_start": 0}] if n % 3 else []
+    return {"context": f"서울 {n // 4}", "question": f"질문 {n}?", "answers": answers}
+
+
+def search(n: int) -> dict[str, Any]:
+    return {"query": f"질의 {n}", "passage": f"글 {n}", "negative": f"아닌 글 {n}"}
+
+
+SPAN = {"start": Value("int32"), "end": Value("int32")}
+PAIR = {"premise": STRING, "hypothesis": STRING, "label": ClassLabel(names=["모순", "함의"])}
+QUESTION = {
+    **{column: STRING for column in ("id", "title", "context", "question")},
+    "answers": List({"text": STRING, "answer_start": Value("int32")}),
+}
+# a row's number to the row, and its types
+TASKS: dict[str, tuple[Callable[[int], dict[str, Any]], dict[str, Any]]] = {
+    "ner": (ner, {"text": STRING, "entities": List({**SPAN, "label": ClassLabel(names=["LOC"])})}),
+    "paircls nli": (nli, PAIR),
+    "paircls sts": (sts, {"sentence1": STRING, "sentence2": STRING, "label": Value("float32")}),
+    "qa": (qa, QUESTION),
+    "search": (search, {"query": STRING, "passage": STRING, "negative": STRING}),
+    "generation": (
+        lambda n: {"prompt": f"질문 {n}", "completion": f"대답 {n}"},
+        {"prompt": STRING, "completion": STRING},
+    ),
+    "generation chat": (
+        lambda n: {"question": f"질문 {n}", "answer": f"대답 {n}"},
+        {"question": STRING, "answer": STRING},
+    ),
+    "generation label": (
+        lambda n: {"text": f"글 {n}", "label": 0},
+        {"text": STRING, "label": ClassLabel(names=["0"])},
+    ),
+    "pretrain": (lambda n: {"text": f"글 {n}"}, {"text": STRING}),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_each_task_has_its_types_and_its_rows(load, write, name):
+    row, features = TASKS[name]
+    rows = [row(n) for n in range(40)]
+    splits = load(task=name.split()[0], train_file=write("train.jsonl", rows)).splits
+    assert set(splits) == set(SPLITS)
+    found = []
+    for dataset in splits.values():
+        assert dataset.features == Features(features)
+        for one in dataset:
+            if name == "paircls nli":
+                one["label"] = dataset.features["label"].int2str(one["label"])
+            for span in one.get("entities", []):
+                span["label"] = "LOC" if span["label"] == 0 else span["label"]
+            found.append({key: value for key, value in one.items() if key in rows[0]})
+    as_text = [json.dumps(one, ensure_ascii=False, sort_keys=True) for one in (*found, *rows)]
+    assert sorted(as_text[:40]) == sorted(as_text[40:])
+
+
+@pytest.mark.parametrize(("name", "column"), [("paircls nli", "premise"), ("qa", "context")])
+def test_rows_that_share_a_premise_or_a_context_are_carved_to_one_side(load, write, name, column):
+    rows = [TASKS[name][0](n) for n in range(80)]
+    splits = load(task=name.split()[0], train_file=write("train.jsonl", rows)).splits
+    sides = [set(dataset[column]) for dataset in splits.values()]
+    assert sum(map(len, sides)) == len(set.union(*sides)) == len({row[column] for row in rows})
+
+
+@pytest.mark.parametrize(
+    ("name", "gold", "empty"),
+    [("ner", "entities", None), ("paircls nli", "label", -1), ("paircls sts", "label", math.nan)]
+    + [("qa", "answers", None)],
+)
+def test_unlabelled_test_files_stand_beside_labelled_ones(load, write, name, gold, empty):
+    row, _ = TASKS[name]
+    unlabelled = [{key: value for key, value in row(n).items() if key != gold} for n in range(2)]
+    files = {"train_file": write("a.jsonl", [row(n) for n in range(40)])}
+    source = load(task=name.split()[0], **files, test_file=write("b.jsonl", unlabelled))
+    assert source.is_labelled("train") and not source.is_labelled("test")
+    found = source.splits["test"][gold][:]
+    assert all(map(math.isnan, found)) if empty != empty else found == [empty] * 2
+
+
+def test_a_folder_of_labels_is_train_and_its_changes_are_seen(load, tmp_path):
+    folder = tmp_path / "data"
+    for n in range(40):
+        path = written(folder / ("긍정", "부정")[n % 2] / f"{n}.txt", f"글 {n}")
+    first = load(train_file=str(folder))
+    assert first.label_names == ["긍정", "부정"]
+    assert sum(map(len, first.splits.values())) == 40
+    path.rename(folder / "긍정" / "39.txt")
+    sources = (first, load(train_file=str(folder)))
+    counts = [sum(label == 0 for d in s.splits.values() for label in d["label"]) for s in sources]
+    assert counts == [20, 21]
+
+
+LOK = {"text": "가", "entities": [entity(0, 1, "LOK")]}
+MISFITS = {
+    "doccls": (rows_of(["긍정", "부정"], 9), rows_of(["부정", "긍정함"]), "line 2: .*긍정[?]"),
+    "ner": ([ner(n) for n in range(20)], [ner(0), LOK], "line 2: the label 'LOK' .*you mean LOC"),
+    "paircls": (
+        [sts(1), sts(2)],
+        [sts(0), {**sts(1), "label": "많이"}],
+        "line 2: .*'많이' is no num",
+    ),
+    "search": (
+        [search(n) for n in range(20)],
+        [{"query": "가", "passage": "나"}],
+        "negative is not",
+    ),
+}
+
+
+@pytest.mark.parametrize("task", MISFITS)
+def test_a_test_file_that_does_not_fit_train_is_refused_by_row(load, write, task):
+    train, test, message = MISFITS[task]
+    files = {"train_file": write("a.jsonl", train), "test_file": write("b.jsonl", test)}
+    with pytest.raises(InputError, match=f"b.jsonl, .*{message}"):
+        load(task=task, **files)
 
 
 # Labels
@@ -101,58 +237,9 @@ def test_labels_are_those_of_train_numbers_in_their_own_order(load, write, label
     assert source.label_names == names
     assert source.splits["train"].features["label"] == ClassLabel(names=names)
     # each row has the label that was written
-    written = {row["text"]: str(row["label"]).strip() for row in rows_of(labels, 10)}
-    for split in ("train", "validation", "test"):
-        assert all(written[text] == label for text, label in in_words(source, split))
-
-
-@pytest.mark.parametrize("missing", [None, float("nan"), "", "  "])
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_a_missing_label_is_refused_by_row(load, write, missing, multi_label):
-    rows = rows_of(["1", "0"], 10)
-    rows[4]["label"] = missing
-    arguments = {"train_file": write("train.jsonl", rows), "multi_label": multi_label}
-    if multi_label and isinstance(missing, str):  # an empty cell is a row without labels
-        words = dict(in_words(load(**arguments), "train")).values()
-        assert all(label in (["0"], ["1"], []) for label in words)
-        return
-    with pytest.raises(InputError, match="train.jsonl, line 5: .*label is missing"):
-        load(**arguments)
-
-
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_a_label_that_train_does_not_have_is_refused_by_row(load, write, split):
-    files = {"train_file": write("train.csv", rows_of(["긍정", "부정"], 10))}
-    files[f"{split}_file"] = write("other.csv", rows_of(["부정", "긍정함"]))
-    with pytest.raises(InputError) as raised:
-        load(**files)
-    for part in ("other.csv, line 3", "'긍정함'", "Did you mean 긍정?"):
-        assert part in str(raised.value)
-
-
-@pytest.mark.parametrize("labels", [["하나"], [str(n) for n in range(1001)]])
-def test_one_label_or_over_a_thousand_are_refused(load, write, labels):
-    with pytest.raises(InputError, match="--label_column_name"):
-        load(train_file=write("train.csv", rows_of(labels, 3)))
-
-
-def test_the_columns_may_have_other_names(load, write):
-    rows = [{"본문": row["text"], "분류": row["label"]} for row in rows_of(["가", "나"], 10)]
-    columns = {"text_column_name": "본문", "label_column_name": "분류"}
-    source = load(train_file=write("train.csv", rows), **columns)
-    assert source.label_names == ["가", "나"]
-    assert source.splits["train"].column_names == ["text", "label"]
-
-
-def test_pandas_floats_are_whole_numbers_and_its_nan_is_a_missing_label(load, write):
-    rows = rows_of([1.0, 0.0, 10.0], 10)
-    assert load(train_file=write("train.parquet", rows)).label_names == ["0", "1", "10"]
-    rows[4]["label"] = float("nan")
-    with pytest.raises(InputError, match="train.parquet, row 5: the label is missing"):
-        load(train_file=write("train.parquet", rows))
-
-
-# Several labels a row
+    rows = {row["text"]: str(row["label"]).strip() for row in rows_of(labels, 10)}
+    for split in SPLITS:
+        assert all(rows[text] == label for text, label in in_words(source, split))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +261,7 @@ def test_several_labels_are_lists_or_words_between_separators(load, write, suffi
     feature = List(ClassLabel(names=source.label_names))
     assert source.splits["train"].features["label"] == feature
     expected = {row["text"]: sorted(set(each)) for row, each in zip(rows, labels, strict=True)}
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         for text, words in in_words(source, split):
             assert sorted(words) == expected[text]
 
@@ -184,35 +271,36 @@ def test_a_single_number_is_one_of_several_labels(load, write):
     assert load(train_file=path, multi_label=True).label_names == ["0", "1"]
 
 
-def test_an_empty_separator_is_refused(load, write):
-    path = write("train.csv", rows_of(["가", "나"], 10))
-    with pytest.raises(InputError, match="--label_separator is empty"):
-        load(train_file=path, multi_label=True, label_separator="")
+def test_scores_may_be_whole_numbers_where_it_is_said(load, write):
+    path = write("train.jsonl", [{**sts(n), "label": n % 6} for n in range(40)])
+    sources = [load(task="paircls", train_file=path, scores=scores) for scores in (None, True)]
+    types = [source.splits["train"].features["label"] for source in sources]
+    assert types == [ClassLabel(names=[*"012345"]), Value("float32")]
 
 
-def test_a_list_of_labels_needs_multi_label(load, write):
-    with pytest.raises(InputError, match="train.jsonl, line 1: .*--multi_label true"):
-        load(train_file=write("train.jsonl", rows_of([["가"], ["나"]], 10)))
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"multi_label": True, "label_separator": ""}, "--label_separator is empty"),
+        ({}, "train.jsonl, line 1: .*--multi_label true"),
+    ],
+)
+def test_lists_of_labels_need_to_be_asked_for(load, write, options, message):
+    with pytest.raises(InputError, match=message):
+        load(train_file=write("train.jsonl", rows_of([["가"], ["나"]], 10)), **options)
 
 
-# Texts
-
-
-def test_texts_stay_as_they_are_to_the_letter(load, write):
-    texts = [" 앞뒤 빈칸 ", unicodedata.normalize("NFD", "자모"), '"따옴표"', "두\n줄", "👍🏽"]
-    rows = [{"text": text, "label": n % 2} for n, text in enumerate(texts)]
-    source = load(train_file=write("a.csv", rows_of([0, 1], 20)), test_file=write("b.csv", rows))
-    assert source.splits["test"]["text"][:] == texts
+def test_the_arguments_name_the_columns_of_the_task(load, write):
+    rows = [{"물음": f"{n}?", "context": f"글 {n}", "answers": []} for n in range(40)]
+    source = load(task="qa", train_file=write("a.jsonl", rows), columns={"question": "물음"})
+    assert set(source.splits["train"]["question"]) < {row["물음"] for row in rows}
 
 
 # Splits
 
 
 def test_each_file_is_a_split_in_the_order_of_its_rows(load, write):
-    rows = {
-        split: rows_of(["가", "나"], n)
-        for split, n in [("train", 9), ("validation", 3), ("test", 4)]
-    }
+    rows = {split: rows_of(["가", "나"], n) for split, n in zip(SPLITS, (9, 3, 4), strict=True)}
     source = load(**{f"{split}_file": write(f"{split}.csv", r) for split, r in rows.items()})
     for split in rows:
         assert in_words(source, split) == as_words(rows[split])
@@ -237,16 +325,9 @@ def test_missing_splits_are_a_tenth_of_train_each_and_said_so(load, write, given
         assert len(source.splits[split]) == 8
 
 
-def test_too_few_rows_to_carve_from_are_refused(load, write):
-    with pytest.raises(InputError, match="carved from train.*no row is left for validation"):
-        load(train_file=write("train.csv", rows_of(["가", "나"])))
-
-
 def test_the_first_rows_are_used_where_a_number_is_given(load, write):
     rows = rows_of(["가", "나"], 20)
-    files = {
-        f"{split}_file": write(f"{split}.csv", rows) for split in ("train", "validation", "test")
-    }
+    files = {f"{split}_file": write(f"{split}.csv", rows) for split in SPLITS}
     numbers = {"max_train_samples": 7, "max_eval_samples": 3, "max_predict_samples": 1000}
     source = load(**files, **numbers)
     assert in_words(source, "train") == as_words(rows[:7])
@@ -268,15 +349,17 @@ def test_only_the_splits_that_are_needed_are_there(load, phases, splits):
     assert set(load(corpus="sample_reviews", phases=phases).splits) == splits
 
 
-def test_training_without_a_train_split_is_refused(load, write):
-    with pytest.raises(InputError, match="there is no train split"):
-        load(test_file=write("test.csv", rows_of(["가", "나"])))
-
-
-def test_nothing_needed_is_refused(load, write):
-    path = write("validation.csv", rows_of(["가", "나"]))
-    with pytest.raises(InputError, match="nothing is needed"):
-        load(validation_file=path, phases=PREDICT)
+@pytest.mark.parametrize(
+    ("split", "phases", "message"),
+    [
+        ("train", ALL, "carved from train.*no row is left for validation"),
+        ("test", ALL, "there is no train split"),
+        ("validation", PREDICT, "nothing is needed"),
+    ],
+)
+def test_files_that_lack_a_split_that_is_needed_are_refused(load, write, split, phases, message):
+    with pytest.raises(InputError, match=message):
+        load(phases=phases, **{f"{split}_file": write("a.csv", rows_of(["가", "나"]))})
 
 
 @pytest.mark.parametrize(
@@ -292,28 +375,35 @@ def test_exactly_one_source_is_taken(load, arguments):
 
 
 def test_labels_are_numbered_as_the_model_numbers_them(load, write):
-    rows = rows_of(["긍정", "부정"], 3)
+    options = {"phases": PREDICT, "test_file": write("test.csv", rows_of(["긍정", "부정"], 3))}
     names = ["중립", "부정", "긍정"]
-    source = load(names, phases=PREDICT, test_file=write("test.csv", rows))
+    source = load(names, **options)
     assert source.label_names == names
     assert source.splits["test"]["label"][:] == [2, 1] * 3
-
-
-def test_a_label_that_the_model_does_not_know_is_refused(load, write):
-    path = write("test.csv", rows_of(["긍정", "부정"]))
     with pytest.raises(InputError, match="line 2: the label '긍정'.*the model"):
-        load(["좋음", "나쁨"], phases=PREDICT, test_file=path)
+        load(["좋음", "나쁨"], **options)
 
 
-def test_a_corpus_is_aligned_to_the_model(load, tmp_path):
-    plain = load_corpus("sample_reviews", cache_dir=tmp_path)["test"]
-    names = ["긍정", "Neutral", "부정"]
-    source = load(names, phases=PREDICT, corpus="sample_reviews")
+def test_entities_are_numbered_as_the_model_numbers_them(load, write):
+    options = {"task": "ner", "phases": PREDICT, "test_file": write("test.jsonl", [ner(0)])}
+    source = load(["PER", "LOC"], **options)
+    assert source.label_names == ["PER", "LOC"]
+    assert source.splits["test"][0]["entities"] == [entity(3, 5, 1)]
+    with pytest.raises(InputError, match="'LOC' is not among those of the model"):
+        load(["PER", "ORG"], **options)
+
+
+@pytest.mark.parametrize(("corpus", "task"), [("sample_reviews", "doccls"), ("sample_ner", "ner")])
+def test_a_corpus_is_aligned_to_the_model(load, corpus, task):
+    options = {"phases": PREDICT, "corpus": corpus, "task": task}
+    plain = load(**options)
+    names = ["더", *reversed(plain.label_names)]  # in another order, with one more
+    source = load(names, **options)
     assert source.label_names == names
-    words = plain.features["label"].int2str(plain["label"][:])
-    assert in_words(source, "test") == list(zip(plain["text"], words, strict=True))
-    with pytest.raises(InputError, match="'부정', which the model does not know"):
-        load(["긍정", "중립"], phases=PREDICT, corpus="sample_reviews")
+    rows = [readable_rows(found.splits["test"]) for found in (source, plain)]
+    assert [*rows[0]] == [*rows[1]]
+    with pytest.raises(InputError, match=f"'{names[-1]}', which the model does not know"):
+        load(names[:-1], **options)
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
@@ -326,6 +416,19 @@ def test_a_test_file_without_labels_is_loaded_unlabelled(load, write, multi_labe
 
 
 # The cache and the record
+
+
+def test_the_cache_is_used_again_and_built_again_where_it_is_asked_for(load, write, tmp_path):
+    path = write("train.jsonl", [ner(n) for n in range(40)])
+    load(task="ner", train_file=path)
+    (entry,) = (tmp_path / "cache" / "nlpbook" / "files").glob("*/entry.json")
+    before = entry.stat().st_mtime_ns
+    load(task="ner", train_file=path)
+    assert entry.stat().st_mtime_ns == before
+    load(task="ner", train_file=path, overwrite_cache=True)
+    assert entry.stat().st_mtime_ns > before
+    with pytest.raises(InputError, match="no column 'label'"):
+        load(train_file=path)
 
 
 def test_a_changed_file_gives_the_new_rows_and_another_hash(load, write):
@@ -350,39 +453,68 @@ def test_an_option_that_changes_the_rows_is_not_served_from_the_cache(load, writ
 
 
 def test_the_same_bytes_as_csv_and_as_tsv_are_other_rows(load, tmp_path):
+    texts = []
     for suffix in ("csv", "tsv"):
-        (tmp_path / f"a.{suffix}").write_text('text\n"따옴표"\n', encoding="utf-8")
-    texts = [
-        load(["가", "나"], phases=PREDICT, test_file=str(tmp_path / f"a.{suffix}")).splits["test"][
-            "text"
-        ][0]
-        for suffix in ("csv", "tsv")
-    ]
+        path = written(tmp_path / f"a.{suffix}", 'text\n"따옴표"\n')
+        source = load(["가", "나"], phases=PREDICT, test_file=str(path))
+        texts += source.splits["test"]["text"][:]
     assert texts == ["따옴표", '"따옴표"']
 
 
 def test_files_of_one_name_in_two_folders_keep_a_hash_each(load, write):
-    files = {
-        s: write(f"{s}/data.csv", rows_of(["가", "나"], n)) for s, n in [("train", 10), ("test", 2)]
-    }
-    source = load(train_file=files["train"], test_file=files["test"])
-    assert len(set(source.hashes.values())) == 2
+    numbers = {"train": 10, "test": 2}
+    files = {f"{s}_file": write(f"{s}/a.csv", rows_of(["가", "나"], n)) for s, n in numbers.items()}
+    assert len(set(load(**files).hashes.values())) == 2
+
+
+# Corpora
 
 
 def test_a_corpus_brings_its_licence_origins_and_hashes(load):
     source = load(corpus="sample_reviews")
-    manifest = (
-        Path(load_corpus.__code__.co_filename).parents[1] / "samples/sample_reviews/manifest.json"
-    )
-    files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+    package = Path(load_corpus.__code__.co_filename).parents[1]
+    manifest = (package / "samples/sample_reviews/manifest.json").read_text(encoding="utf-8")
+    files = json.loads(manifest)["files"]
     assert source.hashes == {name: entry["sha256"] for name, entry in files.items()}
     assert source.license == "CC0-1.0"
     assert source.origins["test"] == "test.jsonl, written for this project"
 
 
-def test_a_corpus_of_one_label_a_row_is_refused_for_several(load):
-    with pytest.raises(InputError, match="one label a row"):
-        load(corpus="sample_reviews", multi_label=True)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"multi_label": True}, "one label a row"), ({"task": "ner"}, "sample_reviews is for doccls")],
+)
+def test_a_corpus_of_another_kind_is_refused(load, options, message):
+    with pytest.raises(InputError, match=message):
+        load(corpus="sample_reviews", **options)
+
+
+def test_the_labels_of_a_corpus_are_prompts_unless_they_are_not_wanted(load):
+    common = {"corpus": "sample_reviews", "task": "generation"}
+    source = load(**common)
+    assert source.label_names == ["부정", "긍정"]
+    assert source.splits["train"].column_names == ["text", "label"]
+    source = load(**common, label_column_name="none")
+    assert source.label_names == [] and source.splits["train"].column_names == ["text"]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "file", "head", "line", "columns"),
+    [
+        (
+            *("korean_chatbot_data", "ChatbotData.csv", "Q,A,label\n", "{0} 뭐해,{0} 놀아,0\n"),
+            ["question", "answer"],
+        ),
+        ("nsmc_raw", "reviews.txt", "", "{0} 번째 글\n", ["text"]),
+    ],
+)
+def test_corpora_of_questions_and_of_plain_texts_are_for_generation_too(
+    load, tmp_path, corpus, file, head, line, columns
+):
+    written(tmp_path / corpus / file, head + "".join(line.format(n) for n in range(300)))
+    source = load(task="generation", corpus=corpus, corpus_dir=str(tmp_path), accept_files=True)
+    assert source.splits["train"].column_names == columns
+    assert sum(map(len, source.splits.values())) == 300
 
 
 # Hub datasets, from a folder in the Hub's layout
@@ -390,44 +522,66 @@ def test_a_corpus_of_one_label_a_row_is_refused_for_several(load):
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_hub_dataset_gives_its_splits_and_labels(load, write, tmp_path, suffix):
-    rows = {
-        split: rows_of([10, 9], n) for split, n in [("train", 20), ("validation", 4), ("test", 3)]
-    }
+    rows = {split: rows_of([10, 9], n) for split, n in zip(SPLITS, (20, 4, 3), strict=True)}
     for split in rows:
         write(f"hub/{split}.{suffix}", rows[split])
     source = load(dataset_name=str(tmp_path / "hub"))
     assert source.label_names == ["9", "10"]
     for split in rows:
-        assert in_words(source, split) == [
-            (text, str(label)) for text, label in as_words(rows[split])
-        ]
+        expected = [(text, str(label)) for text, label in as_words(rows[split])]
+        assert in_words(source, split) == expected
         assert source.origins[split] == f"{split} of {tmp_path / 'hub'}"
 
 
+@pytest.fixture
+def hub(tmp_path: Path) -> Callable[..., str]:
+    """``hub(features, rows)``: a dataset of which `rows` are each split; its name."""
+
+    def write(features: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+        (tmp_path / "hub").mkdir()
+        for split in ("train", "valid", "test"):
+            dataset = datasets.Dataset.from_list(rows, features=Features(features))
+            dataset.to_parquet(tmp_path / "hub" / f"{split}.parquet")
+        return str(tmp_path / "hub")
+
+    return write
+
+
 @pytest.mark.parametrize("several", [False, True])
-def test_class_labels_of_a_hub_dataset_keep_their_words(load, tmp_path, several):
+def test_class_labels_of_a_hub_dataset_keep_their_words(load, hub, several):
     label = ClassLabel(names=["World", "Sports"])
-    numbers = [[0, 1], []] if several else [1, 0]
-    columns = {"text": [f"글 {n}" for n in range(40)], "label": numbers * 20}
-    features = datasets.Features(
-        text=datasets.Value("string"), label=List(label) if several else label
-    )
-    (tmp_path / "hub").mkdir()
-    for split in ("train", "valid", "test"):
-        rows = datasets.Dataset.from_dict(columns, features)
-        rows.to_parquet(tmp_path / "hub" / f"{split}.parquet")
-    source = load(dataset_name=str(tmp_path / "hub"), multi_label=several)
+    rows = rows_of([[0, 1], []] if several else [1, 0], 20)
+    name = hub({"text": STRING, "label": List(label) if several else label}, rows)
+    source = load(dataset_name=name, multi_label=several)
     assert source.label_names == ["Sports", "World"]
     expected = [["World", "Sports"], []] if several else ["Sports", "World"]
     found = [words for _, words in in_words(source, "validation")]
     assert [*map(set, found)] == [*map(set, expected * 20)] if several else found == expected * 20
 
 
-def test_a_hub_datasets_missing_column_is_refused(load, write, tmp_path):
-    rows = [{"document": row["text"], "label": row["label"]} for row in rows_of(["가", "나"])]
-    write("hub/train.csv", rows)
-    with pytest.raises(InputError, match="no column 'text'; the columns are document, label"):
-        load(dataset_name=str(tmp_path / "hub"))
+def test_entities_of_a_hub_dataset_keep_their_words(load, hub):
+    label = ClassLabel(names=["ORG", "LOC"])
+    rows = [{**ner(n), "entities": [{**ner(n)["entities"][0], "label": 1}]} for n in range(20)]
+    name = hub({"text": STRING, "entities": List({**SPAN, "label": label})}, rows)
+    source = load(task="ner", dataset_name=name)
+    assert source.label_names == ["LOC"]
+    assert source.splits["validation"][0] == {"text": "0시 서울", "entities": [entity(3, 5, 0)]}
+
+
+def test_answers_of_a_hub_dataset_are_read_as_squad_has_them(load, hub):
+    answers = {"text": List(STRING), "answer_start": List(Value("int32"))}
+    row = {"question": "?", "answers": {"text": ["은"], "answer_start": [2]}}
+    rows = [{"id": f"q{n}", "context": f"서울은 {n}", **row} for n in range(20)]
+    name = hub({"id": STRING, "context": STRING, "question": STRING, "answers": answers}, rows)
+    found = load(task="qa", dataset_name=name).splits["validation"][3]
+    assert found["id"] == "q3" and found["answers"] == [{"text": "은", "answer_start": 2}]
+
+
+def test_a_hub_dataset_without_the_columns_is_refused_with_the_options(load, hub):
+    name = hub({"text": STRING, "tags": STRING}, [{"text": "가", "tags": "나"}])
+    message = "no column 'entities'; the columns are text, tags.*--entities_column_name"
+    with pytest.raises(InputError, match=message):
+        load(task="ner", dataset_name=name)
 
 
 def test_a_changed_hub_folder_gives_the_new_rows(load, write, tmp_path):

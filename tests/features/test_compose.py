@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nlpbook_data.features.compose import compose
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from("각\u1100\u1161\u11a8e\u0301\u09be")))
 def test_composed_text_is_nfc_and_each_character_tells_its_origin(text):
     composed, starts, ends = compose(text)

@@ -17,7 +17,7 @@ from nlpbook_data.models.train_tokenizer import VOCABULARY, train_tokenizer
 from nlpbook_data.training.arguments import resolve_package
 from nlpbook_data.training.features import text_lengths
 
-SHIPPED = Path(nlpbook_data.models.__file__).parent / "encoder"
+SHIPPED = Path(nlpbook_data.models.__file__).parent / "tiny_encoder"
 TEXTS = ["재미있어요", "배송이 빠르고 마음에 들어요", "", "별로 " * 300]
 
 

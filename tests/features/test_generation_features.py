@@ -34,8 +34,10 @@ from nlpbook_data.features.generation import (
     encode_prompts,
     prompt_from_label,
     prompt_from_question,
+    scored_places,
     sum_texts,
     to_prompts,
+    to_texts,
 )
 from nlpbook_data.models.train_tokenizer import train_decoder_tokenizer
 
@@ -195,7 +197,7 @@ def test_the_rows_of_a_text_learn_each_of_its_tokens_once(kind, texts, size, dat
     stride = data.draw(st.integers(1, size - 1))
     rows = encode({"text": texts}, tokenizer, size, stride=stride)
     firsts = [i for i, number in enumerate(rows["window"]) if number == 0]
-    assert len(firsts) == len(texts) and not any(rows["dropped_completion"])
+    assert len(firsts) == len(texts) and not any(rows["dropped"])
     for text, first, last in zip(texts, firsts, [*firsts[1:], len(rows["window"])], strict=True):
         ids, labels = (rows[name][first:last] for name in ("input_ids", "labels"))
         expected = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -226,30 +228,46 @@ def bytes_to_letters() -> dict[int, str]:
 
 
 @pytest.mark.parametrize(
-    "kind, size, prompt, completion, dropped",
+    "kind, size, completion, dropped",
     [
-        ("shipped", 9, "abcd", "efg", (0, 0)),  # start, 4, 3, end
-        ("shipped", 8, "bcd", "efg", (1, 0)),  # from its left
-        ("shipped", 5, "", "efg", (4, 0)),
-        ("shipped", 4, "", "efg", (4, 1)),  # the end goes first, then the completion's
-        ("shipped", 3, "", "ef", (4, 2)),
-        ("gpt2", 5, "d", "efg", (3, 0)),
-        ("gpt2", 4, "d", "efg", (3, 1)),  # something stands before the completion
-        ("gpt2", 2, "d", "e", (3, 3)),
+        ("shipped", 9, "efg", 0),  # start, 4, 3, end
+        ("shipped", 8, "efg", 1),  # the end goes first
+        ("shipped", 6, "e", 3),
+        ("shipped", 5, "", -1),  # no room beside the prompt
+        ("shipped", 3, "", -1),
+        ("gpt2", 5, "e", 3),
+        ("gpt2", 4, "", -1),
     ],
 )
-def test_a_prompt_is_cut_from_its_left_and_only_then_the_completion(
-    kind, size, prompt, completion, dropped
-):
+def test_a_prompt_is_kept_and_its_completion_cut_or_not_learnt(kind, size, completion, dropped):
     tokenizer = load(kind)
     rows = encode(pairs(("abcd", "efg")), tokenizer, size)
     shown = tokenizer.decode(rows["input_ids"][0], skip_special_tokens=True)
-    assert shown == prompt + completion
-    ended = rows["input_ids"][0][-1] == tokenizer.eos_token_id
-    assert ended == (dropped[1] == 0)
-    assert tokenizer.decode(learnt(rows["labels"][0])) == completion + "</s>" * ended
-    assert (rows["dropped_prompt"][0], rows["dropped_completion"][0]) == dropped
-    assert rows["characters"] == [len(completion)]
+    assert shown == ("abcd" + completion)[:size] if dropped >= 0 else completion == ""
+    learns = "" if dropped < 0 else completion + "</s>" * (dropped == 0)
+    assert tokenizer.decode(learnt(rows["labels"][0])) == learns
+    assert rows["dropped"] == [dropped] and rows["characters"] == [len(completion)]
+
+
+@pytest.mark.parametrize("kind", ["shipped", "gpt2"])
+@settings(max_examples=40)
+@given(
+    rows=st.lists(st.tuples(LONG, LONG), min_size=1, max_size=3),
+    size=st.integers(4, 12),
+    only=st.booleans(),
+)
+def test_what_an_n_gram_is_scored_on_is_what_has_labels(kind, rows, size, only):
+    batch = pairs(*rows)
+    texts = to_texts(batch, None, only)
+    encoded = encode(batch, load_once(kind), size, completion_only=only)
+    places = np.split(
+        scored_places(texts, encoded),
+        np.cumsum([len(unicodedata.normalize("NFC", text)) + 1 for text in texts])[:-1],
+    )
+    begins = [n for n, number in enumerate(encoded["window"]) if number == 0]
+    for scored, first, last in zip(places, begins, [*begins[1:], None], strict=True):
+        assert scored[:-1].sum() == sum(encoded["characters"][first:last])
+        assert scored[-1] == (encoded["dropped"][first] == 0)
 
 
 def test_a_long_prompt_without_completion_keeps_its_start_and_its_last_tokens(tokenizer):
@@ -402,11 +420,9 @@ def test_nothing_of_nsmc_is_lost_and_questions_have_their_answers(tokenizer):
     reviews = load_corpus("nsmc", CORPORA)["test"][:2000]
     rows = encode(reviews, tokenizer, 256, label_names=LABELS)
     texts = [unicodedata.normalize("NFC", text) for text in reviews["text"]]
-    for text, labels, dropped in zip(
-        texts, rows["labels"], rows["dropped_completion"], strict=True
-    ):
+    for text, labels, dropped in zip(texts, rows["labels"], rows["dropped"], strict=True):
         assert dropped or tokenizer.decode(learnt(labels)) == f" {text}</s>"
-    assert sum(map(bool, rows["dropped_completion"])) <= 2
+    assert sum(map(bool, rows["dropped"])) <= 2
     chat = load_corpus("korean_chatbot_data", CORPORA)["test"][:200]
     rows = encode(chat, tokenizer, 256)
     answers = [tokenizer.decode(learnt(labels)) for labels in rows["labels"]]

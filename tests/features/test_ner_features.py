@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections import Counter
-from functools import cache
 
 import numpy as np
 import pytest
@@ -10,14 +9,13 @@ from conftest import CORPORA, TOKENIZERS
 from datasets import Dataset
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from kinds import CORPUS, KINDS, SPECIAL, make_tokenizer, wrap
 from tokenizers import (
     Regex,
     Tokenizer,
     models,
     normalizers,
     pre_tokenizers,
-    processors,
-    trainers,
 )
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -27,58 +25,7 @@ from nlpbook_data.features.ner import alignment_ceiling, decode, encode, tag_nam
 from nlpbook_data.features.particles import strip_particle
 from nlpbook_data.reading.entities import spans_of_tags
 
-bounded = settings(max_examples=60, deadline=None)
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-CORPUS = [
-    "서울에서 부산까지 홍길동이 갔다.",
-    "김철수 씨는 2024년 5월 3일 서울시청에서 이영희를 만났다",
-    "삼성전자와 LG전자는 3.5% 올랐다 café naïve",
-    "한국은행 총재 이주열은 오후 3시에 발표했다 ㅋㅋㅋ 👍",
-] * 5
-
-
-def wrap(tokenizer: Tokenizer, specials: bool = True) -> PreTrainedTokenizerFast:
-    if specials:
-        ids = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]", special_tokens=ids
-        )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]")
-
-
-@cache
-def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
-    shared = {"vocab_size": 150, "special_tokens": SPECIAL, "show_progress": False}
-    if kind.startswith("wordpiece"):
-        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        strip = kind == "wordpiece-uncased"  # its normalizer takes letters apart and drops some
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=strip, strip_accents=False)
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer = trainers.WordPieceTrainer(**shared)
-    elif kind == "bpe":
-        tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-        trainer = trainers.BpeTrainer(**shared)
-    elif kind.startswith("unigram"):
-        tokenizer = Tokenizer(models.Unigram())
-        tokenizer.normalizer = normalizers.NFKC()
-        scheme = "never" if kind == "unigram-bare" else "always"
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
-        trainer = trainers.UnigramTrainer(unk_token="[UNK]", **shared)
-    else:
-        tokenizer = Tokenizer(models.BPE())
-        prefix = kind == "byte-level-prefix"
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer = trainers.BpeTrainer(initial_alphabet=alphabet, **shared | {"vocab_size": 320})
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    return wrap(tokenizer, specials=kind != "byte-level")
-
-
-KINDS = [
-    *("wordpiece", "wordpiece-uncased", "bpe", "unigram", "unigram-bare"),
-    *("byte-level", "byte-level-prefix"),
-]
+bounded = settings(max_examples=40, deadline=None)
 words = st.sampled_from(" ".join(CORPUS[:4]).split())
 oddities = st.sampled_from(
     [" ", "  ", "\t", "\u3000", "👨‍👩‍👧", "뷁", "ﬁ", "①", "\u200b", "é", "A", "é"]
@@ -257,16 +204,6 @@ def label_names_of(text, entities, tokenizer, max_length=64, stride=0):
     return [" ".join(names[max(i, -1)] for i in labels) for labels in encoded["labels"]]
 
 
-def test_tag_names_are_o_and_two_of_each_label():
-    assert tag_names(["인물", "기타 수량"]) == [
-        "O",
-        "B-인물",
-        "I-인물",
-        "B-기타 수량",
-        "I-기타 수량",
-    ]
-
-
 @pytest.mark.parametrize(
     ("text", "entities", "expected"),
     [
@@ -421,40 +358,6 @@ def test_decoding_by_hand(tags, expected):
     assert decode_by_hand(tags) == [expected]
 
 
-def test_tokens_without_characters_neither_carry_nor_interrupt_an_entity():
-    spans = [(0, 0), (0, 1), (0, 0), (2, 3), (0, 0)]
-    assert decode_by_hand([1, 1, 0, 2, 1], spans) == [[(0, 3, 0)]]
-
-
-def test_an_entity_ends_with_its_text():
-    columns = {"starts": [[0], [0]], "ends": [[1], [1]], "first_token": [0, 0]}
-    assert decode_by_hand([1, 2], None, **columns) == [[(0, 1, 0)], [(0, 1, 0)]]
-
-
-def test_the_score_is_the_mean_probability_of_the_labels_of_the_tokens():
-    windows = {"starts": [[0, 1, 2]], "ends": [[1, 2, 3]], "first_token": [0]}
-    probabilities = np.array([[0.2, 0.7, 0.1], [0.1, 0.4, 0.5], [0.9, 0.05, 0.05]])
-    [[entity]] = decode(Dataset.from_dict(windows), probabilities)
-    assert (entity["start"], entity["end"]) == (0, 2)
-    assert entity["score"] == pytest.approx((0.7 + 0.5) / 2)
-
-
-def test_a_shared_token_counts_in_the_window_where_it_is_farther_from_an_edge():
-    # tokens 0-3 and 2-5; token 2 is one from the first window's edge, at the second's: the first
-    columns = {
-        "starts": [[0, 1, 2, 3], [2, 3, 4, 5]],
-        "ends": [[1, 2, 3, 4], [3, 4, 5, 6]],
-        "first_token": [0, 2],
-    }
-    assert decode_by_hand([0, 0, 1, 3, 5, 0, 0, 0], None, **columns) == [[(2, 3, 0)]]
-    assert decode_by_hand([0, 0, 0, 3, 5, 1, 0, 0], None, **columns) == [[(3, 4, 0)]]
-
-
-def test_of_equal_distances_the_earlier_window_counts():
-    columns = {"starts": [[0, 1], [1, 2]], "ends": [[1, 2], [2, 3]], "first_token": [0, 1]}
-    assert decode_by_hand([0, 1, 3, 0], None, **columns) == [[(1, 2, 0)]]
-
-
 def test_predictions_of_another_number_of_tokens_are_refused():
     with pytest.raises(ValueError, match="2 predictions for 1 tokens"):
         decode_by_hand([0, 0], [(0, 1)])
@@ -541,49 +444,29 @@ def test_decode_is_a_loop_over_tokens(data):
     assert found == decode_in_a_loop(windows, probabilities)
 
 
-def ceiling_of(text, entities, tokenizer, strip=None):
-    batch = {"text": [text], "entities": [make_entities(*entities)]}
-    return alignment_ceiling([batch], tokenizer, 64, 0, strip)
-
-
 @pytest.mark.parametrize(
-    ("text", "entity", "reason", "tokens"),
+    ("text", "entities", "strip", "reasons", "tokens"),
     [
-        ("서울에서", (0, 2, 0), "glued", ["서울에서"]),
-        ("부산까지", (1, 3, 0), "glued", ["부산", "까지"]),
-        ("뷁뷁은 부산", (0, 2, 0), "unknown", ["뷁뷁은"]),
-        ("부산 서울", (0, 3, 0), "blank", []),
-        ("부산\u200b 서울", (0, 3, 0), "no token", []),
+        ("서울에서", [(0, 2, 0)], None, {"glued": 1}, ["서울에서"]),
+        ("부산까지", [(1, 3, 0)], None, {"glued": 1}, ["부산", "까지"]),
+        ("뷁뷁은 부산", [(0, 2, 0)], None, {"unknown": 1}, ["뷁뷁은"]),
+        ("부산 서울", [(0, 3, 0)], None, {"blank": 1}, []),
+        ("부산\u200b 서울", [(0, 3, 0)], None, {"no token": 1}, []),
+        ("남북", [(0, 1, 0), (1, 2, 1)], None, {"shared": 2}, ["남북"]),
+        ("부산 서울에서", [(3, 5, 0)], strip_particle, {}, None),  # the step brings it back
+        ("부산 서울에서", [(0, 7, 0)], strip_particle, {"cut": 1}, ["서울에서"]),
+        ("부산까지", [(1, 3, 0)], strip_particle, {"glued": 1}, ["부산", "까지"]),  # still too long
+        ("부산", [], None, {}, None),
     ],
 )
-def test_a_loss_is_explained(wordpiece, text, entity, reason, tokens):
-    ceiling = ceiling_of(text, [entity], wordpiece)
-    assert ceiling["reasons"] == {reason: 1}
-    [loss] = ceiling["lost"]
-    assert (loss["text"], loss["start"], loss["end"], loss["label"]) == (text, *entity)
-    assert loss["tokens"] == tokens
-
-
-def test_two_entities_in_one_token_are_both_lost_to_it(wordpiece):
-    ceiling = ceiling_of("남북", [(0, 1, 0), (1, 2, 1)], wordpiece)
-    assert ceiling["reasons"] == {"shared": 2}
-    assert [loss["tokens"] for loss in ceiling["lost"]] == [["남북"], ["남북"]]
-
-
-def test_what_the_step_brings_back_is_not_lost(wordpiece):
-    ceiling = ceiling_of("부산 서울에서", [(3, 5, 0)], wordpiece, strip_particle)
-    assert (ceiling["f1"], ceiling["reasons"]) == (1.0, {})
-
-
-def test_what_the_step_cuts_is_lost_to_it(wordpiece):
-    ceiling = ceiling_of("부산 서울에서", [(0, 7, 0)], wordpiece, strip_particle)
-    assert (ceiling["f1"], ceiling["reasons"]) == (0.0, {"cut": 1})
-    assert ceiling["lost"][0]["tokens"] == ["서울에서"]
-
-
-def test_what_the_step_leaves_too_long_is_lost_to_the_token(wordpiece):
-    ceiling = ceiling_of("부산까지", [(1, 3, 0)], wordpiece, strip_particle)
-    assert ceiling["reasons"] == {"glued": 1}
+def test_a_loss_is_explained(wordpiece, text, entities, strip, reasons, tokens):
+    batch = {"text": [text], "entities": [make_entities(*entities)]}
+    ceiling = alignment_ceiling([batch], wordpiece, 64, 0, strip)
+    assert ceiling["reasons"] == reasons
+    assert ceiling["f1"] == ceiling["share"] == (0 if reasons else 1)
+    spans = [(loss["text"], loss["start"], loss["end"], loss["label"]) for loss in ceiling["lost"]]
+    assert spans == [(text, *entity) for entity in entities if reasons]
+    assert all(loss["tokens"] == tokens for loss in ceiling["lost"])
 
 
 def test_the_ceiling_counts_entities_and_scores_what_is_decoded(wordpiece):
@@ -599,11 +482,6 @@ def test_the_ceiling_counts_entities_and_scores_what_is_decoded(wordpiece):
     assert (ceiling["entities"], ceiling["survived"]) == (3, 1)
     assert ceiling["share"] == pytest.approx(1 / 3)
     assert ceiling["f1"] == pytest.approx(2 * 1 / (3 + 2))
-
-
-def test_the_ceiling_without_entities_is_one(wordpiece):
-    ceiling = ceiling_of("부산", [], wordpiece)
-    assert (ceiling["share"], ceiling["f1"], ceiling["lost"]) == (1.0, 1.0, [])
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "byte" not in kind])
@@ -629,46 +507,46 @@ def test_exactly_the_entities_that_are_not_on_token_edges_are_lost(kind):
 
 
 @pytest.mark.corpora
+@pytest.mark.parametrize("split", ["test", pytest.param("train", marks=pytest.mark.long)])
 @pytest.mark.parametrize("corpus", ["klue-ner", "ner", "naver_changwon_ner"])
 def test_every_loss_of_a_corpus_is_explained_by_the_tokens_over_its_edges(
-    corpus, tmp_path, record_property
+    corpus, split, tmp_path, record_property
 ):
     tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "kcbert-base")
-    splits = load_corpus(corpus, corpus_dir=CORPORA, cache_dir=tmp_path)
-    for split, dataset in splits.items():
-        ceiling = alignment_ceiling(dataset.iter(1000), tokenizer, 64, 16)
-        entities = sum(map(len, dataset["entities"]))
-        assert ceiling["entities"] == entities > 1000
-        for loss in ceiling["lost"]:
-            text, start, end = loss["text"], loss["start"], loss["end"]
-            encoded = tokenizer(text, return_offsets_mapping=True)
-            over = [
-                (text[first:last], id_ == tokenizer.unk_token_id)
-                for id_, (first, last) in zip(
-                    encoded["input_ids"], encoded["offset_mapping"], strict=True
-                )
-                if first < start < last or first < end < last
-            ]
-            if loss["reason"] == "blank":
-                assert text[start].isspace() or text[end - 1].isspace()
-            else:
-                assert loss["reason"] in ("glued", "shared", "unknown")
-                assert over
-                assert loss["tokens"] == [token for token, _ in over]
-                assert (loss["reason"] == "unknown") == any(unknown for _, unknown in over)
-        survivors = Counter(
-            is_on_edges(row["text"], entity["start"], entity["end"], tokenizer)
-            for row in dataset.take(300)
-            for entity in row["entities"]
-        )
-        first = alignment_ceiling(dataset.take(300).iter(300), tokenizer, 64, 16)
-        assert first["survived"] == survivors[True]
-        record_property(
-            "summary",
-            f"{corpus} {split}: {ceiling['survived']:,} of {entities:,} entities "
-            f"({ceiling['share']:.1%}) survive alignment, F1 {ceiling['f1']:.3f}; "
-            f"{ceiling['reasons']}",
-        )
+    dataset = load_corpus(corpus, corpus_dir=CORPORA, cache_dir=tmp_path)[split]
+    ceiling = alignment_ceiling(dataset.iter(1000), tokenizer, 64, 16)
+    entities = sum(map(len, dataset["entities"]))
+    assert ceiling["entities"] == entities > 1000
+    for loss in ceiling["lost"]:
+        text, start, end = loss["text"], loss["start"], loss["end"]
+        encoded = tokenizer(text, return_offsets_mapping=True)
+        over = [
+            (text[first:last], id_ == tokenizer.unk_token_id)
+            for id_, (first, last) in zip(
+                encoded["input_ids"], encoded["offset_mapping"], strict=True
+            )
+            if first < start < last or first < end < last
+        ]
+        if loss["reason"] == "blank":
+            assert text[start].isspace() or text[end - 1].isspace()
+        else:
+            assert loss["reason"] in ("glued", "shared", "unknown")
+            assert over
+            assert loss["tokens"] == [token for token, _ in over]
+            assert (loss["reason"] == "unknown") == any(unknown for _, unknown in over)
+    survivors = Counter(
+        is_on_edges(row["text"], entity["start"], entity["end"], tokenizer)
+        for row in dataset.take(300)
+        for entity in row["entities"]
+    )
+    first = alignment_ceiling(dataset.take(300).iter(300), tokenizer, 64, 16)
+    assert first["survived"] == survivors[True]
+    record_property(
+        "summary",
+        f"{corpus} {split}: {ceiling['survived']:,} of {entities:,} entities "
+        f"({ceiling['share']:.1%}) survive alignment, F1 {ceiling['f1']:.3f}; "
+        f"{ceiling['reasons']}",
+    )
 
 
 @pytest.mark.corpora

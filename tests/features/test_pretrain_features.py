@@ -118,7 +118,7 @@ def loss_of(model, ids, causal):
 
 
 def test_words_are_hidden_whole_and_at_the_rate_asked():
-    tokenizer = AutoTokenizer.from_pretrained(MODELS / "encoder")
+    tokenizer = AutoTokenizer.from_pretrained(MODELS / "tiny_encoder")
     blocks = pack(encode({"text": TEXTS * 500}, tokenizer, 64), 64, tokenizer.pad_token_id)
     ids, words = np.array(blocks["input_ids"]), np.array(blocks["words"])
     random = np.random.default_rng(0)

@@ -71,23 +71,6 @@ def test_a_hundred_and_fifty_classes_are_scored():
     assert_as_sklearn(scores, gold, probabilities.argmax(axis=1), list(range(150)))
 
 
-def test_a_class_that_is_nowhere_counts_zero_in_macro_f1():
-    scores = SINGLE.compute(predictions=[[1, 0, 0], [0, 1, 0]], references=[0, 1])
-    assert scores["accuracy"] == 1
-    assert scores["macro_f1"] == pytest.approx(2 / 3)
-
-
-def test_of_equal_probabilities_the_first_class_is_predicted():
-    scores = SINGLE.compute(predictions=[[0.5, 0.5], [0.5, 0.5]], references=[0, 1])
-    assert scores["confusion_matrix"] == [[1, 0], [1, 0]]
-
-
-def test_a_multilabel_row_without_labels_is_right_when_nothing_is_predicted():
-    scores = MULTI.compute(predictions=[[0.1, 0.5], [0.9, 0.1]], references=[[0, 0], [0, 0]])
-    assert scores["accuracy"] == 0.5
-    assert scores["micro_f1"] == scores["macro_f1"] == 0
-
-
 def test_names_take_the_place_of_numbers_in_their_order():
     names = ["부정", "긍정"]
     scores = SINGLE.compute(predictions=[[1, 0]] * 3, references=[0, 0, 1], label_names=names)

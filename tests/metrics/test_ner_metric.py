@@ -14,7 +14,7 @@ from nlpbook_data.metrics.ner import NamedEntities
 
 METRIC = NamedEntities(keep_in_memory=True)
 NAMES = ["인물", "장소", "기관", "날짜"]
-bounded = settings(max_examples=100, deadline=None)
+bounded = settings(max_examples=40, deadline=None)
 
 
 def make_entities(*spans: tuple[int, int, int]) -> list[dict]:
@@ -157,32 +157,11 @@ def test_blanks_inside_an_entity_are_no_characters_to_klue():
     assert found["klue_char_macro_f1"] == pytest.approx((1 + 2 * 1 / (2 + 1)) / 2)
 
 
-def test_a_perfect_prediction_scores_one_throughout():
-    spans = [[(0, 1, 0), (1, 2, 0), (3, 5, 1)], []]
-    found = score(["가나 다라", "마"], spans, spans, NAMES[:2])
-    names = ("micro_f1", "micro_precision", "micro_recall", "macro_f1", "seqeval_f1")
-    assert {found[name] for name in names} == {1.0}
-    assert found["klue_char_macro_f1"] == 1
-
-
 @pytest.mark.parametrize(("gold", "predicted"), [([(0, 2, 0)], []), ([], [(0, 2, 0)]), ([], [])])
 def test_without_an_entity_on_one_side_entity_scores_are_zero(gold, predicted):
     found = score(["가나다", ""], [gold, []], [predicted, []])
     assert found["micro_f1"] == found["macro_f1"] == found["seqeval_f1"] == 0
     assert found["micro_precision"] == found["micro_recall"] == 0
-
-
-def test_neighbours_of_one_type_are_not_one_entity():
-    found = score(["가나다라"], [[(0, 2, 0), (2, 4, 0)]], [[(0, 4, 0)]])
-    assert found["micro_f1"] == found["seqeval_f1"] == 0
-
-
-def test_an_entity_in_another_text_is_another_entity():
-    assert score(["가나", "가나"], [[(0, 2, 0)], []], [[], [(0, 2, 0)]])["micro_f1"] == 0
-
-
-def test_a_repeated_prediction_counts_once():
-    assert score(["가나"], [[(0, 2, 0)]], [[(0, 2, 0), (0, 2, 0)]])["micro_f1"] == 1
 
 
 def test_of_overlapping_predictions_the_first_and_longer_has_the_characters():

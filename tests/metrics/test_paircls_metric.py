@@ -49,7 +49,7 @@ def ranks(values: list[float]) -> list[float]:
 SCORES = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=2, max_size=40)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SCORES)
 def test_correlations_are_those_of_the_definitions(pairs):
     predicted, gold = [p / 10 for p, _ in pairs], [g / 10 for _, g in pairs]

@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nlpbook_data.metrics.search import DocumentSearch, recall_curve
 
@@ -59,37 +57,6 @@ def test_a_passage_twice_in_a_ranking_is_an_error():
 def test_no_true_passage_at_all_is_an_error():
     with pytest.raises(ValueError, match="No query has a true passage"):
         compute([[1]], [[]])
-
-
-def brute_force(ranking: list[int], true: set[int]) -> list[float]:
-    """The definitions, a rank at a time."""
-    reciprocal = dcg = 0.0
-    for rank, passage in enumerate(ranking[:10], start=1):
-        if passage in true:
-            reciprocal = reciprocal or 1 / rank
-            dcg += 1 / math.log2(rank + 1)
-    ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(len(true), 10) + 1))
-    recalls = [len(true.intersection(ranking[:k])) / len(true) for k in (1, 5, 10, 100)]
-    return [reciprocal, dcg / ideal, *recalls]
-
-
-QUERIES = st.lists(
-    st.tuples(
-        st.lists(st.integers(0, 150), unique=True, max_size=130),
-        st.sets(st.integers(0, 150), max_size=15),
-    ),
-    min_size=1,
-    max_size=5,
-)
-
-
-@given(QUERIES)
-def test_scores_are_the_means_of_the_definitions(queries):
-    kept = [brute_force(ranking, true) for ranking, true in queries if true]
-    if not kept:
-        return
-    scores = compute([ranking for ranking, _ in queries], [sorted(true) for _, true in queries])
-    assert [scores[name] for name in NAMES] == pytest.approx(list(np.mean(kept, axis=0)))
 
 
 def random_task(queries: int = 60, passages: int = 40):

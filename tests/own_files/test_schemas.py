@@ -1,19 +1,16 @@
 """The user's own rows: what was written in any format is read, what is wrong is named by row."""
 
-import csv
 import json
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from conftest import CORPORA
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from openpyxl import Workbook
+from writing import write_rows, written
 
 from nlpbook_data import InputError
 from nlpbook_data.corpora import klue_ner, korquad_v1, naver_changwon_ner, ner
@@ -28,49 +25,7 @@ def read(path: Path, task: str, columns: dict[str, str] | None = None, **options
     return [row for _, row in read_examples(path, task, columns, **options)]
 
 
-def written(path: Path, content: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
-    return written(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), quoting=csv.QUOTE_ALL)
-        writer.writeheader()
-        for row in rows:
-            cells = {
-                key: json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-                for key, value in row.items()
-            }
-            writer.writerow(cells)
-    return path
-
-
-def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
-
-
-def write_xlsx(path: Path, rows: list[dict[str, Any]]) -> Path:
-    book = Workbook()
-    book.active.append([*rows[0]])
-    for row in rows:
-        book.active.append(
-            [
-                json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-                for value in row.values()
-            ]
-        )
-    book.save(path)
-    return path
-
-
-WRITERS = {"jsonl": write_jsonl, "csv": write_csv, "parquet": write_parquet, "xlsx": write_xlsx}
+FORMATS = ["jsonl", "csv", "parquet", "xlsx"]
 
 
 def entity(start: int, end: int, label: str, **more: Any) -> dict[str, Any]:
@@ -117,19 +72,19 @@ def task_of(name: str) -> str:
     return {"nli": "paircls", "sts": "paircls"}.get(name, name.split()[0])
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("name", ROWS)
 def test_the_same_rows_in_every_table_format(tmp_path, name, suffix):
-    path = WRITERS[suffix](tmp_path / f"a.{suffix}", ROWS[name])
+    path = write_rows(tmp_path / f"a.{suffix}", ROWS[name])
     assert read(path, task_of(name)) == ROWS[name]
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("name", ["nli", "ner", "qa", "search", "generation"])
 def test_columns_may_have_other_names(tmp_path, name, suffix):
     korean = {column: f"{column}의 열" for column in ROWS[name][0]}
     rows = [{korean[column]: value for column, value in row.items()} for row in ROWS[name]]
-    path = WRITERS[suffix](tmp_path / f"a.{suffix}", rows)
+    path = write_rows(tmp_path / f"a.{suffix}", rows)
     assert read(path, task_of(name), korean) == ROWS[name]
 
 
@@ -140,10 +95,10 @@ def test_columns_may_have_other_names(tmp_path, name, suffix):
 )
 def test_what_is_to_be_predicted_may_be_missing_where_it_is_said(tmp_path, name, gold):
     rows = [{key: value for key, value in row.items() if key != gold} for row in ROWS[name]]
-    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    path = write_rows(tmp_path / "a.jsonl", rows)
     assert read(path, task_of(name), gold=False) == rows
     assert f"no column '{gold}'" in refused(path, task_of(name))
-    with_gold = write_jsonl(tmp_path / "b.jsonl", ROWS[name])
+    with_gold = write_rows(tmp_path / "b.jsonl", ROWS[name])
     assert read(with_gold, task_of(name), gold=False) == ROWS[name]
 
 
@@ -158,7 +113,7 @@ def test_a_tsv_of_texts_and_entities_is_a_table(tmp_path):
 CONTEXT = "서울은 수도다. 서울은 넓다."
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("start", [True, False])
 def test_flat_answers(tmp_path, suffix, start):
     rows = [
@@ -168,7 +123,7 @@ def test_flat_answers(tmp_path, suffix, start):
     ]
     if not start:
         rows = [{k: v for k, v in row.items() if k != "answer_start"} for row in rows]
-    found = read(WRITERS[suffix](tmp_path / f"a.{suffix}", rows), "qa")
+    found = read(write_rows(tmp_path / f"a.{suffix}", rows), "qa")
     assert [row["answers"] for row in found] == [
         [{"text": "수도", "answer_start": 4}],
         [{"text": "넓다", "answer_start": 13}],
@@ -204,17 +159,15 @@ def test_an_answer_that_is_wrong_is_named(tmp_path, answer, parts):
         {"answer_start": 0} if "answer_start" in answer else {}
     )
     rows = [good, {"context": CONTEXT, "question": "무엇?", **answer}]
-    message = refused(write_jsonl(tmp_path / "a.jsonl", rows), "qa")
+    message = refused(write_rows(tmp_path / "a.jsonl", rows), "qa")
     for part in (f"{tmp_path / 'a.jsonl'}, line 2", *parts):
         assert part in message
 
 
 def test_answers_in_columns_as_hub_datasets_have_them(tmp_path):
     answers = {"text": ["수도", "수도다"], "answer_start": [4, 4]}
-    path = write_parquet(
-        tmp_path / "a.parquet", [{"context": CONTEXT, "question": "무엇?", "answers": answers}]
-    )
-    assert read(path, "qa")[0]["answers"] == [
+    row = {"context": CONTEXT, "question": "무엇?", "answers": answers}
+    assert read(write_rows(tmp_path / "a.parquet", [row]), "qa")[0]["answers"] == [
         {"text": "수도", "answer_start": 4},
         {"text": "수도다", "answer_start": 4},
     ]
@@ -222,49 +175,25 @@ def test_answers_in_columns_as_hub_datasets_have_them(tmp_path):
 
 def test_an_id_that_is_there_twice_is_refused_with_the_first(tmp_path):
     rows = [{**row, "id": "x"} for row in ROWS["qa"]]
-    message = refused(write_jsonl(tmp_path / "a.jsonl", rows), "qa")
+    message = refused(write_rows(tmp_path / "a.jsonl", rows), "qa")
     assert "line 2: the id 'x' is there twice, first at line 1" in message
 
 
+def article(title: str, context: str, *questions: dict[str, Any]) -> dict[str, Any]:
+    return {"title": title, "paragraphs": [{"context": context, "qas": [*questions]}]}
+
+
+ANSWERED = {"id": "1", "question": "무엇?", "answers": [{"text": "수도", "answer_start": 4}]}
+IMPOSSIBLE = {"guid": "2", "question": "누구?", "answers": [], "is_impossible": True}
+IMPOSSIBLE["plausible_answers"] = [{"text": "서울", "answer_start": 0}]
+ONE_ANSWER = {"text": "부산", "answer_start": 3, "html_answer_start": 9}
+KORQUAD_2 = {
+    **{"title": "부산", "context": "<p>부산은 항구다.</p>", "raw_html": "…"},
+    "qas": [{"id": "3", "question": "항구는?", "answer": ONE_ANSWER}],
+}
 SQUAD = {
     "version": "v2.0",
-    "data": [
-        {
-            "title": "서울",
-            "paragraphs": [
-                {
-                    "context": CONTEXT,
-                    "qas": [
-                        {
-                            "id": "1",
-                            "question": "무엇?",
-                            "answers": [{"text": "수도", "answer_start": 4}],
-                            "is_impossible": False,
-                        },
-                        {
-                            "guid": "2",
-                            "question": "누구?",
-                            "answers": [],
-                            "plausible_answers": [{"text": "서울", "answer_start": 0}],
-                            "is_impossible": True,
-                        },
-                    ],
-                }
-            ],
-        },
-        {
-            "title": "부산",
-            "context": "<p>부산은 항구다.</p>",
-            "raw_html": "…",
-            "qas": [
-                {
-                    "id": "3",
-                    "question": "항구는?",
-                    "answer": {"text": "부산", "answer_start": 3, "html_answer_start": 9},
-                }
-            ],
-        },
-    ],
+    "data": [article("서울", CONTEXT, {**ANSWERED, "is_impossible": False}, IMPOSSIBLE), KORQUAD_2],
 }
 
 
@@ -355,29 +284,15 @@ def questions(draw: st.DrawFn) -> dict[str, Any]:
 @given(rows=st.lists(questions(), min_size=1, max_size=4))
 def test_questions_are_read_as_they_were_written_in_every_format(tmp_path, rows):
     rows = [{"id": f"q{number}", **row} for number, row in enumerate(rows)]
-    articles = [
-        {
-            "title": row["title"],
-            "paragraphs": [
-                {
-                    "context": row["context"],
-                    "qas": [
-                        {
-                            "id": row["id"],
-                            "question": row["question"],
-                            "answers": row["answers"],
-                            "is_impossible": not row["answers"],
-                        }
-                    ],
-                }
-            ],
-        }
-        for row in rows
-    ]
+    articles = []
+    for row in rows:
+        question = {key: row[key] for key in ("id", "question", "answers")}
+        question["is_impossible"] = not row["answers"]
+        articles.append(article(row["title"], row["context"], question))
     path = written(tmp_path / "a.json", json.dumps({"data": articles}, ensure_ascii=False))
     assert read(path, "qa") == rows
     for suffix in ("jsonl", "csv"):
-        assert read(WRITERS[suffix](tmp_path / f"a.{suffix}", rows), "qa") == rows
+        assert read(write_rows(tmp_path / f"a.{suffix}", rows), "qa") == rows
 
 
 # Named entities in text files
@@ -657,7 +572,7 @@ NFD = unicodedata.normalize("NFD", NFC)
 )
 def test_entities_that_are_wrong_are_named_by_row(tmp_path, text, entities, parts):
     rows = [ROWS["ner"][0], {"text": text, "entities": entities}]
-    message = refused(write_jsonl(tmp_path / "a.jsonl", rows), "ner")
+    message = refused(write_rows(tmp_path / "a.jsonl", rows), "ner")
     assert [part for part in ("line 2", *parts) if part not in message] == []
 
 
@@ -667,7 +582,7 @@ def test_entities_may_touch_and_are_ordered_by_their_start(tmp_path):
         {"text": "서울부산", "entities": [entity(2, 4, "LOC", text="부산"), entity(0, 2, "LOC")]},
         {"text": NFD, "entities": [entity(start, len(NFD), "LOC", text=NFD[start:])]},
     ]
-    found = read(write_jsonl(tmp_path / "a.jsonl", rows), "ner")
+    found = read(write_rows(tmp_path / "a.jsonl", rows), "ner")
     assert found[0]["entities"] == [entity(0, 2, "LOC"), entity(2, 4, "LOC")]
     assert found[1] == {"text": NFD, "entities": [entity(start, len(NFD), "LOC")]}
 
@@ -697,22 +612,29 @@ def test_what_is_no_text_is_named_by_row_and_column(tmp_path, column, value, par
     assert part.startswith(("found", "half")) or column in message
 
 
-@pytest.mark.parametrize("value", [None, "", float("nan"), [1], {"a": 1}])
-def test_what_is_no_label_is_named_by_row(tmp_path, value):
-    rows = [ROWS["nli"][0], {**ROWS["nli"][0], "label": value}]
-    message = refused(write_jsonl(tmp_path / "a.jsonl", rows), "paircls")
+@pytest.mark.parametrize("task", ["nli", "doccls", "doccls |"])
+@pytest.mark.parametrize("value", [None, "", " ", float("nan"), [1], {"a": 1}])
+def test_what_is_no_label_is_named_by_row(tmp_path, value, task):
+    name, _, separator = task.partition(" ")
+    path = write_rows(tmp_path / "a.jsonl", [{**ROWS[name][0], "label": v} for v in ("0", value)])
+    options = {"label_separator": separator or None}
+    if separator and isinstance(value, str | list):  # an empty cell is a row without labels
+        labels = [row["label"] for row in read(path, "doccls", **options)]
+        assert labels == [["0"], ["1"] if value == [1] else []]
+        return
+    message = refused(path, task_of(name), **options)
     assert "line 2" in message and "label" in message
 
 
 def test_a_missing_column_is_named_with_the_nearest_and_the_options(tmp_path):
     rows = [{"premise": "가", "hypotheses": "나", "label": 1}]
-    message = refused(write_jsonl(tmp_path / "a.jsonl", rows), "paircls")
+    message = refused(write_rows(tmp_path / "a.jsonl", rows), "paircls")
     for part in ("'hypothesis'", "Did you mean hypotheses?", "--hypothesis_column_name"):
         assert part in message
 
 
 def test_a_row_of_the_other_kind_of_pair_is_refused(tmp_path):
-    message = refused(write_jsonl(tmp_path / "a.jsonl", ROWS["nli"] + ROWS["sts"]), "paircls")
+    message = refused(write_rows(tmp_path / "a.jsonl", ROWS["nli"] + ROWS["sts"]), "paircls")
     assert "line 2" in message and "'premise'" in message
 
 
@@ -721,16 +643,6 @@ def test_an_unknown_ending_or_no_file_is_refused(tmp_path, task):
     assert "no such file" in refused(tmp_path / "nothing.csv", task)
     if task != "ner":
         assert ".jsonl" in refused(written(tmp_path / "a.hwp", "가"), task)
-
-
-def test_bad_rows_are_passed_over_where_it_is_asked_for(tmp_path):
-    rows = [*ROWS["ner"], {"text": "", "entities": []}, {"text": "가"}, ROWS["ner"][0]]
-    path = write_jsonl(tmp_path / "a.jsonl", rows)
-    path.write_text(path.read_text(encoding="utf-8") + "{\n", encoding="utf-8")
-    errors: list[InputError] = []
-    assert read(path, "ner", on_error=errors.append) == [*ROWS["ner"], ROWS["ner"][0]]
-    lines = [str(error).partition(":")[0].rsplit(" ", 1)[1] for error in errors]
-    assert lines == ["4", "5", "7"]
 
 
 # Plain texts and folders

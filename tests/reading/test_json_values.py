@@ -41,7 +41,7 @@ def write(folder: Path, text: str | bytes) -> Path:
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(items=ITEMS, before=VALUES, indent=st.sampled_from([None, 0, 20]), ascii_=st.booleans())
 def test_items_are_those_of_json_wherever_the_window_ends(

@@ -126,21 +126,22 @@ def test_plain_texts_are_learnt_whole_and_lose_nothing(fork_recipe, tmp_path):
 
 
 def test_prompts_alone_are_continued_and_what_is_cut_is_said(fork_recipe, tmp_path):
-    rows = [{"prompt": f"질문 {n} " * 12, "completion": f"대답 {n}"} for n in range(60)]
+    rows = [{"prompt": f"{n % 7} ", "completion": "대답 " * (n % 5 * 6 + 1)} for n in range(60)]
+    rows += [{"prompt": f"질문 {n} " * 12, "completion": "대답"} for n in range(6)]
     train = write_rows(tmp_path / "train.jsonl", rows)
     test = write_rows(tmp_path / "test.jsonl", [{"prompt": row["prompt"]} for row in rows[:5]])
     result = fork_recipe(
         *("generation", *TINY, "--train_file", train, "--test_file", test, "--max_length", 16),
-        *("--output_dir", "o"),
+        *("--output_dir", "o", "--validation_file", train, "--baselines", "true"),
     )
     assert result.status == 0, result.stderr
     written = read_rows(tmp_path / "o" / "predictions.jsonl")
     assert [row["prompt"] for row in written] == [row["prompt"] for row in rows[:5]]
     assert all(isinstance(row["prediction"], str) for row in written)
-    dropped = read_json(tmp_path / "o" / "run.json")["dropped"]["train"]
-    assert dropped["texts"] == 54 and dropped["prompt_tokens"] > 54
-    assert dropped["completion_tokens"] == 0
-    assert "train: 54 texts are longer than --max_length" in result.stderr
+    dropped = read_json(tmp_path / "o" / "run.json")["dropped"]
+    assert dropped["train"] == dropped["validation"]
+    assert 24 <= dropped["train"]["texts"] <= 48 and dropped["train"]["rows"] == 6
+    assert "6 rows are left out whose prompt alone is" in result.stderr
 
 
 def test_questions_are_prompts_of_answers(fork_recipe, tmp_path):

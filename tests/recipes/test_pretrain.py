@@ -1,6 +1,7 @@
 """recipes/pretrain.py: it learns, it resumes to the bit, and streams."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,7 +23,8 @@ def command(folder, *options):
 
 
 def run(folder, *options):
-    subprocess.run(command(folder, *options), check=True, capture_output=True)
+    done = subprocess.run(command(folder, *options), check=True, capture_output=True, text=True)
+    (folder / "printed.txt").write_text(done.stdout)
     return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["validation"]
 
 
@@ -45,6 +47,16 @@ def test_what_is_saved_guesses_words(undisturbed):
         if "eval_loss" in row
     ]
     assert len(losses) == 4 and losses[-1] < losses[0]
+
+
+def test_the_next_command_fine_tunes_what_is_saved(undisturbed, fork_recipe, tmp_path):
+    printed = (undisturbed[0] / "printed.txt").read_text()
+    words = shlex.split(next(line for line in printed.splitlines() if line.startswith("next")))
+    assert words[:3] == ["next", "accelerate", "launch"]
+    cheap = ("--max_train_samples", "32", "--num_train_epochs", "1", "--baselines", "false")
+    result = fork_recipe(Path(words[3]).stem, *words[4:], *cheap)
+    assert result.status == 0, result.stderr
+    assert (tmp_path / "outputs" / "doccls" / "model.safetensors").exists()
 
 
 @pytest.mark.long

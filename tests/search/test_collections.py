@@ -17,31 +17,6 @@ def collect(batch, passages=(), label_names=()) -> Collection:
     return collect_rows(to_queries(batch, label_names), passages)
 
 
-def test_equal_passages_are_one_after_outer_blanks():
-    found = collect({"query": ["a", "b", "c"], "passage": [" 글\n", "글", "다른  글"]})
-    assert found.passages == ["글", "다른  글"]
-    assert found.relevant == [[0], [0], [1]]
-
-
-def test_equal_queries_share_all_their_true_passages():
-    found = collect({"query": ["수도", "강", "수도 "], "passage": ["서울", "한강", "도쿄"]})
-    assert found.queries == ["수도", "강"]
-    assert found.relevant == [[0, 2], [1]]
-
-
-def test_negatives_are_passages_of_the_collection():
-    found = collect(
-        {"query": ["수도", "강"], "passage": ["서울", "한강"], "negative": ["부산", "서울"]}
-    )
-    assert found.passages == ["서울", "부산", "한강"]
-    assert found.negatives == [[1], [0]]
-
-
-def test_a_true_passage_is_no_negative_of_its_query():
-    rows = {"query": ["강", "강"], "passage": ["한강", "금강"], "negative": ["금강", None]}
-    assert collect(rows).negatives == [[]]
-
-
 def test_an_unanswerable_question_has_its_context_as_a_negative():
     answer = [{"text": "서울", "answer_start": 0}]
     found = collect(

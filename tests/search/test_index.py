@@ -176,9 +176,12 @@ def test_all_columns_of_a_row_come_back(tmp_path, kind):
     for hits in SearchIndex.load(tmp_path / "index", FakeEncoder()).search(QUERIES, 50):
         assert [hit.row for hit in hits] == [rows[hit.id] for hit in hits]
     before = state(tmp_path / "index")
-    with pytest.raises(InputError, match="other columns"):
-        index.add([{"text": "가", "page": "하나"}])
+    for pages, message in [(["하나"], "other columns"), ([1, "하나"], "not all of one type")]:
+        with pytest.raises(InputError, match=message):
+            index.add([{"text": "가", "page": page} for page in pages])
     assert state(tmp_path / "index") == before
+    index.add([{"text": "가", "page": 50}, {"text": "나", "page": 51, "title": "제목"}])
+    assert [index.rows[n]["title"] for n in (50, 51)] == [None, "제목"]
 
 
 def test_hybrid_hits_are_both_rankings_fused(tmp_path):

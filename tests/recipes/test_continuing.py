@@ -1,0 +1,156 @@
+"""Recipes that go on from a model which was fine-tuned before, and models that others made."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import TINY
+from safetensors.torch import load_file, save_file
+
+ENCODER = [*TINY, "--learning_rate", "1e-2"]
+ENCODER += ["--per_device_train_batch_size", 8, "--num_train_epochs", 10]
+SAME = ["--learning_rate", "1e-9", "--num_train_epochs", 1, "--precision", "float32"]
+SAME += ["--baselines", "false"]
+FILES = [v for s in ("train", "validation", "test") for v in (f"--{s}_file", f"{s}.jsonl")]
+WORDS = {"기쁨": ["좋다", "멋지다"], "슬픔": ["싫다", "나쁘다"], "화": ["그만", "저리"]}
+OTHER = {"기쁨": "joy", "슬픔": "sadness", "화": "anger"}
+
+
+def read_rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_rows(path: Path, rows: list[dict]) -> Path:
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def sentences(task: str, seed: int, count: int, names: dict[str, str] | None = None) -> list[dict]:
+    """Rows whose label a word tells; `names` renames the labels."""
+    dice, rows = random.Random(seed), []
+    for number in range(count):
+        label = dice.choice(list(WORDS))
+        word, name = dice.choice(WORDS[label]), (names or {}).get(label, label)
+        text = f"{dice.choice(['오늘', '어제'])} {number % 7} {word}"
+        if task == "doccls":
+            rows.append({"text": text, "label": name})
+        elif task == "paircls":
+            rows.append({"sentence1": f"{seed} {number}", "sentence2": word, "label": name})
+        else:
+            span = {"start": text.index(word), "end": len(text), "label": name}
+            rows.append({"text": text, "entities": [span]})
+    return rows
+
+
+def reverse_ids(folder: Path, task: str) -> None:
+    """Number the labels of a model the other way round: it predicts as before."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    names = [config["id2label"][str(number)] for number in range(len(config["id2label"]))]
+    order = list(range(len(names)))[::-1]
+    if task == "ner":  # O stays, and B- before I-
+        order = [0, *(i for first in range(len(names) - 2, 0, -2) for i in (first, first + 1))]
+    config["id2label"] = {str(new): names[old] for new, old in enumerate(order)}
+    config["label2id"] = {names[old]: new for new, old in enumerate(order)}
+    (folder / "config.json").write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
+    weights = load_file(folder / "model.safetensors")
+    for key in ("classifier.weight", "classifier.bias"):
+        weights[key] = weights[key][order].contiguous()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.fixture(params=["doccls", "paircls", "ner"])
+def trained(request, fork_recipe: Callable, tmp_path: Path, tmp_path_factory) -> str:
+    """The task of a run in ``first``, which solves most of ``test.jsonl``."""
+    task, made = request.param, tmp_path_factory.getbasetemp() / f"continuing-{request.param}"
+    if not made.exists():
+        made.mkdir()
+        for seed, split in enumerate(("train", "validation", "test")):
+            write_rows(made / f"{split}.jsonl", sentences(task, seed, 24 if seed else 96))
+        result = fork_recipe(task, *ENCODER, *FILES, "--output_dir", "first", cwd=made)
+        assert result.status == 0, result.stderr
+        assert score(made / "first") > 0.7
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return task
+
+
+def score(folder: Path) -> float:
+    scores = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test"]
+    return scores.get("accuracy", scores.get("micro_f1"))
+
+
+@pytest.mark.parametrize("lora", ["false", "true"])
+def test_labels_in_another_order_keep_the_ids_of_the_model(trained, fork_recipe, tmp_path, lora):
+    reverse_ids(tmp_path / "first", trained)
+    again = ["--model_name_or_path", "first", "--output_dir", "second", "--lora", lora]
+    result = fork_recipe(trained, *again, *FILES, *SAME)
+
+    assert result.status == 0, result.stderr
+    assert score(tmp_path / "second") == score(tmp_path / "first")
+    configs = [json.loads((tmp_path / f / "config.json").read_text()) for f in ("first", "second")]
+    assert configs[0]["id2label"] == configs[1]["id2label"]
+
+
+def test_other_labels_are_refused_or_get_a_new_head(trained, fork_recipe, tmp_path):
+    for seed, split in enumerate(("train", "validation", "test")):
+        write_rows(tmp_path / f"{split}.jsonl", sentences(trained, seed, 24, OTHER))
+    again = ["--model_name_or_path", "first", *FILES, *SAME]
+    refused = fork_recipe(trained, *again, "--output_dir", "second")
+    assert refused.status == 1
+    for word in ("first: ", "기쁨", "joy", "--ignore_mismatched_sizes true"):
+        assert word in refused.error
+    assert not (tmp_path / "second").exists()
+
+    result = fork_recipe(
+        trained, *again, "--output_dir", "second", "--ignore_mismatched_sizes", "true"
+    )
+    assert result.status == 0, result.stderr
+    assert "replaced by a new one" in result.stderr
+    before, after = (load_file(tmp_path / f / "model.safetensors") for f in ("first", "second"))
+    assert not before["classifier.weight"].allclose(after["classifier.weight"], atol=1e-3)
+    body = "bert.encoder.layer.0.output.dense.weight"
+    assert before[body].allclose(after[body], atol=1e-6)
+
+
+def test_a_finished_run_refuses_to_answer_for_what_was_not_asked_then(fork_recipe, tmp_path):
+    for seed, split in enumerate(("train", "validation", "test")):
+        write_rows(tmp_path / f"{split}.jsonl", sentences("doccls", seed, 24))
+    write_rows(tmp_path / "new.jsonl", sentences("doccls", 9, 24))
+    command = ["doccls", *ENCODER, *FILES, "--num_train_epochs", 1, "--output_dir", "run"]
+    command += ["--resume", "auto"]
+    assert fork_recipe(*command).status == 0
+    metrics = (tmp_path / "run" / "metrics.json").read_bytes()
+
+    same = fork_recipe(*command)
+    assert same.status == 0 and "This run is finished" in same.stderr, same.stderr
+    for options in (
+        ("--test_file", "new.jsonl"),
+        ("--validation_file", "test.jsonl", "--test_file", "validation.jsonl"),
+        ("--seeds", 1, 2),
+        ("--num_train_epochs", 2),
+        ("--baselines", "true"),
+    ):
+        other = fork_recipe(*command, *options)
+        assert other.status == 1 and other.error.startswith("run: "), (options, other.stderr)
+    write_rows(tmp_path / "train.jsonl", sentences("doccls", 5, 24))
+    changed = fork_recipe(*command)
+    assert changed.status == 1 and "the data changed" in changed.error
+    assert "train.jsonl" in changed.error and "--resume never" in changed.error
+    assert (tmp_path / "run" / "metrics.json").read_bytes() == metrics
+
+
+def test_a_model_that_predicts_nan_ends_in_an_error_that_names_it(trained, fork_recipe, tmp_path):
+    weights = load_file(tmp_path / "first" / "model.safetensors")
+    for value in (float("nan"), 3e38):  # the second overflows in the sum
+        weights["classifier.weight"][:] = value
+        weights["bert.encoder.layer.0.output.dense.weight"][:] = value
+        save_file(weights, tmp_path / "first" / "model.safetensors", metadata={"format": "pt"})
+        result = fork_recipe(
+            *(trained, "--do_train", "false", "--model_name_or_path", "first", "--precision"),
+            *("float32", "--test_file", "test.jsonl", "--output_dir", "predictions"),
+        )
+        assert result.status == 1 and "NaN" in result.error and "first" in result.error
+        assert not (tmp_path / "predictions" / "predictions.jsonl").exists()

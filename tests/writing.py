@@ -1,0 +1,53 @@
+"""Rows as the files that users have."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from openpyxl import Workbook
+
+Row = dict[str, Any]
+
+
+def written(path: Path, content: str | bytes) -> Path:
+    """Write `content`; return `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> Path:
+    """Write rows by the ending of `path`; a cell of csv, tsv and xlsx holds a list as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cells = [
+        [json.dumps(v, ensure_ascii=False) if isinstance(v, list) else v for v in row.values()]
+        for row in rows
+    ]
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(list(rows)), path)
+    elif path.suffix == ".xlsx":
+        write_xlsx(path, [[*rows[0]], *cells])
+    elif path.suffix in (".csv", ".tsv"):
+        options: Row = {"quoting": csv.QUOTE_ALL}
+        if path.suffix == ".tsv":
+            options = {"quoting": csv.QUOTE_NONE, "quotechar": None, "delimiter": "\t"}
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, **options).writerows([[*rows[0]], *cells])
+    else:
+        written(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return path
+
+
+def write_xlsx(path: Path, *sheets: list[list[Any]]) -> Path:
+    """Write a workbook of sheets, each a list of rows of cells."""
+    book = Workbook()
+    for number, rows in enumerate(sheets):
+        sheet = book.create_sheet() if number else book.active
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
