@@ -1,32 +1,10 @@
 """KorNLI: two files make up train, labels are 함의, 중립, 모순."""
 
 import pytest
-from fixture_rows import parse, parse_changed
+from fixture_rows import parse_changed
 
 from nlpbook_data import InputError
 from nlpbook_data.data.corpus import find_corpus
-
-
-def test_train_is_multinli_and_then_snli():
-    premises = [row["premise"] for row in parse("kornli", "train")]
-    assert premises[0] == '음, "글쎄"라고만 했어요.'
-    assert premises[4] == "한 여자가 악기를 켠다."
-    assert len(premises) == 5
-
-
-def test_labels_are_korean_words_in_the_order_of_the_field():
-    label = find_corpus("kornli").features["label"]
-    words = [(row["hypothesis"], label.int2str(row["label"])) for row in parse("kornli", "train")]
-    assert words[:3] == [
-        ("그는 말을 아꼈다.", "함의"),
-        ("도서관은 늘 붐빈다.", "중립"),
-        ("그 가게는 쉬는 날이 없다.", "모순"),
-    ]
-    assert label.names == ["함의", "중립", "모순"]
-
-
-def test_an_empty_hypothesis_is_a_text():
-    assert parse("kornli", "test")[-1]["hypothesis"] == ""
 
 
 @pytest.mark.parametrize("label", ["", "Neutral", "-", "neutral ", "2"])

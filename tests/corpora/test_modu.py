@@ -3,7 +3,6 @@
 import importlib
 import json
 import shutil
-import unicodedata
 from pathlib import Path
 
 import pytest
@@ -133,31 +132,6 @@ def type_of(name: str) -> type:
 # --- what a row holds -----------------------------------------------------------------------
 
 
-def test_entities_are_spans_of_the_untouched_text():
-    first, _, third, fourth, fifth, sixth, last = parse("modu_ne", "train")
-    assert first == {
-        "id": "NWRW1800000001.1.1.1",
-        "text": '이순신 장군은 노량 앞바다에서 "거북선"을 지켰다.',
-        "entities": [
-            {"start": 0, "end": 3, "label": 0},
-            {"start": 8, "end": 14, "label": 1},
-            {"start": 18, "end": 21, "label": 3},
-        ],
-    }
-    assert third["entities"][-1]["end"] == len(third["text"])
-    assert fourth["text"].endswith(unicodedata.normalize("NFD", "좋아") + "한다🐈 물리학")
-    assert fifth["text"] == "  상대성 이론과 엘니뇨, 올림픽  "
-    assert [sixth["text"][e["start"] : e["end"]] for e in sixth["entities"]] == ["서울", "서울"]
-    assert last["text"] == "" and last["entities"] == []
-
-
-def test_entity_names_are_korean_and_all_fifteen_are_read():
-    names = find_corpus("modu_ne").features["entities"].feature["label"].names
-    seen = {e["label"] for row in parse("modu_ne", "train") for e in row["entities"]}
-    assert seen == set(range(15)) == set(range(len(names)))
-    assert (names[0], names[2], names[14]) == ("사람", "기관", "용어")
-
-
 def test_the_tags_are_those_of_korporas_tagmaps():
     assert (
         modu_ne.NAMES.keys() == type_of("modu_ne")(root_dir=str(FIXTURES / "NIKL_NE")).tagmap.keys()
@@ -165,27 +139,6 @@ def test_the_tags_are_those_of_korporas_tagmaps():
     assert (
         modu_mp.NAMES.keys() == type_of("modu_mp")(root_dir=str(FIXTURES / "NIKL_MP")).tagmap.keys()
     )
-
-
-def test_morphemes_count_eojeols_from_zero():
-    row = parse("modu_mp", "train")[0]
-    assert [(m["form"], tag_of("modu_mp", m["tag"]), m["word"]) for m in row["morphemes"]] == [
-        ("아버지", "NNG", 0),
-        ("가", "JKS", 0),
-        ("방", "NNG", 1),
-        ("에", "JKB", 1),
-        ("들어가", "VV", 2),
-        ("시", "EP", 2),
-        ("ㄴ다", "EF", 2),
-        (".", "SF", 2),
-    ]
-
-
-def test_messages_are_joined_by_line_breaks():
-    row = parse("modu_messenger", "train")[0]
-    assert row["text"] == '누나 어디야??\nname1 집에 왔어 ㅋㅋ\n"곧" 갈게😀\n두 줄로\n보낸다'
-    assert row["utterances"][1]["original_form"] == "하나 집에 왔어 ㅋㅋ"
-    assert row["topic"] == "여행 (여행지, 계획 등)"
 
 
 # --- odd documents ---------------------------------------------------------------------

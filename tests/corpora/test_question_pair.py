@@ -1,6 +1,5 @@
 """Question pairs: 0 is the same question; train and test have headers of their own."""
 
-import unicodedata
 from pathlib import Path
 
 import pytest
@@ -16,25 +15,6 @@ def words(split: str, root: Path = FIXTURES) -> list[tuple[str, str, str]]:
     return [
         (row["sentence1"], row["sentence2"], label.int2str(row["label"]))
         for row in parse("question_pair", split, root)
-    ]
-
-
-def test_0_is_the_same_question_whatever_the_column_is_called():
-    assert words("train")[0] == ("비가 올까?", "오늘 비 와?", "같은 질문")
-    assert words("train")[3] == ("버스가 끊겼어😭", "막차 몇 시야?", "다른 질문")
-
-
-def test_commas_quotes_and_blanks_of_a_cell_are_text():
-    assert words("train")[1][:2] == ("어디야, 지금?", '"곧 가" 했잖아, 어디까지 왔어?')
-    lunch = unicodedata.normalize("NFD", "점심 뭐 먹지")
-    assert words("train")[2] == (lunch, " 점심은 무엇을 먹을까 ", "같은 질문")
-
-
-def test_the_nameless_last_column_of_test_is_no_label():
-    assert words("test") == [
-        ("시험이 내일이야", "시험 언제 봐?", "다른 질문"),
-        ('잠이 "안" 와', "도무지 잠이 오지 않아", "같은 질문"),
-        ("배고파", "배고프다\t", "같은 질문"),
     ]
 
 
