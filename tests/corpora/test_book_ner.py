@@ -4,11 +4,10 @@ import re
 
 import pytest
 from conftest import CORPORA
-from fixture_rows import parse, parse_changed
+from fixture_rows import parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpbook_data import InputError
 from nlpbook_data.corpora.ner import LABELS, TAGS
 from nlpbook_data.reading.entities import untag
 
@@ -56,21 +55,6 @@ def test_without_brackets_in_the_text_there_is_one_reading_and_it_is_found(piece
 def test_many_brackets_do_not_take_forever(text):
     assert align(text, text) == []
     assert align(f"{text}가", f"{text}나") is None
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        ("<3일:DAT>", "<4일:DAT>", "line 1: .*the text before ␞"),
-        ("<3일:DAT>", "<3일:DAY>", "line 1: .*the text before ␞"),
-        ("<3일:DAT>", "<:DAT>3일", "line 1: .*the text before ␞"),
-        ("올랐다.␞", "올랐다.", "line 1: .*␞"),
-        ("값은 오천 원␞", "값은␞오천 원␞", "line 5: .*␞"),
-    ],
-)
-def test_a_line_whose_halves_do_not_match_is_refused(old, new, expected, tmp_path):
-    with pytest.raises(InputError, match=rf"train\.txt, {expected}"):
-        parse_changed(tmp_path, "ner", "train", "train.txt", old, new)
 
 
 @pytest.mark.corpora

@@ -57,3 +57,8 @@ def test_the_rows_of_a_fixture_are_those_that_were_written_down(path):
         parsed = [] if declared.carved_from else module.parse(there)
         rows += [{"split": split, **in_words(row, corpus.features)} for row in parsed]
     assert rows == expected
+
+
+def test_kornlis_official_rows_are_those_of_its_paper():
+    rows = {"train": 392_702 + 550_152, "validation": 2_490, "test": 5_010}
+    assert find_corpus("kornli").rows == rows

@@ -1,20 +1,12 @@
-"""KLUE: rows against expectations by hand and, on the real files, against a second reading."""
+"""KLUE-NER's tags, on the real files against its sentence lines; KLUE-STS without train."""
 
 import re
-from pathlib import Path
 
 import pytest
 from conftest import CORPORA
-from fixture_rows import parse_changed
 
-from nlpbook_data.corpora import klue_mrc, klue_ner, klue_nli, klue_re, klue_sts, klue_ynat
+from nlpbook_data.corpora import klue_ner
 from nlpbook_data.data.corpus import load_corpus
-from nlpbook_data.errors import InputError
-
-FIXTURES = Path(__file__).parent / "fixtures"
-
-
-# --- rows, by hand -----------------------------------------------------------------------------
 
 
 def test_ner_an_inside_tag_that_continues_nothing_begins_an_entity(tmp_path):
@@ -24,83 +16,6 @@ def test_ner_an_inside_tag_that_continues_nothing_begins_an_entity(tmp_path):
     path.write_text(head + "\n".join(lines), encoding="utf-8")
     (row,) = klue_ner.parse([path])
     assert [(e["start"], e["end"]) for e in row["entities"]] == [(0, 1), (1, 2), (3, 5)]
-
-
-# --- malformed input ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("module", "old", "new", "named"),
-    [
-        (klue_ynat, '"label": "사회"', '"label": "사회면"', "item 2, ynat-v1_train_00001, label"),
-        (
-            klue_ynat,
-            '"title": "시장',
-            '"titel": "시장',
-            "train_00001: there is no 'title'",
-        ),
-        (klue_sts, '"label": 4.7', '"label": 5.7', "item 1, klue-sts-v1_train_00000, label"),
-        (klue_sts, '"label": 4.7', '"label": "4.7"', "item 1, klue-sts-v1_train_00000, labels"),
-        (klue_sts, '"binary-label": 1', '"binary-label": 2', "train_00000, binary-label"),
-        (klue_nli, '"premise": "대회', '"premise": null, "p": "대회', "train_00002, premise"),
-        (klue_nli, '"gold_label": "neutral"', '"gold_label": "-"', "train_00002, gold_label"),
-        (klue_nli, '"guid": "klue-nli-v1_train_00001"', '"guid": 1', "item 2, guid"),
-        (klue_re, '"start_idx": 4', '"start_idx": 3', "train_00001, subject_entity, characters 3"),
-        (klue_re, '"end_idx": 20', '"end_idx": 99', "train_00002, subject_entity, characters 19"),
-        (klue_re, '"start_idx": 4', '"start_idx": -1', "train_00001, subject_entity"),
-        (klue_re, '"org:founded"', '"org:found"', "train_00000, label"),
-        (klue_re, '"type": "DAT"', '"type": "DT"', "train_00000, object_entity, type"),
-        (
-            klue_mrc,
-            '"answer_start": 65',
-            '"answer_start": 64',
-            "paragraph 1, question 2 (klue-mrc",
-        ),
-        (
-            klue_mrc,
-            '"answer_start": 65',
-            '"answer_start": -2',
-            "paragraph 1, question 2 (klue-mrc",
-        ),
-        (klue_mrc, '"is_impossible": true', '"is_impossible": false', "klue-mrc-v1_train_00002"),
-        (klue_mrc, '"question_type": 2', '"question_type": 4', "klue-mrc-v1_train_00001"),
-        (klue_mrc, '"data": [', '"date": [', "found the keys "),
-        (
-            klue_sts,
-            '"source": "airbnb-rtt",',
-            '"source": "airbnb-rtt"',
-            "line 5, column 3: not JSON",
-        ),
-    ],
-)
-def test_a_malformed_object_is_named_with_its_item_and_guid(tmp_path, module, old, new, named):
-    (file,) = module.CORPUS.splits["train"].files
-    with pytest.raises(InputError, match=f"{file}.*{re.escape(named)}"):
-        parse_changed(tmp_path, module.CORPUS.name, "train", file, old, new)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "named"),
-    [
-        ("이\tB-PS", "이 B-PS", "line 84: found '이 B-PS'"),
-        ("이\tB-PS", "이\tB-PX", "line 84: found '이⇥B-PX'"),
-        ("이\tB-PS", "이\tB-PS\tO", "line 84: found '이⇥B-PS⇥O'"),
-        ("이\tB-PS", "\tB-PS", "line 84: found '⇥B-PS'"),
-        ("이\tB-PS\n", "", "line 83, klue-ner-v1_train_00003-wikitree"),
-        ("이\tB-PS", "저\tB-PS", "line 83, klue-ner-v1_train_00003-wikitree"),
-        ("별\tB-OG\n", "", "klue-ner-v1_train_00004_nsmc"),
-        ("## klue-ner-v1_train_00003-wikitree\t", "## klue-ner-v1_train_00003 ", "line 83: found"),
-        ("## 컬럼명 : CHAR\tNE_TAG\n", "", "line 6: found"),
-        ("## klue-ner-v1_train_00000", "가\tO\n## klue-ner-v1_train_00000", "line 6: found '가⇥O'"),
-    ],
-)
-def test_ner_a_malformed_line_is_named(tmp_path, old, new, named):
-    file = "klue-ner-v1.1_train.tsv"
-    with pytest.raises(InputError, match=f"{file}.*{re.escape(named)}"):
-        parse_changed(tmp_path, "klue-ner", "train", file, old, new)
-
-
-# --- the real files, read a second time --------------------------------------------------------
 
 
 # Where an entity stands in angle brackets of its own, <<레이:PS>>, the official character tags

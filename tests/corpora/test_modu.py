@@ -6,9 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fixture_rows import FIXTURES, parse, parse_changed
+from fixture_rows import FIXTURES, parse
 
-from nlpbook_data import InputError
 from nlpbook_data.corpora import modu_mp, modu_ne
 from nlpbook_data.data.corpus import find_corpus
 
@@ -173,53 +172,6 @@ def test_speakers_may_be_numbers(tmp_path):
 
 
 # --- damage ---------------------------------------------------------------------------------
-
-NE = "NXNE1902008030.json"
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ('"begin": 8,\n                            "end": 14', '"begin": 9,"end": 15', "begin"),
-        ('"begin": 18,', '"begin": -4,', "begin and end"),
-        ('"label": "LC"', '"label": "XX"', "found 'XX'.*one of the labels PS, LC"),
-        ('"label": "LC"', '"label": 1', "label: found '1'"),
-        ('"NE": [', '"ne": [', "there is no 'NE'"),
-        ('"sentence": [', '"sentences": [', "document NWRW1800000001.1: .*'sentence'"),
-    ],
-)
-def test_damage_is_named_with_file_and_sentence(old, new, said, tmp_path):
-    with pytest.raises(InputError, match=rf"{NE}, (sentence NWRW1800000001\.1\.1\.1|.*).*{said}"):
-        parse_changed(tmp_path, "modu_ne", "train", NE, old, new)
-
-
-@pytest.mark.parametrize(
-    ("name", "file", "old", "new", "said"),
-    [
-        (
-            "modu_mp",
-            "NXMP1902008040.json",
-            '"word_id": 3,',
-            '"word_id": "3",',
-            "sentence .*_id",
-        ),
-        ("modu_spoken", "SARW1800000001.json", "[\n", "[,\n", "line .*not JSON"),
-        ("modu_mp", "NXMP1902008040.json", '"VV"', '"VVV"', "one of the labels NNG"),
-        ("modu_mp", "NXMP1902008040.json", '"word_id": 3', '"word_id": 4', "one of the 3 words"),
-        ("modu_mp", "NXMP1902008040.json", '"word_id": 1', '"word_id": 0', "one of the 3 words"),
-        ("modu_mp", "NXMP1902008040.json", '"morpheme": [', '"morph": [', "there is no 'morpheme'"),
-        ("modu_news", "NWRW1800000001.json", '"form": ', '"from": ', "paragraph 1: .*'form'"),
-        ("modu_news", "NWRW1800000001.json", '"사회"', "3", "topic: found '3'"),
-        ("modu_web", "EBRW1903002753.json", '"paragraph": [', '"p": [', "there is no 'paragraph'"),
-        ("modu_written", "WARW1800000007.json", '"document"', '"doc"', "'document'"),
-        ("modu_spoken", "SARW1800000001.json", '"speaker_id": "P1"', '"speaker_id": null', "None"),
-        ("modu_messenger", "MDRW1900000002.json", '"time"', '"at"', "utterance 1: .*'time'"),
-        ("modu_messenger", "MDRW1900000002.json", "누나", "\\ud83d", "half of a character"),
-    ],
-)
-def test_damage_of_the_others_is_named_with_its_file(name, file, old, new, said, tmp_path):
-    with pytest.raises(InputError, match=rf"{file}.*{said}"):
-        parse_changed(tmp_path, name, "train", file, old, new)
 
 
 @pytest.mark.parametrize("name", NAMES)
