@@ -78,7 +78,7 @@ def plot_confusion_matrix(scores: dict[str, Any], names: list[str], path: Path) 
     size = min(max(4.2, 1.0 + 0.62 * len(names)), 16)
     with _drawing(path, figsize=(size + 0.8, size)) as (_, axes):
         display = ConfusionMatrixDisplay(shares, display_labels=short)
-        options = {"cmap": "Blues", "im_kw": {"vmin": 0, "vmax": 1}}
+        options: dict[str, Any] = {"cmap": "Blues", "im_kw": {"vmin": 0, "vmax": 1}}
         options["text_kw"] = {"fontsize": 9 if len(names) <= 8 else 6}
         options["xticks_rotation"] = 45 if crowded else 0
         display.plot(ax=axes, include_values=len(names) <= 30, **options)
