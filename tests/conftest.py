@@ -182,6 +182,7 @@ def finished(tmp_path):
         }
         known = {
             "arguments": arguments,
+            "recipe": "doccls",
             "command": ["recipes/doccls.py"],
             "data": data | {"splits": {"train": "리뷰 [1].jsonl", "test": "ratings_test.txt"}},
             "device": "CPU, 2 cores",
@@ -194,6 +195,6 @@ def finished(tmp_path):
             "plots": {"learning_curve.png": "학습 곡선"},
         }
         fields = {"folder": tmp_path, "metric": "accuracy", "name": "tester/reviews"} | fields
-        return Outcome(recipe="doccls", record=known | dict(record), scores=scores, **fields)
+        return Outcome(record=known | dict(record), scores=scores, **fields)
 
     return make

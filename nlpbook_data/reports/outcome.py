@@ -17,7 +17,6 @@ class Outcome:
 
     Attributes:
         folder: where its files are, as the user named it.
-        recipe: the recipe's name.
         record: what run.json holds.
         scores: what metrics.json holds: ``{"validation": {…}, "test": {…}, "baselines": {…}, …}``.
         metric: the score of validation that chose the weights; None where the last ones stayed.
@@ -25,7 +24,6 @@ class Outcome:
     """
 
     folder: Path
-    recipe: str
     record: Mapping[str, Any]
     scores: Mapping[str, Any]
     metric: str | None

@@ -22,7 +22,7 @@ def print_summary(outcome: Outcome) -> None:
         scores.append([row, *(format_score(values, name) for name in names)])
     page = render(
         "summary.txt",
-        title=f"{outcome.recipe}: {data['name']} ",
+        title=f"{outcome.record['recipe']}: {data['name']} ",
         splits=in_columns(splits, right=[1]),
         scores=in_columns(scores, right=range(1, len(names) + 1)) if names else "",
         verdict=verdict(outcome),
@@ -67,8 +67,8 @@ def next_command(outcome: Outcome) -> str:
     folder = outcome.folder
     if not model_files(folder):
         return ""
-    recipe = outcome.record.get("command", [f"recipes/{outcome.recipe}.py"])[0]
-    if outcome.recipe == "pretrain":
+    recipe = outcome.record["command"][0]
+    if outcome.record["recipe"] == "pretrain":
         causal = outcome.record["card"]["pipeline_tag"] == "text-generation"
         recipe = str(Path(recipe).with_name("generation.py" if causal else "doccls.py"))
         options = ["--model_name_or_path", str(folder), "--corpus", "sample_reviews"]

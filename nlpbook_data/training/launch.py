@@ -186,7 +186,6 @@ def outcome(run: Run) -> Outcome:
     """Return what card and summary tell of a finished run."""
     return Outcome(
         folder=run.folder.path,
-        recipe=run.record["recipe"],
         record=run.record,
         scores=run.scores,
         metric=run.record.get("chosen_by") if run.args.load_best_model_at_end else None,
