@@ -377,9 +377,11 @@ def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any
             f"{rest[0]!r} belongs to no option; quote a value that has spaces, and name a YAML "
             "after --config."
         )
-    for name, value in vars(found).items():
-        if value == "":
-            raise InputError(f"--{name} has an empty value. Fill it in, or leave the option out.")
+    for before, word in zip(["", *argv], argv, strict=False):
+        name, equals, value = word.partition("=")
+        if word == "" or (name.startswith("--") and equals and not value):
+            option = name or before
+            raise InputError(f"{option} has an empty value. Fill it in, or leave the option out.")
     return vars(found)
 
 
