@@ -1,4 +1,4 @@
-"""KorQuAD 1.0 and 2.1: no passage on two sides, zips unpacked, answers that stand elsewhere kept."""
+"""KorQuAD 1.0 and 2.1: no passage on two sides, zips unpacked, misplaced answers kept."""
 
 import json
 import shutil
