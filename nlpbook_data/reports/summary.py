@@ -37,7 +37,8 @@ def print_summary(outcome: Outcome) -> None:
 
 def verdict(outcome: Outcome) -> str:
     """Say in words how the model stands to the best baseline, by the headline score."""
-    rows = [row for row in outcome.rows() if row[0] not in (CEILING, HYBRID)]
+    scored = dict(outcome.rows())
+    rows = [row for row in scored.items() if row[0] not in (CEILING, HYBRID)]
     if len(rows) < 2:
         return ""
     metric = outcome.columns()[0]
@@ -51,8 +52,12 @@ def verdict(outcome: Outcome) -> str:
     if metric in LOWER_IS_BETTER:
         difference = f"{apart:.3f} {SHOWN[metric]} {'worse' if model > best else 'better'} than"
     said = f"The model is {difference} {name}{cost}"
+    if model == best:
+        return f"The model is level with {name}{cost}."
     if goodness(metric, model) > goodness(metric, best):
         return f"{said}."
+    if HYBRID in scored and (gain := _value(scored[HYBRID], metric) - best) > 0:
+        return f"{said}; ranked with it, {100 * gain:.1f} points above."
     return (
         f"{said}: it is not worth its training time as it stands.\n"
         "Start from pretrained weights, or use more data."

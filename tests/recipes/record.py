@@ -23,7 +23,7 @@ from safetensors import safe_open
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 SMALL = "hidden_size=32,num_hidden_layers=1,intermediate_size=64,num_attention_heads=2"
-SHORT = ("--num_train_epochs", "2", "--config_overrides", SMALL)
+SHORT = ("--num_train_epochs", "2", "--from_scratch", "true", "--config_overrides", SMALL)
 UNTIMED = {"seconds"}
 
 
@@ -78,7 +78,7 @@ CASES = {
     "generation, packing, lora": Case(
         "generation",
         ("--packing", "true", "--lora", "true", "--num_train_epochs", "1")
-        + ("--lora_target_modules", "c_attn"),
+        + ("--lora_target_modules", "q_proj"),
     ),
 }
 

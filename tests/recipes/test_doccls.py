@@ -144,7 +144,14 @@ def test_several_labels_a_text(fork_recipe, tmp_path):
     data.write_text("\n".join(lines), encoding="utf-8")
 
     result = fork_recipe(
-        *("doccls", "--train_file", data, "--multi_label", "true", "--output_dir", "out"),
+        *(
+            "doccls",
+            "--model_name_or_path",
+            "package:models/tiny_encoder",
+            "--from_scratch",
+            "true",
+        ),
+        *("--train_file", data, "--multi_label", "true", "--output_dir", "out"),
         *("--num_train_epochs", 12, "--class_weights", "balanced", "--learning_rate", "3e-3"),
     )
 

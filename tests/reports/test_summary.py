@@ -72,6 +72,22 @@ def test_the_hybrid_is_a_row_and_no_baseline(finished):
     assert "10.0 points above BM25" in verdict(outcome)
 
 
+def test_a_model_that_helps_the_best_baseline_is_said_to(finished):
+    """The hybrid is 0.1 above BM25, which alone is 0.1 above the model."""
+    outcome = finished(
+        {
+            "test": {"mrr_at_10": 0.4, "hybrid_mrr_at_10": 0.6},
+            "baselines": {"BM25": {"test": {"mrr_at_10": 0.5}}},
+        }
+    )
+    assert "10.0 points below BM25; ranked with it, 10.0 points above" in verdict(outcome)
+
+
+def test_a_tie_is_no_defeat(finished):
+    text = verdict(finished(scores(0.87, 0.87)))
+    assert "level" in text and "below" not in text and "not worth" not in text
+
+
 def width(text: str) -> int:
     return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
 
