@@ -406,6 +406,13 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
                 "The folder must hold config.json, tokenizer.json and model.safetensors (a pickle "
                 "is not read); random weights are for --from_scratch true alone."
             )
+        if local and (pickle := Path(path) / "pytorch_model.bin").is_file():
+            hint = (
+                'A pickle is not read; convert it to model.safetensors by: python -c "import torch; '
+                "from safetensors.torch import save_file; save_file({k: v.clone().contiguous() "
+                f"for k, v in torch.load('{pickle}', weights_only=True).items()}}, "
+                f"'{pickle.with_name('model.safetensors')}', {{'format': 'pt'}})\""
+            )
         raise InputError(
             f"{name}: the {names.get(auto_class, 'model')} could not be loaded "
             f"({_first_line(error).rstrip('.: ')}). {hint}"
