@@ -36,7 +36,10 @@ def lines_run(recipe: Path, arguments: list[str]) -> dict[CodeType, set[int]]:
 
     def on_call(frame: FrameType, event: str, argument: Any) -> Any:
         code = frame.f_code
-        if not code.co_filename.startswith(OURS) or not code.co_flags & 0x1:  # CO_OPTIMIZED
+        ours = code.co_filename.startswith(OURS) and code.co_filename.endswith(
+            ".py"
+        )  # no templates
+        if not ours or not code.co_flags & 0x1:  # CO_OPTIMIZED
             return None
         lines = seen.setdefault(code, set())
 

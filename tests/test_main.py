@@ -1,9 +1,12 @@
 """The command nlpbook-data."""
 
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +18,26 @@ from nlpbook_data.__main__ import main
 from nlpbook_data.search import index as search_index
 
 
-def command(*arguments: object, env: dict | None = None) -> subprocess.CompletedProcess:
+def command(*arguments: object) -> subprocess.CompletedProcess:
+    """Run the command in this process, which has imported everything already."""
+    out, errors, status = io.StringIO(), io.StringIO(), 0
+    handler = logging.StreamHandler(errors)
+    logging.getLogger().addHandler(handler)
+    try:
+        with redirect_stdout(out), redirect_stderr(errors):
+            main([*map(str, arguments)])
+    except SystemExit as end:
+        status = int(end.code != 0)
+        errors.write(str(end.code))
+    finally:
+        logging.getLogger().removeHandler(handler)
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), errors.getvalue())
+
+
+def process(*arguments: object, **options: object) -> subprocess.CompletedProcess:
+    """Run the command as a shell does."""
     words = [sys.executable, "-m", "nlpbook_data", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, env=env, timeout=120)
+    return subprocess.run(words, capture_output=True, timeout=120, **options)
 
 
 def write_nsmc(folder: Path) -> Path:
@@ -52,8 +72,7 @@ def test_a_terminal_that_lacks_a_character_gets_another(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("text,label\n좋아요,긍정 👍\n싫어요,부정\n", encoding="utf-8")
     env = {**os.environ, "PYTHONIOENCODING": "cp949"}
-    words = [sys.executable, "-m", "nlpbook_data", "check", str(path), "--task", "doccls"]
-    done = subprocess.run(words, capture_output=True, env=env, timeout=120)
+    done = process("check", path, "--task", "doccls", env=env)
     assert done.returncode == 0 and "긍정 ?" in done.stdout.decode("cp949")
 
 
@@ -185,7 +204,7 @@ def test_check_of_several_labels_a_row(tmp_path):
 
 def push(hub: HubDouble, home: Path, name: str, *options: object) -> subprocess.CompletedProcess:
     env = {**hub.env(home), "HF_HUB_OFFLINE": "0", "PYTHONPATH": os.getcwd()}
-    return command("push", name, "--repo_id", f"tester/{name}", *options, env=env)
+    return process("push", name, "--repo_id", f"tester/{name}", *options, env=env, text=True)
 
 
 def test_a_pushed_corpus_is_loaded_from_the_hub_with_its_types(nsmc, tmp_path):

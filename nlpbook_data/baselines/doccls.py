@@ -93,26 +93,19 @@ def fit_logistic(
     """
     from sklearn.linear_model import LogisticRegression
 
-    def fit_predict(target: np.ndarray) -> list[np.ndarray]:
-        if len(np.unique(target)) == 1:  # the one class there is, with certainty
-            return [np.ones((test.shape[0], 1)) for test in tests]
-        model: Any = LogisticRegression(C=4.0, max_iter=200)
-        model.fit(features, target)
-        return [model.predict_proba(test) for test in tests]
-
-    if labels.ndim == 2:
-        outputs = [np.tile(labels[0], (test.shape[0], 1)).astype(float) for test in tests]
-        for i in range(num_labels):
-            if len(np.unique(labels[:, i])) == 2:
-                for output, column in zip(outputs, fit_predict(labels[:, i]), strict=True):
-                    output[:, i] = column[:, 1]
-        return outputs
+    if labels.ndim == 2:  # for each label, whether a text has it
+        columns = [fit_logistic(features, has.astype(int), 2, tests) for has in labels.T]
+        return [np.column_stack([p[:, 1] for p in split]) for split in zip(*columns, strict=True)]
     present = np.unique(labels)  # a class may have no training row
+    model: Any = LogisticRegression(C=4.0, max_iter=200)
+    if len(present) > 1:
+        model.fit(features, labels)
     outputs = []
-    for probabilities in fit_predict(labels):
-        full = np.zeros((len(probabilities), num_labels))
-        full[:, present] = probabilities
-        outputs.append(full)
+    for test in tests:
+        probabilities = np.zeros((test.shape[0], num_labels))
+        # the one class there is has certainty
+        probabilities[:, present] = model.predict_proba(test) if len(present) > 1 else 1
+        outputs.append(probabilities)
     return outputs
 
 

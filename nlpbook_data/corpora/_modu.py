@@ -96,6 +96,14 @@ def read_forms(place: str, document: dict[str, Any]) -> Iterator[str]:
         yield member(f"{place}, paragraph {number}", paragraph, "form", str)
 
 
+def read_articles(files: list[Path], *keys: str) -> Iterator[dict[str, str]]:
+    r"""Yield a document a row: id, its paragraphs joined by ``\n`` as text, `keys` of metadata."""
+    for place, document in read_documents(files):
+        text = "\n".join(read_forms(place, document))
+        name = member(place, document, "id", str)
+        yield {"id": name, "text": text, **read_metadata(place, document, *keys)}
+
+
 def read_speaker(place: str, utterance: Any) -> str:
     """Return who speaks, a number or a name, as a text."""
     return str(member(place, utterance, "speaker_id", (str, int)))

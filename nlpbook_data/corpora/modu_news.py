@@ -2,16 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from nlpbook_data.corpora._modu import (
-    declare,
-    read_documents,
-    read_forms,
-    read_metadata,
-    text_columns,
-)
-from nlpbook_data.reading.values import member
+from nlpbook_data.corpora._modu import declare, read_articles, text_columns
 
 METADATA = ("title", "author", "publisher", "date", "topic", "original_topic")
 
@@ -26,12 +18,9 @@ CORPUS = declare(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: list[Path]) -> Iterator[dict[str, str]]:
     r"""Yield an article a row: its paragraphs joined by ``\n`` as ``text``, id and metadata.
 
     The title is that of the collection; the headline is mostly the first paragraph.
     """
-    for place, document in read_documents(files):
-        text = "\n".join(read_forms(place, document))
-        name = member(place, document, "id", str)
-        yield {"id": name, "text": text, **read_metadata(place, document, *METADATA)}
+    return read_articles(files, *METADATA)

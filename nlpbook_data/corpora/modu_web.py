@@ -2,16 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from nlpbook_data.corpora._modu import (
-    declare,
-    read_documents,
-    read_forms,
-    read_metadata,
-    text_columns,
-)
-from nlpbook_data.reading.values import member
+from nlpbook_data.corpora._modu import declare, read_articles, text_columns
 
 METADATA = ("title", "publisher", "date", "topic")
 
@@ -26,9 +18,6 @@ CORPUS = declare(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: list[Path]) -> Iterator[dict[str, str]]:
     r"""Yield a document a row: its paragraphs joined by ``\n`` as ``text``, id and metadata."""
-    for place, document in read_documents(files):
-        text = "\n".join(read_forms(place, document))
-        name = member(place, document, "id", str)
-        yield {"id": name, "text": text, **read_metadata(place, document, *METADATA)}
+    return read_articles(files, *METADATA)

@@ -23,13 +23,13 @@ import datasets
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, Features
 from datasets.arrow_writer import ArrowWriter
-from datasets.table import MemoryMappedTable, concat_tables
+from datasets.table import MemoryMappedTable
 from filelock import FileLock
 
 logger = logging.getLogger(__name__)
 
-# A split of gigabytes is several Arrow files, and what is in memory at once is one table.
-SHARD_BYTES = 500_000_000
+SPLITS = ("train", "validation", "test")  # come first, in this order
+# What is in memory at once is one table.
 TABLE_ROWS = 10_000
 TABLE_CHARACTERS = 10_000_000
 
@@ -70,20 +70,15 @@ def file_sha256(path: Path, cache_dir: str | os.PathLike | None = None) -> str:
     more within the clock's tick.
     """
     stat = path.stat()
-    state = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]
-    memory = cache_root(cache_dir) / "sha256" / f"{name}.json"
-    try:
-        remembered = json.loads(memory.read_text())
-        if remembered["state"] == state:
-            return remembered["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    state = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+    memory = cache_root(cache_dir) / "sha256" / hashlib.sha256(state.encode()).hexdigest()
+    if memory.is_file() and len(remembered := memory.read_text()) == 64:
+        return remembered
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if time.time() - stat.st_mtime > 2:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        write_text(memory, json.dumps({"state": state, "sha256": sha256}))
+        write_text(memory, sha256)
     return sha256
 
 
@@ -109,56 +104,23 @@ def cached_splits(
 ) -> DatasetDict:
     """Return the entry `name`/`key`, built first where it is absent, damaged or `rebuild` is set.
 
-    `build` writes the splits into the folder it is given, with `write_split` or as one
-    ``<split>.arrow`` each. Of several processes that start at once, one builds and the others
-    wait. The splits come back memory-mapped, train first, their fingerprints set from `key`.
+    `build` writes the splits into the folder it is given, with `write_split`. Of several processes
+    that start at once, one builds and the others wait. The splits come back memory-mapped, train
+    first, their fingerprints set from `key`.
     """
     entry = cache_root(cache_dir) / name / key
     entry.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{entry}.lock"):
         if rebuild or _sizes(entry) is None:
             _build_entry(entry, build)
-        splits = dict.fromkeys(file.partition(".")[0] for file in _sizes(entry) or ())
         # The default fingerprint holds the file's mtime: what is built on it would be rebuilt
         # whenever this entry is.
         return DatasetDict(
-            {split: open_split(entry, split, make_key(entry=key, split=split)) for split in splits}
+            {
+                split: open_split(entry, split, make_key(entry=key, split=split))
+                for split in _sizes(entry) or ()
+            }
         )
-
-
-class SplitWriter:
-    """Write the rows of `split` into `folder`, in shards of half a gigabyte, as a context."""
-
-    def __init__(self, folder: Path, split: str, features: Features) -> None:
-        self.folder, self.split, self.features = folder, split, features
-        self.rows = 0
-        self._shard, self._bytes = 0, 0
-        self._writer = self._next()
-
-    def write(self, table: pa.Table) -> None:
-        """Append the rows of `table`, whose columns are those of the features."""
-        if self._bytes > SHARD_BYTES:
-            self._writer.finalize()
-            self._shard += 1
-            self._bytes = 0
-            self._writer = self._next()
-        self._writer.write_table(table)
-        self.rows += len(table)
-        self._bytes += table.nbytes
-
-    def _next(self) -> ArrowWriter:
-        return ArrowWriter(
-            path=str(_shard_path(self.folder, self.split, self._shard)), features=self.features
-        )
-
-    def __enter__(self) -> "SplitWriter":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._writer.finalize()
-        else:
-            self._writer.close()
 
 
 def as_tables(
@@ -188,11 +150,17 @@ def as_tables(
 def write_split(
     folder: Path, split: str, rows: Iterable[Mapping[str, Any] | pa.Table], features: Features
 ) -> Dataset:
-    """Stream `rows` into the split's files in `folder` and return them, memory-mapped."""
-    with SplitWriter(folder, split, features) as writer:
+    """Stream `rows` into the split's file in `folder` and return them, memory-mapped."""
+    with open_writer(folder, split, features) as writer:
         for table in as_tables(rows, features):
-            writer.write(table)
+            writer.write_table(table)
+        writer.finalize()
     return open_split(folder, split)
+
+
+def open_writer(folder: Path, split: str, features: Features) -> ArrowWriter:
+    """Return what writes the tables of `split`; to be finalized after the last one."""
+    return ArrowWriter(path=str(folder / f"{split}.arrow"), features=features)
 
 
 def open_split(folder: Path, split: str, fingerprint: str | None = None) -> Dataset:
@@ -200,27 +168,12 @@ def open_split(folder: Path, split: str, fingerprint: str | None = None) -> Data
 
     What ``map`` makes of them is found again under the same `fingerprint`.
     """
-    shards: list[MemoryMappedTable] = []
-    path = _shard_path(folder, split, 0)
-    while not shards or path.exists():
-        shards.append(MemoryMappedTable.from_file(str(path)))
-        path = _shard_path(folder, split, len(shards))
-    table = shards[0] if len(shards) == 1 else concat_tables(shards)
+    table = MemoryMappedTable.from_file(str(folder / f"{split}.arrow"))
     return Dataset(table, fingerprint=fingerprint)
 
 
-def remove_split(folder: Path, split: str) -> None:
-    """Delete the files of `split` in `folder`."""
-    for path in [_shard_path(folder, split, 0), *folder.glob(f"{split}.*.arrow")]:
-        path.unlink(missing_ok=True)
-
-
-def _shard_path(folder: Path, split: str, shard: int) -> Path:
-    return folder / (f"{split}.{shard:05}.arrow" if shard else f"{split}.arrow")
-
-
 def _sizes(entry: Path) -> dict[str, int] | None:
-    """Return the recorded bytes a file, or None where the entry is absent or damaged."""
+    """Return the recorded bytes a split, or None where the entry is absent or damaged."""
     try:
         sizes = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
         intact = all((entry / f"{s}.arrow").stat().st_size == size for s, size in sizes.items())
@@ -238,7 +191,8 @@ def _build_entry(entry: Path, build: Callable[[Path], None]) -> None:
     try:
         build(partial)
         sizes = {path.stem: path.stat().st_size for path in partial.glob("*.arrow")}
-        sizes = {file: sizes[file] for file in sorted(sizes, key=_split_order)}
+        order = [*SPLITS, *sorted(sizes.keys() - set(SPLITS))]
+        sizes = {split: sizes[split] for split in order if split in sizes}
         write_text(partial / "entry.json", json.dumps(sizes))
         shutil.rmtree(entry, ignore_errors=True)
         os.replace(partial, entry)
@@ -247,9 +201,3 @@ def _build_entry(entry: Path, build: Callable[[Path], None]) -> None:
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _split_order(file: str) -> tuple[int, str]:
-    known = ["train", "validation", "test"]
-    split = file.partition(".")[0]
-    return (known.index(split) if split in known else len(known), file)

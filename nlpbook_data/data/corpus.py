@@ -11,18 +11,17 @@ from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
-from datasets import DatasetDict, IterableDataset, IterableDatasetDict
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
 from nlpbook_data.corpora.declaration import Corpus, Split, read_manifest
 from nlpbook_data.data.cache import (
-    SplitWriter,
     as_tables,
     cached_splits,
     code_hash,
     file_sha256,
     make_key,
     open_split,
-    remove_split,
+    open_writer,
     write_split,
 )
 from nlpbook_data.data.splits import assign, carve, find_leaks
@@ -210,14 +209,16 @@ def _build_split(
     if corpus.large:
         with ExitStack() as stack:
             writers = {
-                name: stack.enter_context(SplitWriter(target, name, corpus.features))
+                name: stack.enter_context(open_writer(target, name, corpus.features))
                 for name in (split, *shares)
             }
             count = 0
             for table in as_tables(rows, corpus.features):
                 count += len(table)
                 for name, part in _divide(corpus, table, split, shares):
-                    writers[name].write(part)
+                    writers[name].write_table(part)
+            for writer in writers.values():
+                writer.finalize()
     else:
         count = len(write_split(target, split, rows, corpus.features))
     known = [expected.get(file) for file in corpus.splits[split].files]
@@ -242,12 +243,9 @@ def carve_split(
     """Write the splits of `shares` into `target`, and what is left of `origin`; see `carve`."""
     dataset = open_split(target, origin)
     for split, rows in carve(dataset, shares, rest=origin, groups=groups).items():
-        with SplitWriter(target, f"{split}-carved", dataset.features) as writer:
-            for start in range(0, len(rows), CARVE_ROWS):
-                writer.write(dataset.with_format("arrow")[rows[start : start + CARVE_ROWS]])
-        remove_split(target, split)
-        for path in target.glob(f"{split}-carved.*"):
-            path.rename(target / path.name.replace("-carved", "", 1))
+        tables = dataset.with_format("arrow").select(rows).iter(CARVE_ROWS)
+        write_split(target, f"{split}-carved", tables, dataset.features)
+        (target / f"{split}-carved.arrow").replace(target / f"{split}.arrow")
 
 
 def _divide(
@@ -304,13 +302,7 @@ def _without_leaks(
     def build(target: Path) -> None:
         for split, others in held_out.items():
             others = [loaded[other] for other in others if other in loaded]
-            rows = loaded[split].with_format("arrow")
-            with SplitWriter(target, split, corpus.features) as writer:
-                start = 0
-                for leaked in find_leaks(loaded[split], others, corpus.texts):
-                    block = rows[start : start + len(leaked)]
-                    writer.write(block.filter(pa.array(~leaked)))
-                    start += len(leaked)
+            write_split(target, split, _kept(loaded[split], others, corpus), corpus.features)
 
     if "train" not in loaded:
         return loaded
@@ -325,6 +317,15 @@ def _without_leaks(
             " or ".join(others),
         )
     return DatasetDict(loaded | clean)
+
+
+def _kept(dataset: Dataset, held_out: Sequence[Dataset], corpus: Corpus) -> Iterator[pa.Table]:
+    """Yield the rows of `dataset` whose texts stand in no split of `held_out`."""
+    start = 0
+    for leaked in find_leaks(dataset, held_out, corpus.texts):
+        block = dataset.with_format("arrow")[start : start + len(leaked)]
+        yield block.filter(pa.array(~leaked))
+        start += len(leaked)
 
 
 def _expected_rows(corpus: Corpus, folder: Path, hashes: Mapping[str, str]) -> dict[str, int]:

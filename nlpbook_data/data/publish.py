@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict
-from huggingface_hub import DatasetCard, DatasetCardData, create_repo, get_token, upload_folder
+from huggingface_hub import (
+    CommitOperationAdd,
+    DatasetCard,
+    DatasetCardData,
+    create_commit,
+    create_repo,
+    get_token,
+)
 
 from nlpbook_data.corpora.declaration import Corpus
 from nlpbook_data.corpora.licenses import find_license
@@ -24,6 +31,7 @@ TASK_CATEGORIES = {
     "paircls": "text-classification",
     "ner": "token-classification",
     "qa": "question-answering",
+    "search": "text-retrieval",
     "relation": "text-classification",
     "generation": "text-generation",
     "translation": "translation",
@@ -98,18 +106,20 @@ def push_corpus(
     with tempfile.TemporaryDirectory(prefix="nlpbook-push-") as partial:
         folder = Path(partial)
         (folder / "data").mkdir()
+        files = ["README.md"]
         for split, dataset in splits.items():
             shards = max(1, math.ceil(dataset.data.nbytes / SHARD_BYTES))
             for index in range(shards):
-                name = f"{split}-{index:05}-of-{shards:05}.parquet"
-                dataset.shard(shards, index, contiguous=True).to_parquet(folder / "data" / name)
+                name = f"data/{split}-{index:05}-of-{shards:05}.parquet"
+                dataset.shard(shards, index, contiguous=True).to_parquet(folder / name)
+                files.append(name)
         dataset_card(corpus, splits).save(folder / "README.md")
         try:
             repo = create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
-            commit = upload_folder(
-                repo_id=repo.repo_id,
+            commit = create_commit(
+                repo.repo_id,
+                [CommitOperationAdd(file, folder / file) for file in files],
                 repo_type="dataset",
-                folder_path=folder,
                 commit_message=f"Upload {corpus.name}",
             )
         except Exception as error:  # the client raises a dozen unrelated types

@@ -32,19 +32,17 @@ def write_card(
         usage: Python source for the card; MODEL stands for the model's name in double quotes.
         labels: in words; none where the task has none.
     """
-    record = outcome.record
-    arguments, data, split = record["arguments"], record["data"], outcome.split
-    scores = outcome.scores.get(split, {})
+    arguments, data = outcome.record["arguments"], outcome.record["data"]
+    scores = outcome.scores.get(outcome.split, {})
     title = outcome.name.rsplit("/", 1)[-1]
     base = public_name(arguments["model_name_or_path"])
-    scratch = arguments["from_scratch"]
-    license_tag = find_license(data["license"]).tag
+    scratch, license = arguments["from_scratch"], find_license(data["license"])
     metadata = ModelCardData(
         language="ko",
         library_name=LIBRARIES.get(pipeline_tag, "transformers"),
         pipeline_tag=pipeline_tag,
         tags=["nlpbook-recipes", "generated_from_trainer"],
-        license=license_tag if scratch and license_tag != "other" else None,
+        license=license.tag if scratch and license.tag != "other" else None,
         base_model=base if base and not scratch and "/" in base else None,
         model_name=title,
         eval_results=[
@@ -52,7 +50,7 @@ def write_card(
                 task_type=pipeline_tag,
                 dataset_type=data["name"].replace(" ", "_"),
                 dataset_name=data["name"],
-                dataset_split=split,
+                dataset_split=outcome.split,
                 metric_type="f1" if metric.endswith("f1") else metric,
                 metric_name=SHOWN[metric],
                 metric_value=round(scores[metric], 4),
@@ -62,24 +60,19 @@ def write_card(
         ]
         or None,
     )
-    names = outcome.columns()
     card = ModelCard.from_template(
         metadata,
         template_path=str(TEMPLATE),
+        outcome=outcome,
         text=as_text,
+        score=format_score,
+        shown=SHOWN,
+        korean=KOREAN,
         title=title,
         task=task,
-        scratch=scratch,
         base=base,
+        license=license,
         labels=labels,
-        split=split,
-        shown=[SHOWN[name] for name in names],
-        rows=[[row, *(format_score(s, name) for name in names)] for row, s in outcome.rows()],
-        data=data,
-        scores=scores,
-        selection=_selection(outcome),
-        seeds=arguments["seeds"] or [arguments["seed"]],
-        record=record,
         samples=_samples(outcome),
         usage=usage.replace("MODEL", json.dumps(outcome.name, ensure_ascii=False)[1:-1]),
     )
@@ -103,18 +96,6 @@ def as_text(text: str, most: int = 200) -> str:
     line = f"{line[:most]}…" if len(line) > most else line
     marks = r"[\\`*_{}\[\]()#!|~$:@]|(?<=www)\."  # the last three begin links
     return re.sub(marks, r"\\\g<0>", html.escape(line, quote=False), flags=re.IGNORECASE)
-
-
-def _selection(outcome: Outcome) -> str:
-    if not outcome.record["arguments"]["do_train"]:
-        return "학습하지 않음 (evaluation alone)"
-    if outcome.metric is None:
-        return "마지막 가중치 (last weights)"
-    seeds = ", 그중 검증 점수가 가장 좋은 시드를 저장" if "seeds" in outcome.scores else ""
-    return (
-        f"{KOREAN.get(outcome.metric, outcome.metric)} 기준으로 검증(validation) 점수가 가장 좋은 "
-        f"체크포인트{seeds}; test는 마지막에 한 번만 채점"
-    )
 
 
 def _samples(outcome: Outcome) -> Mapping[str, Any]:

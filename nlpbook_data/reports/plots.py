@@ -25,8 +25,7 @@ def _drawing(path: Path, *panels: int, **options: Any) -> Iterator[tuple[Any, An
     package = importlib.util.find_spec("koreanize_matplotlib")
     assert package and package.submodule_search_locations
     fonts = Path(package.submodule_search_locations[0]) / "fonts"
-    for weight in ("", "Bold"):
-        font_manager.fontManager.addfont(str(fonts / f"NanumGothic{weight}.ttf"))
+    font_manager.fontManager.addfont(str(fonts / "NanumGothic.ttf"))
     style: Any = {"font.family": ["NanumGothic", "DejaVu Sans"], "axes.unicode_minus": False}
     with pyplot.rc_context(style):
         figure, axes = pyplot.subplots(*panels, layout="constrained", **options)
@@ -41,37 +40,28 @@ def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) 
     Args:
         history: Trainer's ``state.log_history``.
     """
-    train = [(row["epoch"], row["loss"]) for row in history if "loss" in row]
-    evals = [row for row in history if row.keys() & {"eval_loss", f"eval_{metric}"}]
+    score = f"eval_{metric}"
+    curves = {
+        "loss": ("학습 손실", BLUE, "-"),
+        "eval_loss": ("검증 손실", ORANGE, "o-"),
+        score: (f"검증 {KOREAN.get(metric, metric)}", GREEN, "s--"),
+    }
     with _drawing(path, figsize=(7, 4.2)) as (figure, left):
-        if train:
-            left.plot(*zip(*train, strict=True), color=BLUE, alpha=0.8, label="학습 손실")
-        epochs = [row["epoch"] for row in evals]
-        if evals and "eval_loss" in evals[0]:
-            losses = [row["eval_loss"] for row in evals]
-            left.plot(epochs, losses, "o-", color=ORANGE, ms=4, label="검증 손실")
         left.set(xlabel="에폭", ylabel="손실", title="학습 곡선")
         left.grid(alpha=0.3)
-        handles, labels = left.get_legend_handles_labels()
-        if evals and f"eval_{metric}" in evals[0]:
-            right = left.twinx()
-            values = [row[f"eval_{metric}"] for row in evals]
-            name = f"검증 {KOREAN.get(metric, metric)}"
-            right.plot(epochs, values, "s--", color=GREEN, ms=4, label=name)
-            right.set_ylabel(name)
-            best = int(np.argmax([goodness(metric, value) for value in values]))
-            right.annotate(
-                f"{values[best]:.3f}",
-                (epochs[best], values[best]),
-                textcoords="offset points",
-                xytext=(0, 7),
-                ha="center",
-            )
-            right.margins(y=0.15)
-            more = right.get_legend_handles_labels()
-            handles, labels = handles + more[0], labels + more[1]
-        if handles:
-            figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+        for key, (name, color, style) in curves.items():
+            points = [(row["epoch"], row[key]) for row in history if key in row]
+            if not points:
+                continue
+            axes = left.twinx() if key == score else left
+            axes.plot(*zip(*points, strict=True), style, color=color, ms=4, label=name)
+            if key == score:
+                axes.set_ylabel(name)
+                axes.margins(y=0.15)
+                best = max(points, key=lambda point: goodness(metric, point[1]))
+                above = {"textcoords": "offset points", "xytext": (0, 7), "ha": "center"}
+                axes.annotate(f"{best[1]:.3f}", best, **above)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
 
 
 def plot_confusion_matrix(scores: dict[str, Any], names: list[str], path: Path) -> None:
@@ -79,27 +69,24 @@ def plot_confusion_matrix(scores: dict[str, Any], names: list[str], path: Path) 
 
     Over 30 classes the cells stay bare.
     """
+    from sklearn.metrics import ConfusionMatrixDisplay
+
     counts = np.array(scores["confusion_matrix"])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    short = [_short(name) for name in names]
+    crowded = len(names) > 4 or max(map(len, short)) > 6
     size = min(max(4.2, 1.0 + 0.62 * len(names)), 16)
-    with _drawing(path, figsize=(size + 0.8, size)) as (figure, axes):
-        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        short = [_short(name) for name in names]
-        crowded = len(names) > 4 or max(map(len, short)) > 6
-        axes.set_xticks(range(len(names)), short, rotation=45 if crowded else 0)
-        axes.set_yticks(range(len(names)), short)
+    with _drawing(path, figsize=(size + 0.8, size)) as (_, axes):
+        display = ConfusionMatrixDisplay(shares, display_labels=short)
+        options: dict[str, Any] = {"cmap": "Blues", "im_kw": {"vmin": 0, "vmax": 1}}
+        options["text_kw"] = {"fontsize": 9 if len(names) <= 8 else 6}
+        options["xticks_rotation"] = 45 if crowded else 0
+        display.plot(ax=axes, include_values=len(names) <= 30, **options)
         axes.set(xlabel="예측", ylabel="정답", title="혼동 행렬")
-        for (row, column), share in np.ndenumerate(shares) if len(names) <= 30 else ():
-            axes.text(
-                column,
-                row,
-                f"{counts[row, column]:,}\n{share:.1%}",
-                ha="center",
-                va="center",
-                fontsize=9 if len(names) <= 8 else 6,
-                color="white" if share > 0.5 else "black",
-            )
-        figure.colorbar(image, label="정답별 비율", shrink=0.8)
+        display.im_.colorbar.set_label("정답별 비율")
+        if display.text_ is not None:
+            for cell in np.ndindex(counts.shape):
+                display.text_[cell].set_text(f"{counts[cell]:,}\n{shares[cell]:.1%}")
 
 
 def plot_scores(rows: list[dict[str, Any]], path: Path) -> None:

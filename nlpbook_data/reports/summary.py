@@ -1,61 +1,38 @@
 """The closing summary on the terminal."""
 
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.rule import Rule
-from rich.table import Table
-
 from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN, format_score, goodness
+from nlpbook_data.reports.columns import in_columns
 from nlpbook_data.reports.outcome import CEILING, HYBRID, Outcome
+from nlpbook_data.reports.pages import render
 from nlpbook_data.reports.push import model_files
-
-WIDTH = 72  # of the rules
 
 
 def print_summary(outcome: Outcome) -> None:
     """Print score beside baselines, what they mean, time, places and the next command."""
-    record, data = outcome.record, outcome.record.get("data", {})
-    # Wide, and the terminal wraps: no score is cut, and paths and commands can be copied.
-    console = Console(width=1000, soft_wrap=True, markup=False, highlight=False, emoji=False)
-    console.print()
-    title = f"{outcome.recipe}: {data.get('name', '')}"
-    console.print(Rule(title, align="left", style="none"), width=WIDTH)
-    splits = Table.grid(padding=(0, 2))
-    for justify in ("left", "right", "left"):
-        splits.add_column(justify=justify)
-    for split, origin in data.get("splits", {}).items():
-        if split in data["rows"]:
-            splits.add_row(split, f"{data['rows'][split]:,} rows", origin)
-    console.print(splits)
-
-    names = outcome.columns()
-    if names:
-        scores = Table(outcome.split, box=None, pad_edge=False, padding=(0, 3, 0, 0))
-        for name in names:
-            scores.add_column(SHOWN[name], justify="right")
-        for label, values in outcome.rows():
-            scores.add_row(label, *(format_score(values, name) for name in names))
-        console.print("", scores, sep="\n")
-        console.print("", verdict(outcome), sep="\n")
-
-    times = [f"{name} {_duration(s)}" for name, s in record.get("seconds", {}).items() if s]
-    facts = {"time": ", ".join(times)}
-    if "train_examples_per_second" in record:
-        facts["training"] = (
-            f"{record['train_examples_per_second']:,.0f} examples/s, "
-            f"{record['real_token_share']:.0%} real tokens, {record['precision']}, "
-            f"{record['device']}, peak memory {record['peak_memory_mib']['host']:,} MiB"
-        )
-    facts |= {"folder": str(outcome.folder), "next": next_command(outcome)}
-    console.print()
-    for name, fact in facts.items():
-        if fact:
-            console.print(f"{name:<10}{fact}")
-    console.print(Rule(style="none"), width=WIDTH)
+    data, names = outcome.record["data"], outcome.columns()
+    splits = [(split, f"{n:,} rows", data["splits"][split]) for split, n in data["rows"].items()]
+    scores = [[outcome.split, *(SHOWN[name] for name in names)]]
+    for row, values in outcome.rows():
+        scores.append([row, *(format_score(values, name) for name in names)])
+    page = render(
+        "summary.txt",
+        title=f"{outcome.recipe}: {data['name']} ",
+        splits=in_columns(splits, right=[1]),
+        scores=in_columns(scores, right=range(1, len(names) + 1)) if names else "",
+        verdict=verdict(outcome),
+        record=outcome.record,
+        duration=_duration,
+        folder=outcome.folder,
+        next=next_command(outcome),
+    )
+    sys.stdout.write(page)
+    sys.stdout.flush()
 
 
 def verdict(outcome: Outcome) -> str:

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, get_args, get_type_hints
 
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
@@ -18,7 +18,7 @@ from transformers.hf_argparser import string_to_bool
 from nlpbook_data.errors import InputError, nearest
 
 DATA_SOURCES = ("corpus", "dataset_name", "train_file", "validation_file", "test_file")
-TEXT_SOURCES = ("corpora", "text_files")  # of tokenizers and pretraining
+SOURCES = {*DATA_SOURCES, "corpora", "text_files"}  # the last two: of tokenizers and pretraining
 PACKAGE_PREFIX = "package:"
 # What is needed to use a model, beside the columns' names, and where its config holds them.
 USED = {"max_length", "stride", "label_separator", "max_answer_length"}
@@ -216,8 +216,12 @@ LIMITS = (
 )
 # What our order of rows, our scores and an exact resume rule out.
 REFUSED = {
-    *("dataloader_drop_last", "prediction_loss_only", "batch_eval_metrics"),
-    *("eval_do_concat_batches", "save_only_model", "auto_find_batch_size"),
+    "dataloader_drop_last": True,
+    "prediction_loss_only": True,
+    "batch_eval_metrics": True,
+    "eval_do_concat_batches": False,
+    "save_only_model": True,
+    "auto_find_batch_size": True,
 }
 
 # What a run may differ in and still be the same run (see `run.start`).
@@ -274,58 +278,38 @@ def parse(
         sys.stdout.write(f"{about}\n{_describe_options(parser, '--help-all' in asked)}")
         raise SystemExit(0)
     given = _given(parser, argv, partial)
-    config = given.get("config")
-    defaults: dict[str, Any] = {
-        "output_dir": f"outputs/{stem}",
-        "disable_tqdm": not sys.stderr.isatty(),  # a log file holds a bar as thousands of lines
-    }
+    config = given.pop("config", None)
+    values: dict[str, Any] = {}
     if config or "model_name_or_path" not in given:
         path = Path(config).expanduser() if config else Path(recipe).parent / f"configs/{stem}.yaml"
-        settings = _read_yaml(path, parser, partial)
-        sources = (*DATA_SOURCES, *TEXT_SOURCES)
-        if any(source in given for source in sources):
-            settings = {key: v for key, v in settings.items() if key not in sources}
+        values = _read_yaml(path, parser, partial)
+        replaced: set[str] = set()
+        if given.keys() & SOURCES:
+            replaced |= SOURCES
         if "model_name_or_path" in given:
-            for key in ("from_scratch", "config_overrides", "tokenizer_name", "special_tokens"):
-                settings.pop(key, None)
-        defaults |= {k: v for k, v in settings.items() if v is not None or k not in defaults}
-    parser.set_defaults(**defaults)
-    for action in parser.options:
-        if action.dest in defaults and action.choices and defaults[action.dest] is not None:
-            if defaults[action.dest] not in action.choices:
-                raise InputError(
-                    f"{path}: {action.dest} is {defaults[action.dest]!r}, where one of "
-                    f"{', '.join(map(str, action.choices))} belongs."
-                )
+            replaced |= {"from_scratch", "config_overrides", "tokenizer_name", "special_tokens"}
+        values = {name: value for name, value in values.items() if name not in replaced}
+    values |= given
+    _check_limits(values)
+    values["output_dir"] = values.get("output_dir") or f"outputs/{stem}"
+    # a log file holds a bar as thousands of lines
+    values.setdefault("disable_tqdm", not sys.stderr.isatty())
     try:
-        *parsed, rest = parser.parse_args_into_dataclasses(
-            args=argv, return_remaining_strings=True, look_for_args_file=False
-        )
-    except InputError:
-        raise
+        return parser.parse_dict(values, allow_extra_keys=True)[: len(types)]
     except (ValueError, TypeError, ImportError) as error:  # TrainingArguments checks itself
         raise InputError(" ".join(str(error).split())) from error
-    if rest and not partial:
-        raise InputError(f"{rest[0]!r} belongs to no option; quote a value that has spaces.")
-    for instance in parsed[: len(types)]:
-        _check_limits(instance)
-    return tuple(parsed[: len(types)])
 
 
-def _check_limits(arguments: Any) -> None:
-    changed = {
-        f.name: getattr(arguments, f.name)
-        for f in fields(arguments)
-        if getattr(arguments, f.name) not in (f.default, None)
-    }
+def _check_limits(values: dict[str, Any]) -> None:
     for least, most, names in LIMITS:
-        for name in changed.keys() & set(names):
-            value = changed[name]
-            if not all(least <= v <= most for v in (value if isinstance(value, list) else [value])):
+        for name in values.keys() & set(names):
+            numbers = values[name] if isinstance(values[name], list) else [values[name]]
+            if not all(number is None or least <= number <= most for number in numbers):
                 bounds = f"{least:,} or more" if most == math.inf else f"from {least:,} to {most:,}"
-                raise InputError(f"--{name} {value}: it must be {bounds}.")
-    for name in changed.keys() & REFUSED:
-        raise InputError(f"--{name} {changed[name]}: the recipes cannot do this. Leave it out.")
+                raise InputError(f"--{name} {values[name]}: it must be {bounds}.")
+    for name, value in REFUSED.items():
+        if values.get(name) == value:
+            raise InputError(f"--{name} {value}: the recipes cannot do this. Leave it out.")
 
 
 class _Parser(HfArgumentParser):
@@ -382,29 +366,30 @@ def _describe_options(parser: _Parser, everything: bool) -> str:
 
 
 def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any]:
-    """Return the options that stand on the command line, with their first words."""
-    options = {name: action.dest for action in parser.options for name in action.option_strings}
-    given: dict[str, Any] = {}
-    for position, word in enumerate(argv):
-        if not word.startswith("--"):
-            if position == 0 and word != "-h":
-                raise InputError(f"{word!r} is not an option; a YAML goes after --config.")
-            continue
-        name, equals, value = word.partition("=")
-        if name not in options and partial:
-            continue
-        if name not in options:
-            known = [option for option in options if "-" not in option[2:]]
+    """Return the options that stand on the command line."""
+    for action in parser.options:
+        action.default = argparse.SUPPRESS  # the dataclasses have them
+    found, rest = parser.parse_known_args(argv)
+    if rest and not partial:
+        name = rest[0].partition("=")[0]
+        if name.startswith("--"):
+            known = [option for action in parser.options for option in action.option_strings]
+            known = [option for option in known if "-" not in option[2:]]
             raise InputError(f"There is no option {name}.{nearest(name, known)} See --help.")
-        following = argv[position + 1] if position + 1 < len(argv) else None
-        given[options[name]] = value if equals else following
-        if given[options[name]] == "":
-            raise InputError(f"{name} has an empty value. Fill it in, or leave the option out.")
-    return given
+        raise InputError(
+            f"{rest[0]!r} belongs to no option; quote a value that has spaces, and name a YAML "
+            "after --config."
+        )
+    for before, word in zip(["", *argv], argv, strict=False):
+        name, equals, value = word.partition("=")
+        if word == "" or (name.startswith("--") and equals and not value):
+            option = name or before
+            raise InputError(f"{option} has an empty value. Fill it in, or leave the option out.")
+    return vars(found)
 
 
 def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
-    known = {a.dest: a for a in reversed(parser.options) if a.dest not in ("help", "config")}
+    """Return the options of a YAML file, as the command line would have given them."""
     try:
         text = path.read_text(encoding="utf-8")
         settings = yaml.safe_load(text)
@@ -428,46 +413,46 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
             line = key.start_mark.line + 1
             raise InputError(f"{path}, line {line}: {key.value} stands here twice. Delete one.")
         seen.add(key.value)
+    known = {a.dest: a for a in reversed(parser.options) if a.dest != "config"}
     hints = {k: v for kind in parser.dataclass_types for k, v in get_type_hints(kind).items()}
-    optional = {name for name, hint in hints.items() if type(None) in get_args(hint)}
-    for key, value in settings.items():
-        if key not in known and not partial:
+    for key in [key for key in settings if key not in known]:
+        if not partial:
             raise InputError(f"{path}: there is no option {key!r}.{nearest(str(key), known)}")
-        if key in known and not (key in optional if value is None else _fits(value, known[key])):
-            types: dict[Any, str] = {
-                int: "a whole number",
-                float: "a number",
-                str: "a word in quotes",
-            }
-            wanted = types.get(known[key].type, "true or false")
-            raise InputError(f"{path}: {key} is {value!r}, where {wanted} belongs.")
-    return {k: _as_given(v, known[k], hints.get(k)) for k, v in settings.items() if k in known}
+        del settings[key]
+    for key, value in settings.items():
+        if value is not None or type(None) not in get_args(hints[key]):
+            try:
+                settings[key] = _as_given(value, known[key], parser)
+            except InputError as error:
+                wanted = _wanted(known[key])
+                raise InputError(f"{path}: {key} is {value!r}, where {wanted} belongs.") from error
+    return settings
 
 
-def _as_given(value: Any, action: Any, hint: Any) -> Any:
-    """Return a YAML value as the command line would have given it."""
-    single = get_origin(hint) is not list and type(value) in get_args(hint)
-    if action.nargs in ("+", "*") and not single and not isinstance(value, list):
-        return [value]
-    return str(value) if action.type is str and type(value) in (int, float) else value
+def _as_given(value: Any, action: argparse.Action, parser: _Parser) -> Any:
+    """Return a YAML value as the command line would have given it.
 
-
-def _fits(value: Any, action: argparse.Action) -> bool:
-    """Whether `value`, as YAML gives it, has the type of an option."""
+    Raises:
+        InputError: of the wrong type, or none of the choices.
+    """
+    reads_words = action.type in (int, float, string_to_bool)
+    if isinstance(value, bool) and action.nargs == "?" and not reads_words:
+        return value
+    if isinstance(value, bool | None) and action.type is not string_to_bool:
+        parser.error("Not a word.")
+    words = [f"--{action.dest}={value}"]
     if isinstance(value, list) and action.nargs in ("+", "*"):
-        return all(_fits(item, action) for item in value)
-    if isinstance(value, str):
-        try:
-            read: Any = action.type or str
-            read(value)
-        except (ValueError, TypeError, argparse.ArgumentTypeError):
-            return False
-    if action.type in (int, float):
-        whole = action.type is float or not isinstance(value, float)
-        return whole and not isinstance(value, bool | list | dict)
-    if action.type is string_to_bool:
-        return isinstance(value, bool | str)
-    return not (isinstance(value, bool) and action.type is str and action.nargs is None)
+        words = [f"--{action.dest}", *map(str, value)]
+    elif isinstance(value, dict | list) and not reads_words:
+        return value
+    return getattr(parser.parse_args(words), action.dest)
+
+
+def _wanted(action: argparse.Action) -> str:
+    if action.choices:
+        return f"one of {', '.join(map(str, action.choices))}"
+    types: dict[Any, str] = {int: "a whole number", float: "a number", str: "a word in quotes"}
+    return types.get(action.type, "true or false")
 
 
 def resolve_package(name: str) -> str:

@@ -4,10 +4,12 @@ import logging
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -57,35 +59,32 @@ def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
+@dataclass
 class RunCallback(TrainerCallback):
     """Open the folder, mark whole checkpoints, note speed, and answer a signal.
 
-    Args:
+    Attributes:
         open_folder: called when training begins.
         folder: of the run.
         record: what becomes run.json.
         keep: checkpoints to keep beside the best; None keeps all.
-
-    Attributes:
         history: Trainer's log of the training.
         signal: the number of a signal that asked to stop after this step.
         is_training: whether a signal can be answered by a checkpoint.
+        before: whole checkpoints that training began beside.
+        first_step: the optimizer steps that were done when training began, at the time `began`.
     """
 
-    def __init__(
-        self,
-        open_folder: Callable[[], None],
-        folder: RunFolder,
-        record: dict[str, Any],
-        keep: int | None,
-    ):
-        self.open_folder, self.folder, self.record, self.keep = open_folder, folder, record, keep
-        self.history: list[dict[str, Any]] = []
-        self.signal: int | None = None
-        self.is_training = False
-        self.before: set[Path] = set()  # whole checkpoints that training began beside
-        self.first_step = 0
-        self.began = 0.0
+    open_folder: Callable[[], None]
+    folder: RunFolder
+    record: dict[str, Any]
+    keep: int | None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    signal: int | None = None
+    is_training: bool = False
+    before: set[Path] = field(default_factory=set)
+    first_step: int = 0
+    began: float = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Open the folder; look for the best checkpoint here, for a folder may have moved."""
@@ -103,8 +102,9 @@ class RunCallback(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Note how long the first batch took from the start of the process."""
-        seconds = time.perf_counter() - _process_start()
-        self.record.setdefault("seconds_to_first_batch", round(seconds, 3))
+        if "seconds_to_first_batch" not in self.record:
+            seconds = time.time() - psutil.Process().create_time()
+            self.record["seconds_to_first_batch"] = round(seconds, 3)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """After a signal save, or stop where nothing is to be saved."""
@@ -188,45 +188,25 @@ def _redacted(words: list[str], args: RecipeArguments) -> list[str]:
 
 def _commit(folder: Path) -> str | None:
     """Return the commit of the recipe's checkout, with ``+changes`` where it is not clean."""
+    git = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--exclude=*"]
     try:
-        git = ["git", "-C", str(folder)]
-        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10}
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], **options)
-        if commit.returncode:
-            return None
-        status = subprocess.run([*git, "status", "--porcelain", "-uno"], **options)
-        return commit.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+        done = subprocess.run(
+            [*git, "--dirty=+changes"], capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
+    return done.stdout.strip() or None
 
 
 def _device(args: RecipeArguments) -> str:
     if args.device.type == "cuda":
         return torch.cuda.get_device_name(args.device)
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.split(":", 1)[1].strip()
-                break
-    except OSError:
-        pass
+    name, cpus = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    if cpus.is_file() and (found := re.search(r"model name\s*: (.+)", cpus.read_text())):
+        name = found[1]
     # Only Linux tells how many of its cores are ours.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{'MPS, ' if args.device.type == 'mps' else ''}{name}, {cores} cores"
-
-
-def _process_start() -> float:
-    """Return when this process began, on the clock of ``time.perf_counter``."""
-    try:
-        ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
-        return time.perf_counter() - (uptime - ticks / os.sysconf("SC_CLK_TCK"))
-    except (OSError, ValueError, IndexError):
-        return _IMPORTED
-
-
-_IMPORTED = time.perf_counter()
 
 
 def _peak_memory(args: RecipeArguments) -> dict[str, int]:

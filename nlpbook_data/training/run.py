@@ -176,14 +176,8 @@ class Run:
         self.folder.write_rows("predictions.jsonl", predictions)
         self.folder.write_rows("errors.jsonl", errors[:100])
         if self.callback.history:
-            metric = self.record["chosen_by"]
-            self.figure(
-                "learning_curve.png",
-                "학습 곡선",
-                plot_learning_curve,
-                self.callback.history,
-                metric,
-            )
+            curve = (plot_learning_curve, self.callback.history, self.record["chosen_by"])
+            self.figure("learning_curve.png", "학습 곡선", *curve)
 
     def figure(self, name: str, caption: str, draw: Callable[..., None], *arguments: Any) -> None:
         """Draw ``draw(*arguments, path)`` into the file `name`."""

@@ -4,7 +4,8 @@ Trainer's own length grouping draws from the global random state and groups by t
 device, so another number of processes, or a resume inside an epoch, sees other rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -61,29 +62,26 @@ def micro_batches(batch: np.ndarray, size: int, processes: int) -> list[list[lis
     ]
 
 
+@dataclass
 class GlobalBatchSampler(Sampler[list[int]]):
-    """Yield the micro-batches of one process, in the order of `global_batches`."""
+    """Yield the micro-batches of one process, in the order of `global_batches`.
 
-    def __init__(
-        self,
-        lengths: Sequence[int],
-        size: int,
-        accumulation: int = 1,
-        processes: int = 1,
-        process: int = 0,
-        seed: int = 0,
-        grouped: bool = True,
-        padded_to: int | None = None,
-    ):
-        self.lengths = np.asarray(lengths)
-        self.size = size
-        self.accumulation = accumulation
-        self.processes = processes
-        self.process = process
-        self.seed = seed
-        self.grouped = grouped
-        self.padded_to = padded_to  # every row; None: the longest of its micro-batch; 0: nothing
-        self.epoch = 0
+    Attributes:
+        lengths: tokens of each row, (rows,).
+        size: rows of a micro-batch of one process.
+        padded_to: tokens that every row is padded to; None: the longest of its micro-batch; 0:
+            nothing is padded.
+    """
+
+    lengths: np.ndarray
+    size: int
+    accumulation: int = 1
+    processes: int = 1
+    process: int = 0
+    seed: int = 0
+    grouped: bool = True
+    padded_to: int | None = None
+    epoch: int = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration yields."""

@@ -86,7 +86,7 @@ class RecipeTrainer(Trainer):
             grouped=args.train_sampling_strategy == "group_by_length",
             padded_to=0 if self.train_collator else padded_to,
         )
-        collator = _WithEmpty(self.train_collator or self.data_collator, rows)
+        collator = partial(_collate, self.train_collator or self.data_collator, rows)
         return self._load(rows, sampler, collator)
 
     def _model_columns(self, dataset: Dataset) -> Dataset:
@@ -370,19 +370,14 @@ def pack(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {**DataCollatorWithFlattening()(rows), "use_cache": False}
 
 
-class _WithEmpty:
-    """Collate, and give a process that a ragged batch left empty one row that counts nothing."""
-
-    def __init__(self, collator: Callable[[list], dict[str, torch.Tensor]], dataset: Dataset):
-        self.collator = collator
-        self.dataset = dataset
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        if rows:
-            return self.collator(rows)
-        batch = self.collator([self.dataset[0]])
+def _collate(
+    collator: Callable[[list], dict[str, torch.Tensor]], dataset: Dataset, rows: list[Any]
+) -> dict[str, torch.Tensor]:
+    """Give a process that a ragged batch left empty one row, of which nothing counts."""
+    batch = collator(rows or [dataset[0]])
+    if not rows:
         batch["labels"] = torch.full_like(batch["labels"], IGNORED)
-        return batch
+    return batch
 
 
 class _EarlyStopping(EarlyStoppingCallback):

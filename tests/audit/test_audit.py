@@ -148,7 +148,7 @@ def same(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(train=ROWS, test=ROWS)
 def test_copies_leaks_and_conflicts_agree_with_comparing_all_pairs(train, test):
     features = Features(a=Value("string"), b=Value("string"), label=ClassLabel(num_classes=3))
@@ -253,8 +253,10 @@ def test_each_character_is_of_its_kind():
     def of_category(*names: str) -> set[int]:
         return {n for n in points if unicodedata.category(chr(n)) in names}
 
+    names = {n: name for n in points if (name := unicodedata.name(chr(n), ""))}
+
     def named(pattern: str) -> set[int]:
-        return {n for n in points if re.search(pattern, unicodedata.name(chr(n), ""))}
+        return {n for n, name in names.items() if re.search(pattern, name)}
 
     assert found["tab_or_line_break"] == set(map(ord, "\t\n\r"))
     assert found["control"] == of_category("Cc", "Zl", "Zp") - set(map(ord, "\0\t\n\r"))
@@ -543,6 +545,7 @@ def test_a_folder_that_cannot_be_is_an_input_error(hostile, tmp_path):
 @pytest.mark.corpora
 def test_nsmc_figures_are_those_of_the_rows(tmp_path):
     splits = load_corpus("nsmc", CORPORA, cache_dir=tmp_path)
+    splits = DatasetDict({name: rows.select(range(7_000)) for name, rows in splits.items()})
     audit = audit_corpus(splits, find_corpus("nsmc"))
     train = [same(text) for text in splits["train"]["text"]]
     assert audit.splits["train"].copies.extra_rows == len(train) - len(set(train))

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from datasets import ClassLabel, List
+
 from nlpbook_data.data.corpus import find_corpus
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -29,3 +31,14 @@ def parse_changed(
     assert content.count(old) >= 1, f"{old!r} is not in {file}"
     path.write_bytes(content.replace(old, new, 1))
     return parse(name, split, root)
+
+
+def in_words(value: Any, feature: Any) -> Any:
+    """Return a row, or a value of it, with the words of its labels; -1, which is none, as None."""
+    if isinstance(feature, ClassLabel):
+        return feature.int2str(value) if value >= 0 else None
+    if isinstance(feature, List):
+        return [in_words(item, feature.feature) for item in value]
+    if isinstance(value, dict):
+        return {key: in_words(item, feature[key]) for key, item in value.items()}
+    return value

@@ -1,26 +1,15 @@
 """The book's NER: tagged text read beside the plain text, whatever brackets and colons it has."""
 
 import re
-import unicodedata
 
 import pytest
 from conftest import CORPORA
-from fixture_rows import parse, parse_changed
+from fixture_rows import parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpbook_data import InputError
-from nlpbook_data.corpora.ner import CORPUS, LABELS, TAGS
+from nlpbook_data.corpora.ner import LABELS, TAGS
 from nlpbook_data.reading.entities import untag
-
-NAMES = CORPUS.features["entities"].feature["label"]
-
-
-def spans(row: dict) -> list[tuple[str, str]]:
-    return [
-        (row["text"][entity["start"] : entity["end"]], NAMES.int2str(entity["label"]))
-        for entity in row["entities"]
-    ]
 
 
 def align(text: str, with_tags: str) -> list[dict] | None:
@@ -35,28 +24,6 @@ def tagged(text: str, entities: list[dict]) -> str:
         tag = list(TAGS)[entity["label"]]
         text = f"{text[:start]}<{text[start:end]}:{tag}>{text[end:]}"
     return text
-
-
-def test_entities_are_spans_of_the_untouched_text():
-    rows = parse("ner", "train")
-    assert rows[0]["text"] == "홍길동은 3일 한라산에 올랐다."
-    assert [row["text"] for row in rows][3] == (
-        f"아무것도 없는 문장 {unicodedata.normalize('NFD', '한글')}😀"
-    )
-    assert [spans(row) for row in rows] == [
-        [("홍길동", "인물"), ("3일", "날짜"), ("한라산", "장소")],
-        [("바다", "기타 고유명사"), ("2:1", "기타 수량")],
-        [("<1>", "기타 수량")],
-        [],
-        [("오천 원", "금액")],
-    ]
-
-
-def test_entities_may_touch_and_stand_at_both_ends():
-    rows = parse("ner", "test")
-    assert spans(rows[0]) == [("우리은행", "기관"), ("두 시간", "기간"), ("30분", "시간")]
-    assert spans(rows[2]) == [("서울", "장소"), ("부산", "장소")]
-    assert rows[2]["entities"][1] == {"start": 2, "end": 4, "label": LABELS["LOC"]}
 
 
 PIECES = st.text(st.sampled_from("가a<>: "), min_size=1, max_size=4)
@@ -88,21 +55,6 @@ def test_without_brackets_in_the_text_there_is_one_reading_and_it_is_found(piece
 def test_many_brackets_do_not_take_forever(text):
     assert align(text, text) == []
     assert align(f"{text}가", f"{text}나") is None
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        ("<3일:DAT>", "<4일:DAT>", "line 1: .*the text before ␞"),
-        ("<3일:DAT>", "<3일:DAY>", "line 1: .*the text before ␞"),
-        ("<3일:DAT>", "<:DAT>3일", "line 1: .*the text before ␞"),
-        ("올랐다.␞", "올랐다.", "line 1: .*␞"),
-        ("값은 오천 원␞", "값은␞오천 원␞", "line 5: .*␞"),
-    ],
-)
-def test_a_line_whose_halves_do_not_match_is_refused(old, new, expected, tmp_path):
-    with pytest.raises(InputError, match=rf"train\.txt, {expected}"):
-        parse_changed(tmp_path, "ner", "train", "train.txt", old, new)
 
 
 @pytest.mark.corpora

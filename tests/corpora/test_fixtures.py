@@ -1,14 +1,21 @@
-"""Every corpus has a fixture in its official layout, and loads from it as from a user's disk."""
+"""Every corpus has a fixture in its official layout, and loads from it as from a user's disk.
+
+What the rows of a fixture are, in the words of their labels, stands in `expected`, a line a row:
+look at both, side by side, when either changes (quotes, blanks at the edge, decomposed letters).
+"""
 
 import importlib
+import json
+from pathlib import Path
 
 import pytest
-from fixture_rows import FIXTURES
+from fixture_rows import FIXTURES, in_words
 
 from nlpbook_data import list_corpora, load_corpus
 from nlpbook_data.data.corpus import find_corpus
 
 NAMES = [name for name in list_corpora() if not find_corpus(name).packaged]
+EXPECTED = sorted((Path(__file__).parent / "expected").glob("*.jsonl"))
 WHOLE = [name for name in NAMES if find_corpus(name).presence(FIXTURES) == "yes"]
 
 
@@ -37,3 +44,21 @@ def test_a_corpus_loads_from_its_fixture(name, tmp_path):
             rows += sum(part.num_rows if hasattr(part, "num_rows") else 1 for part in parsed)
     assert sum(len(split) for split in loaded.values()) == rows
     assert rows
+
+
+@pytest.mark.parametrize("path", EXPECTED, ids=lambda path: path.stem)
+def test_the_rows_of_a_fixture_are_those_that_were_written_down(path):
+    corpus = find_corpus(path.stem)
+    module = importlib.import_module(f"nlpbook_data.corpora.{path.stem.replace('-', '_')}")
+    expected = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = []
+    for split, declared in corpus.splits.items():
+        there = [file for file in declared.paths(corpus.folder(FIXTURES)) if file.is_file()]
+        parsed = [] if declared.carved_from else module.parse(there)
+        rows += [{"split": split, **in_words(row, corpus.features)} for row in parsed]
+    assert rows == expected
+
+
+def test_kornlis_official_rows_are_those_of_its_paper():
+    rows = {"train": 392_702 + 550_152, "validation": 2_490, "test": 5_010}
+    assert find_corpus("kornli").rows == rows

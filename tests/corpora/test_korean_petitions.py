@@ -1,16 +1,12 @@
 """Petitions: a JSON object a line, a file a month, the board's categories as labels."""
 
-import json
 import unicodedata
 from datetime import date
 
-import pytest
-from fixture_rows import FIXTURES, parse, parse_changed
+from fixture_rows import FIXTURES, parse
 
-from nlpbook_data import InputError, load_corpus
+from nlpbook_data import load_corpus
 from nlpbook_data.corpora.korean_petitions import CORPUS
-
-FIRST = "petitions_2017-08"
 
 
 def test_a_row_is_the_petition_its_category_its_days_and_its_supporters():
@@ -51,17 +47,6 @@ def test_every_category_of_the_board_is_read():
     assert labels == set(range(17))
 
 
-def test_the_rows_are_those_that_json_reads():
-    lines = [
-        json.loads(line)
-        for path in sorted((FIXTURES / "korean_petitions").iterdir())
-        for line in path.read_text(encoding="utf-8").split("\n")
-        if line
-    ]
-    rows = parse("korean_petitions", "train")
-    assert [row["title"] for row in rows] == [line["title"] for line in lines]
-
-
 def test_petitions_stream_without_arrow_files_and_land_in_one_split_each(tmp_path):
     splits = load_corpus(
         "korean_petitions", FIXTURES, cache_dir=tmp_path, accept_files=True, streaming=True
@@ -69,22 +54,3 @@ def test_petitions_stream_without_arrow_files_and_land_in_one_split_each(tmp_pat
     titles = [row["title"] for split in splits.values() for row in split]
     assert sorted(titles) == sorted(row["title"] for row in parse("korean_petitions", "train"))
     assert not list(tmp_path.rglob("*.arrow"))
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        ("정치개혁", "정치", "line 1: found '정치' .*정치개혁"),
-        ('"num_agree": 0', '"num_agree": -1', "line 1, num_agree"),
-        ('"num_agree": 0', '"num_agree": 99999999999', "line 1, num_agree"),
-        ('"num_agree": 0', '"num_agree": true', "line 1, num_agree"),
-        ('"num_agree": 0', '"num_agree": NaN', "line 1: not JSON"),
-        ('"content"', '"contents"', "line 1: .*'content'"),
-        ('"content": "', '"content": "\\ud83d', "line 1, content: .*half of a character"),
-        ('{"category": "기타"', '["category": "기타"', "line 2: not JSON"),
-        ("}\n", "}\n\n", "line 2: not JSON"),
-    ],
-)
-def test_a_damaged_line_is_refused_with_its_number(old, new, expected, tmp_path):
-    with pytest.raises(InputError, match=f"{FIRST}, {expected}"):
-        parse_changed(tmp_path, "korean_petitions", "train", FIRST, old, new)

@@ -219,19 +219,6 @@ def test_rows_of_the_real_files_are_korporas(korpora, record_property):
 # Where Korpora is wrong
 
 
-def test_unlabelled_comments_are_their_lines_where_korpora_has_the_titles():
-    folder = FIXTURES / "korean_hate_speech"
-    comments, titles = [], []
-    for number in range(1, 6):
-        name = f"unlabeled_comments_{number}.txt"
-        comments += (folder / "unlabeled" / name).read_text("utf-8").splitlines()
-        name = f"unlabeled_comments.news_title_{number}.txt"
-        titles += (folder / "news_title" / name).read_text("utf-8").splitlines()
-    ours = parse("korean_hate_speech", "unlabeled_comments")
-    assert [row["text"] for row in ours] == [unquote(line, ",") for line in comments]
-    assert [row["title"] for row in ours] == [unquote(line, ",") for line in titles]
-
-
 @pytest.mark.corpora
 def test_real_comments_and_titles_are_quoted_exactly_where_a_csv_writer_quotes():
     folder = CORPORA / "korean_hate_speech"

@@ -3,13 +3,11 @@
 import importlib
 import json
 import shutil
-import unicodedata
 from pathlib import Path
 
 import pytest
-from fixture_rows import FIXTURES, parse, parse_changed
+from fixture_rows import FIXTURES, parse
 
-from nlpbook_data import InputError
 from nlpbook_data.corpora import modu_mp, modu_ne
 from nlpbook_data.data.corpus import find_corpus
 
@@ -133,31 +131,6 @@ def type_of(name: str) -> type:
 # --- what a row holds -----------------------------------------------------------------------
 
 
-def test_entities_are_spans_of_the_untouched_text():
-    first, _, third, fourth, fifth, sixth, last = parse("modu_ne", "train")
-    assert first == {
-        "id": "NWRW1800000001.1.1.1",
-        "text": '이순신 장군은 노량 앞바다에서 "거북선"을 지켰다.',
-        "entities": [
-            {"start": 0, "end": 3, "label": 0},
-            {"start": 8, "end": 14, "label": 1},
-            {"start": 18, "end": 21, "label": 3},
-        ],
-    }
-    assert third["entities"][-1]["end"] == len(third["text"])
-    assert fourth["text"].endswith(unicodedata.normalize("NFD", "좋아") + "한다🐈 물리학")
-    assert fifth["text"] == "  상대성 이론과 엘니뇨, 올림픽  "
-    assert [sixth["text"][e["start"] : e["end"]] for e in sixth["entities"]] == ["서울", "서울"]
-    assert last["text"] == "" and last["entities"] == []
-
-
-def test_entity_names_are_korean_and_all_fifteen_are_read():
-    names = find_corpus("modu_ne").features["entities"].feature["label"].names
-    seen = {e["label"] for row in parse("modu_ne", "train") for e in row["entities"]}
-    assert seen == set(range(15)) == set(range(len(names)))
-    assert (names[0], names[2], names[14]) == ("사람", "기관", "용어")
-
-
 def test_the_tags_are_those_of_korporas_tagmaps():
     assert (
         modu_ne.NAMES.keys() == type_of("modu_ne")(root_dir=str(FIXTURES / "NIKL_NE")).tagmap.keys()
@@ -165,27 +138,6 @@ def test_the_tags_are_those_of_korporas_tagmaps():
     assert (
         modu_mp.NAMES.keys() == type_of("modu_mp")(root_dir=str(FIXTURES / "NIKL_MP")).tagmap.keys()
     )
-
-
-def test_morphemes_count_eojeols_from_zero():
-    row = parse("modu_mp", "train")[0]
-    assert [(m["form"], tag_of("modu_mp", m["tag"]), m["word"]) for m in row["morphemes"]] == [
-        ("아버지", "NNG", 0),
-        ("가", "JKS", 0),
-        ("방", "NNG", 1),
-        ("에", "JKB", 1),
-        ("들어가", "VV", 2),
-        ("시", "EP", 2),
-        ("ㄴ다", "EF", 2),
-        (".", "SF", 2),
-    ]
-
-
-def test_messages_are_joined_by_line_breaks():
-    row = parse("modu_messenger", "train")[0]
-    assert row["text"] == '누나 어디야??\nname1 집에 왔어 ㅋㅋ\n"곧" 갈게😀\n두 줄로\n보낸다'
-    assert row["utterances"][1]["original_form"] == "하나 집에 왔어 ㅋㅋ"
-    assert row["topic"] == "여행 (여행지, 계획 등)"
 
 
 # --- odd documents ---------------------------------------------------------------------
@@ -220,53 +172,6 @@ def test_speakers_may_be_numbers(tmp_path):
 
 
 # --- damage ---------------------------------------------------------------------------------
-
-NE = "NXNE1902008030.json"
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ('"begin": 8,\n                            "end": 14', '"begin": 9,"end": 15', "begin"),
-        ('"begin": 18,', '"begin": -4,', "begin and end"),
-        ('"label": "LC"', '"label": "XX"', "found 'XX'.*one of the labels PS, LC"),
-        ('"label": "LC"', '"label": 1', "label: found '1'"),
-        ('"NE": [', '"ne": [', "there is no 'NE'"),
-        ('"sentence": [', '"sentences": [', "document NWRW1800000001.1: .*'sentence'"),
-    ],
-)
-def test_damage_is_named_with_file_and_sentence(old, new, said, tmp_path):
-    with pytest.raises(InputError, match=rf"{NE}, (sentence NWRW1800000001\.1\.1\.1|.*).*{said}"):
-        parse_changed(tmp_path, "modu_ne", "train", NE, old, new)
-
-
-@pytest.mark.parametrize(
-    ("name", "file", "old", "new", "said"),
-    [
-        (
-            "modu_mp",
-            "NXMP1902008040.json",
-            '"word_id": 3,',
-            '"word_id": "3",',
-            "sentence .*_id",
-        ),
-        ("modu_spoken", "SARW1800000001.json", "[\n", "[,\n", "line .*not JSON"),
-        ("modu_mp", "NXMP1902008040.json", '"VV"', '"VVV"', "one of the labels NNG"),
-        ("modu_mp", "NXMP1902008040.json", '"word_id": 3', '"word_id": 4', "one of the 3 words"),
-        ("modu_mp", "NXMP1902008040.json", '"word_id": 1', '"word_id": 0', "one of the 3 words"),
-        ("modu_mp", "NXMP1902008040.json", '"morpheme": [', '"morph": [', "there is no 'morpheme'"),
-        ("modu_news", "NWRW1800000001.json", '"form": ', '"from": ', "paragraph 1: .*'form'"),
-        ("modu_news", "NWRW1800000001.json", '"사회"', "3", "topic: found '3'"),
-        ("modu_web", "EBRW1903002753.json", '"paragraph": [', '"p": [', "there is no 'paragraph'"),
-        ("modu_written", "WARW1800000007.json", '"document"', '"doc"', "'document'"),
-        ("modu_spoken", "SARW1800000001.json", '"speaker_id": "P1"', '"speaker_id": null', "None"),
-        ("modu_messenger", "MDRW1900000002.json", '"time"', '"at"', "utterance 1: .*'time'"),
-        ("modu_messenger", "MDRW1900000002.json", "누나", "\\ud83d", "half of a character"),
-    ],
-)
-def test_damage_of_the_others_is_named_with_its_file(name, file, old, new, said, tmp_path):
-    with pytest.raises(InputError, match=rf"{file}.*{said}"):
-        parse_changed(tmp_path, name, "train", file, old, new)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -41,7 +41,7 @@ from nlpbook_data.features.generation import (
 )
 from nlpbook_data.models.train_tokenizer import train_decoder_tokenizer
 
-SHIPPED = Path(nlpbook_data.models.__file__).parent / "decoder"
+SHIPPED = Path(nlpbook_data.models.__file__).parent / "tiny_decoder"
 LABELS = ["부정", "긍정"]
 REVIEW = "배우들 연기가 정말 좋아서 재미있게 봤습니다"
 KINDS = ["shipped", "gpt2", "adds both", "metaspace", "sentencepiece"]

@@ -25,7 +25,7 @@ from nlpbook_data.features.ner import alignment_ceiling, decode, encode, tag_nam
 from nlpbook_data.features.particles import strip_particle
 from nlpbook_data.reading.entities import spans_of_tags
 
-bounded = settings(max_examples=60, deadline=None)
+bounded = settings(max_examples=40, deadline=None)
 words = st.sampled_from(" ".join(CORPUS[:4]).split())
 oddities = st.sampled_from(
     [" ", "  ", "\t", "\u3000", "👨‍👩‍👧", "뷁", "ﬁ", "①", "\u200b", "é", "A", "é"]

@@ -1,6 +1,5 @@
 """Archives as Korpora's hosts have them, and as an attacker or a bad line makes them."""
 
-import dataclasses
 import gzip
 import io
 import os
@@ -11,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import types
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -131,8 +131,6 @@ def test_two_files_that_could_be_the_member_are_refused(tmp_path, name):
 
 @each_pack
 def test_a_korean_name_is_found_decomposed_too(tmp_path, name):
-    import unicodedata
-
     data = PACK[name]({unicodedata.normalize("NFD", "말뭉치.txt"): TEXT})
     found = unpack(put(tmp_path, name, data), tmp_path, ["말뭉치.txt"])
     assert found["말뭉치.txt"].read_bytes() == TEXT
@@ -177,7 +175,7 @@ from nlpbook_data.fetch.archives import unpack
 folder = Path({str(tmp_path)!r})
 block = base64.b64encode(os.urandom(750_000))
 sizes = []
-for count in (5, 120):
+for count in (5, 50):
     with gzip.open(folder / "texts.txt.gz", "wb", compresslevel=1) as file:
         for _ in range(count):
             file.write(block)
@@ -187,19 +185,14 @@ for count in (5, 120):
 print(sizes[1] - sizes[0])
 """
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert int(ran.stdout) < 20_000  # KiB, for 115 MB more
+    assert int(ran.stdout) < 20_000  # KiB, for 45 MB more
 
 
 # Archives that would do harm
 
 EVIL = [
-    "../out.txt",
-    "a/../../out.txt",
-    "/out.txt",
-    "..\\out.txt",
-    "C:\\out.txt",
-    "C:out.txt",
-    "..",
+    *("../out.txt", "a/../../out.txt", "/out.txt", "..\\out.txt", "C:\\out.txt", "C:out.txt", ".."),
+    "../texts.txt",  # the declared member itself
 ]
 
 
@@ -209,11 +202,6 @@ EVIL = [
 def test_a_name_that_leaves_the_folder_refuses_all_of_it(tmp_path, name, evil, first):
     files = list({evil: b"evil", "texts.txt": TEXT}.items())[:: 1 if first else -1]
     refused(tmp_path, name, PACK[name](dict(files)), "outside the folder")
-
-
-@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
-def test_a_declared_member_outside_the_folder_is_refused_too(tmp_path, name):
-    refused(tmp_path, name, PACK[name]({"../texts.txt": TEXT}), "outside the folder")
 
 
 @pytest.mark.parametrize(
@@ -461,13 +449,6 @@ def test_a_damaged_archive_of_ours_goes_and_is_fetched_again(server, tmp_path):
     assert (tmp_path / "texts.txt").read_bytes() == TEXT
 
 
-def test_a_page_in_place_of_an_archive_is_said_to_be_one(server, tmp_path):
-    server.content = PAGE
-    with pytest.raises(InputError, match="HTML page instead of t.zip"):
-        fetch_corpus(corpus(server.url, ("t.zip",)), tmp_path, ["texts.txt"])
-    assert left(tmp_path) == set()
-
-
 def test_members_are_checked_against_the_official_checksum(tmp_path):
     put(tmp_path, "t.zip", as_zip({"texts.txt": OTHER}))
     official = {"texts.txt": RawFile(sha256="0" * 64)}
@@ -506,9 +487,3 @@ def test_a_disk_that_fills_while_unpacking_is_not_called_damage(tmp_path):
     with pytest.raises(InputError, match=f"{tmp_path}: no space left"):
         fetch_corpus(corpus(None, ("texts.txt.gz",)), tmp_path, ["texts.txt"])
     assert left(tmp_path) == {"texts.txt.gz"}
-
-
-def test_an_archive_by_hand_says_where_to_get_it(tmp_path):
-    lone = dataclasses.replace(corpus(None, ("t.zip",)), by_hand="Put t.zip there.")
-    with pytest.raises(InputError, match="texts.txt: no such file.*Put t.zip there"):
-        fetch_corpus(lone, tmp_path, ["texts.txt"])

@@ -179,45 +179,21 @@ def test_an_id_that_is_there_twice_is_refused_with_the_first(tmp_path):
     assert "line 2: the id 'x' is there twice, first at line 1" in message
 
 
+def article(title: str, context: str, *questions: dict[str, Any]) -> dict[str, Any]:
+    return {"title": title, "paragraphs": [{"context": context, "qas": [*questions]}]}
+
+
+ANSWERED = {"id": "1", "question": "무엇?", "answers": [{"text": "수도", "answer_start": 4}]}
+IMPOSSIBLE = {"guid": "2", "question": "누구?", "answers": [], "is_impossible": True}
+IMPOSSIBLE["plausible_answers"] = [{"text": "서울", "answer_start": 0}]
+ONE_ANSWER = {"text": "부산", "answer_start": 3, "html_answer_start": 9}
+KORQUAD_2 = {
+    **{"title": "부산", "context": "<p>부산은 항구다.</p>", "raw_html": "…"},
+    "qas": [{"id": "3", "question": "항구는?", "answer": ONE_ANSWER}],
+}
 SQUAD = {
     "version": "v2.0",
-    "data": [
-        {
-            "title": "서울",
-            "paragraphs": [
-                {
-                    "context": CONTEXT,
-                    "qas": [
-                        {
-                            "id": "1",
-                            "question": "무엇?",
-                            "answers": [{"text": "수도", "answer_start": 4}],
-                            "is_impossible": False,
-                        },
-                        {
-                            "guid": "2",
-                            "question": "누구?",
-                            "answers": [],
-                            "plausible_answers": [{"text": "서울", "answer_start": 0}],
-                            "is_impossible": True,
-                        },
-                    ],
-                }
-            ],
-        },
-        {
-            "title": "부산",
-            "context": "<p>부산은 항구다.</p>",
-            "raw_html": "…",
-            "qas": [
-                {
-                    "id": "3",
-                    "question": "항구는?",
-                    "answer": {"text": "부산", "answer_start": 3, "html_answer_start": 9},
-                }
-            ],
-        },
-    ],
+    "data": [article("서울", CONTEXT, {**ANSWERED, "is_impossible": False}, IMPOSSIBLE), KORQUAD_2],
 }
 
 
@@ -308,25 +284,11 @@ def questions(draw: st.DrawFn) -> dict[str, Any]:
 @given(rows=st.lists(questions(), min_size=1, max_size=4))
 def test_questions_are_read_as_they_were_written_in_every_format(tmp_path, rows):
     rows = [{"id": f"q{number}", **row} for number, row in enumerate(rows)]
-    articles = [
-        {
-            "title": row["title"],
-            "paragraphs": [
-                {
-                    "context": row["context"],
-                    "qas": [
-                        {
-                            "id": row["id"],
-                            "question": row["question"],
-                            "answers": row["answers"],
-                            "is_impossible": not row["answers"],
-                        }
-                    ],
-                }
-            ],
-        }
-        for row in rows
-    ]
+    articles = []
+    for row in rows:
+        question = {key: row[key] for key in ("id", "question", "answers")}
+        question["is_impossible"] = not row["answers"]
+        articles.append(article(row["title"], row["context"], question))
     path = written(tmp_path / "a.json", json.dumps({"data": articles}, ensure_ascii=False))
     assert read(path, "qa") == rows
     for suffix in ("jsonl", "csv"):

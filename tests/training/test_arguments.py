@@ -215,6 +215,8 @@ def test_a_yaml_value_of_the_wrong_type_or_choice_is_refused(options, text):
         (["--eval_strategy", "never"], "never"),
         (["--baselines", "true", "extra"], "extra"),
         (["made.yaml"], "--config"),
+        (["--run_name", "", "--run_name", "a"], "--run_name has an empty value"),
+        (["--run_name=", "--run_name", "a"], "--run_name has an empty value"),
     ],
 )
 def test_a_word_of_the_wrong_type_or_choice_is_refused(options, argv, said):

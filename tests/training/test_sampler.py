@@ -134,7 +134,7 @@ def test_micro_batches_of_fewer_rows_than_processes_leave_a_process_empty():
 @pytest.mark.parametrize("grouped", [True, False])
 def test_global_random_states_neither_matter_nor_change(grouped):
     def batches() -> list[list[int]]:
-        return list(GlobalBatchSampler(range(1, 50), 4, seed=3, grouped=grouped))
+        return list(GlobalBatchSampler(np.arange(1, 50), 4, seed=3, grouped=grouped))
 
     def states() -> tuple:
         return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
@@ -149,7 +149,7 @@ def test_global_random_states_neither_matter_nor_change(grouped):
 
 
 def test_set_epoch_chooses_what_the_next_iteration_yields():
-    sampler = GlobalBatchSampler(range(1, 50), 4, seed=3)
+    sampler = GlobalBatchSampler(np.arange(1, 50), 4, seed=3)
     epochs = []
     for epoch in (0, 1, 0):
         sampler.set_epoch(epoch)
@@ -173,7 +173,7 @@ def test_real_tokens_is_what_padding_each_micro_batch_leaves(lengths, shape, see
 
 
 def test_real_tokens_where_every_row_is_padded_to_one_length():
-    sampler = GlobalBatchSampler([1, 2, 3, 6], size=2, padded_to=6)
+    sampler = GlobalBatchSampler(np.array([1, 2, 3, 6]), size=2, padded_to=6)
     assert sampler.real_tokens() == pytest.approx(12 / 24)
 
 
