@@ -408,7 +408,7 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
             )
         if local and (pickle := Path(path) / "pytorch_model.bin").is_file():
             hint = (
-                'A pickle is not read; convert it to model.safetensors by: python -c "import torch; '
+                'A pickle is not read; convert it by: python -c "import torch; '
                 "from safetensors.torch import save_file; "
                 "save_file({k: v.clone().contiguous() "
                 f"for k, v in torch.load('{pickle}', weights_only=True).items()}}, "
