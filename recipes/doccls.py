@@ -38,6 +38,7 @@ from nlpbook_data.training import (
     RecipeArguments,
     RecipeTrainer,
     Run,
+    is_multi_label,
     label_ids,
     label_names,
     launch,
@@ -76,8 +77,9 @@ def main(
     # 1. Corpus: train, validation and test, each with the columns text and label
     with run.preparation("corpus"):
         known = label_names(model_args, args.do_train)
-        source = load_source(data_args, args, known, task_args.multi_label)
-    labels, multi_label = source.label_names, task_args.multi_label
+        multi_label = task_args.multi_label or (not args.do_train and is_multi_label(model_args))
+        source = load_source(data_args, args, known, multi_label)
+    labels = source.label_names
     run.describe(source)
 
     # 2. Tokenizer and model; after this nothing changes the TrainingArguments

@@ -46,9 +46,9 @@ from nlpbook_data.training import (
     versioned,
 )
 
-USAGE = """from transformers import pipeline
+USAGE = """from nlpbook_data.answering import load_tagger
 
-find = pipeline("token-classification", model="MODEL", aggregation_strategy="simple")
+find = load_tagger("MODEL")
 find("세종대왕은 한양에서 훈민정음을 만들었다.")"""
 
 

@@ -21,6 +21,7 @@ from nlpbook_data.training.loss import (  # noqa: E402
     TokenLoss,
 )
 from nlpbook_data.training.models import (  # noqa: E402
+    is_multi_label,
     label_names,
     limit_length,
     load_config,
@@ -42,6 +43,7 @@ __all__ = [
     "SpanLoss",
     "SquaredErrorLoss",
     "TokenLoss",
+    "is_multi_label",
     "label_ids",
     "label_names",
     "launch",

@@ -20,6 +20,9 @@ from nlpbook_data.errors import InputError, nearest
 DATA_SOURCES = ("corpus", "dataset_name", "train_file", "validation_file", "test_file")
 SOURCES = {*DATA_SOURCES, "corpora", "text_files"}  # the last two: of tokenizers and pretraining
 PACKAGE_PREFIX = "package:"
+# What is needed to use a model, beside the columns' names, and where its config holds them.
+USED = {"max_length", "stride", "label_separator", "max_answer_length"}
+SETTINGS = "recipe_settings"
 
 
 @dataclass

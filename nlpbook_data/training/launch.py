@@ -189,8 +189,14 @@ def outcome(run: Run) -> Outcome:
         record=run.record,
         scores=run.scores,
         metric=run.record.get("chosen_by") if run.args.load_best_model_at_end else None,
-        name=run.args.hub_model_id or run.folder.path.resolve().name,
+        name=run.args.hub_model_id or _from_here(run.folder.path),
     )
+
+
+def _from_here(folder: Path) -> str:
+    """Return the path by which a snippet finds `folder`, without the names of folders above."""
+    whole, here = folder.resolve(), Path.cwd()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else whole.name
 
 
 def conclude(run: Run) -> None:

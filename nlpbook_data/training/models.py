@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from nlpbook_data.errors import InputError, first_line, shown
-from nlpbook_data.training.arguments import ModelArguments, resolve_package
+from nlpbook_data.training.arguments import SETTINGS, ModelArguments, resolve_package
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +100,16 @@ def label_names(args: ModelArguments, training: bool = False) -> list[str] | Non
         )
     scores = config.problem_type == "regression" or len(config.id2label) == 1
     return [] if scores else _names(config)
+
+
+def saved_settings(config: Any) -> dict[str, Any]:
+    """Return the recipe's settings that a model needs in use, as `Run.settle` saved them."""
+    return dict(getattr(config, SETTINGS, None) or {})
+
+
+def is_multi_label(args: ModelArguments) -> bool:
+    """Return whether a fine-tuned model gives a text any number of labels."""
+    return load_config(args).problem_type == "multi_label_classification"
 
 
 def _has_labels(config: Any) -> bool:
@@ -356,6 +366,8 @@ def save_trained(
     """
     model = merge_lora(model) if merge else model
     model.config.name_or_path = ""
+    if settings := saved_settings(model.config):
+        setattr(model.config, SETTINGS, settings | {"max_length": tokenizer.model_max_length})
     tokenizer.save_pretrained(folder)
     if hasattr(model, "get_base_model"):
         model.save_pretrained(folder, save_embedding_layers=False)
@@ -393,6 +405,14 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
             hint = (
                 "The folder must hold config.json, tokenizer.json and model.safetensors (a pickle "
                 "is not read); random weights are for --from_scratch true alone."
+            )
+        if local and (pickle := Path(path) / "pytorch_model.bin").is_file():
+            hint = (
+                'A pickle is not read; convert it by: python -c "import torch; '
+                "from safetensors.torch import save_file; "
+                "save_file({k: v.clone().contiguous() "
+                f"for k, v in torch.load('{pickle}', weights_only=True).items()}}, "
+                f"'{pickle.with_name('model.safetensors')}', {{'format': 'pt'}})\""
             )
         raise InputError(
             f"{name}: the {names.get(auto_class, 'model')} could not be loaded "

@@ -15,7 +15,7 @@ from nlpbook_data.data.source import Source
 from nlpbook_data.errors import InputError
 from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN
 from nlpbook_data.reports.plots import plot_learning_curve
-from nlpbook_data.training.arguments import RecipeArguments
+from nlpbook_data.training.arguments import SETTINGS, USED, RecipeArguments
 from nlpbook_data.training.folder import RunFolder
 from nlpbook_data.training.precision import choose_precision
 from nlpbook_data.training.record import Interrupted, RunCallback, now
@@ -152,6 +152,10 @@ class Run:
         )
         self.record["precision"] = choose_precision(args, model, before)
         setattr(model.config, TRAINED_IN, self.record["precision"])
+        if args.do_train:
+            given = self.record["arguments"].items()
+            used = {k: v for k, v in given if k in USED or k.endswith("_column_name")}
+            setattr(model.config, SETTINGS, used)
         self.record["chosen_by"] = best_by if metric == "loss" else metric
         return args
 

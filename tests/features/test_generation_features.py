@@ -227,26 +227,18 @@ def bytes_to_letters() -> dict[int, str]:
     return {b: chr(b) for b in shown} | {b: chr(256 + n) for n, b in enumerate(hidden)}
 
 
-@pytest.mark.parametrize(
-    "kind, size, completion, dropped",
-    [
-        ("shipped", 9, "efg", 0),  # start, 4, 3, end
-        ("shipped", 8, "efg", 1),  # the end goes first
-        ("shipped", 6, "e", 3),
-        ("shipped", 5, "", -1),  # no room beside the prompt
-        ("shipped", 3, "", -1),
-        ("gpt2", 5, "e", 3),
-        ("gpt2", 4, "", -1),
-    ],
-)
-def test_a_prompt_is_kept_and_its_completion_cut_or_not_learnt(kind, size, completion, dropped):
-    tokenizer = load(kind)
-    rows = encode(pairs(("abcd", "efg")), tokenizer, size)
-    shown = tokenizer.decode(rows["input_ids"][0], skip_special_tokens=True)
-    assert shown == ("abcd" + completion)[:size] if dropped >= 0 else completion == ""
-    learns = "" if dropped < 0 else completion + "</s>" * (dropped == 0)
-    assert tokenizer.decode(learnt(rows["labels"][0])) == learns
-    assert rows["dropped"] == [dropped] and rows["characters"] == [len(completion)]
+@pytest.mark.parametrize("kind", ["shipped", "gpt2"])
+def test_a_prompt_is_kept_and_its_completion_cut_or_not_learnt(kind):
+    batch = pairs(("긍정 abcd", "정말 재미있는 영화"))
+    whole = encode(batch, load(kind), 99)
+    ids, learns = whole["input_ids"][0], len(learnt(whole["labels"][0]))
+    prompt = len(ids) - learns  # tokens, with the start
+    for size in range(3, len(ids) + 2):
+        rows = encode(batch, load(kind), size)
+        assert rows["input_ids"] == [ids[:size]]
+        assert learnt(rows["labels"][0]) == ids[prompt:size]
+        room = size - prompt
+        assert rows["dropped"] == [-1 if room < 1 else max(0, learns - room)]
 
 
 @pytest.mark.parametrize("kind", ["shipped", "gpt2"])

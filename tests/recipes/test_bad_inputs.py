@@ -869,7 +869,7 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda m: change(m / "config.json", intermediate_size=48),
         ("of another size", "bert.encoder.layer.0", "another"),
     ),
-    "a pickle": (to_pickle, ("./model: the model could", "model.safetensors", "a pickle is not")),
+    "a pickle": (to_pickle, ("./model: the model could", "A pickle is not", "python -c")),
     "no vocabulary": (lambda m: (m / "tokenizer.json").unlink(), ("tokenizer", "tokenizer.json")),
     "vocabulary cut": (
         lambda m: cut(m / "tokenizer.json", 5000),

@@ -10,6 +10,8 @@ import pytest
 from conftest import TINY
 from safetensors.torch import load_file, save_file
 
+from nlpbook_data.answering import load_tagger
+
 ENCODER = [*TINY, "--learning_rate", "1e-2"]
 ENCODER += ["--per_device_train_batch_size", 8, "--num_train_epochs", 10]
 SAME = ["--learning_rate", "1e-9", "--num_train_epochs", 1, "--precision", "float32"]
@@ -113,6 +115,32 @@ def test_other_labels_are_refused_or_get_a_new_head(trained, fork_recipe, tmp_pa
     assert not before["classifier.weight"].allclose(after["classifier.weight"], atol=1e-3)
     body = "bert.encoder.layer.0.output.dense.weight"
     assert before[body].allclose(after[body], atol=1e-6)
+
+
+def test_the_tagger_of_the_card_finds_what_the_run_found_in_long_texts_too(fork_recipe, tmp_path):
+    rows = sentences("ner", 0, 64)
+    long = {"text": "", "entities": []}
+    for row in rows[:30]:
+        shift = len(long["text"])
+        long["entities"] += [
+            span | {"start": span["start"] + shift, "end": span["end"] + shift}
+            for span in row["entities"]
+        ]
+        long["text"] += row["text"] + " "
+    long["text"] = long["text"].strip()
+    for split, part in (("train", rows), ("validation", rows[:20]), ("test", [long, *rows[:9]])):
+        write_rows(tmp_path / f"{split}.jsonl", part)
+    windows = ["--max_length", 24, "--stride", 6]
+    result = fork_recipe("ner", *ENCODER, *FILES, *windows, "--output_dir", "run")
+    assert result.status == 0, result.stderr
+    assert "load_tagger" in (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    find = load_tagger(tmp_path / "run", device="cpu")
+    assert (find.max_length, find.stride) == (24, 6)
+    for row in read_rows(tmp_path / "run" / "predictions.jsonl"):
+        found = find(row["text"])
+        for ours, theirs in zip(found, row["prediction"], strict=True):
+            assert ours == theirs | {"score": pytest.approx(theirs["score"], abs=1e-4)}
+    assert len(find(long["text"])) > 10
 
 
 def test_a_finished_run_refuses_to_answer_for_what_was_not_asked_then(fork_recipe, tmp_path):

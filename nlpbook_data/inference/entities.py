@@ -1,0 +1,110 @@
+"""Entities of texts of any length from a model that recipes/ner.py fine-tuned.
+
+    find = load_tagger("outputs/ner")
+    find("세종대왕은 한양에서 훈민정음을 만들었다.")
+    # [{"start": 0, "end": 4, "label": "인물", "score": 0.97, "text": "세종대왕"}, …]
+
+The pipeline of transformers ends entities where tokens end (미국과), and reads the beginning of a
+long text alone.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import (
+    AutoModelForTokenClassification,
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from nlpbook_data.features.ner import decode, encode, type_names
+from nlpbook_data.features.particles import strip_particle
+from nlpbook_data.training.arguments import ModelArguments
+from nlpbook_data.training.models import (
+    label_names,
+    limit_length,
+    load_config,
+    load_model,
+    load_tokenizer,
+    saved_settings,
+)
+
+
+def load_tagger(
+    model_name_or_path: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    batch_size: int = 32,
+    revision: str = "main",
+) -> "Tagger":
+    """Return what finds entities: a function of a text or of many, see `Tagger`.
+
+    Args:
+        model_name_or_path: the folder of a finished run, or a name on the Hub.
+        device: an accelerator where there is one, else the CPU.
+        batch_size: windows that the model reads at a time.
+        revision: branch, tag or commit on the Hub.
+
+    Raises:
+        InputError: no such model, labels of other forms than O, B-… and I-…, or a slow tokenizer.
+    """
+    args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
+    types = type_names(label_names(args) or [])
+    tokenizer, config = load_tokenizer(args), load_config(args)
+    model = load_model(AutoModelForTokenClassification, args, config, training=False)
+    device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
+    model.to(device)  # type: ignore[arg-type]  # transformers wraps it without its types
+    return Tagger(model, tokenizer, types, batch_size)
+
+
+class Tagger:
+    """Finds entities as recipes/ner.py does, in windows of the length and stride of training."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        types: Sequence[str],
+        batch_size: int = 32,
+    ):
+        self.model, self.tokenizer, self.types = model, tokenizer, types
+        self.batch_size = batch_size
+        tokenizer.padding_side = "right"
+        known = saved_settings(model.config)
+        self.max_length = limit_length(known.get("max_length", 512), model.config, tokenizer)
+        self.stride = known.get("stride", min(32, self.max_length // 4))
+        self.strip = strip_particle if getattr(model.config, "strip_particles", False) else None
+
+    @torch.inference_mode()
+    def __call__(self, text: str | Sequence[str]) -> Any:
+        """Return a text's entities in order: ``[{"start", "end", "label", "score", "text"}]``.
+
+        Of a list of texts a list of them.
+        """
+        texts = [text] if isinstance(text, str) else list(text)
+        batch = {"text": texts, "entities": [None] * len(texts)}
+        windows = encode(batch, self.tokenizer, self.max_length, self.stride)
+        pad, ids = DataCollatorWithPadding(self.tokenizer), windows["input_ids"]
+        order = np.argsort([len(row) for row in ids], kind="stable")
+        found: list[Any] = [None] * len(ids)
+        for begin in range(0, len(order), self.batch_size):
+            rows = order[begin : begin + self.batch_size]
+            inputs: Any = pad([{"input_ids": ids[row]} for row in rows])
+            logits = self.model(**inputs.to(self.model.device)).logits.float().softmax(dim=2)
+            for row, values in zip(rows, logits.cpu().numpy(), strict=True):
+                found[row] = values[: len(ids[row])]
+        entities = decode(Dataset.from_dict(windows), np.concatenate(found), texts, self.strip)
+        named = [
+            [
+                entity
+                | {"label": self.types[entity["label"]], "text": t[entity["start"] : entity["end"]]}
+                for entity in row
+            ]
+            for t, row in zip(texts, entities, strict=True)
+        ]
+        return named[0] if isinstance(text, str) else named
