@@ -87,7 +87,7 @@ class Tagger:
         Of a list of texts a list of them.
         """
         texts = [text] if isinstance(text, str) else list(text)
-        batch = {"text": texts, "entities": [None] * len(texts)}
+        batch: dict[str, list[Any]] = {"text": texts, "entities": [None] * len(texts)}
         windows = encode(batch, self.tokenizer, self.max_length, self.stride)
         pad, ids = DataCollatorWithPadding(self.tokenizer), windows["input_ids"]
         order = np.argsort([len(row) for row in ids], kind="stable")

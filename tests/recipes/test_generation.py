@@ -63,7 +63,7 @@ def test_the_packaged_setting_trains_samples_scores_and_leaves_everything(run_re
     with HubDouble() as hub:
         env = {**hub.env(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
         push = ["--push_to_hub", "true", "--hub_model_id", "tester/writer"]
-        options = ["--num_train_epochs", 1, *push]
+        options = ["--num_train_epochs", 1, "--precision", "float32", *push]
         result = run_recipe("generation", *options, launcher="accelerate", env=env)
         assert result.status == 0, result.stderr
         assert set(hub.repos["tester/writer"].files) == PUSHED
