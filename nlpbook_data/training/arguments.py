@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args, get_type_hints
 
 import yaml
-from transformers import HfArgumentParser, TrainingArguments
+from transformers import HfArgumentParser, PreTrainedConfig, TrainingArguments
 from transformers.hf_argparser import string_to_bool
 
 from nlpbook_data.errors import InputError, nearest
@@ -256,7 +256,8 @@ def parse(
     Dataclass defaults come first, then the YAML of ``--config``, then the command line. Without
     ``--config`` the recipe's own ``configs/<recipe>.yaml`` applies. It is one setting of data and
     model: a command line that names a model starts from the dataclass defaults instead, so that
-    neither random weights nor the rate that suits them ever reach a pretrained model.
+    neither random weights nor the rate that suits them ever reach a pretrained model. Prediction
+    alone takes columns and lengths from the model, as they were when it was trained.
 
     Args:
         recipe: the file of the recipe; its name is that of its configs.
@@ -289,6 +290,10 @@ def parse(
         if "model_name_or_path" in given:
             replaced |= {"from_scratch", "config_overrides", "tokenizer_name", "special_tokens"}
         values = {name: value for name, value in values.items() if name not in replaced}
+    elif not given.get("do_train", True):
+        known = {action.dest for action in parser.options}
+        saved = _read_settings(given["model_name_or_path"], given.get("model_revision", "main"))
+        values = {name: value for name, value in saved.items() if name in known}
     values |= given
     _check_limits(values)
     values["output_dir"] = values.get("output_dir") or f"outputs/{stem}"
@@ -298,6 +303,15 @@ def parse(
         return parser.parse_dict(values, allow_extra_keys=True)[: len(types)]
     except (ValueError, TypeError, ImportError) as error:  # TrainingArguments checks itself
         raise InputError(" ".join(str(error).split())) from error
+
+
+def _read_settings(model: str, revision: str) -> dict[str, Any]:
+    """Return what a model's config says about its use; what cannot be loaded is refused later."""
+    try:
+        config, _ = PreTrainedConfig.get_config_dict(resolve_package(model), revision=revision)
+    except (OSError, InputError):
+        return {}
+    return config.get(SETTINGS) or {}
 
 
 def _check_limits(values: dict[str, Any]) -> None:

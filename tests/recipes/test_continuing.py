@@ -2,6 +2,7 @@
 
 import json
 import random
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -182,3 +183,24 @@ def test_a_model_that_predicts_nan_ends_in_an_error_that_names_it(trained, fork_
         )
         assert result.status == 1 and "NaN" in result.error and "first" in result.error
         assert not (tmp_path / "predictions" / "predictions.jsonl").exists()
+
+
+def test_the_next_command_works_as_printed_with_own_columns_and_short_windows(
+    fork_recipe, tmp_path
+):
+    """Columns, length and stride come from the model: a stride of 32 leaves 24 tokens no window."""
+    rows = [{"글": r["text"], "이름": r["entities"]} for r in sentences("ner", 0, 24)]
+    for split in ("train", "validation", "test"):
+        write_rows(tmp_path / f"{split}.jsonl", rows)
+    own = ["--text_column_name", "글", "--entities_column_name", "이름"]
+    quick = ["--max_length", 24, "--stride", 6, "--num_train_epochs", 1]
+    result = fork_recipe("ner", *TINY, *FILES, *own, *quick, "--output_dir", "run")
+    assert result.status == 0, result.stderr
+    line = next(line for line in result.stdout.splitlines() if line.startswith("next"))
+    words = shlex.split(line.replace("FILE", "new.jsonl"))
+    write_rows(tmp_path / "new.jsonl", [{"글": row["글"]} for row in rows])
+    result = fork_recipe(Path(words[3]).stem, *words[4:])
+    assert result.status == 0, result.stderr
+    again = read_rows(tmp_path / "run-predictions" / "predictions.jsonl")
+    first = read_rows(tmp_path / "run" / "predictions.jsonl")
+    assert [row["prediction"] for row in again] == [row["prediction"] for row in first]
