@@ -22,7 +22,7 @@ from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
 from nlpbook_data.reports.columns import in_columns
 
 # Weights as safetensors, configuration, tokenizer, card: no pickle, no other framework's weights.
-MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "README.md"]
+MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

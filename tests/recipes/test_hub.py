@@ -86,6 +86,7 @@ def test_prefetch_on_a_login_node_lets_a_compute_node_start_without_a_network(
     tokenizer = transformers.AutoTokenizer.from_pretrained(
         resolve_package("package:models/tiny_encoder")
     )
+    tokenizer.chat_template = "{{ messages[0].content }}"
     tokenizer.save_pretrained(tmp_path / "base")
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = transformers.BertConfig(vocab_size=len(tokenizer), intermediate_size=64, **sizes)
@@ -107,4 +108,5 @@ def test_prefetch_on_a_login_node_lets_a_compute_node_start_without_a_network(
     offline = {**online, "HF_HUB_OFFLINE": "1"}
     result = run_recipe("doccls", "--config", settings, "--output_dir", "node", env=offline)
     assert result.status == 0, result.stderr
+    assert (tmp_path / "node" / "chat_template.jinja").is_file()
     assert len(hub.requests) == before

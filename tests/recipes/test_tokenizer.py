@@ -91,7 +91,10 @@ def test_byte_bpe_is_what_the_library_trains(reviews):
     )
 
 
-@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "byte-bpe"])
+@pytest.mark.parametrize(
+    "kind",
+    ["wordpiece", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("bpe", "byte-bpe"))],
+)
 def test_two_processes_train_the_same(kind, tmp_path):
     texts = tmp_path / "texts.txt"  # many ties, and symbols inside of words
     texts.write_text(
