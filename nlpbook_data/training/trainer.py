@@ -19,6 +19,7 @@ from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
 )
@@ -34,6 +35,7 @@ from nlpbook_data.training.record import check_weights
 from nlpbook_data.training.sampler import GlobalBatchSampler
 
 logger = logging.getLogger(__name__)
+UNKNOWN_SHARE = 0.1  # of tokens: Korean text with a Korean vocabulary has about a hundredth
 
 
 class RecipeTrainer(Trainer):
@@ -69,6 +71,8 @@ class RecipeTrainer(Trainer):
                 number.
         """
         check_metric(self.args, lambda: ["loss", *self._score_names()])
+        if isinstance(self.train_dataset, Dataset) and self.is_world_process_zero():
+            warn_of_unknown(self.train_dataset, self.processing_class)
         return super().train(*args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
@@ -256,6 +260,24 @@ class RecipeTrainer(Trainer):
         rows = len(dataset) if values.ndim == 2 else text_lengths(dataset).sum()
         ones = np.ones((rows, values.shape[-1]), dtype=np.float32)
         return list(self._score(EvalPrediction(ones, label_ids(dataset))))
+
+
+def warn_of_unknown(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Warn where the tokenizer does not know a tenth of the tokens of the first rows.
+
+    transformers reads a lone vocab.txt as that of an uncased English model, which takes accents
+    away and with them takes each syllable of Hangul apart into letters: nearly all is unknown.
+    """
+    first = rows[:1000]["input_ids"]
+    known = [token != tokenizer.unk_token_id for ids in first for token in ids]
+    share = 1 - sum(known) / max(len(known), 1)
+    if share > UNKNOWN_SHARE:
+        logger.warning(
+            "The tokenizer does not know %.0f%% of the tokens of the first %s rows, and %s teaches "
+            'nothing. Where it has a vocab.txt alone, write {"do_lower_case": false} into '
+            "tokenizer_config.json beside it; else choose another model or --tokenizer_name.",
+            *(100 * share, f"{len(first):,}", tokenizer.unk_token),
+        )
 
 
 def check_metric(args: RecipeArguments, find_names: Callable[[], list[str]]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import TINY
 from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertForMaskedLM
 
 from nlpbook_data.answering import load_tagger
 
@@ -204,3 +206,30 @@ def test_the_next_command_works_as_printed_with_own_columns_and_short_windows(
     again = read_rows(tmp_path / "run-predictions" / "predictions.jsonl")
     first = read_rows(tmp_path / "run" / "predictions.jsonl")
     assert [row["prediction"] for row in again] == [row["prediction"] for row in first]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_lone_vocab_txt_that_loses_hangul_is_told_with_share_and_cure(
+    fork_recipe, tmp_path, told
+):
+    rows = [{"text": r["text"], "label": r["label"]} for r in sentences("doccls", 0, 24)]
+    for split in ("train", "validation", "test"):
+        write_rows(tmp_path / f"{split}.jsonl", rows)
+    words = sorted({word for row in rows for word in row["text"].split()})
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "vocab.txt").write_text(
+        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words])
+    )
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(words) + 5, intermediate_size=64, **sizes)
+    BertForMaskedLM(config).save_pretrained(folder)
+    if not told:  # the cure
+        (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    quick = ["--num_train_epochs", 1, "--baselines", "false", "--output_dir", "run"]
+    result = fork_recipe("doccls", "--model_name_or_path", "model", *FILES, *quick)
+    assert result.status == 0, result.stderr
+    if told:  # 24 rows of [CLS], three words, of which only a number may be known, [SEP]
+        share = re.search(r"tokenizer does not know (\d+)% of the tokens", result.stderr)
+        assert share and 35 <= int(share[1]) <= 60
+    assert ("do_lower_case" in result.stderr) == told
