@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
 
 from nlpbook_data.corpora.declaration import Split
@@ -82,6 +84,20 @@ class Source:
         """The label words in the order of their ids; empty for a task or scores without any."""
         feature = _class_label(next(iter(self.splits.values())).features, self.task)
         return list(feature.names) if feature else []
+
+    def count_labels(self, split: str) -> dict[str, int]:
+        """Return ``{label: rows of it, or entities}`` of all labels, in the order of their ids."""
+        names = self.label_names
+        if not names or not self.is_labelled(split):
+            return {}
+        column = "entities" if self.task == "ner" else "label"
+        values = self.splits[split].with_format("arrow")[:][column].combine_chunks()
+        while pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+            values = values.flatten()
+        values = values.field("label") if pa.types.is_struct(values.type) else values
+        numbers = values.drop_null().to_numpy(zero_copy_only=False)
+        counts = np.bincount(numbers[numbers >= 0], minlength=len(names))
+        return dict(zip(names, counts.tolist(), strict=True))
 
     def positive_label(self, label: str | None) -> str | None:
         """Return the class whose own F1 is scored: `label`, else the second where there are two.

@@ -20,6 +20,7 @@ from nlpbook_data.training.folder import RunFolder
 from nlpbook_data.training.precision import choose_precision
 from nlpbook_data.training.record import Interrupted, RunCallback, now
 
+LABELS_SHOWN = 30
 logger = logging.getLogger(__name__)
 
 TRAINED_IN = "training_precision"  # in the model's config: predictions repeat only in the same
@@ -107,6 +108,7 @@ class Run:
         for split, origin in source.origins.items():
             if split in source.splits:
                 logger.info("%s: %s rows, %s", split, f"{len(source.splits[split]):,}", origin)
+        log_labels(source)
 
     def settle(
         self, args: RecipeArguments, model: PreTrainedModel, best_by: str
@@ -245,3 +247,23 @@ class Run:
             raise Interrupted(number)
         self.callback.signal = number
         logger.warning("Stopping after this step with a checkpoint; once more stops at once.")
+
+
+def log_labels(source: Source) -> None:
+    """Log how often train has each label, and which it lacks that are scored."""
+    counts = {split: source.count_labels(split) for split in source.splits}
+    split, first = next(iter(counts.items()))
+    if not first:
+        return
+    often = sorted(first.items(), key=lambda item: -item[1])
+    more = f" and {len(often) - LABELS_SHOWN:,} more" if len(often) > LABELS_SHOWN else ""
+    words = (f"{label} {count:,}" for label, count in often[:LABELS_SHOWN])
+    logger.info("labels of %s: %s%s", split, ", ".join(words), more)
+    for other, found in counts.items():
+        lacking = [label for label, count in found.items() if count and not first[label]]
+        if lacking and split == "train":
+            logger.warning(
+                "train has no row of %s, which %s has: no model can learn it. Is the file sorted "
+                "by label, or the class too rare to be split?",
+                *(", ".join(lacking), other),
+            )

@@ -595,3 +595,29 @@ def test_a_hub_dataset_that_is_not_there_is_refused(load, tmp_path):
         with pytest.raises(InputError, match="could not be loaded") as raised:
             load(dataset_name=name)
         assert name in str(raised.value)
+
+
+# Labels and their counts
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_labels_are_counted_as_they_stand_in_the_rows(load, write, multi_label):
+    labels = ["다", ["가", "다"], [], ["나"], ["가"]] if multi_label else ["다", "가", "다", "나"]
+    labels[0] = ["다"] if multi_label else "다"
+    file = write("rows.jsonl", rows_of(labels, 3))
+    files = {f"{split}_file": file for split in SPLITS}
+    source = load(multi_label=multi_label, **files)
+    flat = [one for label in labels * 3 for one in (label if multi_label else [label])]
+    assert source.count_labels("test") == Counter(flat)
+    limited = load(multi_label=multi_label, max_train_samples=2, **files)
+    first = [one for label in labels[:2] for one in (label if multi_label else [label])]
+    assert {k: v for k, v in limited.count_labels("train").items() if v} == Counter(first)
+
+
+def test_types_of_entities_are_counted(load):
+    source = load(task="ner", corpus="sample_ner")
+    rows = load_corpus("sample_ner")["test"]
+    names = source.label_names
+    assert source.count_labels("test") == Counter(
+        names[entity["label"]] for row in rows for entity in row["entities"]
+    )

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -1103,3 +1104,13 @@ def test_two_processes_say_it_once_and_end(run_recipe: Callable, tmp_path: Path)
     assert result.status == 1
     assert_said_once(result, f"a.csv, line {LINE}: the label is missing")
     assert listing(tmp_path) == before
+
+
+def test_the_first_rows_of_a_file_sorted_by_label_are_told(fork_recipe, tmp_path):
+    rows = [f"{n}번째 글,{label}\n" for label in ("기쁨", "슬픔") for n in range(30)]
+    (tmp_path / "sorted.csv").write_text("text,label\n" + "".join(rows), encoding="utf-8")
+    options = ["--train_file", "sorted.csv", "--max_train_samples", 20, "--num_train_epochs", 1]
+    result = fork_recipe("doccls", *DOCCLS, *options)
+    assert result.status == 0, result.stderr
+    assert "labels of train: 기쁨 20, 슬픔 0" in result.stderr
+    assert re.search("train has no row of 슬픔, which validation has", result.stderr)
