@@ -16,8 +16,9 @@ def encode(
 ) -> dict[str, list[Any]]:
     """Tokenize the two `columns` together and carry ``label`` over as ``labels``.
 
-    Texts are NFC-normalised. A pair of more than `max_length` tokens, special ones included, loses
-    tokens of the longer text until both are as long, then of both.
+    Texts are NFC-normalised. A tokenizer that puts nothing between two texts, as decoders' do, gets
+    its separator or end of text there. A pair of more than `max_length` tokens, special ones
+    included, loses tokens of the longer text until both are as long, then of both.
 
     Args:
         batch: the two columns of str, and ``label``: int, or float for scores.
@@ -33,6 +34,10 @@ def encode(
     first, second = (
         [unicodedata.normalize("NFC", text) for text in batch[column]] for column in columns
     )
+    special = tokenizer.num_special_tokens_to_add
+    if special(pair=True) <= special(pair=False):  # as of decoders: two texts would be one
+        separator = tokenizer.sep_token or tokenizer.eos_token or "\n"
+        second = [separator + text for text in second]
     encoded = tokenizer(
         first,
         second,

@@ -55,6 +55,16 @@ def test_texts_are_composed_and_in_order(tokenizer):
     assert plain["input_ids"] != encoded(tokenizer, ("서울", "한국", 1))["input_ids"]
 
 
+def test_a_decoder_knows_where_the_second_text_begins():
+    decoder = AutoTokenizer.from_pretrained(resolve_package("package:models/decoder"))
+    pairs = [("가", "나 다", 0), ("가 나", "다", 0), ("가" * 40, "나 다", 0)]
+    rows = encoded(decoder, *pairs, max_length=16, token_types=False)["input_ids"]
+    for ids, (first, second, _) in zip(rows, pairs, strict=True):
+        assert ids.count(decoder.eos_token_id) == 1 and len(ids) <= 16
+        before, after = decoder.decode(ids).removeprefix("<s>").split("</s>")
+        assert first.startswith(before) and after == second
+
+
 def test_a_model_without_token_types_gets_none(tokenizer):
     assert set(encoded(tokenizer, ("가", "나", 1), token_types=False)) == {"input_ids", "labels"}
 
