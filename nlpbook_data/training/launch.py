@@ -16,6 +16,7 @@ import datasets
 import pyarrow as pa
 import torch
 import transformers
+from accelerate import PartialState
 from huggingface_hub import get_token
 from transformers import set_seed
 
@@ -55,6 +56,8 @@ def launch(main: Callable[..., None], *types: type) -> None:
     signal.signal(signal.SIGINT, on_signal)
     try:
         run_seeds(main, types, runs)
+        # Left to the end of the interpreter, its threads can abort the process.
+        PartialState().destroy_process_group()
         return
     except InputError as error:
         status, word, message = 1, "failed", str(error)
