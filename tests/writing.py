@@ -1,4 +1,4 @@
-"""Rows as the files that users have."""
+"""Rows as the files that users have, and what runs leave behind."""
 
 import csv
 import json
@@ -18,6 +18,15 @@ def written(path: Path, content: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a jsonl file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> Path:

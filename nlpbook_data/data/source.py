@@ -91,7 +91,8 @@ class Source:
         if not names or not self.is_labelled(split):
             return {}
         column = "entities" if self.task == "ner" else "label"
-        values = self.splits[split].with_format("arrow")[:][column].combine_chunks()
+        rows = self.splits[split].select_columns(column).with_format("arrow")
+        values = rows[:][column].combine_chunks()
         while pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
             values = values.flatten()
         values = values.field("label") if pa.types.is_struct(values.type) else values

@@ -370,7 +370,7 @@ def _describe_options(parser: _Parser, everything: bool) -> str:
                 default = " ".join(map(str, default))
             shown = "" if default in (None, "") else f" [{str(default).replace('False', 'false')}]"
             text = f"  --{name:26} {words[name]}{shown}"
-            lines += textwrap.wrap(text, 100, subsequent_indent=" " * 31, drop_whitespace=True)
+            lines += textwrap.wrap(text, 100, subsequent_indent=" " * 31)
     if not everything:
         lines += [
             "",

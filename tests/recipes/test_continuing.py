@@ -12,6 +12,7 @@ import pytest
 from conftest import TINY
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
+from writing import read_rows, write_rows
 
 from nlpbook_data.answering import load_tagger
 
@@ -22,16 +23,6 @@ SAME += ["--baselines", "false"]
 FILES = [v for s in ("train", "validation", "test") for v in (f"--{s}_file", f"{s}.jsonl")]
 WORDS = {"기쁨": ["좋다", "멋지다"], "슬픔": ["싫다", "나쁘다"], "화": ["그만", "저리"]}
 OTHER = {"기쁨": "joy", "슬픔": "sadness", "화": "anger"}
-
-
-def read_rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def write_rows(path: Path, rows: list[dict]) -> Path:
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    path.write_text("".join(lines), encoding="utf-8")
-    return path
 
 
 def sentences(task: str, seed: int, count: int, names: dict[str, str] | None = None) -> list[dict]:

@@ -10,6 +10,7 @@ import pytest
 import spy
 from conftest import DOCCLS, REPOSITORY, SIZE
 from tokenizers import Tokenizer
+from writing import read_rows
 
 PACKAGE = REPOSITORY / "nlpbook_data"
 SAMPLE = PACKAGE / "samples" / "sample_reviews"
@@ -53,10 +54,6 @@ COMPARED = [
     if (case, split) != ("multi-label", "2x4")
 ]
 EACH = [pytest.param(case, marks=[] if case == QUICK else pytest.mark.long) for case in CASES]
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 class Outcome:

@@ -9,6 +9,7 @@ import transformers
 from conftest import DOCCLS
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from writing import read_json, read_rows
 
 QUICK = [*DOCCLS, "--num_train_epochs", "1", "--max_train_samples", "64"]
 LEFT_BEHIND = {
@@ -16,14 +17,6 @@ LEFT_BEHIND = {
     *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl"),
     *("learning_curve.png", "confusion_matrix.png"),
 }
-
-
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def read_rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def visible(folder: Path) -> set[str]:

@@ -1,6 +1,5 @@
 """recipes/generation.py as users run it, on data that ships or that the test writes."""
 
-import json
 import math
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 import transformers
 from hub_double import HubDouble
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+from writing import read_json, read_rows, write_rows
 
 from nlpbook_data.training.arguments import resolve_package
 
@@ -31,20 +31,6 @@ LEFT_BEHIND = PUSHED | {
 METHODS = [
     *("greedy", "beam", "top-k", "top-p", "temperature", "repetition penalty", "no-repeat n-gram"),
 ]
-
-
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def read_rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def write_rows(path: Path, rows: list[dict]) -> Path:
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    path.write_text("".join(lines), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="session")

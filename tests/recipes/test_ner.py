@@ -12,6 +12,7 @@ from conftest import RECIPES, TINY
 from safetensors.torch import load_file
 from seqeval.metrics import f1_score
 from transformers import AutoModelForTokenClassification, AutoTokenizer, ByT5Tokenizer, pipeline
+from writing import read_json, read_rows, write_rows
 
 from nlpbook_data.features.particles import PARTICLES
 from nlpbook_data.reports.push import pushed_files
@@ -28,22 +29,8 @@ NAMES = {"인물": ["김민준", "이서연", "박도윤"], "장소": ["부산",
 FILLER = ["어제", "오늘", "내일", "매우", "멀리", "다시"]
 
 
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def read_rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def visible(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-
-
-def write_rows(path: Path, rows: list[dict]) -> Path:
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    path.write_text("".join(lines), encoding="utf-8")
-    return path
 
 
 def sentences(seed: int, count: int, words: int) -> list[list[tuple[str, str]]]:

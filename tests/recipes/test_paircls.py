@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 from transformers import AutoTokenizer, pipeline
+from writing import read_json, read_rows, write_rows
 
 from nlpbook_data.training.arguments import resolve_package
 
@@ -17,22 +18,8 @@ COMMON = {
 }
 
 
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def read_rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def visible(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-
-
-def write_rows(path: Path, rows: list[dict]) -> Path:
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    path.write_text("".join(lines), encoding="utf-8")
-    return path
 
 
 def scored(rows: int) -> list[dict]:

@@ -13,6 +13,7 @@ from conftest import RECIPES, TINY
 from hub_double import HubDouble
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer, ByT5Tokenizer
+from writing import read_json, read_rows
 
 from nlpbook_data.inference.answers import load_answerer
 
@@ -28,14 +29,6 @@ FIT = ["--learning_rate", "1e-2", "--per_device_train_batch_size", 8]
 FIT += ["--per_device_eval_batch_size", 3]
 NAMES = ["김민준", "이서연", "박도윤", "최하은"]
 FILLER = ["어제", "오늘", "내일", "매우", "멀리", "다시"]
-
-
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def read_rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def visible(folder: Path) -> set[str]:

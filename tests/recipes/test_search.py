@@ -9,6 +9,7 @@ import pytest
 from conftest import RECIPES, TINY
 from hub_double import HubDouble
 from sentence_transformers import SentenceTransformer
+from writing import read_json, read_rows, write_rows
 
 MODEL = [*TINY, "--learning_rate", "1e-3"]
 NO_DROPOUT = [*MODEL]
@@ -41,22 +42,8 @@ FILES = {
 }
 
 
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def read_rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def visible(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-
-
-def write_rows(path: Path, rows: list[dict]) -> Path:
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    path.write_text("".join(lines), encoding="utf-8")
-    return path
 
 
 def faq(count: int) -> list[dict]:
