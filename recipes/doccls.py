@@ -54,6 +54,11 @@ USAGE = """from transformers import pipeline
 
 classify = pipeline("text-classification", model="MODEL")
 classify("배송이 빠르고 마음에 들어요", truncation=True)"""
+USAGE_OF_SEVERAL = """from transformers import pipeline
+
+classify = pipeline("text-classification", model="MODEL")
+found = classify("배송이 빠르고 마음에 들어요", top_k=None, truncation=True)
+[each["label"] for each in found if each["score"] > 0.5]"""
 
 
 @dataclass
@@ -161,7 +166,8 @@ def main(
         with run.phase("baselines"):
             found = predict_documents(source.splits["train"], source.held_out, len(labels))
             baselines = score_baselines(found, lambda s, values: score(values, gold[s]))
-    run.finish(baselines, "문서 분류", "text-classification", USAGE, labels)
+    usage = USAGE_OF_SEVERAL if multi_label else USAGE
+    run.finish(baselines, "문서 분류", "text-classification", usage, labels)
 
 
 def to_probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:

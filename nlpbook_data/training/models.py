@@ -164,18 +164,22 @@ def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
     """Return `max_length`, or less where the model has fewer positions, which is logged.
 
     The tokenizer takes it as its own limit, so that what loads it later truncates as training did.
+    Where words were added to the model's own tokenizer, `config` takes their number, and
+    `load_model` embeds them.
 
     Raises:
-        InputError: no room for a text, or more words in the tokenizer than in the model.
+        InputError: no room for a text, or a tokenizer of more words than the model's own.
     """
     if max_length < 8:
         raise InputError(f"--max_length {max_length} leaves no room for a text. Use 8 or more.")
     words = max(tokenizer.get_vocab().values()) + 1
     if words > getattr(config, "vocab_size", words):
-        raise InputError(
-            f"The tokenizer has {words:,} words, and the model embeds "
-            f"{config.vocab_size:,}. Name the model's own tokenizer."
-        )
+        if tokenizer.vocab_size > config.vocab_size:
+            raise InputError(
+                f"The tokenizer has {tokenizer.vocab_size:,} words, and the model embeds "
+                f"{config.vocab_size:,}. Name the model's own tokenizer."
+            )
+        config.vocab_size = words
     limits = [max_length]
     positions = getattr(config, "max_position_embeddings", None)
     if positions:
@@ -242,6 +246,9 @@ def load_model(
             raise InputError(f"{name}: {_first_line(error)} Mend the options.") from error
         logger.warning("%s starts from random weights (--from_scratch true).", name)
         return add_lora(model, args, auto_class)
+    own, words = load_config(args), getattr(config, "vocab_size", None)
+    if words:
+        config.vocab_size = own.vocab_size
     model, info = _load(
         auto_class,
         name,
@@ -262,14 +269,14 @@ def load_model(
     mismatched = sorted(key for key in sizes if key.startswith(body))
     head = {key for key, _ in model.named_parameters() if not key.startswith(body)}
     trained = bool(head) and not head & {*missing}
-    own, wanted = _names(load_config(args)), _names(config)
-    if trained and (sizes & head or (own != wanted and len(own) > 1)):
+    known, wanted = _names(own), _names(config)
+    if trained and (sizes & head or (known != wanted and len(known) > 1)):
         if not training or not args.ignore_mismatched_sizes:
             raise InputError(
-                f"{name}: its head ({min(head)}) has other labels ({shown(own)}) than the data "
+                f"{name}: its head ({min(head)}) has other labels ({shown(known)}) than the data "
                 f"({shown(wanted)}). To train a new one pass --ignore_mismatched_sizes true."
             )
-        logger.warning("%s: its head (%s) is replaced by a new one.", name, shown(own))
+        logger.warning("%s: its head (%s) is replaced by a new one.", name, shown(known))
         fresh = auto_class.from_config(config).state_dict()
         model.load_state_dict({key: fresh[key] for key in head}, strict=False)
     if lost or mismatched:
@@ -284,6 +291,12 @@ def load_model(
         raise InputError(f"{name}: its weight {spoiled} holds NaN. Name another model.")
     if missing and training:
         logger.info("New weights: %s.", ", ".join(missing))
+    if words and words > own.vocab_size:
+        added = f"{words - own.vocab_size:,} words were added to the tokenizer of {name}"
+        if not training:
+            raise InputError(f"{added}, and its weights do not hold them. Name its own tokenizer.")
+        logger.warning("%s: they start near the mean of the others.", added)
+        model.resize_token_embeddings(words)
     return add_lora(model, args, auto_class)
 
 

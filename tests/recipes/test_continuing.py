@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from conftest import TINY
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertForMaskedLM
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
 from writing import read_rows, write_rows
 
 from nlpbook_data.answering import load_tagger
+from nlpbook_data.training.arguments import resolve_package
 
 ENCODER = [*TINY, "--learning_rate", "1e-2"]
 ENCODER += ["--per_device_train_batch_size", 8, "--num_train_epochs", 10]
@@ -224,3 +225,38 @@ def test_a_lone_vocab_txt_that_loses_hangul_is_told_with_share_and_cure(
         share = re.search(r"tokenizer does not know (\d+)% of the tokens", result.stderr)
         assert share and 35 <= int(share[1]) <= 60
     assert ("do_lower_case" in result.stderr) == told
+
+
+def test_labels_that_are_called_label_0_and_label_1_are_labels(fork_recipe, tmp_path):
+    names = {"기쁨": "LABEL_0", "슬픔": "LABEL_1", "화": "LABEL_1"}
+    for seed, split in enumerate(("train", "validation", "test")):
+        write_rows(tmp_path / f"{split}.jsonl", sentences("doccls", seed, 32, names))
+    result = fork_recipe("doccls", *ENCODER, *FILES, "--output_dir", "first")
+    assert result.status == 0, result.stderr
+    alone = ["--do_train", "false", "--do_eval", "false", "--model_name_or_path", "first"]
+    result = fork_recipe("doccls", *alone, "--test_file", "test.jsonl", "--output_dir", "alone")
+    assert result.status == 0, result.stderr
+    assert score(tmp_path / "alone") == score(tmp_path / "first")
+
+
+def test_words_that_were_added_to_a_models_tokenizer_are_embedded(fork_recipe, tmp_path):
+    for seed, split in enumerate(("train", "validation", "test")):
+        write_rows(tmp_path / f"{split}.jsonl", sentences("doccls", seed, 32))
+    source = resolve_package("package:models/encoder")
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    words = len(tokenizer)
+    assert tokenizer.add_tokens(["꿀잼각", "노잼각"]) == 2
+    tokenizer.save_pretrained(tmp_path / "longer")
+    quick = ["--num_train_epochs", 1, "--baselines", "false", "--precision", "float32"]
+    result = fork_recipe(
+        *("doccls", "--model_name_or_path", "package:models/encoder", "--tokenizer_name", "longer"),
+        *(*FILES, *quick, "--output_dir", "first"),
+    )
+    assert result.status == 0, result.stderr
+    assert "2 words were added" in result.stderr
+    rows = load_file(tmp_path / "first" / "model.safetensors")
+    assert rows["model.embeddings.tok_embeddings.weight"].shape[0] == words + 2
+    alone = ["--do_train", "false", "--do_eval", "false", "--model_name_or_path", "first"]
+    result = fork_recipe("doccls", *alone, "--test_file", "test.jsonl", "--output_dir", "alone")
+    assert result.status == 0, result.stderr
+    assert score(tmp_path / "alone") == score(tmp_path / "first")

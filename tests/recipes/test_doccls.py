@@ -9,7 +9,7 @@ import transformers
 from conftest import DOCCLS
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
-from writing import read_json, read_rows
+from writing import read_json, read_rows, write_rows
 
 QUICK = [*DOCCLS, "--num_train_epochs", "1", "--max_train_samples", "64"]
 LEFT_BEHIND = {
@@ -155,8 +155,27 @@ def test_several_labels_a_text(fork_recipe, tmp_path):
     config = read_json(tmp_path / "out" / "config.json")
     assert config["problem_type"] == "multi_label_classification"
     assert set(config["id2label"].values()) == set(topics.values())
-    row = read_rows(tmp_path / "out" / "predictions.jsonl")[0]
-    assert isinstance(row["prediction"], list) and set(row["probabilities"]) == set(topics.values())
+    found = read_rows(tmp_path / "out" / "predictions.jsonl")
+    assert set(found[0]["probabilities"]) == set(topics.values())
+
+    # the card's snippet, and prediction alone, which needs no flag, give the run's own predictions
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    code = (
+        card.split("```python\n")[1].split("\n```")[0].replace('"out"', repr(str(tmp_path / "out")))
+    )
+    *setup, call, result_line = code.splitlines()
+    names: dict = {}
+    exec("\n".join(setup), names)
+    argument = call.split('"')[1]
+    for row in found[:5]:
+        exec(call.replace(argument, row["text"]), names)
+        assert sorted(eval(result_line, names)) == sorted(row["prediction"])
+    alone = ["--do_train", "false", "--do_eval", "false", "--model_name_or_path", "out"]
+    write_rows(tmp_path / "new.jsonl", [{"text": row["text"]} for row in found])
+    result = fork_recipe("doccls", *alone, "--test_file", "new.jsonl", "--output_dir", "alone")
+    assert result.status == 0, result.stderr
+    again = read_rows(tmp_path / "alone" / "predictions.jsonl")
+    assert [row["prediction"] for row in again] == [row["prediction"] for row in found]
 
 
 def test_seeds_have_folders_mean_and_spread_and_the_best_on_validation_is_saved(
