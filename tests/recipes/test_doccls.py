@@ -48,7 +48,7 @@ def _packaged() -> str:
 
 
 def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp_path):
-    result = run_recipe("doccls", launcher="accelerate")
+    result = run_recipe("doccls", "--num_train_epochs", 1, launcher="accelerate")
 
     assert result.status == 0, result.stderr
     folder = tmp_path / "outputs" / "doccls"

@@ -85,7 +85,7 @@ def trained(fork_recipe: Callable, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp_path):
-    result = run_recipe("ner", "--num_train_epochs", 4, launcher="accelerate")
+    result = run_recipe("ner", "--num_train_epochs", 2, launcher="accelerate")
 
     assert result.status == 0, result.stderr
     folder = tmp_path / "outputs" / "ner"
