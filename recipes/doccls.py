@@ -154,7 +154,7 @@ def main(
         if source.is_labelled(split):
             scores[split] = score(probabilities, gold[split])
         rows, wrong = prediction_rows(source.splits[split], labels, probabilities)
-    run.leave(scores, rows, wrong)
+    run.leave(scores, rows, wrong, trainer.log)
     last = scores.get("test", scores.get("validation", {}))
     if "confusion_matrix" in last:
         names = list(last["per_class"])

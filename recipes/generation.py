@@ -170,7 +170,7 @@ def main(
         with run.phase("sampling"):
             run.write("samples.json", samples := sampler.write())
         scores["samples"] = score_samples(samples)
-    run.leave(scores, rows, wrong)
+    run.leave(scores, rows, wrong, trainer.log)
 
     # 8. The baselines, scored alike; then `launch` writes card and summary, and pushes
     baselines: dict[str, Any] = {}

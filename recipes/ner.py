@@ -157,7 +157,7 @@ def main(
         if source.is_labelled(split):
             scores[split] = score(split, entities)
         rows, wrong = prediction_rows(source.splits[split], types, entities)
-    run.leave(scores, rows, wrong)
+    run.leave(scores, rows, wrong, trainer.log)
     if last := scores.get(split):
         run.figure("per_type.png", "유형별 점수", plot_per_class, last["per_type"])
     if run.folder.is_main and wrong:

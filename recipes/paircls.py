@@ -152,7 +152,7 @@ def main(
         if source.is_labelled(split):
             scores[split] = score(predictions, gold[split])
         rows, wrong = prediction_rows(source.splits[split], labels, predictions)
-    run.leave(scores, rows, wrong)
+    run.leave(scores, rows, wrong, trainer.log)
     if "confusion_matrix" in (last := scores.get(split, {})):
         names = list(last["per_class"])
         run.figure("confusion_matrix.png", "혼동 행렬", plot_confusion_matrix, last, names)

@@ -177,7 +177,7 @@ def main(
         if source.is_labelled(split):
             scores[split] = score(split, [a.text for a in answers]) | {"threshold": threshold}
         rows, wrong = judge_answers(source.splits[split], answers)
-    run.leave(scores, rows, wrong)
+    run.leave(scores, rows, wrong, trainer.log)
     run.write("predictions.json", {row["id"]: row["prediction"] for row in rows})
     if last := scores.get(split):
         run.figure("breakdown.png", "질문 유형과 정답 위치별 점수", plot_breakdown, last)

@@ -35,7 +35,8 @@ def write_card(
     arguments, data = outcome.record["arguments"], outcome.record["data"]
     scores = outcome.scores.get(outcome.split, {})
     title = outcome.name.rsplit("/", 1)[-1]
-    base = public_name(arguments["model_name_or_path"])
+    name = arguments["model_name_or_path"]
+    base = public_name(name)
     scratch, license = arguments["from_scratch"], find_license(data["license"])
     metadata = ModelCardData(
         language="ko",
@@ -70,9 +71,10 @@ def write_card(
         korean=KOREAN,
         title=title,
         task=task,
-        base=base,
+        base=name if name and name.startswith("package:") else base,
         license=license,
         labels=labels,
+        per_class=dict(list(scores.get("per_class", scores.get("per_type", {})).items())[:50]),
         samples=_samples(outcome),
         usage=usage.replace("MODEL", json.dumps(outcome.name, ensure_ascii=False)[1:-1]),
     )

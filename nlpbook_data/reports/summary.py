@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN, format_score, goodness
 from nlpbook_data.reports.columns import in_columns
 from nlpbook_data.reports.outcome import CEILING, HYBRID, Outcome
@@ -25,7 +27,7 @@ def print_summary(outcome: Outcome) -> None:
         title=f"{outcome.record['recipe']}: {data['name']} ",
         splits=in_columns(splits, right=[1]),
         scores=in_columns(scores, right=range(1, len(names) + 1)) if names else "",
-        verdict=verdict(outcome),
+        verdict="\n".join(filter(None, [verdict(outcome), only_class(outcome)])),
         record=outcome.record,
         duration=_duration,
         folder=outcome.folder,
@@ -62,6 +64,15 @@ def verdict(outcome: Outcome) -> str:
         f"{said}: it is not worth its training time as it stands.\n"
         "Start from pretrained weights, or use more data."
     )
+
+
+def only_class(outcome: Outcome) -> str:
+    """Say so where the model gives each row of several classes the same one."""
+    scores = outcome.scores.get(outcome.split, {})
+    counts = np.array(scores.get("confusion_matrix", []))
+    if counts.ndim != 2 or len(counts) < 2 or (used := counts.any(axis=0)).sum() != 1:
+        return ""
+    return f"The model gives every row the same label, {list(scores['per_class'])[used.argmax()]}."
 
 
 def next_command(outcome: Outcome) -> str:

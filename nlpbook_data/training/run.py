@@ -170,8 +170,13 @@ class Run:
         scores: Mapping[str, Any],
         predictions: list[dict[str, Any]],
         errors: list[dict[str, Any]],
+        log: Callable[[dict[str, float]], None] | None = None,
     ) -> None:
-        """Write metrics.json, predictions.jsonl, the first 100 errors and the learning curve."""
+        """Write metrics.json, predictions.jsonl, the first 100 errors and the learning curve.
+
+        Args:
+            log: the trainer's, for the scores of test in TensorBoard and the like.
+        """
         self.open()
         self.scores = dict(scores)
         self.folder.write("metrics.json", self.scores)
@@ -180,6 +185,9 @@ class Run:
         if self.callback.history:
             curve = (plot_learning_curve, self.callback.history, self.record["chosen_by"])
             self.figure("learning_curve.png", "학습 곡선", *curve)
+        test = {f"test_{n}": v for n, v in self.scores.get("test", {}).items() if n in SHOWN}
+        if log and test and self.args.report_to:
+            log(test)
 
     def figure(self, name: str, caption: str, draw: Callable[..., None], *arguments: Any) -> None:
         """Draw ``draw(*arguments, path)`` into the file `name`."""

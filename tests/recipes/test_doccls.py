@@ -8,6 +8,7 @@ import pytest
 import transformers
 from conftest import DOCCLS
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 from writing import read_json, read_rows, write_rows
 
@@ -251,4 +252,11 @@ def test_tensorboard_logs(fork_recipe, tmp_path):
     )
 
     assert result.status == 0, result.stderr
-    assert list((tmp_path / "board").rglob("events.out.tfevents*"))
+    names, scores = set(), read_json(tmp_path / "out" / "metrics.json")
+    for file in (tmp_path / "board").rglob("events.out.tfevents*"):
+        board = EventAccumulator(str(file)).Reload()
+        names |= set(board.Tags()["scalars"])
+        if "test/accuracy" in board.Tags()["scalars"]:
+            [score] = board.Scalars("test/accuracy")
+            assert score.value == pytest.approx(scores["test"]["accuracy"])
+    assert {"eval/accuracy", "test/accuracy", "test/macro_f1"} <= names

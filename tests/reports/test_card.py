@@ -52,8 +52,13 @@ def test_the_score_of_test_is_in_the_index_of_models(finished):
 
 
 def test_labels_and_file_names_are_no_markup(finished):
-    plain = Shown(write(finished(SCORES), ["x"] * len(NASTY))[1])
-    shown = Shown(write(finished(SCORES), NASTY)[1])
+    def scores(labels):
+        row = {"precision": 0.5, "recall": 0.25, "f1": 0.3333, "support": 1234}
+        return SCORES | {"test": SCORES["test"] | {"per_class": dict.fromkeys(labels, row)}}
+
+    plain = Shown(write(finished(scores("abcdef")), ["x"] * len(NASTY))[1])
+    shown = Shown(write(finished(scores(NASTY)), NASTY)[1])
+    assert shown.text.count("1,234") == len(NASTY)
     assert shown.tags == plain.tags
     assert ", ".join(" ".join(label.split()) for label in NASTY) in shown.text
     assert "리뷰 [1].jsonl" in shown.text

@@ -116,3 +116,11 @@ def test_the_next_command_can_be_pasted_whatever_the_folder_is_called(finished, 
     words = shlex.split(line)
     assert words[:4] == ["next", "accelerate", "launch", "recipes/doccls.py"]
     assert words[words.index("--model_name_or_path") + 1] == str(folder)
+
+
+@pytest.mark.parametrize(("counts", "told"), [([[0, 4], [0, 6]], True), ([[1, 3], [0, 6]], False)])
+def test_a_model_that_gives_one_class_alone_is_told_so(finished, capsys, counts, told):
+    known = scores(0.6, 0.5)
+    known["test"] |= {"confusion_matrix": counts, "per_class": {"부정": {}, "긍정": {}}}
+    print_summary(finished(known))
+    assert ("the same label, 긍정" in capsys.readouterr().out) == told
