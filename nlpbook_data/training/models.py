@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -43,6 +44,7 @@ ARCHITECTURES = {
     "AutoModelForMaskedLM": transformers.MODEL_FOR_MASKED_LM_MAPPING,
 }
 SUCH_AS = {"AutoModelForCausalLM": "GPT-2, Llama or Qwen"}
+TOKENIZERS = (AutoTokenizer, PreTrainedTokenizerFast)
 # Heads that are trained whole. Of all-linear, peft leaves out those of the other tasks by itself.
 LORA_HEADS = {"TOKEN_CLS": ["classifier", "score"], "QUESTION_ANS": ["qa_outputs"]}
 
@@ -249,9 +251,11 @@ def load_model(
     own, words = load_config(args), getattr(config, "vocab_size", None)
     if words:
         config.vocab_size = own.vocab_size
+    folder = Path(resolve_package(name or ""))
+    base = _adapted(folder)
     model, info = _load(
         auto_class,
-        name,
+        base or name,
         args,
         config=config,
         dtype="float32",
@@ -262,6 +266,9 @@ def load_model(
     )
     body = "" if model.base_model is model else f"{model.base_model_prefix}."
     missing = sorted(info["missing_keys"])
+    if base:
+        model, loaded = _merge_adapters(model, folder)
+        missing = [key for key in missing if key not in loaded]
     lost = [
         key for key in missing if not training or (key.startswith(body) and "pooler" not in key)
     ]
@@ -391,6 +398,39 @@ def save_trained(
         model.save_pretrained(folder)
 
 
+def _adapted(folder: Path) -> str | None:
+    """Return the model that the adapters in `folder` belong to, or None where it has none."""
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        return None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: no base_model_name_or_path is to be read there ({_first_line(error)}). "
+            "Write the name of the model that the adapters belong to."
+        ) from error
+
+
+def _merge_adapters(model: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel, set[str]]:
+    """Return `model` with the adapters in `folder` in its weights, and the weights they replace."""
+    from peft import PeftModel
+
+    path = folder / "adapter_model.safetensors"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, and a pickle is not read. Save it as safetensors.")
+    try:
+        adapted = PeftModel.from_pretrained(model, str(folder))
+    except (ValueError, RuntimeError, OSError, SafetensorError) as error:
+        raise InputError(
+            f"{folder}: the adapters do not fit their model ({_first_line(error)}). Name others, "
+            "or the labels that they were trained with."
+        ) from error
+    heads = tuple(f"{name}." for name in adapted.modules_to_save or [])
+    merged: Any = adapted.merge_and_unload()
+    return merged.requires_grad_(), {k for k in merged.state_dict() if k.startswith(heads)}
+
+
 def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: Any) -> Any:
     if not name:
         raise InputError("Nothing names the model: pass --model_name_or_path, or a --config.")
@@ -398,9 +438,9 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
     local = Path(path).is_dir()
     if path.startswith(("/", ".")) and not local:
         raise InputError(f"{name}: no such folder. Check the path.")
-    adapters = Path(path) / "adapter_config.json"
-    if auto_class is AutoConfig and adapters.is_file():
-        path = json.loads(adapters.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    lacks = not (Path(path) / "tokenizer_config.json").is_file()
+    if auto_class is AutoConfig or (lacks and auto_class in TOKENIZERS):
+        path = _adapted(Path(path)) or path
     previous = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # its table of new weights; we say it in a line
     try:

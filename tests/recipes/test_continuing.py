@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import TINY
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertForSequenceClassification
 from writing import read_rows, write_rows
 
 from nlpbook_data.answering import load_tagger
@@ -260,3 +262,35 @@ def test_words_that_were_added_to_a_models_tokenizer_are_embedded(fork_recipe, t
     result = fork_recipe("doccls", *alone, "--test_file", "test.jsonl", "--output_dir", "alone")
     assert result.status == 0, result.stderr
     assert score(tmp_path / "alone") == score(tmp_path / "first")
+
+
+def test_adapters_that_peft_saved_elsewhere_are_a_model(fork_recipe, tmp_path):
+    """Their folder has neither config.json nor a tokenizer: both are the base model's."""
+    for seed, split in enumerate(("train", "validation", "test")):
+        write_rows(tmp_path / f"{split}.jsonl", sentences("doccls", seed, 32))
+    tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder"))
+    tokenizer.save_pretrained(tmp_path / "base")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    labels = {"id2label": dict(enumerate(WORDS)), "label2id": {w: n for n, w in enumerate(WORDS)}}
+    config = BertConfig(vocab_size=len(tokenizer), intermediate_size=64, **sizes, **labels)
+    model = BertForSequenceClassification(config)
+    model.save_pretrained(tmp_path / "base")
+    options = {"task_type": "SEQ_CLS", "target_modules": ["query"], "init_lora_weights": False}
+    adapted = get_peft_model(model, LoraConfig(**options))
+    adapted.peft_config["default"].base_model_name_or_path = "base"
+    torch.nn.init.normal_(adapted.get_submodule("base_model.model.classifier").weight)
+    adapted.save_pretrained(tmp_path / "adapters")
+    alone = ["--do_train", "false", "--do_eval", "false", "--precision", "float32"]
+    alone += ["--model_name_or_path", "adapters", "--test_file", "test.jsonl"]
+    result = fork_recipe("doccls", *alone, "--output_dir", "alone")
+    assert result.status == 0, result.stderr
+    for row in read_rows(tmp_path / "alone" / "predictions.jsonl"):
+        with torch.no_grad():
+            logits = adapted.eval()(**tokenizer(row["text"], return_tensors="pt")).logits[0]
+        expected = dict(zip(WORDS, logits.softmax(0).tolist(), strict=True))
+        assert row["probabilities"] == pytest.approx(expected, abs=1e-4)
+    result = fork_recipe(
+        *("doccls", *SAME, *FILES, "--model_name_or_path", "adapters", "--output_dir", "more")
+    )
+    assert result.status == 0, result.stderr
+    assert score(tmp_path / "more") == score(tmp_path / "alone")
