@@ -4,20 +4,20 @@ list | show | fetch | audit | convert | push | check | prefetch | index | search
 """
 
 import argparse
-import io
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import datasets
 from datasets import ClassLabel, DatasetDict, Features, List
 
 from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError, first_line, shown
+from nlpbook_data.outward import printable, set_up_outputs
 from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
 from nlpbook_data.reports.columns import in_columns
 
@@ -27,11 +27,8 @@ MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command; bad input ends in one message and exit status 1."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    set_up_outputs()
     logging.getLogger("nlpbook_data").setLevel(logging.INFO)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # cp949 has no ⟨, and not all of Hangul
-            stream.reconfigure(errors="replace")
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
     if rest and options.run is not _prefetch:
@@ -43,17 +40,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.run(options)
         sys.stdout.flush()
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(printable(f"error: {error}"))
     except BrokenPipeError:  # such as `nlpbook-data list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}.")
+        sys.exit(printable(f"error: {error.filename or 'a file'}: {error.strerror or error}."))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nlpbook-data", description="Korean corpora by name.")
+    parser = _Parser(prog="nlpbook-data", description="Korean corpora by name.")
     commands = parser.add_subparsers(dest="command", required=True)
 
     def shared(*parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -124,7 +121,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _write(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(printable(line) + "\n")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose messages print no token."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -218,7 +222,9 @@ def _audit(options: argparse.Namespace) -> None:
         from transformers import AutoTokenizer
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(options.tokenizer_name)
+            tokenizer = AutoTokenizer.from_pretrained(
+                options.tokenizer_name, trust_remote_code=False
+            )
         except Exception as error:  # the loader raises a dozen unrelated types
             name, said = options.tokenizer_name, first_line(error)
             raise InputError(

@@ -17,6 +17,7 @@ from nlpbook_data.corpora.declaration import Corpus, Split, read_manifest
 from nlpbook_data.data.cache import (
     as_tables,
     cached_splits,
+    check_unchanged,
     code_hash,
     file_sha256,
     make_key,
@@ -111,6 +112,8 @@ def load_corpus(
     def build(target: Path) -> None:
         for split in origins:
             _build_split(corpus, target, folder, split, rows)
+        now = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, chosen)
+        check_unchanged(name, hashes, now)
 
     loaded = cached_splits(f"corpora/{name}", key, build, cache_dir, rebuild)
     loaded = DatasetDict({split: loaded[split] for split in chosen})

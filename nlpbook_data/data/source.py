@@ -14,6 +14,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, lo
 from nlpbook_data.corpora.declaration import Split
 from nlpbook_data.data.cache import (
     cached_splits,
+    check_unchanged,
     code_hash,
     file_sha256,
     make_key,
@@ -321,13 +322,21 @@ def _from_files(
     for path in files.values():  # a missing file is said before any is hashed
         next(iter(read(path, gold=False)), None)
     rows = {split: partial(read, path, gold=split != "test") for split, path in files.items()}
-    hashes = {split: _sha256(path, cache_dir) for split, path in files.items()}
+
+    def find_hashes() -> dict[str, str]:
+        return {split: _sha256(path, cache_dir) for split, path in files.items()}
+
+    hashes = find_hashes()
     names = [path.name for path in files.values()]
+
+    def check() -> None:
+        check_unchanged(", ".join(names), hashes, find_hashes())
+
     splits = {split: Split(path.name, files=(path.name,)) for split, path in files.items()}
     key = wanted.key(files=hashes, formats=[path.suffix.lower() for path in files.values()])
     splits = _with_carved(splits)
     return Source(
-        splits=_cached("files", key, rows, splits, wanted, cache_dir, rebuild),
+        splits=_cached("files", key, rows, splits, wanted, cache_dir, rebuild, check),
         name=", ".join(names),
         origins={split: declared.source for split, declared in splits.items()},
         hashes={
@@ -419,8 +428,9 @@ def _cached(
     wanted: _Wanted,
     cache_dir: str | None,
     rebuild: bool,
+    check: Callable[[], None] = lambda: None,
 ) -> DatasetDict:
-    """Validate, encode, carve and cache."""
+    """Validate, encode, carve and cache, unless `check`, called when all is read, raises."""
 
     def build(target: Path) -> None:
         origin = "train" if "train" in rows else next(iter(rows))
@@ -438,6 +448,7 @@ def _cached(
                     f"{splits[split].source}: no row is left for {split}. Add rows, or name a "
                     f"--{split}_file."
                 )
+        check()
 
     return cached_splits(kind, key, build, cache_dir, rebuild)
 

@@ -408,6 +408,15 @@ def are_scores(labels: Iterable[str]) -> bool:
     return all(map(math.isfinite, numbers)) and any(not number.is_integer() for number in numbers)
 
 
+def no_numbers(labels: Collection[str]) -> list[str]:
+    """Return those of `labels` that are Infinity or NaN, where all others are numbers."""
+    try:
+        odd = sorted(label for label in labels if not math.isfinite(float(label)))
+    except ValueError:  # a word
+        return []
+    return odd if len(odd) < len(labels) else []
+
+
 def sort_labels(labels: Iterable[str]) -> list[str]:
     """Return `labels` in order, numbers in their own."""
     labels = list(labels)
@@ -424,6 +433,8 @@ def check_labels(place: str, labels: Collection[str], task: str) -> None:
             f"{place}: {len(labels)} label ({shown(labels) or 'none'}) in all rows, where a "
             "classifier needs two or more. Check --label_column_name."
         )
+    if odd := no_numbers(labels):
+        raise InputError(f"{place}: the label {odd[0]!r}, where all are numbers. Mend those rows.")
     if len(labels) > MAX_LABELS:
         raise InputError(
             f"{place}: {len(labels):,} different labels, such as {min(labels)[:40]!r}. Check "
@@ -478,6 +489,8 @@ def read_label(place: str, value: Any) -> str:
     """Return the label `value`, a word or a number, as a word."""
     if isinstance(value, (dict, list)):
         raise InputError(f"{place}: found {repr(value)[:60]} where a label belongs. Mend the row.")
+    if isinstance(value, float) and math.isinf(value):
+        raise InputError(f"{place}: found {value} where a label belongs. Mend or drop the row.")
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # pandas writes whole numbers as floats where a cell is missing
     label = "" if value is None or value != value else str(value).strip()

@@ -1,5 +1,6 @@
 """The user's own files, csv, tsv, jsonl, xlsx or parquet, as validated rows."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,11 +80,12 @@ def check_columns(
     place: str | Path, header: Sequence[str], columns: Iterable[str], advice: str
 ) -> None:
     """Refuse a header that has a name twice, or lacks one of `columns`."""
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, times in Counter(header).items() if times > 1)
     if twice:
         raise InputError(f"{place}: the column {twice[0]!r} is there twice. Rename one.")
+    known = set(header)
     for column in columns:
-        if column not in header:
+        if column not in known:
             raise InputError(
                 f"{place}: there is no column {column!r}; the columns are {shown(header)}."
                 f"{nearest(column, header)} {advice}"

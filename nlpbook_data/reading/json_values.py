@@ -2,6 +2,7 @@
 
 import codecs
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,6 +37,15 @@ def parse_json(place: str, text: str, advice: str, **options: Any) -> Any:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, of which JSON's own reader would drop all but the last of a key."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+        raise ValueError(f"the key {shown([twice])} twice in one object")
+    return value
 
 
 def read_json_items(
@@ -86,7 +96,7 @@ class _JsonText:
     def __init__(self, path: Path, file: BinaryIO, name: str, encoding: str, advice: str) -> None:
         self.path, self.file = path, file
         self.name, self.encoding, self.advice = name, encoding, advice
-        self.decoder = json.JSONDecoder(parse_constant=_refuse)
+        self.decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
         self.characters = codecs.getincrementaldecoder(encoding)()
         self.text, self.position, self.ended = "", 0, False
         self.bytes, self.line, self.column = 0, 1, 1

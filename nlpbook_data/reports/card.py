@@ -13,6 +13,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from nlpbook_data.corpora.licenses import find_license
 from nlpbook_data.metrics.names import KOREAN, SAMPLES, SHOWN, format_score
+from nlpbook_data.outward import redact
 from nlpbook_data.reports.outcome import Outcome
 
 TEMPLATE = Path(__file__).parent / "templates" / "card.md"
@@ -78,6 +79,7 @@ def write_card(
         samples=_samples(outcome),
         usage=usage.replace("MODEL", json.dumps(outcome.name, ensure_ascii=False)[1:-1]),
     )
+    card.content = redact(card.content)
     card.save(outcome.folder / "README.md")
 
 

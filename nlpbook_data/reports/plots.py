@@ -27,6 +27,7 @@ def _drawing(path: Path, *panels: int, **options: Any) -> Iterator[tuple[Any, An
     fonts = Path(package.submodule_search_locations[0]) / "fonts"
     font_manager.fontManager.addfont(str(fonts / "NanumGothic.ttf"))
     style: Any = {"font.family": ["NanumGothic", "DejaVu Sans"], "axes.unicode_minus": False}
+    style["text.parse_math"] = False  # a label may hold a $
     with pyplot.rc_context(style):
         figure, axes = pyplot.subplots(*panels, layout="constrained", **options)
         yield figure, axes

@@ -1,6 +1,7 @@
 """Push a finished run: an exact list of files, after all of them are on disk."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ MODEL_FILES = (
     *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
 )
 SHARDS = "model.safetensors.index.json"
+# An index that others wrote names no other file, and none elsewhere.
+SHARD = re.compile(r"model-[0-9]{5}-of-[0-9]{5}\.safetensors")
+PLOTS = ("learning_curve.png", "confusion_matrix.png", "per_type.png", "scores.png")
+PLOTS += ("recall.png", "breakdown.png")
+MODULE = re.compile(r"[0-9]+_[A-Za-z0-9]+")
 
 
 def model_files(folder: Path) -> list[str]:
@@ -26,9 +32,11 @@ def model_files(folder: Path) -> list[str]:
     """
     names = list(MODEL_FILES)
     if (folder / SHARDS).is_file():
-        names += [SHARDS, *sorted(set(_read(folder / SHARDS)["weight_map"].values()))]
+        shards = sorted(set(_read(folder / SHARDS)["weight_map"].values()))
+        names += [SHARDS, *filter(SHARD.fullmatch, shards)]
     if (folder / "modules.json").is_file():
-        modules = [module["path"] for module in _read(folder / "modules.json") if module["path"]]
+        modules = [module["path"] for module in _read(folder / "modules.json")]
+        modules = [path for path in modules if MODULE.fullmatch(path)]
         names += [f"{path}/{file}" for path in modules for file in MODEL_FILES]
     found = [name for name in names if (folder / name).is_file()]
     return found if any(name.endswith(".safetensors") for name in found) else []
@@ -39,7 +47,7 @@ def pushed_files(folder: Path) -> list[str]:
 
     Not predictions (they hold the corpus' texts) and not run.json (it holds paths).
     """
-    plots = _read(folder / "run.json").get("plots", {})
+    plots = [name for name in _read(folder / "run.json").get("plots", {}) if name in PLOTS]
     names = [*model_files(folder), "README.md", "metrics.json", *plots]
     return [name for name in names if (folder / name).is_file()]
 

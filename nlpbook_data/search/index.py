@@ -488,7 +488,8 @@ def load_encoder(model: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
     try:
-        encoder = SentenceTransformer(str(Path(model).expanduser()) if _is_folder(model) else model)
+        place = str(Path(model).expanduser()) if _is_folder(model) else model
+        encoder = SentenceTransformer(place, trust_remote_code=False)
     except Exception as error:  # the loader raises a dozen unrelated types
         raise InputError(
             f"{model}: no model could be loaded ({first_line(error)}). Check the name."

@@ -190,7 +190,13 @@ def load_encoder(
     try:
         if not args.from_scratch and is_sentence_transformer_model(path, revision=revision):
             options = {"use_safetensors": True, "dtype": "float32"}
-            model = SentenceTransformer(path, revision=revision, model_kwargs=options, device="cpu")
+            model = SentenceTransformer(
+                path,
+                revision=revision,
+                model_kwargs=options,
+                device="cpu",
+                trust_remote_code=False,
+            )
         else:
             with tempfile.TemporaryDirectory() as folder:  # a module takes no model, but its name
                 # not save_pretrained, which writes on the first process alone

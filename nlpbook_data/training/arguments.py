@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import importlib.util
 import math
+import reprlib
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ PACKAGE_PREFIX = "package:"
 # What is needed to use a model, beside the columns' names, and where its config holds them.
 USED = {"max_length", "stride", "label_separator", "max_answer_length"}
 SETTINGS = "recipe_settings"
+MAX_YAML = 1_000_000  # bytes
 
 
 @dataclass
@@ -405,6 +407,8 @@ def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any
 def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
     """Return the options of a YAML file, as the command line would have given them."""
     try:
+        if path.exists() and (not path.is_file() or path.stat().st_size > MAX_YAML):
+            raise InputError(f"{path}: no file of options, which is small text. Check --config.")
         text = path.read_text(encoding="utf-8")
         settings = yaml.safe_load(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -416,7 +420,7 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
             f"{path}, line {line}: not YAML ({error.problem}). Look for a bracket or a quote that "
             "is not closed, and for tabs."
         ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # 5,000 digits or [
         what = " ".join(str(error).split())
         raise InputError(f"{path}: not a YAML file in UTF-8 ({what}). Mend it.") from error
     if not isinstance(settings, dict):
@@ -439,7 +443,8 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
                 settings[key] = _as_given(value, known[key], parser)
             except InputError as error:
                 wanted = _wanted(known[key])
-                raise InputError(f"{path}: {key} is {value!r}, where {wanted} belongs.") from error
+                found = reprlib.repr(value)  # which an alias in an alias would make endless
+                raise InputError(f"{path}: {key} is {found}, where {wanted} belongs.") from error
     return settings
 
 

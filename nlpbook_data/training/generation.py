@@ -208,7 +208,9 @@ def load_judge(folder: str, labels: Sequence[str], prompts: Sequence[str], devic
         )
 
     def judge(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-        classify = pipeline("text-classification", model=folder, device=device)
+        classify = pipeline(
+            "text-classification", model=folder, device=device, trust_remote_code=False
+        )
         found = classify([row["text"].strip() for row in rows], truncation=True, batch_size=32)
         return [
             row | {"asked": asked(row["prompt"]), "judged": one["label"]}

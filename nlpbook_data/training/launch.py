@@ -21,11 +21,13 @@ from huggingface_hub import get_token
 from transformers import set_seed
 
 from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.outward import printable, secrets, set_up_outputs
 from nlpbook_data.reports.card import write_card
 from nlpbook_data.reports.outcome import Outcome
 from nlpbook_data.reports.push import full_name, push_folder
 from nlpbook_data.reports.summary import print_summary
 from nlpbook_data.training.arguments import RecipeArguments, parse
+from nlpbook_data.training.launcher import end_with_launcher, silence_launcher
 from nlpbook_data.training.record import Interrupted, start_record
 from nlpbook_data.training.run import Run, Unchanged
 from nlpbook_data.training.seeds import combine
@@ -47,13 +49,17 @@ def launch(main: Callable[..., None], *types: type) -> None:
     set_up_logging(is_first)
     runs: list[Run] = []  # those that have begun, the current one last
 
+    received: list[int] = []
+
     def on_signal(number: int, frame: Any) -> None:
+        received.append(number)
         if not runs:
             raise Interrupted(number)
         runs[-1].interrupt(number)
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    end_with_launcher(received)
     try:
         run_seeds(main, types, runs)
         # Left to the end of the interpreter, its threads can abort the process.
@@ -70,12 +76,14 @@ def launch(main: Callable[..., None], *types: type) -> None:
         what = _resource_message(error, runs[-1].folder.path if runs else None)
         if what is None:
             _record_failure(runs, "failed", f"{type(error).__name__}: {error}")
+            silence_launcher(secrets())
             raise
         status, word, message = 1, "failed", what
     _record_failure(runs, word, message)
     if is_first:
-        sys.stderr.write(f"error: {message}\n")
+        sys.stderr.write(printable(f"error: {message}\n"))
     sys.stderr.flush()
+    silence_launcher(secrets())
     # Not sys.exit: process groups and loader threads of a half-done run may wait for each other.
     logging.shutdown()
     sys.stdout.flush()
@@ -84,7 +92,7 @@ def launch(main: Callable[..., None], *types: type) -> None:
 
 def set_up_logging(is_first: bool) -> None:
     """Show our lines, of the first process alone, and not those that tell a user nothing."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    set_up_outputs()
     logging.getLogger("nlpbook_data").setLevel(logging.INFO if is_first else logging.ERROR)
     transformers.utils.logging.disable_progress_bar()
     # It warns that checkpoints of the same second are ordered by number, as they should be.
@@ -244,7 +252,8 @@ def _resource_message(error: BaseException, folder: Path | None) -> str | None:
     where = getattr(error, "filename", None) or folder
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     # safetensors and torch wrap the operating system's error in one of their own
-    if full or "No space left" in text or "File too large" in text:
+    words = ("No space left", "File too large", "PytorchStreamWriter failed", "inline_container.cc")
+    if full or any(word in text for word in words):
         what = getattr(error, "strerror", None) or text.splitlines()[0]
         return (
             f"{where}: no space is left on the disk ({what}). Free some, then give the same "

@@ -247,6 +247,8 @@ class Run:
             run.folder.discard()
             if run.record["status"] == "running":
                 run.record["error"] = message
+                if run.folder.is_open:
+                    run.folder.delete_unmarked()  # which makes room for run.json on a full disk
                 run.close(status)
 
     def interrupt(self, number: int) -> None:
