@@ -23,7 +23,7 @@ from transformers import set_seed
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.reports.card import write_card
 from nlpbook_data.reports.outcome import Outcome
-from nlpbook_data.reports.push import full_name, push_folder
+from nlpbook_data.reports.push import card_hash, full_name, push_folder
 from nlpbook_data.reports.summary import print_summary
 from nlpbook_data.training.arguments import RecipeArguments, parse
 from nlpbook_data.training.record import Interrupted, start_record
@@ -148,6 +148,7 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
             combine(whole, parts)
         if args.do_train:
             write_card(outcome(whole), **whole.record["card"])
+            whole.record["card_sha256"] = card_hash(whole.folder.path)
         whole.close("finished")
         if not args.keep_checkpoints:
             for part in [*parts, whole]:
