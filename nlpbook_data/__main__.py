@@ -64,7 +64,10 @@ def _parser() -> argparse.ArgumentParser:
         """Add `run`, whose docstring is its help; return what adds an option to it."""
         words = " ".join((run.__doc__ or "").split())
         added = commands.add_parser(
-            run.__name__.strip("_").replace("_", "-"), parents=parents, description=words, help=words.split(".")[0]
+            run.__name__.strip("_").replace("_", "-"),
+            parents=parents,
+            description=words,
+            help=words.split(".")[0],
         )
         added.set_defaults(run=run)
         return added.add_argument

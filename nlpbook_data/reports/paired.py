@@ -25,7 +25,7 @@ def given(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in OUTPUTS}
 
 
-def measure(metric: str, rows: Rows) -> np.ndarray:
+def measure(metric: str, rows: Rows, negative: str | None = None) -> np.ndarray:
     """Return what each row adds to a score: (parts, 2, rows).
 
     A score is the sum of the first numbers over that of the second ones, as a mean over parts (the
@@ -34,11 +34,14 @@ def measure(metric: str, rows: Rows) -> np.ndarray:
     Args:
         metric: one of `TESTED`.
         rows: of predictions.jsonl, with their gold labels.
+        negative: a label that micro-F1 leaves out.
 
     Raises:
         InputError: it is none of them, or no score of such rows.
     """
     try:
+        if metric == "micro_f1":
+            return _of_sets(rows, {negative})
         return _MEASURES[metric](metric, rows)
     except KeyError as error:
         raise InputError(
@@ -64,9 +67,9 @@ def _of_ranking(metric: str, row: Mapping[str, Any]) -> float:
     return sum(hits[: int(metric.rpartition("_")[2])]) / len(row["passages"])
 
 
-def _of_sets(metric: str, rows: Rows) -> np.ndarray:
+def _of_sets(rows: Rows, left_out: set[str | None]) -> np.ndarray:
     column = "entities" if "entities" in rows[0] else "label"
-    pairs = [(_as_set(row[column]), _as_set(row["prediction"])) for row in rows]
+    pairs = [[_as_set(row[name]) - left_out for name in (column, "prediction")] for row in rows]
     counts = [(2 * len(gold & found), len(gold) + len(found)) for gold, found in pairs]
     return np.array(counts, dtype=float).T[None]
 
@@ -105,7 +108,6 @@ _MEASURES = {
     **dict.fromkeys(
         ("accuracy", *OF_ANSWERS, "mrr_at_10", "recall_at_1", "recall_at_5", "recall_at_10"), _rates
     ),
-    "micro_f1": _of_sets,
     "macro_f1": _of_classes,
     "bits_per_character": _of_texts,
     **dict.fromkeys(CORRELATIONS, _of_numbers),

@@ -78,7 +78,7 @@ def read_runs(folders: Iterable[Path]) -> list[Entry]:
     """
     entries: dict[str, Entry] = {}
     folders = list(folders)
-    for folder in (found for given in folders for found in _find_runs(given)):
+    for folder in (found for place in folders for found in _find_runs(place)):
         if (entry := _read(folder)) is None:
             continue
         key = json.dumps([entry.model, str(entry.task), entry.task.digest, entry.settings])
@@ -178,11 +178,11 @@ def columns_of(entries: Sequence[Entry], metrics: Sequence[str] = ()) -> list[tu
         same = (task.recipe, task.data, task.split)
         for other in tasks[:number]:
             if (other.recipe, other.data, other.split) == same:
-                folders = [next(e for e in entries if e.task == t).folders[0] for t in (other, task)]
+                first = {e.task: e.folders[0] for e in reversed(entries)}
                 logger.warning(
                     "%s and %s have other %s rows of %s: they stand in columns of their own and "
                     "are not compared.",
-                    *(*folders, task.split, task.data),
+                    *(first[other], first[task], task.split, task.data),
                 )
     columns = []
     for task in tasks:
@@ -230,9 +230,7 @@ def table(entries: Sequence[Entry], columns: Sequence[tuple[Task, str]]) -> list
     return lines
 
 
-def _best_baseline(
-    entries: Sequence[Entry], task: Task, metric: str
-) -> tuple[str, float] | None:
+def _best_baseline(entries: Sequence[Entry], task: Task, metric: str) -> tuple[str, float] | None:
     found = [e.best_baseline(metric) for e in entries if e.task == task]
     return max(filter(None, found), key=lambda row: goodness(metric, row[1]), default=None)
 
@@ -278,7 +276,9 @@ def compare(
             shared = [seed for seed in first if seed in second] if len(first) > 1 else []
             if together["test"] == "sign flips":
                 each = {s: compare_rows(metric, first[s][None], second[s][None]) for s in shared}
-                found += [labels | {"seed": str(s)} | row for s, row in each.items() if "only_a" in row]
+                found += [
+                    labels | {"seed": str(s)} | row for s, row in each.items() if "only_a" in row
+                ]
             name = f"mean of {len(first)}" if len(first) > 1 else " ".join(map(str, first))
             found.append(labels | {"seed": name} | together)
     return found
@@ -316,7 +316,7 @@ def _values(entry: Entry, metric: str, seed: int, baseline: str | None = None) -
             )
         pairs = zip(rows, saved[baseline], strict=True)
         rows = [row | {"prediction": prediction} for row, prediction in pairs]
-    return measure(metric, rows)
+    return measure(metric, rows, entry.settings.get("negative_label"))
 
 
 def comparison_lines(found: Sequence[dict[str, Any]]) -> list[list[str]]:
