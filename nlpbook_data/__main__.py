@@ -1,6 +1,7 @@
 """The command ``nlpbook-data``.
 
-list | show | fetch | audit | convert | push | check | prefetch | index | search
+list | show | fetch | audit | convert | push | check | prefetch | index | search | results |
+push-run
 """
 
 import argparse
@@ -60,7 +61,10 @@ def _parser() -> argparse.ArgumentParser:
         """Add `run`, whose docstring is its help; return what adds an option to it."""
         words = " ".join((run.__doc__ or "").split())
         added = commands.add_parser(
-            run.__name__.strip("_"), parents=parents, description=words, help=words.split(".")[0]
+            run.__name__.strip("_").replace("_", "-"),
+            parents=parents,
+            description=words,
+            help=words.split(".")[0],
         )
         added.set_defaults(run=run)
         return added.add_argument
@@ -117,6 +121,18 @@ def _parser() -> argparse.ArgumentParser:
     option("--model", help="where the model of the index is now")
     option("--hybrid", action="store_true", help="fused with BM25")
     option("--exact", action="store_true", help="without FAISS")
+    option = command(_results)
+    option("folders", nargs="*", type=Path, metavar="folder", help="of runs, or that holds some")
+    option("--compare", nargs=2, metavar=("A", "B"), help="models or runs; B may be a baseline")
+    option("--metric", nargs="+", default=[], help="scores; by default each task's first")
+    option("--format", choices=["table", "markdown", "csv", "json"], default="table")
+    option("--figure", type=Path, help="draw the table there, such as results.png")
+    option = command(_push_run)
+    option("folder", type=Path, help="of a finished run")
+    option("--hub_model_id", help="user/name; by default the folder's name, of the token's user")
+    option("--hub_token", help="by default the one of hf auth login")
+    option("--hub_private_repo", action="store_true", default=None, help="only you see it")
+    option("--hub_revision", help="the branch, main by default")
     return parser
 
 
@@ -382,6 +398,59 @@ def _search(options: argparse.Namespace) -> None:
         others = {name: value for name, value in hit.row.items() if name != "text"}
         more = "\t" + json.dumps(others, ensure_ascii=False, default=str) if others else ""
         _write(f"{hit.score:.4f}\t{hit.id}\t{' '.join(hit.text.split())}{more}")
+
+
+def _results(options: argparse.Namespace) -> None:
+    """Put finished runs into a table of models and tasks, and test one against another.
+
+    Scores are of test, as mean and spread over seeds. Two runs are compared row by row: by
+    McNemar's exact test where rows are right or wrong, else by exchanging their rows at random.
+    """
+    from nlpbook_data.reports import results
+
+    runs = [Path(name) for name in options.compare or () if (Path(name) / "run.json").is_file()]
+    if not options.folders and not runs:
+        raise InputError("No folder of a run is named. Name some, such as outputs/*.")
+    given = {folder.resolve(): folder for folder in [*options.folders, *runs]}
+    entries = results.read_runs(given.values())
+    columns = results.columns_of(entries, options.metric)
+    rows, tests = results.cells(entries, columns), []
+    if options.compare:
+        tests = results.compare(entries, *options.compare, options.metric)
+    lines, tested = results.table(entries, columns), results.comparison_lines(tests)
+    if options.format == "json":
+        _write(json.dumps({"results": rows, "tests": tests}, ensure_ascii=False, indent=1))
+    elif options.format == "csv":
+        _write(results.as_csv(tests or rows))
+    else:
+        markdown = options.format == "markdown"
+        write = results.as_markdown if markdown else results.as_terminal
+        _write(write(lines, 2 if markdown else range(1, len(lines[0]))))
+        if tests:
+            _write("\nA: {}, B: {}\n".format(*options.compare))
+            _write(write(tested, 1 if markdown else range(3, 10)))
+    if options.figure:
+        from nlpbook_data.reports.plots import plot_results
+
+        if options.figure.suffix not in (".png", ".pdf", ".svg"):
+            raise InputError(f"--figure {options.figure}: name a .png, .pdf or .svg.")
+        options.figure.parent.mkdir(parents=True, exist_ok=True)
+        plot_results(rows, options.figure)
+
+
+def _push_run(options: argparse.Namespace) -> None:
+    """Push a finished run to the Hub: its model, card, scores and plots."""
+    from nlpbook_data.reports.push import push_finished
+
+    _write(
+        push_finished(
+            options.folder,
+            repo_id=options.hub_model_id,
+            token=options.hub_token,
+            private=options.hub_private_repo,
+            revision=options.hub_revision,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from nlpbook_data.data.corpus import (
     raw_hashes,
 )
 from nlpbook_data.data.labels import in_words
+from nlpbook_data.data.relations import as_documents
 from nlpbook_data.errors import InputError, first_line, nearest, shown
 from nlpbook_data.own_files.schemas import (
     are_scores,
@@ -54,6 +55,8 @@ SEARCHED: dict[str, list[tuple[str, ...]]] = {
     "qa": [("question", "context")],
     "paircls": [("premise", "hypothesis", "label"), ("sentence1", "sentence2", "label")],
 }
+# Corpora of which other tasks make their rows.
+RETOLD = {"generation": ("doccls", "pretrain"), "doccls": ("relation",)}
 CARVING = ("nlpbook_data.data.cache", "nlpbook_data.data.corpus", "nlpbook_data.data.splits")
 READING = ("nlpbook_data.own_files", "nlpbook_data.reading", "nlpbook_data.data.labels")
 OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
@@ -101,6 +104,20 @@ class Source:
         counts = np.bincount(numbers[numbers >= 0], minlength=len(names))
         return dict(zip(names, counts.tolist(), strict=True))
 
+    def find_label(self, option: str, label: str | None) -> str | None:
+        """Return `label`, which `option` names.
+
+        Raises:
+            InputError: it is none of the labels.
+        """
+        names = self.label_names
+        if label is not None and label not in names:
+            raise InputError(
+                f"--{option} {label}: no such label.{nearest(label, names)} The labels are "
+                f"{', '.join(names) or 'scores'}."
+            )
+        return label
+
     def positive_label(self, label: str | None) -> str | None:
         """Return the class whose own F1 is scored: `label`, else the second where there are two.
 
@@ -108,11 +125,7 @@ class Source:
             InputError: `label` is none of the labels.
         """
         names = self.label_names
-        if label is not None and label not in names:
-            raise InputError(
-                f"--positive_label {label}: no such label.{nearest(label, names)} The labels are "
-                f"{', '.join(names) or 'scores'}."
-            )
+        self.find_label("positive_label", label)
         return names[1] if label is None and len(names) == 2 else label
 
     @property
@@ -157,7 +170,8 @@ def load_source(
     ``Source.origins``.
 
     For generation a corpus of doccls or pretrain fits too: a text's one label is its prompt,
-    unless ``--label_column_name none`` says otherwise; several labels are none.
+    unless ``--label_column_name none`` says otherwise; several labels are none. For doccls a corpus
+    of relations fits too, its entities marked in the texts.
 
     Args:
         args: one of `corpus`, `dataset_name` or the three files, the columns' names (of each
@@ -284,7 +298,7 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
 def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
     corpus = find_corpus(args.corpus)
     label = corpus.features.get("label")
-    fits = corpus.task == task or (task == "generation" and corpus.task in ("doccls", "pretrain"))
+    fits = corpus.task in (task, *RETOLD.get(task, ()))
     if not fits or (task == "doccls" and isinstance(label, ClassLabel) == multi_label):
         labels = "one label" if isinstance(label, ClassLabel) else "several labels"
         labels = f" with {labels} a row" if corpus.task == "doccls" else ""
@@ -300,6 +314,8 @@ def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
         there = [column for column in columns if column != "label" or not unfit]
         columns = list(find_columns(schema, there))
     splits = load_corpus(args.corpus, *common, rebuild=args.overwrite_cache)
+    if corpus.task == "relation":
+        splits = as_documents(splits)
     return Source(
         splits=splits.select_columns(columns),
         name=corpus.name,

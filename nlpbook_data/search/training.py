@@ -37,6 +37,7 @@ from nlpbook_data.search.collections import Collection
 from nlpbook_data.training.arguments import ModelArguments, RecipeArguments, resolve_package
 from nlpbook_data.training.models import load_model, lora_config, named_lora_targets
 from nlpbook_data.training.trainer import add_callbacks, check_metric
+from nlpbook_data.training.tuning import search
 
 
 class GlobalBatches(DefaultBatchSampler):
@@ -116,13 +117,16 @@ class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
         super().__init__(args=args, **kwargs)
         add_callbacks(self)
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
         """Train, and make sure of the best weights: sentence-transformers only logs if it fails.
 
         Raises:
             Exception: why the best checkpoint cannot be loaded.
+            Searched: with ``--hp_trials`` many trainings are done, by themselves, in its place.
         """
-        output = super().train(*args, **kwargs)
+        if self.args.hp_trials and trial is None:
+            search(self)
+        output = super().train(*args, trial=trial, **kwargs)
         best = self.state.best_model_checkpoint
         spread = self.is_fsdp_enabled or self.is_deepspeed_enabled
         if best and self.args.load_best_model_at_end and not spread:

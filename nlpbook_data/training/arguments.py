@@ -179,6 +179,14 @@ class RecipeArguments(TrainingArguments):
     label_names: list[str] | None = field(
         default_factory=lambda: ["labels"], metadata={"help": "the batch's columns of labels"}
     )
+    hp_space: str | None = field(
+        default=None, metadata={"help": "a YAML of settings and their ranges, to search in"}
+    )
+    hp_trials: int | None = field(
+        default=None, metadata={"help": "search: train N times, choose on validation; needs optuna"}
+    )
+    # What the YAML and the command line said; see `parse`.
+    given: dict[str, Any] = field(default_factory=dict, init=False)
     # Set when the arguments are settled: the recipe's own score of validation; --push_to_hub.
     default_metric: str = field(default="loss", init=False)
     push_at_end: bool = field(default=False, init=False)
@@ -207,7 +215,7 @@ LIMITS = (
     (1, math.inf, ("max_train_samples", "max_eval_samples", "max_predict_samples", "max_steps")),
     (1, math.inf, ("per_device_train_batch_size", "per_device_eval_batch_size", "lora_r")),
     (1, math.inf, ("gradient_accumulation_steps", "eval_accumulation_steps", "save_total_limit")),
-    (1, math.inf, ("early_stopping_patience", "samples_per_prompt")),
+    (1, math.inf, ("early_stopping_patience", "samples_per_prompt", "hp_trials")),
     (1, math.inf, ("mini_batch_size", "num_hard_negatives", "matryoshka_dims")),
     (0.001, math.inf, ("scale",)),
     (0, math.inf, ("learning_rate", "dataloader_num_workers")),
@@ -297,12 +305,15 @@ def parse(
         saved = _read_settings(given["model_name_or_path"], given.get("model_revision", "main"))
         values = {name: value for name, value in saved.items() if name in known}
     values |= given
-    _check_limits(values)
+    check_limits(values)
     values["output_dir"] = values.get("output_dir") or f"outputs/{stem}"
     # a log file holds a bar as thousands of lines
     values.setdefault("disable_tqdm", not sys.stderr.isatty())
     try:
-        return parser.parse_dict(values, allow_extra_keys=True)[: len(types)]
+        parsed = parser.parse_dict(values, allow_extra_keys=True)[: len(types)]
+        if isinstance(parsed[-1], RecipeArguments):
+            parsed[-1].given = values
+        return parsed
     except (ValueError, TypeError, ImportError) as error:  # TrainingArguments checks itself
         raise InputError(" ".join(str(error).split())) from error
 
@@ -316,7 +327,12 @@ def _read_settings(model: str, revision: str) -> dict[str, Any]:
     return config.get(SETTINGS) or {}
 
 
-def _check_limits(values: dict[str, Any]) -> None:
+def check_limits(values: dict[str, Any]) -> None:
+    """Check options that a library far below would complain of, or nothing would.
+
+    Raises:
+        InputError: one is too small or too large, or refused.
+    """
     for least, most, names in LIMITS:
         for name in values.keys() & set(names):
             numbers = values[name] if isinstance(values[name], list) else [values[name]]

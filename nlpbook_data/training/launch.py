@@ -24,13 +24,14 @@ from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.outward import printable, secrets, set_up_outputs
 from nlpbook_data.reports.card import write_card
 from nlpbook_data.reports.outcome import Outcome
-from nlpbook_data.reports.push import full_name, push_folder
+from nlpbook_data.reports.push import card_hash, full_name, push_folder
 from nlpbook_data.reports.summary import print_summary
 from nlpbook_data.training.arguments import RecipeArguments, parse
 from nlpbook_data.training.launcher import end_with_launcher, silence_launcher
 from nlpbook_data.training.record import Interrupted, start_record
 from nlpbook_data.training.run import Run, Unchanged
 from nlpbook_data.training.seeds import combine
+from nlpbook_data.training.tuning import Searched, check_search, conclude_search
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +149,14 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
         part.wants_baselines &= not any("baselines" in other.scores for other in parts)
         runs.append(part)
         set_seed(part.args.seed)
-        main(*map(copy.copy, others), part.args, part)
+        try:
+            main(*map(copy.copy, others), part.args, part)
+        except Searched as ended:
+            if part.folder.is_main:
+                part.record["search"] = ended.args[0]
+                conclude_search(ended.args[0], part.args, part.record["command"][0])
+                part.close("finished")
+            return
         whole.record["precision"] = part.record["precision"]
     if whole.folder.is_main:
         if len(parts) > 1:
@@ -156,6 +164,7 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
             combine(whole, parts)
         if args.do_train:
             write_card(outcome(whole), **whole.record["card"])
+            whole.record["card_sha256"] = card_hash(whole.folder.path)
         whole.close("finished")
         if not args.keep_checkpoints:
             for part in [*parts, whole]:
@@ -184,6 +193,7 @@ def settle_start(args: RecipeArguments, others: list[Any]) -> None:
                 "--push_to_hub: the Hub does not say whose token this is "
                 f"({first_line(error)}). Run `hf auth login` again, or see to the network."
             ) from error
+    check_search(args)
     args.resume = args.resume or args.resume_from_checkpoint
     args.dataloader_pin_memory &= args.device.type == "cuda"
     for other in others:
