@@ -19,6 +19,7 @@ from datasets import ClassLabel, DatasetDict, Features, List
 from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError, first_line, shown
 from nlpbook_data.outward import printable, set_up_outputs
+from nlpbook_data.own_files.options import REPEATED, Options
 from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
 from nlpbook_data.reports.columns import in_columns
 
@@ -101,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         option(f"--{column}_column_name", dest=f"column {column}", metavar="NAME")
     option("--multi_label", nargs="?", const="true", default="false", help="several labels a row")
     option("--label_separator", default="|", help="between several labels in a cell")
+    option("--sheet_name", help="of xlsx; by default the first")
+    option("--scores", choices=["true", "false"], help="paircls: labels are numbers, or classes")
+    option("--ner_tag_names", nargs="+", metavar="TAG", help="what numbers in ner_tags stand for")
+    option(
+        "--repeated_answers", choices=REPEATED, default="refuse", help="qa, without answer_start"
+    )
     option("--labels", nargs="+", help="the labels that there may be")
     option("--most", type=int, default=20, help="errors to show")
     option = command(_prefetch)
@@ -283,6 +290,8 @@ def _check(options: argparse.Namespace) -> None:
         *(options.file, options.task, columns, options.most),
         label_names=options.labels,
         label_separator=options.label_separator if several else None,
+        options=Options(options.sheet_name, options.ner_tag_names or (), options.repeated_answers),
+        scores=None if options.scores is None else options.scores == "true",
     )
     _write(format_report(report))
     if not report.is_right:

@@ -56,6 +56,12 @@ class QaDataArguments(DataArguments):
     context_column_name: str = field(default="context", metadata={"help": "the passages"})
     question_column_name: str = field(default="question", metadata={"help": "the questions"})
     answers_column_name: str = field(default="answers", metadata={"help": "text, answer_start"})
+    answer_text_column_name: str = field(default="answer_text", metadata={"help": "the text alone"})
+    answer_start_column_name: str = field(default="answer_start", metadata={"help": "its offset"})
+    repeated_answers: str = field(
+        default="refuse",
+        metadata={"help": "that have no offset", "choices": ["refuse", "first", "skip"]},
+    )
     max_length: int = field(default=384, metadata={"help": "tokens of question and window"})
     stride: int = field(default=128, metadata={"help": "tokens that two windows share"})
 

@@ -2,13 +2,14 @@
 
 import codecs
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from nlpbook_data.errors import InputError, shown
-from nlpbook_data.reading.text import read_lines
+from nlpbook_data.reading.text import open_bytes, read_lines
 from nlpbook_data.reading.values import FETCH_AGAIN
 
 BLOCK_BYTES = 1 << 20
@@ -48,6 +49,30 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
+def json_layout(path: Path) -> str:
+    """Return ``lines`` (an object a line), ``array``, ``squad`` or ``data`` (rows under that key).
+
+    Only the beginning is read: what is wrong further on, reading says.
+    """
+    with open_bytes(path) as file:
+        head = file.read(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"["):
+        return "array"
+    line = head.partition(b"\n")[0].decode("utf-8", "replace")
+    try:
+        first = json.loads(line)
+        if not isinstance(first, dict) or not isinstance(first.get("data"), list):
+            return "lines"
+        rows = first["data"]
+        return "squad" if not rows or {"paragraphs", "qas"} & {*rows[0]} else "data"
+    except (ValueError, RecursionError, TypeError):
+        start = head[: 1 << 16].decode("utf-8", "replace")
+        if not re.search(r'"data"\s*:\s*\[', start):
+            return "lines" if re.match(r'\{\s*"', start) and "\n" in start else "squad"
+        squad = re.search(r'"(paragraphs|qas|context)"\s*:', start)
+        return "squad" if squad or len(head) >= BLOCK_BYTES else "data"
+
+
 def read_json_items(
     path: Path,
     key: str = "",
@@ -61,7 +86,7 @@ def read_json_items(
     The array is the whole file or, with `key`, the value of that key in the file's object, whose
     other keys may stand before and after it. `name` is what a place calls a value.
     """
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         text = _JsonText(path, file, name, encoding, advice)
         if not key:
             yield from text.items()

@@ -38,12 +38,13 @@ class DataArguments:
     dataset_name: str | None = field(default=None, metadata={"help": "a dataset on the Hub"})
     dataset_config_name: str | None = field(default=None, metadata={"help": "its configuration"})
     train_file: str | None = field(
-        default=None, metadata={"help": "csv, tsv, xlsx, jsonl or parquet"}
+        default=None, metadata={"help": "csv, tsv, xlsx, JSON, parquet, or what a tool exports"}
     )
     validation_file: str | None = field(default=None, metadata={"help": "the same"})
     test_file: str | None = field(
         default=None, metadata={"help": "the same; without a label column it is only predicted"}
     )
+    sheet_name: str | None = field(default=None, metadata={"help": "of xlsx; by default the first"})
     text_column_name: str = field(default="text", metadata={"help": "the column of texts"})
     label_column_name: str = field(default="label", metadata={"help": "the column of labels"})
     label_separator: str = field(
