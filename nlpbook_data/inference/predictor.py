@@ -64,16 +64,23 @@ class Predictor:
 
     Attributes:
         task: doccls, paircls, ner, qa or generation.
-        columns: the keys that a row needs, as the model's training data named them.
+        inputs: ``{the task's column: the key of a row}``, as the training data named it.
         labels: of classes, or of entities' types; of other tasks, and of scores, none.
         multi_label: whether a text has any number of labels.
+        label_separator: what stood between several labels in a cell of the training data.
     """
 
     task: str
-    columns: tuple[str, ...]
+    inputs: dict[str, str]
     labels: list[str]
     find: Callable[..., list[Row]]
     multi_label: bool = False
+    label_separator: str = "|"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The keys that a row needs."""
+        return tuple(self.inputs.values())
 
     @property
     def chunk(self) -> int:
@@ -185,20 +192,20 @@ def load_predictor(
     task = _find_task(name, config)
     inputs = _choose_columns(task, saved_settings(config), dict(columns or {}), header)
     options: Row = {"device": device, "batch_size": batch_size, "revision": revision}
-    names = tuple(inputs.values())
     if task in ("doccls", "paircls"):
         classify = load_classifier(name, **options)
         find, many = partial(_classes, classify), classify.multi_label
-        return Predictor(task, names, classify.labels, find, many)
+        between = saved_settings(config).get("label_separator", "|")
+        return Predictor(task, inputs, classify.labels, find, many, between)
     if task == "ner":
         tag = load_tagger(name, **options)
-        return Predictor(task, names, list(tag.types), partial(_entities, tag))
+        return Predictor(task, inputs, list(tag.types), partial(_entities, tag))
     if task == "qa":
-        return Predictor(task, names, [], partial(_answers, load_answerer(name, **options)))
+        return Predictor(task, inputs, [], partial(_answers, load_answerer(name, **options)))
     tokenizer = load_tokenizer(args)
     tokenizer.padding_side = "left"
     model = load_trained(AutoModelForCausalLM, args, config, device)
-    return Predictor(task, names, [], partial(_texts, model, tokenizer, "question" in inputs))
+    return Predictor(task, inputs, [], partial(_texts, model, tokenizer, "question" in inputs))
 
 
 def _find_task(name: str, config: Any) -> str:
