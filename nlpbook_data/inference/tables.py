@@ -95,7 +95,7 @@ class Table(ABC):
 
         Args:
             outputs: one a record; a column that it lacks stays empty.
-            kinds: the new columns, each with a key of `TYPES`.
+            kinds: the new columns, each with a key of `TYPES`; the last is that of errors.
             joint: between several values in a cell.
         """
 
@@ -176,18 +176,18 @@ class _Text(Table):
             for record, output in zip(self.records(()), outputs, strict=True):
                 text = record.text
                 if not record.is_blank:
-                    text = self._extend(record, {name: output.get(name) for name in kinds}, joint)
+                    text = self._extend(record, output, kinds, joint)
                 file.write(text + self.line_end)
 
-    def _cells(self, output: Row, joint: str) -> list[str]:
+    def _cells(self, output: Row, kinds: Mapping[str, str], joint: str) -> list[str]:
         """Return the new cells of a row, or an error where the encoding has no such character."""
-        cells = [_to_cell(value, joint) for value in output.values()]
+        cells = [_to_cell(output.get(name), kind, joint) for name, kind in kinds.items()]
         try:
             "".join(cells).encode(self.encoding)
         except UnicodeEncodeError as error:
             lost = ascii(error.object[error.start])
-            why = {"error": f"the prediction has {lost}, which {self.encoding} has not"}
-            return [why.get(name, "") for name in output]
+            why = f"the prediction has {lost}, which {self.encoding} has not"
+            return [""] * (len(cells) - 1) + [why]
         return cells
 
     def _heading(self, names: list[str]) -> str:
@@ -198,7 +198,7 @@ class _Text(Table):
         """Return the record of a line."""
 
     @abstractmethod
-    def _extend(self, record: Record, output: Row, joint: str) -> str:
+    def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         """Return the text of a record with what is new."""
 
 
@@ -212,8 +212,8 @@ class _Txt(_Text):
     def _record(self, place: str, text: str) -> Record:
         return Record(place, {"text": text}, text=text)
 
-    def _extend(self, record: Record, output: Row, joint: str) -> str:
-        cells = [cell.translate(TABS) for cell in self._cells(output, joint)]
+    def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
+        cells = [cell.translate(TABS) for cell in self._cells(output, kinds, joint)]
         return "\t".join([record.text, *cells])
 
 
@@ -234,8 +234,8 @@ class _Jsonl(_Text):
             return Record(place, None, "not an object {…}", text)
         return Record(place, row, text=text)
 
-    def _extend(self, record: Record, output: Row, joint: str) -> str:
-        new = {name: value for name, value in output.items() if value is not None}
+    def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
+        new = {name: output[name] for name in kinds if output.get(name) is not None}
         if record.row is None:
             return self._dump({"line": record.text} | new)
         if record.row.keys() & new.keys():
@@ -296,8 +296,8 @@ class _Tsv(_Text):
     def _record(self, place: str, text: str) -> Record:
         raise NotImplementedError  # `records` makes its own
 
-    def _extend(self, record: Record, output: Row, joint: str) -> str:
-        return record.text + self._join(["", *self._cells(output, joint)])
+    def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
+        return record.text + self._join(["", *self._cells(output, kinds, joint)])
 
     def _join(self, cells: list[str]) -> str:
         return "\t".join(cell.translate(TABS) for cell in cells)
@@ -497,13 +497,13 @@ def _to_json(value: Any, kind: str) -> Any:
     return json.dumps(value, ensure_ascii=False) if kind == "json" and value is not None else value
 
 
-def _to_cell(value: Any, joint: str) -> str:
+def _to_cell(value: Any, kind: str, joint: str) -> str:
     """Return a value as the text of a cell: objects as JSON, several values with `joint`."""
     if value is None:
         return ""
-    if isinstance(value, list) and not any(isinstance(one, dict) for one in value):
-        return joint.join(map(str, value)) if value else ""
-    return _to_json(value, "json") if isinstance(value, list | dict) else str(value)
+    if kind in ("texts", "numbers"):
+        return joint.join(map(str, value))
+    return str(_to_json(value, kind))
 
 
 def _read_cell(cell: Any) -> str | None:
@@ -526,10 +526,10 @@ def _new_cell(sheet: Any, value: Any, like: Any = None) -> Any:
 def _new_cells(sheet: Any, output: Row, kinds: Mapping[str, str], joint: str) -> list[Any]:
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-    values = {name: output.get(name) for name in kinds}
-    for name, value in values.items():
+    values = [output.get(name) for name in kinds]
+    for place, (kind, value) in enumerate(zip(kinds.values(), values, strict=True)):
         if isinstance(value, str | list | dict):
-            values[name] = ILLEGAL_CHARACTERS_RE.sub(" ", _to_cell(value, joint))
-    if any(isinstance(value, str) and len(value) > MAX_CELL for value in values.values()):
-        values = dict.fromkeys(kinds) | {"error": f"over {MAX_CELL:,} characters in a cell"}
-    return [value if value is None else _new_cell(sheet, value) for value in values.values()]
+            values[place] = ILLEGAL_CHARACTERS_RE.sub(" ", _to_cell(value, kind, joint))
+    if any(isinstance(value, str) and len(value) > MAX_CELL for value in values):
+        values = [None] * (len(kinds) - 1) + [f"over {MAX_CELL:,} characters in a cell"]
+    return [value if value is None else _new_cell(sheet, value) for value in values]
