@@ -158,23 +158,8 @@ class SearchIndex:
         folder = Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} is there already. Name another folder, or add to it.")
-        model = None
-        if isinstance(encoder, str | os.PathLike):
-            model = str(encoder)
-            encoder = load_encoder(model)
-            if _is_folder(model):  # searches start from other folders
-                model = str(Path(model).expanduser().resolve())
-        manifest = Manifest(
-            model,
-            model and model_sha256(model),
-            normalized=getattr(encoder, "similarity_fn_name", "cosine") != "dot",
-            dtype=dtype,
-            dense=encoder is not None,
-            hybrid=hybrid or encoder is None,
-            k1=k1,
-            b=b,
-            weight=_weight_of(encoder),
-            id_column=id_column,
+        manifest, encoder = describe_encoder(
+            encoder, dtype=dtype, hybrid=hybrid, k1=k1, b=b, id_column=id_column
         )
         partial = folder.parent / f".{folder.name}.partial"
         partial.mkdir(parents=True, exist_ok=True)
@@ -182,7 +167,7 @@ class SearchIndex:
             try:
                 (partial / "manifest.json").unlink(missing_ok=True)  # of a build that was killed
                 if dictionary:
-                    _copy_dictionary(Path(dictionary), partial / DICTIONARY)
+                    copy_dictionary(Path(dictionary), partial / DICTIONARY)
                     sha256 = file_sha256(partial / DICTIONARY)
                     manifest = replace(manifest, files={DICTIONARY: sha256})
                 index = cls(partial, manifest, encoder)
@@ -212,7 +197,7 @@ class SearchIndex:
         folder = Path(folder)
         manifest = _read_manifest(folder)
         if isinstance(encoder, str | os.PathLike):
-            encoder = _load_same(folder, manifest, str(encoder))
+            encoder = load_same(folder, manifest, str(encoder))
         return cls(folder, manifest, encoder)
 
     def __len__(self) -> int:
@@ -279,7 +264,7 @@ class SearchIndex:
         self, rows: Iterable[str | Mapping[str, Any]] | Dataset
     ) -> tuple[Dataset, list[int]]:
         """Return the rows that are not there as they are, and the numbers of those they replace."""
-        found, column = _to_dataset(rows), self.manifest.id_column
+        found, column = to_dataset(rows), self.manifest.id_column
         if not column:
             return found, []
         if column not in found.column_names:
@@ -388,7 +373,7 @@ class SearchIndex:
             return self._given
         if self.manifest.model is None:
             raise InputError(f"{self.folder}: the index names no model. Pass the encoder.")
-        return _load_same(self.folder, self.manifest, self.manifest.model)
+        return load_same(self.folder, self.manifest, self.manifest.model)
 
     def search(
         self,
@@ -621,7 +606,7 @@ def _gather(vectors: Sequence[np.ndarray], ids: np.ndarray) -> np.ndarray:
     return np.concatenate([part[i - (end - len(part))] for i, part, end in parts], dtype=np.float32)
 
 
-def _to_dataset(rows: Iterable[str | Mapping[str, Any]] | Dataset) -> Dataset:
+def to_dataset(rows: Iterable[str | Mapping[str, Any]] | Dataset) -> Dataset:
     """Return `rows` with their texts checked."""
     found: Any
     texts: Iterable[Any]
@@ -682,6 +667,36 @@ def load_encoder(model: str) -> Any:
     return encoder
 
 
+def describe_encoder(
+    encoder: Encoder | str | os.PathLike | None, hybrid: bool, **others: Any
+) -> tuple[Manifest, Encoder | None]:
+    """Return the manifest of a new index, and the encoder, loaded.
+
+    Args:
+        encoder, hybrid: as of `SearchIndex.build`.
+        others: fields of the manifest.
+
+    Raises:
+        InputError: as `load_encoder`.
+    """
+    model = None
+    if isinstance(encoder, str | os.PathLike):
+        model = str(encoder)
+        encoder = load_encoder(model)
+        if _is_folder(model):  # searches start from other folders
+            model = str(Path(model).expanduser().resolve())
+    manifest = Manifest(
+        model,
+        model and model_sha256(model),
+        normalized=getattr(encoder, "similarity_fn_name", "cosine") != "dot",
+        dense=encoder is not None,
+        hybrid=hybrid or encoder is None,
+        weight=_weight_of(encoder),
+        **others,
+    )
+    return manifest, encoder
+
+
 def _weight_of(encoder: Any) -> float:
     """Return what the encoder's training chose on validation as its weight beside BM25."""
     body = getattr(encoder, "transformers_model", None)
@@ -692,7 +707,7 @@ def _weight_of(encoder: Any) -> float:
     return saved_weight(body.config)
 
 
-def _copy_dictionary(source: Path, target: Path) -> None:
+def copy_dictionary(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
     except OSError as error:
@@ -718,7 +733,7 @@ def _is_folder(model: str) -> bool:
     return Path(model).expanduser().is_dir()
 
 
-def _load_same(folder: Path, manifest: Manifest, model: str) -> Encoder:
+def load_same(folder: Path, manifest: Manifest, model: str) -> Encoder:
     """Load `model` if it is the one that the index was built with."""
     found = model_sha256(model)
     if found is None and manifest.model_sha256:

@@ -16,7 +16,9 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.metrics.search import DocumentSearch
 from nlpbook_data.search.collections import Collection
-from nlpbook_data.search.training import Ranking, RetrievalEvaluator, as_module
+from nlpbook_data.search.fusion import fuse
+from nlpbook_data.search.index import Hit
+from nlpbook_data.search.training import Ranking, RetrievalEvaluator, as_module, saved_weight
 from nlpbook_data.training.arguments import ModelArguments, RecipeArguments
 from nlpbook_data.training.models import load_model
 from nlpbook_data.training.trainer import add_callbacks, check_metric
@@ -152,6 +154,18 @@ def rerank(
         found.ids.append([i for i, _ in scored] + list(ids[depth:]))
         found.scores.append([value for _, value in scored] + [least] * len(ids[depth:]))
     return found
+
+
+def rerank_hits(model: CrossEncoder, query: str, hits: Sequence[Hit]) -> list[Hit]:
+    """Return the hits of a search in the order of the model, fused with the one that they had.
+
+    Its weight is what its training chose on validation, or 1 where it has chosen none.
+    """
+    scores = score_pairs(model, [(query, hit.text) for hit in hits], 32) if hits else []
+    weight = saved_weight(model.config, 1.0)
+    ids, before = [hit.id for hit in hits], [hit.score for hit in hits]
+    rows = {hit.id: hit.row for hit in hits}
+    return [Hit(i, s, rows[i]) for i, s in fuse((ids, scores), (ids, before), weight).items()]
 
 
 def keep_far(ranking: Ranking, part: Collection, margin: float) -> list[list[int]]:

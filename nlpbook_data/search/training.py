@@ -368,9 +368,9 @@ def rank_by_words(parts: Mapping[str, Collection]) -> dict[str, Ranking]:
     return found
 
 
-def saved_weight(config: Any) -> float:
+def saved_weight(config: Any, default: float = WEIGHT) -> float:
     """Return the model's weight in its fusion with BM25, as `save_weight` left it in its config."""
-    return float(saved_settings(config).get(HYBRID_WEIGHT, WEIGHT))
+    return float(saved_settings(config).get(HYBRID_WEIGHT, default))
 
 
 def save_weight(config: Any, weight: float, folder: Path | None = None) -> None:
