@@ -1,5 +1,6 @@
 """What sentence-transformers lacks for the rerank recipe, and reranking itself."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -104,6 +105,8 @@ def save_reranker(model: CrossEncoder, folder: Path) -> None:
     model.config.name_or_path = ""
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
+        with contextlib.suppress(OSError):
+            (folder / "eval").rmdir()  # for the evaluator's file, which is not written
 
 
 def open_reranker(model: str) -> CrossEncoder:
