@@ -113,12 +113,21 @@ def _parser() -> argparse.ArgumentParser:
     option = command(_prefetch)
     option("--config", required=True, help="a YAML of recipes/configs")
     option = command(_index, where, cache)
-    option("texts", help="a file, or one of nlpbook-data list")
-    option("--model", help="a SentenceTransformer: a folder or a Hub name")
+    option("texts", nargs="?", help="a file, or one of nlpbook-data list")
+    option("--model", help="a SentenceTransformer: a folder or a Hub name; without it BM25 alone")
     option("--output", type=Path, required=True, help="the index, a folder")
     option("--text_column_name", help="text in files; in a corpus its first")
+    option("--id_column_name", help="your own ids: --add replaces, --delete deletes by them")
     option("--add", action="store_true", help="to an index that is there, what it lacks")
+    option("--delete", nargs="+", metavar="ID", help="from an index that is there")
     option("--hybrid", action="store_true", help="keep morphemes for BM25 too")
+    option("--bm25_k1", type=float, help="how much repeated words count")
+    option("--bm25_b", type=float, help="how much long texts are held back, 0 to 1")
+    option("--dictionary", help="words for Kiwi: word, tab, tag (NNP, NNG, …) a line")
+    option("--to", choices=["folder", "qdrant"], default="folder", help="qdrant: its collection")
+    option("--url", help="of a Qdrant server (a key by QDRANT_API_KEY)")
+    option("--path", help="of a Qdrant folder, in place of a server")
+    option("--collection", default="passages", help="its name there")
     option("--float16", action="store_true", help="half the disk, slower")
     option("--faiss", action="store_true", help="faster on 100,000 texts and more")
     option = command(_search)
@@ -127,6 +136,9 @@ def _parser() -> argparse.ArgumentParser:
     option("-k", type=int, default=10, help="hits, 10 by default")
     option("--model", help="where the model of the index is now")
     option("--hybrid", action="store_true", help="fused with BM25")
+    option("--weight", type=float, help="of the vectors in it, 0 to 1; by default the model's")
+    option("--rerank", metavar="MODEL", help="a model of recipes/rerank.py, or a cross-encoder")
+    option("--rerank_depth", type=int, default=100, help="of the first hits, so many; 100")
     option("--exact", action="store_true", help="without FAISS")
     option = command(_results)
     option("folders", nargs="*", type=Path, metavar="folder", help="of runs, or that holds some")
@@ -345,33 +357,78 @@ def _index(options: argparse.Namespace) -> None:
 
     The texts are the lines of a .txt file, a column of a csv, tsv, jsonl, xlsx or parquet file, or
     a corpus' first text column (contexts, reviews); each once, with its first row's other columns.
+    With a column of ids each row counts, also where texts are equal.
     """
     from nlpbook_data.search.index import SearchIndex, import_faiss
 
     if options.faiss:
         import_faiss()  # before hours of encoding
-    rows: dict[str, dict[str, Any]] = {}
-    for row in _texts(options):
-        rows.setdefault(row["text"], row)
-    if options.add:
-        if options.hybrid or options.float16:
-            raise InputError("--hybrid and --float16 are of a new index. Leave them out.")
-        index = SearchIndex.load(options.output, options.model)
-        for text in index.texts():
-            rows.pop(text, None)
-        if rows:
-            index.add(rows.values())
-    elif options.model is None:
-        raise InputError("A new index needs a model: --model, a folder or a Hub name.")
-    else:
-        dtype = "float16" if options.float16 else "float32"
-        index = SearchIndex.build(
-            options.output, rows.values(), options.model, dtype=dtype, hybrid=options.hybrid
+    made = {
+        "hybrid": options.hybrid or None,
+        "dtype": "float16" if options.float16 else None,
+        "k1": options.bm25_k1,
+        "b": options.bm25_b,
+        "dictionary": options.dictionary,
+        "id_column": options.id_column_name,
+    }
+    made = {name: value for name, value in made.items() if value is not None}
+    there = options.add or options.delete
+    if there and made:
+        raise InputError(
+            "--hybrid, --float16, --bm25_k1, --bm25_b, --dictionary and --id_column_name are of a "
+            "new index. Leave them out."
         )
+    if options.texts is None and not options.delete:
+        raise InputError("Nothing names the texts. Write a file or the name of a corpus.")
+    if options.to == "qdrant":
+        _index_qdrant(options, made)
+        return
+    changed = (0, 0)
+    if there:
+        index = SearchIndex.load(options.output, options.model)
+        if options.delete:
+            index.delete(options.delete)
+        if options.texts:
+            rows = _rows(options, by_text=index.manifest.id_column is None)
+            known = set() if index.manifest.id_column else set(index.texts())
+            rows = [row for row in rows if row["text"] not in known]
+            changed = index.add(rows) if rows else changed
+    else:
+        rows = _rows(options, by_text=options.id_column_name is None)
+        index = SearchIndex.build(options.output, rows, options.model, **made)
+        changed = len(index), 0
     if options.faiss:
         index.add_faiss()
     size = sum(path.stat().st_size for path in options.output.rglob("*") if path.is_file())
-    _write(f"{options.output}: {len(index):,} texts ({len(rows):,} new), {size:,} bytes")
+    new = f"{changed[0]:,} new" + (f", {changed[1]:,} replaced" if changed[1] else "")
+    _write(f"{options.output}: {len(index):,} texts ({new}), {size:,} bytes")
+
+
+def _index_qdrant(options: argparse.Namespace, made: dict[str, Any]) -> None:
+    from nlpbook_data.search.qdrant import QdrantIndex
+
+    if options.add or options.delete or options.float16 or options.faiss or options.id_column_name:
+        raise InputError(
+            "--add, --delete, --id_column_name, --float16 and --faiss are of an index in a folder. "
+            "Leave them out; a collection is changed by Qdrant's own client."
+        )
+    if bool(options.url) == bool(options.path):
+        raise InputError("--to qdrant needs --url of a server or --path of a folder: one of them.")
+    made.pop("hybrid", None)  # it always is
+    place = {"url": options.url, "path": options.path, "collection": options.collection}
+    rows = _rows(options, by_text=True)
+    index = QdrantIndex.build(options.output, rows, options.model, **place, **made)
+    _write(f"{options.output}: {len(index):,} texts in {options.url or options.path}")
+
+
+def _rows(options: argparse.Namespace, by_text: bool) -> list[dict[str, Any]]:
+    """Return the rows; of equal texts the first alone, where rows are told apart by them."""
+    if not by_text:
+        return list(_texts(options))
+    rows: dict[str, dict[str, Any]] = {}
+    for row in _texts(options):
+        rows.setdefault(row["text"], row)
+    return list(rows.values())
 
 
 def _texts(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -401,8 +458,20 @@ def _search(options: argparse.Namespace) -> None:
     """Ask a search engine that index made."""
     from nlpbook_data.search.index import SearchIndex
 
-    index = SearchIndex.load(options.folder, options.model)
-    (hits,) = index.search([options.query], options.k, hybrid=options.hybrid, exact=options.exact)
+    index: Any
+    if (options.folder / "qdrant.json").is_file():
+        from nlpbook_data.search.qdrant import QdrantIndex
+
+        index = QdrantIndex.load(options.folder, options.model)
+    else:
+        index = SearchIndex.load(options.folder, options.model)
+    depth = max(options.k, options.rerank_depth) if options.rerank else options.k
+    how = {"hybrid": options.hybrid, "exact": options.exact, "weight": options.weight}
+    (hits,) = index.search([options.query], depth, **how)
+    if options.rerank:
+        from nlpbook_data.search.reranking import open_reranker, rerank_hits
+
+        hits = rerank_hits(open_reranker(options.rerank), options.query, hits)[: options.k]
     for hit in hits:
         others = {name: value for name, value in hit.row.items() if name != "text"}
         more = "\t" + json.dumps(others, ensure_ascii=False, default=str) if others else ""

@@ -18,7 +18,10 @@ from nlpbook_data.reports.outcome import Outcome
 
 TEMPLATE = Path(__file__).parent / "templates" / "card.md"
 SAMPLE_PROMPTS = 4
-LIBRARIES = {"sentence-similarity": "sentence-transformers"}
+LIBRARIES = {
+    "sentence-similarity": "sentence-transformers",
+    "text-ranking": "sentence-transformers",
+}
 
 
 def write_card(

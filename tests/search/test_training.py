@@ -129,9 +129,10 @@ def test_rankings_are_by_cosine_and_by_the_first_numbers_too():
 
 def test_the_hybrid_is_scored_beside_the_model():
     part = Collection(["p0", "p1", "p2"], ["q"], [[1]], [[]])
-    scores = score(part, Ranking([[0, 1, 2]], [[]]), Ranking([[1, 2]], [[]]))
-    # 1/61 + 1/62 for passage 1, 1/61 for 0, 1/62 + 1/63 for 2
+    found, words = Ranking([[0, 1, 2]], [[0.9, 0.8, 0.1]]), Ranking([[1, 2]], [[4.0, 2.0]])
+    scores = score(part, found, words, 0.5)
     assert (scores["mrr_at_10"], scores["hybrid_mrr_at_10"]) == (0.5, 1.0)
+    assert score(part, found, words, 1.0)["hybrid_mrr_at_10"] == 0.5
     assert scores["recall_curves"]["BM25"][1] == 1.0
 
 
