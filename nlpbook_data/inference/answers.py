@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from transformers import (
     AutoModelForQuestionAnswering,
-    DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -23,11 +22,11 @@ from transformers import (
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.particles import strip_particle
 from nlpbook_data.features.qa import Answer, decode, encode, number_questions
+from nlpbook_data.inference.batches import load_trained, read_by_length
 from nlpbook_data.training.arguments import ModelArguments
 from nlpbook_data.training.models import (
     limit_length,
     load_config,
-    load_model,
     load_tokenizer,
     match_token_types,
 )
@@ -58,9 +57,7 @@ def load_answerer(
     """
     args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
     tokenizer, config = load_tokenizer(args), load_config(args)
-    model = load_model(AutoModelForQuestionAnswering, args, config, training=False)
-    device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
-    model.to(device)  # type: ignore[arg-type]  # transformers wraps it without its types
+    model = load_trained(AutoModelForQuestionAnswering, args, config, device)
     return Answerer(model, tokenizer, batch_size)
 
 
@@ -160,19 +157,14 @@ class Answerer:
         batch = {"question": questions, "context": contexts}
         return encode(batch, self.tokenizer, self.max_length, self.stride, training=False)
 
-    @torch.inference_mode()
     def _read(self, windows: dict[str, list[Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return the logits of start and end of each window, windows of like length together."""
         names = [name for name in ("input_ids", "token_type_ids") if name in windows]
-        pad = DataCollatorWithPadding(self.tokenizer)
         lengths = [len(ids) for ids in windows["input_ids"]]
-        order = np.argsort(lengths, kind="stable")
         starts: list[Any] = [None] * len(lengths)
         ends: list[Any] = [None] * len(lengths)
-        for begin in range(0, len(order), self.batch_size):
-            rows = order[begin : begin + self.batch_size]
-            batch: Any = pad([{name: windows[name][row] for name in names} for row in rows])
-            output = self.model(**batch.to(self.model.device))
+        columns: dict[str, list[Any]] = {name: windows[name] for name in names}
+        for rows, output in read_by_length(self.model, self.tokenizer, columns, self.batch_size):
             for logits, target in ((output.start_logits, starts), (output.end_logits, ends)):
                 for row, values in zip(rows, logits.float().cpu().numpy(), strict=True):
                     target[row] = values[: lengths[row]].copy()  # not the batch's padding with it

@@ -17,19 +17,18 @@ import torch
 from datasets import Dataset
 from transformers import (
     AutoModelForTokenClassification,
-    DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from nlpbook_data.features.ner import decode, encode, type_names
 from nlpbook_data.features.particles import strip_particle
+from nlpbook_data.inference.batches import load_trained, read_by_length
 from nlpbook_data.training.arguments import ModelArguments
 from nlpbook_data.training.models import (
     label_names,
     limit_length,
     load_config,
-    load_model,
     load_tokenizer,
     saved_settings,
 )
@@ -56,9 +55,7 @@ def load_tagger(
     args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
     types = type_names(label_names(args) or [])
     tokenizer, config = load_tokenizer(args), load_config(args)
-    model = load_model(AutoModelForTokenClassification, args, config, training=False)
-    device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
-    model.to(device)  # type: ignore[arg-type]  # transformers wraps it without its types
+    model = load_trained(AutoModelForTokenClassification, args, config, device)
     return Tagger(model, tokenizer, types, batch_size)
 
 
@@ -80,7 +77,6 @@ class Tagger:
         self.stride = known.get("stride", min(32, self.max_length // 4))
         self.strip = strip_particle if getattr(model.config, "strip_particles", False) else None
 
-    @torch.inference_mode()
     def __call__(self, text: str | Sequence[str]) -> Any:
         """Return a text's entities in order: ``[{"start", "end", "label", "score", "text"}]``.
 
@@ -89,15 +85,13 @@ class Tagger:
         texts = [text] if isinstance(text, str) else list(text)
         batch: dict[str, list[Any]] = {"text": texts, "entities": [None] * len(texts)}
         windows = encode(batch, self.tokenizer, self.max_length, self.stride)
-        pad, ids = DataCollatorWithPadding(self.tokenizer), windows["input_ids"]
-        order = np.argsort([len(row) for row in ids], kind="stable")
+        ids = windows["input_ids"]
         found: list[Any] = [None] * len(ids)
-        for begin in range(0, len(order), self.batch_size):
-            rows = order[begin : begin + self.batch_size]
-            inputs: Any = pad([{"input_ids": ids[row]} for row in rows])
-            logits = self.model(**inputs.to(self.model.device)).logits.float().softmax(dim=2)
-            for row, values in zip(rows, logits.cpu().numpy(), strict=True):
-                found[row] = values[: len(ids[row])]
+        columns = {"input_ids": ids}
+        for rows, output in read_by_length(self.model, self.tokenizer, columns, self.batch_size):
+            probabilities = output.logits.float().softmax(dim=2).cpu().numpy()
+            for row, values in zip(rows, probabilities, strict=True):
+                found[row] = values[: len(ids[row])].copy()  # not the batch's padding with it
         entities = decode(Dataset.from_dict(windows), np.concatenate(found), texts, self.strip)
         named = [
             [

@@ -58,17 +58,20 @@ def read_first_sheet(path: Path, advice: str = FETCH_AGAIN) -> Iterator[tuple[st
         raise InputError(f"{path}: not a workbook ({first_line(error)[:200]}). {advice}") from error
 
 
+def unescape(text: str) -> str:
+    """Return `text` with the characters that XML cannot hold, which Excel writes as _x000D_."""
+    if "_x" not in text:
+        return text
+    text = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
 def _value(place: str, cell: Any, advice: str) -> Cell:
     value = cell.value
     if isinstance(value, str):
         if cell.data_type == "e":
             raise malformed(f"{place}, column {cell.column}", value, "a value", advice)
-        # characters that XML cannot hold, which Excel writes as _x000D_
-        if "_x" in value:
-            value = ESCAPE.sub(lambda found: chr(int(found[1], 16)), value)
-            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-            value = whole(place, value, advice)
-        return value or None
+        return (whole(place, unescape(value), advice) if "_x" in value else value) or None
     if isinstance(value, date | time):
         place = f"{place}, column {cell.column}"
         raise malformed(place, value, "a text or a number, not a date,", advice)

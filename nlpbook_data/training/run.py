@@ -47,6 +47,7 @@ class Run:
         self.folder = RunFolder(args)
         self.callback = RunCallback(self.open, self.folder, record, args.save_total_limit)
         self.scores: dict[str, Any] = {}
+        self.columns: list[str] = []  # of the data, in the task's words
         self.wants_baselines = args.baselines and args.do_train and self.folder.is_main
 
     def with_seed(self, seed: int) -> "Run":
@@ -105,6 +106,7 @@ class Run:
         self.folder.refuse_other_data(self.record["data"], before)
         if self.folder.is_asked_for:
             raise Unchanged
+        self.columns = next(iter(source.splits.values())).column_names
         for split, origin in source.origins.items():
             if split in source.splits:
                 logger.info("%s: %s rows, %s", split, f"{len(source.splits[split]):,}", origin)
@@ -157,6 +159,7 @@ class Run:
         if args.do_train:
             given = self.record["arguments"].items()
             used = {k: v for k, v in given if k in USED or k.endswith("_column_name")}
+            used |= {"task": self.record["recipe"], "columns": self.columns}
             setattr(model.config, SETTINGS, used)
         self.record["chosen_by"] = best_by if metric == "loss" else metric
         return args

@@ -1,0 +1,46 @@
+"""A trained model, ready to be asked, and rows of like length through it together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+
+from nlpbook_data.training.arguments import ModelArguments
+from nlpbook_data.training.models import load_model
+
+
+def load_trained(
+    auto_class: Any, args: ModelArguments, config: Any, device: str | torch.device | None = None
+) -> Any:
+    """Return the model of `args` on `device`: an accelerator where there is one, else the CPU.
+
+    Raises:
+        InputError: no such model, or none with a trained head of `auto_class`.
+    """
+    model = load_model(auto_class, args, config, training=False)
+    device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
+    return model.to(device).eval()  # type: ignore[arg-type]  # transformers wraps it without types
+
+
+def read_by_length(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    columns: Mapping[str, Sequence[Any]],
+    batch_size: int,
+) -> Iterator[tuple[np.ndarray, Any]]:
+    """Yield ``(numbers of rows, the model's output of them)``, rows of like length together.
+
+    Args:
+        columns: ``input_ids`` and what else of a row the model takes, not padded.
+        batch_size: rows at a time.
+    """
+    pad = DataCollatorWithPadding(tokenizer)
+    order = np.argsort([len(ids) for ids in columns["input_ids"]], kind="stable")
+    for begin in range(0, len(order), batch_size):
+        rows = order[begin : begin + batch_size]
+        batch: Any = pad([{name: values[row] for name, values in columns.items()} for row in rows])
+        with torch.inference_mode():
+            output = model(**batch.to(model.device))
+        yield rows, output

@@ -1,0 +1,101 @@
+"""Classes of texts and of pairs from a model that recipes/doccls.py or paircls.py fine-tuned.
+
+classify = load_classifier("outputs/doccls")
+classify(["배송이 빠르고 마음에 들어요"])
+# array([[0.03, 0.97]]): a row a text, a probability a label of classify.labels
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from nlpbook_data.features import doccls, paircls
+from nlpbook_data.inference.batches import load_trained, read_by_length
+from nlpbook_data.training.arguments import ModelArguments
+from nlpbook_data.training.models import (
+    label_names,
+    limit_length,
+    load_config,
+    load_tokenizer,
+    match_token_types,
+    saved_settings,
+)
+
+MAX_LENGTH = 128  # that of the recipes, for a model that states none
+
+
+def load_classifier(
+    model_name_or_path: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    batch_size: int = 32,
+    revision: str = "main",
+) -> "Classifier":
+    """Return what gives texts, or pairs of them, probabilities: see `Classifier`.
+
+    Args:
+        model_name_or_path: the folder of a finished run, or a name on the Hub.
+        device: an accelerator where there is one, else the CPU.
+        batch_size: rows that the model reads at a time.
+        revision: branch, tag or commit on the Hub.
+
+    Raises:
+        InputError: no such model, or none with a trained head for classes.
+    """
+    args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
+    labels = label_names(args) or []
+    tokenizer, config = load_tokenizer(args), load_config(args)
+    model = load_trained(AutoModelForSequenceClassification, args, config, device)
+    return Classifier(model, tokenizer, labels, batch_size)
+
+
+class Classifier:
+    """Gives probabilities as the recipes do, texts cut to the length of training.
+
+    Attributes:
+        labels: by their places in a row of probabilities; none where the model gives a score.
+        multi_label: whether a text has any number of them, so that a row does not sum to 1.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        labels: Sequence[str],
+        batch_size: int = 32,
+    ):
+        self.model, self.tokenizer, self.labels = model, tokenizer, list(labels)
+        self.batch_size = batch_size
+        self.multi_label = model.config.problem_type == "multi_label_classification"
+        self.token_types = match_token_types(tokenizer, model.config)
+        length = saved_settings(model.config).get("max_length", MAX_LENGTH)
+        self.max_length = limit_length(length, model.config, tokenizer)
+
+    def __call__(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
+        """Return a row of probabilities for each text, or for each with its one of `pairs`.
+
+        Returns:
+            (rows, labels); of a model of scores (rows, 1), the scores.
+        """
+        batch: dict[str, list[Any]] = {"text": list(texts), "label": [None] * len(texts)}
+        if pairs is None:
+            columns = doccls.encode(batch, self.tokenizer, self.max_length)
+        else:
+            names, types = ("text", "pair"), self.token_types
+            batch["pair"] = list(pairs)
+            columns = paircls.encode(batch, self.tokenizer, self.max_length, names, types)
+        found = np.zeros((len(texts), max(1, len(self.labels))))
+        for rows, output in read_by_length(self.model, self.tokenizer, columns, self.batch_size):
+            logits = output.logits.double().cpu()
+            if self.labels:
+                logits = logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
+            found[rows] = logits.numpy()
+        return found

@@ -1,0 +1,128 @@
+"""Predictions of a file's rows, on disk as they are made: what was stopped goes on where it was."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.inference.predictor import Predictor, Row
+from nlpbook_data.inference.tables import Table
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 5  # errors of rows that are logged; all of them stand in the output
+
+
+def predict_table(
+    table: Table, predictor: Predictor, columns: Sequence[str], options: Row, skip: int = 0
+) -> Iterator[list[Row]]:
+    """Yield what the model gives each row after the first `skip`, a chunk of rows at a time.
+
+    A blank row has nothing, one that cannot be read or predicted an ``error``.
+
+    Args:
+        columns: the table's, in the order of the predictor's.
+        options: of `Predictor.predict`.
+    """
+    records, told = islice(table.records(columns), skip, None), 0
+    keys = dict(zip(predictor.columns, columns, strict=True))
+    with tqdm(total=table.estimate(), initial=skip, unit=" rows", disable=None) as bar:
+        while chunk := list(islice(records, predictor.chunk)):
+            rows = [
+                {key: record.row.get(name) for key, name in keys.items()}
+                for record in chunk
+                if record.row is not None
+            ]
+            found, outputs = iter(predictor.predict(rows, **options)), list[Row]()
+            for record in chunk:
+                output = next(found) if record.row is not None else {}
+                if error := record.error or output.get("error"):
+                    output, told = {"error": error}, told + 1
+                    if told <= SHOWN:
+                        logger.warning("%s: %s", record.place, error)
+                outputs.append(output)
+            yield outputs
+            bar.update(len(chunk))
+
+
+class Journal:
+    """The file of one command's predictions, a line a row. One process at a time has it.
+
+    Only the last line can be half-written, by a kill, and is dropped.
+
+    Attributes:
+        done: how many rows it holds.
+    """
+
+    def __init__(self, path: Path, command: dict[str, Any]):
+        """Begin a file, or go on with it.
+
+        Args:
+            command: what the predictions follow from, JSON; a file of another command is refused.
+
+        Raises:
+            InputError: another command's file, or a process that writes it now.
+        """
+        self.path = path
+        self._lock = FileLock(path.with_name(f"{path.name}.lock"))
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise InputError(f"{path}: another process is writing it. Wait for its end.") from error
+        except OSError as error:
+            raise InputError(
+                f"{path.parent}: cannot be written ({error.strerror}). Name another --output."
+            ) from error
+        self._file = path.open("a+b")
+        self._file.seek(0)
+        first, self.done, end = self._file.readline(), 0, 0
+        if first.endswith(b"\n"):
+            self._check(json.loads(first), command)
+            end = len(first)
+            for line in self._file:
+                if line.endswith(b"\n"):
+                    self.done, end = self.done + 1, end + len(line)
+        self._file.truncate(end)
+        if not end:
+            self._append([command])
+
+    def _check(self, before: dict[str, Any], command: dict[str, Any]) -> None:
+        for name, value in json.loads(json.dumps(command)).items():
+            if before.get(name) != value:
+                self.close()
+                raise InputError(
+                    f"{self.path}: predictions of another command, which had the {name} "
+                    f"{before.get(name)!r} and not {value!r}. Delete it to start anew, or name "
+                    "another --output."
+                )
+
+    def append(self, outputs: Sequence[dict[str, Any]]) -> None:
+        """Add rows; they are on disk when this returns."""
+        self._append(outputs)
+        self.done += len(outputs)
+
+    def _append(self, values: Sequence[Any]) -> None:
+        text = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+        self._file.write(text.encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        with self.path.open(encoding="utf-8") as file:
+            next(file)
+            yield from map(json.loads, file)
+
+    def close(self, delete: bool = False) -> None:
+        """Let others have it; with `delete` nothing is left."""
+        self._file.close()
+        if delete:
+            self.path.unlink()
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)

@@ -1,0 +1,299 @@
+"""One door to the models of all recipes: rows in, predictions out.
+
+    predictor = load_predictor("outputs/doccls")
+    predictor.task, predictor.columns, predictor.labels
+    # ("doccls", ("text",), ["부정", "긍정"])
+    predictor.predict([{"text": "배송이 빠르고 마음에 들어요"}])
+    # [{"prediction": "긍정", "score": 0.97}]
+
+Task, columns, length, stride, thresholds and the cutting of particles come from the model's config,
+where the recipes put them. Search has an index of its own: ``nlpbook-data search``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from nlpbook_data.errors import InputError, first_line, shown
+from nlpbook_data.inference.answers import Answerer, load_answerer
+from nlpbook_data.inference.batches import load_trained
+from nlpbook_data.inference.classes import Classifier, load_classifier
+from nlpbook_data.inference.decoding import DECODING, sample
+from nlpbook_data.inference.entities import Tagger, load_tagger
+from nlpbook_data.own_files.schemas import read_text
+from nlpbook_data.training.arguments import ModelArguments, resolve_package
+from nlpbook_data.training.models import load_config, load_tokenizer, saved_settings
+
+Row = dict[str, Any]
+DETAILS = "probabilities"
+MAX_NEW_TOKENS = 64
+HEADS = {
+    "ForSequenceClassification": "doccls",
+    "ForTokenClassification": "ner",
+    "ForQuestionAnswering": "qa",
+    "ForCausalLM": "generation",
+    "LMHeadModel": "generation",
+}
+# What a row needs; the first set is taken where the model does not say which it was trained on.
+INPUTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "doccls": (("text",),),
+    "paircls": (("premise", "hypothesis"), ("sentence1", "sentence2")),
+    "ner": (("text",),),
+    "qa": (("context", "question"),),
+    "generation": (("prompt",), ("question",)),
+}
+OPTIONS = {
+    "doccls": {"details", "threshold"},
+    "paircls": {"details"},
+    "ner": set[str](),
+    "qa": {"details"},
+    "generation": {"max_new_tokens", "method", "seed"},
+}
+# Rows that are predicted together: enough of them to put those of like length side by side.
+CHUNKS = {"doccls": 4096, "paircls": 4096, "ner": 1024, "qa": 256, "generation": 32}
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model of any task. See `load_predictor`.
+
+    Attributes:
+        task: doccls, paircls, ner, qa or generation.
+        inputs: ``{the task's column: the key of a row}``, as the training data named it.
+        labels: of classes, or of entities' types; of other tasks, and of scores, none.
+        multi_label: whether a text has any number of labels.
+        label_separator: what stood between several labels in a cell of the training data.
+    """
+
+    task: str
+    inputs: dict[str, str]
+    labels: list[str]
+    find: Callable[..., list[Row]]
+    multi_label: bool = False
+    label_separator: str = "|"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The keys that a row needs."""
+        return tuple(self.inputs.values())
+
+    @property
+    def chunk(self) -> int:
+        """A good number of rows to predict together."""
+        return CHUNKS[self.task]
+
+    def outputs(self, **options: Any) -> dict[str, str]:
+        """Return what `predict` gives a row: ``{name: text, number, texts, numbers or json}``.
+
+        Raises:
+            InputError: as `predict` does.
+        """
+        self._check(options)
+        some = "s" if self.multi_label else ""
+        outputs = {"prediction": f"text{some}", "score": f"number{some}"}
+        if self.task == "generation":
+            outputs = {"prediction": "text"}
+        elif self.task == "ner":
+            outputs = {"prediction": "json"}
+        elif self.task == "paircls" and not self.labels:
+            outputs = {"prediction": "number"}
+        if options.get("details"):
+            more = {"start": "integer", "end": "integer"}
+            outputs |= (
+                more if self.task == "qa" else dict.fromkeys(self.labels and [DETAILS], "json")
+            )
+        return outputs
+
+    def predict(self, rows: Sequence[Mapping[str, Any]], **options: Any) -> list[Row]:
+        """Return a dict for each row, in order: what `outputs` says, or ``{"error": …}`` alone.
+
+        A row that cannot be read or predicted has an error and takes no other with it.
+
+        Args:
+            rows: each with the keys `columns`; others are ignored.
+            options: `details` (bool): all there is to know of a row, such as the probability of
+                each class; `threshold` (of several labels, 0.5); of generation `max_new_tokens`,
+                `method` (a name of `inference.decoding.DECODING`, top-p) and `seed`.
+
+        Raises:
+            InputError: an option that the task does not have, or a wrong value of one.
+        """
+        self._check(options)
+        found: list[Row] = [{} for _ in rows]
+        texts: dict[int, list[str]] = {}
+        for number, row in enumerate(rows):
+            try:
+                texts[number] = [read_text("row", row.get(c), c) for c in self.columns]
+            except InputError as error:
+                found[number] = {"error": str(error).removeprefix("row: ")}
+        for number, result in zip(texts, self._attempt([*texts.values()], options), strict=True):
+            found[number] = result
+        return found
+
+    def _attempt(self, texts: list[list[str]], options: Row) -> list[Row]:
+        """Predict `texts`; where that fails, each half of them, down to the row that it is."""
+        if not texts:
+            return []
+        try:
+            return self.find(*map(list, zip(*texts, strict=True)), **options)
+        except (InputError, ValueError, LookupError, RuntimeError) as error:
+            if len(texts) == 1:
+                return [{"error": first_line(error)}]
+            half = len(texts) // 2
+            return self._attempt(texts[:half], options) + self._attempt(texts[half:], options)
+
+    def _check(self, options: Row) -> None:
+        known = OPTIONS[self.task] - ({"threshold"} if not self.multi_label else set())
+        if self.task == "paircls" and not self.labels:
+            known = set()
+        if unknown := sorted(options.keys() - known):
+            raise InputError(
+                f"{unknown[0]}: this model ({self.task}) has no such option; it has "
+                f"{shown(sorted(known)) or 'none'}. Leave it out."
+            )
+        if not 0 < options.get("threshold", 0.5) < 1:
+            raise InputError(f"threshold {options['threshold']}: it must be between 0 and 1.")
+        if options.get("method", "top-p") not in DECODING:
+            raise InputError(f"method {options['method']!r}: it must be of {', '.join(DECODING)}.")
+
+
+def load_predictor(
+    model_name_or_path: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    header: Sequence[str] | None = None,
+    device: str | torch.device | None = None,
+    batch_size: int = 32,
+    revision: str = "main",
+) -> Predictor:
+    """Return the model of a finished run of any recipe but search, ready to predict.
+
+    Args:
+        model_name_or_path: the folder of a finished run or of recipes/export.py, or a name on the
+            Hub.
+        columns: ``{"text": "본문", …}``: the data's names of the task's columns, where they are
+            not those of training.
+        header: the columns of the data, to choose between a task's sets of columns.
+        device: an accelerator where there is one, else the CPU.
+        batch_size: rows, or windows of them, that the model reads at a time.
+        revision: branch, tag or commit on the Hub.
+
+    Raises:
+        InputError: no such model, or none that is fine-tuned for one of these tasks.
+    """
+    name = str(model_name_or_path)
+    args = ModelArguments(model_name_or_path=name, model_revision=revision)
+    config = load_config(args)
+    task = _find_task(name, config)
+    inputs = _choose_columns(task, saved_settings(config), dict(columns or {}), header)
+    options: Row = {"device": device, "batch_size": batch_size, "revision": revision}
+    if task in ("doccls", "paircls"):
+        classify = load_classifier(name, **options)
+        find, many = partial(_classes, classify), classify.multi_label
+        between = saved_settings(config).get("label_separator", "|")
+        return Predictor(task, inputs, classify.labels, find, many, between)
+    if task == "ner":
+        tag = load_tagger(name, **options)
+        return Predictor(task, inputs, list(tag.types), partial(_entities, tag))
+    if task == "qa":
+        return Predictor(task, inputs, [], partial(_answers, load_answerer(name, **options)))
+    tokenizer = load_tokenizer(args)
+    tokenizer.padding_side = "left"
+    model = load_trained(AutoModelForCausalLM, args, config, device)
+    return Predictor(task, inputs, [], partial(_texts, model, tokenizer, "question" in inputs))
+
+
+def _find_task(name: str, config: Any) -> str:
+    head = (config.architectures or ["no head"])[0]
+    settings = saved_settings(config)
+    task = settings.get("task") or next((HEADS[h] for h in HEADS if head.endswith(h)), None)
+    if task == "doccls" and "premise_column_name" in settings:  # of runs that did not say
+        return "paircls"
+    if task in INPUTS:
+        return task
+    hint = "Name the folder of a finished run of doccls, paircls, ner, qa or generation."
+    if task == "search" or (Path(resolve_package(name)) / "modules.json").is_file():
+        hint = "It is a model for search: use `nlpbook-data search`."
+    raise InputError(f"{name}: a model with {head}, which predicts nothing of a row. {hint}")
+
+
+def _choose_columns(
+    task: str, settings: Row, columns: dict[str, str], header: Sequence[str] | None
+) -> dict[str, str]:
+    """Return ``{the task's column: the data's}``: of the sets of `INPUTS` that which is meant."""
+    sets = INPUTS[task]
+    known = {c for names in sets for c in names}
+    if unknown := sorted(columns.keys() - known):
+        raise InputError(
+            f"--{unknown[0]}_column_name: {task} reads {' and '.join(sets[0])}. Leave it out."
+        )
+    saved = {c: settings.get(f"{c}_column_name", c) for c in known}
+    trained = settings.get("columns", ())
+
+    def fits(names: tuple[str, ...]) -> tuple[bool, ...]:
+        there = all(columns.get(c, saved[c]) in (header or ()) for c in names)
+        return any(c in columns for c in names), there, all(c in trained for c in names)
+
+    chosen = max(sets, key=fits)
+    inputs = {c: columns.get(c, saved[c]) for c in chosen}
+    # a file in the task's own words suits a model whose training data had others
+    return {
+        c: c if c in (header or ()) and c not in columns and name not in (header or ()) else name
+        for c, name in inputs.items()
+    }
+
+
+def _classes(
+    classify: Classifier,
+    texts: list[str],
+    pairs: list[str] | None = None,
+    details: bool = False,
+    threshold: float = 0.5,
+) -> list[Row]:
+    labels, rows = classify.labels, list[Row]()
+    for p in classify(texts, pairs).round(6).tolist():
+        if not labels:
+            rows.append({"prediction": p[0]})
+            continue
+        if classify.multi_label:
+            given = [number for number, value in enumerate(p) if value > threshold]
+            row: Row = {"prediction": [labels[n] for n in given], "score": [p[n] for n in given]}
+        else:
+            best = max(range(len(p)), key=p.__getitem__)
+            row = {"prediction": labels[best], "score": p[best]}
+        rows.append(row | ({DETAILS: dict(zip(labels, p, strict=True))} if details else {}))
+    return rows
+
+
+def _entities(tag: Tagger, texts: list[str]) -> list[Row]:
+    return [{"prediction": entities} for entities in tag(texts)]
+
+
+def _answers(
+    answer: Answerer, contexts: list[str], questions: list[str], details: bool = False
+) -> list[Row]:
+    return [
+        {"prediction": found["answer"], "score": round(found["score"], 6)}
+        | ({"start": found["start"], "end": found["end"]} if details else {})
+        for found in answer(questions, contexts)
+    ]
+
+
+def _texts(
+    model: Any,
+    tokenizer: Any,
+    asked: bool,
+    texts: list[str],
+    max_new_tokens: int | None = None,
+    method: str = "top-p",
+    seed: int = 42,
+) -> list[Row]:
+    length = max_new_tokens or model.generation_config.max_new_tokens or MAX_NEW_TOKENS
+    prompts = [f"{text}\n" for text in texts] if asked else texts  # as `to_prompts` does
+    written = sample(model, tokenizer, prompts, seed, length, {method: DECODING[method]})[method]
+    return [{"prediction": text} for text in written]

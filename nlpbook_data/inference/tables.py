@@ -1,0 +1,535 @@
+"""The user's rows as they are in their file, and the same file again with more columns.
+
+    table = open_table(Path("reviews.csv"))
+    for record in table.records(["본문"]):
+        record.row  # {"본문": …}, or None where record.error says why
+    table.write(Path("more.csv"), outputs, {"prediction": "text", "error": "text"})
+
+Nothing of a row changes: texts keep encoding, separator, quotes and line ends, workbooks the types
+and number formats of cells, parquet its types. A row that cannot be read is a record too; where its
+cells would break the new file, its whole text stands in the first one.
+"""
+
+import codecs
+import csv
+import io
+import json
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.own_files.tables import EMPTY, check_columns, require_file
+from nlpbook_data.reading.text import MAX_CHARACTERS, Undecodable, find_encoding
+from nlpbook_data.reading.workbook import DAMAGE, unescape
+
+SEPARATORS = (",", ";", "\t")
+TYPES = {
+    "text": pa.string(),
+    "json": pa.string(),
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "texts": pa.list_(pa.string()),
+    "numbers": pa.list_(pa.float64()),
+}
+BATCH_ROWS = 10_000
+MAX_CELL = 32_767  # characters in a cell of a workbook
+TABS = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row of a file.
+
+    Attributes:
+        place: file and line, for messages.
+        row: its columns; None where it is blank, or cannot be read.
+        error: why it cannot.
+        text: of a text file what is written again, the same or what breaks nothing.
+    """
+
+    place: str
+    row: Row | None
+    error: str = ""
+    text: str = ""
+
+    @property
+    def is_blank(self) -> bool:
+        return self.row is None and not self.error
+
+
+class Table(ABC):
+    """A file of rows. See `open_table`.
+
+    Attributes:
+        header: the names of its columns.
+    """
+
+    header: list[str]
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def estimate(self) -> int | None:
+        """Return about how many rows there are, where that is quickly told."""
+        return None
+
+    @abstractmethod
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        """Yield a record for each row, blank ones too; its row has those of `columns` there are."""
+
+    @abstractmethod
+    def write(
+        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
+    ) -> None:
+        """Write the same rows with more columns.
+
+        Args:
+            outputs: one a record; a column that it lacks stays empty.
+            kinds: the new columns, each with a key of `TYPES`; the last is that of errors.
+            joint: between several values in a cell.
+        """
+
+
+def open_table(path: Path, suffix: str | None = None, separator: str | None = None) -> Table:
+    """Return the table of a file: csv, tsv, xlsx (its first sheet), jsonl, parquet or txt.
+
+    csv may have semicolons or tabs for commas: that counts which divides the header most. The
+    encoding is UTF-8, with or without BOM, or else cp949. Of txt a line is a row with the one
+    column ``text``.
+
+    Args:
+        suffix: how the file is read, where its name does not end so.
+        separator: between the cells of csv.
+
+    Raises:
+        InputError: no such file, empty, another format or encoding, a column that is there twice.
+    """
+    require_file(path)
+    suffix = (suffix or path.suffix).lower()
+    if suffix not in FORMATS:
+        raise InputError(
+            f"{path}: the name must end in one of {', '.join(FORMATS)}. Save it as one of them, or "
+            "say which it is by --format."
+        )
+    table = _Csv(path, separator) if suffix == ".csv" else FORMATS[suffix](path)
+    check_columns(path, table.header, [], "")
+    return table
+
+
+class _Text(Table):
+    """Files of lines. What is new of a row stands behind it, before the end of its line."""
+
+    newline = "\n"  # how Python divides the file
+
+    def __init__(self, path: Path):
+        super().__init__(path)
+        self.damaged = False
+        try:
+            self.encoding = find_encoding(path)
+        except Undecodable:  # the lines at fault are told, and the others predicted
+            self.encoding, self.damaged = "utf-8", True
+        with path.open("rb") as file:
+            first = file.readline()
+        if first.startswith(codecs.BOM_UTF8):
+            self.encoding = "utf-8-sig"
+        self.line_end = "\r\n" if first.endswith(b"\r\n") else "\n"
+
+    def estimate(self) -> int | None:
+        with self.path.open("rb") as file:
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+    def _open(self, path: Path, mode: str, newline: str) -> Any:
+        return path.open(mode, encoding=self.encoding, errors="surrogateescape", newline=newline)
+
+    def _lines(self) -> Iterator[str]:
+        with self._open(self.path, "r", self.newline) as file:
+            yield from file
+
+    def _decoding_error(self, text: str) -> str:
+        return f"not {self.encoding.upper()}" if self.damaged and not _is_whole(text) else ""
+
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        for number, line in enumerate(self._lines(), start=1):
+            place, text = f"{self.path}, line {number}", line.rstrip("\r\n")
+            if not text.strip():
+                yield Record(place, None, text=text)
+            elif error := self._decoding_error(text):
+                yield Record(place, None, error, text)
+            else:
+                yield self._record(place, text)
+
+    def write(
+        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
+    ) -> None:
+        with self._open(target, "w", "") as file:
+            file.write(self._heading(list(kinds)))
+            for record, output in zip(self.records(()), outputs, strict=True):
+                text = record.text
+                if not record.is_blank:
+                    text = self._extend(record, output, kinds, joint)
+                file.write(text + self.line_end)
+
+    def _cells(self, output: Row, kinds: Mapping[str, str], joint: str) -> list[str]:
+        """Return the new cells of a row, or an error where the encoding has no such character."""
+        cells = [_to_cell(output.get(name), kind, joint) for name, kind in kinds.items()]
+        try:
+            "".join(cells).encode(self.encoding)
+        except UnicodeEncodeError as error:
+            lost = ascii(error.object[error.start])
+            why = f"the prediction has {lost}, which {self.encoding} has not"
+            return [""] * (len(cells) - 1) + [why]
+        return cells
+
+    def _heading(self, names: list[str]) -> str:
+        return ""
+
+    @abstractmethod
+    def _record(self, place: str, text: str) -> Record:
+        """Return the record of a line."""
+
+    @abstractmethod
+    def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
+        """Return the text of a record with what is new."""
+
+
+class _Txt(_Text):
+    """A line a text; behind it, between tabs, what is new."""
+
+    def __init__(self, path: Path):
+        super().__init__(path)
+        self.header = ["text"]
+
+    def _record(self, place: str, text: str) -> Record:
+        return Record(place, {"text": text}, text=text)
+
+    def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
+        cells = [cell.translate(TABS) for cell in self._cells(output, kinds, joint)]
+        return "\t".join([record.text, *cells])
+
+
+class _Jsonl(_Text):
+    """A line an object."""
+
+    def __init__(self, path: Path):
+        super().__init__(path)
+        rows = (record.row for record in self.records(()) if record.row is not None)
+        self.header = list(next(rows, ()))
+
+    def _record(self, place: str, text: str) -> Record:
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            return Record(place, None, f"not JSON ({first_line(error)})", text)
+        if not isinstance(row, dict):
+            return Record(place, None, "not an object {…}", text)
+        return Record(place, row, text=text)
+
+    def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
+        new = {name: output[name] for name in kinds if output.get(name) is not None}
+        if record.row is None:
+            return self._dump({"line": record.text} | new)
+        if record.row.keys() & new.keys():
+            return self._dump(record.row | new)
+        kept = record.text.rstrip()[:-1].rstrip()  # numbers stay as they are written
+        return kept + ", " * bool(record.row and new) + self._dump(new)[1:]
+
+    def _dump(self, row: Row) -> str:
+        text = json.dumps(row, ensure_ascii=False)
+        try:
+            text.encode(self.encoding)
+        except UnicodeEncodeError:
+            text = json.dumps(row)
+        return text
+
+
+class _Tsv(_Text):
+    """A header, and rows of cells between tabs. There is no quoting."""
+
+    def __init__(self, path: Path):
+        super().__init__(path)
+        self._read_header()
+
+    def _read_header(self) -> None:
+        found = (row for row in self._rows() if row[1] or row[3])
+        number, self.header, self.heading, error = next(found, (0, [], "", ""))
+        if not self.header and not error:
+            raise InputError(f"{self.path}: {EMPTY}")
+        if error := error or self._decoding_error(self.heading):
+            raise InputError(f"{self.path}, line {number}: the header: {error}. Mend it.")
+
+    def _rows(self) -> Iterator[tuple[int, list[str], str, str]]:
+        """Yield a row's line, its cells (none of a blank one), its text, why it is unreadable."""
+        for number, line in enumerate(self._lines(), start=1):
+            text = line.rstrip("\r\n")
+            yield number, text.split("\t") if text else [], text, ""
+
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        width, is_header = len(self.header), True
+        for number, cells, text, error in self._rows():
+            place = f"{self.path}, line {number}"
+            error = error or self._decoding_error(text)
+            if is_header and cells:
+                is_header = False
+            elif not cells and not error:
+                yield Record(place, None, text=text)
+            elif not error and len(cells) == width:
+                yield Record(place, dict(zip(self.header, cells, strict=True)), text=text)
+            else:
+                error = error or f"{len(cells)} cells where the header has {width}"
+                if not cells or len(cells) > width:
+                    cells = [text]
+                yield Record(place, None, error, self._join(cells + [""] * (width - len(cells))))
+
+    def _heading(self, names: list[str]) -> str:
+        return self.heading + self._join(["", *names]) + self.line_end
+
+    def _record(self, place: str, text: str) -> Record:
+        raise NotImplementedError  # `records` makes its own
+
+    def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
+        return record.text + self._join(["", *self._cells(output, kinds, joint)])
+
+    def _join(self, cells: list[str]) -> str:
+        return "\t".join(cell.translate(TABS) for cell in cells)
+
+
+class _Csv(_Tsv):
+    """The same by RFC 4180, of any separator."""
+
+    newline = ""
+
+    def __init__(self, path: Path, separator: str | None):
+        _Text.__init__(self, path)
+        widths = {}
+        for self.separator in [separator] if separator else SEPARATORS:
+            widths[self.separator] = len(next((row[1] for row in self._rows() if row[1]), []))
+        self.separator = max(widths, key=widths.__getitem__)
+        self._read_header()
+
+    def _rows(self) -> Iterator[tuple[int, list[str], str, str]]:
+        lines, ahead, taken = self._lines(), deque[str](), list[str]()
+
+        def feed() -> Iterator[str]:
+            while line := ahead.popleft() if ahead else next(lines, ""):
+                taken.append(line)
+                yield line
+
+        limit = csv.field_size_limit(MAX_CHARACTERS)  # of the process: csv has no other
+        number, reader = 1, None
+        try:
+            while True:
+                reader = reader or csv.reader(feed(), delimiter=self.separator, strict=True)
+                cells, error = list[str](), ""
+                try:
+                    cells = next(reader, cells)
+                except csv.Error as found:
+                    # a quote that is not closed takes the lines below: its own alone is at fault
+                    ahead.extendleft(reversed(taken[1:]))
+                    del taken[1:]
+                    error, reader = str(found), None
+                if not taken:
+                    return
+                yield number, cells, "".join(taken).rstrip("\r\n"), error
+                number += len(taken)
+                taken.clear()
+        finally:
+            csv.field_size_limit(limit)
+
+    def _join(self, cells: list[str]) -> str:
+        text = io.StringIO()
+        csv.writer(text, delimiter=self.separator, lineterminator="").writerow(cells)
+        return text.getvalue()
+
+
+class _Workbook(Table):
+    """The first sheet of a workbook, by its values; the others are copied."""
+
+    def __init__(self, path: Path):
+        super().__init__(path)
+        found = (cells for cells in self._rows(self._open()) if cells)
+        self.header = [str(_read_cell(cell) or "") for cell in next(found, [])]
+        if not self.header:
+            raise InputError(f"{path}: {EMPTY}")
+
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        try:
+            yield
+        except DAMAGE as error:
+            raise InputError(
+                f"{self.path}: not a workbook ({first_line(error)[:200]}). Save it again as .xlsx, "
+                "without a password."
+            ) from error
+
+    def _open(self) -> Any:
+        from openpyxl import load_workbook  # 0.2 s, for few files
+
+        with self._damage_named():
+            return load_workbook(self.path, read_only=True, data_only=True)
+
+    def _rows(self, workbook: Any, sheet: int = 0) -> Iterator[list[Any]]:
+        """Yield the cells of each row up to the last that is not empty; an empty one is None."""
+        source = workbook.worksheets[sheet]
+        source.reset_dimensions()  # which say what the program that wrote it liked
+        rows = source.iter_rows()
+        while True:
+            with self._damage_named():
+                row = next(rows, None)
+            if row is None:
+                return
+            cells = [None if cell.value is None else cell for cell in row]
+            while cells and cells[-1] is None:
+                cells.pop()
+            yield cells
+
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        width, is_header = len(self.header), True
+        for number, cells in enumerate(self._rows(self._open()), start=1):
+            place = f"{self.path}, row {number}"
+            if is_header and cells:
+                is_header = False
+            elif not cells:
+                yield Record(place, None)
+            elif len(cells) > width:
+                yield Record(place, None, f"{len(cells)} cells where the header has {width}")
+            else:
+                values = map(_read_cell, cells + [None] * (width - len(cells)))
+                yield Record(place, dict(zip(self.header, values, strict=True)))
+
+    def write(
+        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
+    ) -> None:
+        from openpyxl import Workbook
+
+        source, copy = self._open(), Workbook(write_only=True)
+        width, is_header, found = len(self.header), True, iter(outputs)
+        for place, original in enumerate(source.worksheets):
+            sheet = copy.create_sheet(original.title)
+            for cells in self._rows(source, place):
+                row = [cell and _new_cell(sheet, cell.value, cell) for cell in cells]
+                if place == 0 and is_header and cells:
+                    is_header, row = False, row + list(kinds)
+                elif place == 0:
+                    row += [None] * (width - len(row))
+                    row += _new_cells(sheet, next(found), kinds, joint)
+                sheet.append(row)
+        copy.save(target)
+
+
+class _Parquet(Table):
+    """A parquet file, whose schema gets more fields."""
+
+    def __init__(self, path: Path):
+        super().__init__(path)
+        with self._damage_named():
+            self.header = pq.ParquetFile(path).schema_arrow.names
+
+    def estimate(self) -> int | None:
+        return pq.ParquetFile(self.path).metadata.num_rows
+
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{self.path}: not a whole parquet file ({first_line(error)}). Write it again."
+            ) from error
+
+    def _batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        with self._damage_named():
+            batches = pq.ParquetFile(self.path).iter_batches(BATCH_ROWS, columns=columns)
+        while True:
+            with self._damage_named():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        number = 0
+        for batch in self._batches([name for name in columns if name in self.header]):
+            for row in batch.to_pylist():
+                number += 1
+                yield Record(f"{self.path}, row {number}", row)
+
+    def write(
+        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
+    ) -> None:
+        schema, found = pq.ParquetFile(self.path).schema_arrow, iter(outputs)
+        for name, kind in kinds.items():
+            schema = schema.append(pa.field(name, TYPES[kind]))
+        with pq.ParquetWriter(target, schema) as writer:
+            for batch in self._batches():
+                rows = list(islice(found, len(batch)))
+                new = [
+                    pa.array([_to_json(row.get(name), kind) for row in rows], TYPES[kind])
+                    for name, kind in kinds.items()
+                ]
+                writer.write_batch(pa.record_batch([*batch.columns, *new], schema=schema))
+
+
+FORMATS: dict[str, Any] = {
+    ".csv": _Csv,
+    ".tsv": _Tsv,
+    ".xlsx": _Workbook,
+    ".jsonl": _Jsonl,
+    ".parquet": _Parquet,
+    ".txt": _Txt,
+}
+
+
+def _is_whole(text: str) -> bool:
+    return not any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def _to_json(value: Any, kind: str) -> Any:
+    return json.dumps(value, ensure_ascii=False) if kind == "json" and value is not None else value
+
+
+def _to_cell(value: Any, kind: str, joint: str) -> str:
+    """Return a value as the text of a cell: objects as JSON, several values with `joint`."""
+    if value is None:
+        return ""
+    if kind in ("texts", "numbers"):
+        return joint.join(map(str, value))
+    return str(_to_json(value, kind))
+
+
+def _read_cell(cell: Any) -> str | None:
+    """Return a cell of a workbook as a text: a review may be the number 10, or a day."""
+    value = cell and cell.value
+    return None if value is None else unescape(value) if isinstance(value, str) else str(value)
+
+
+def _new_cell(sheet: Any, value: Any, like: Any = None) -> Any:
+    from openpyxl.cell import WriteOnlyCell
+
+    cell = WriteOnlyCell(sheet, value=value)
+    if isinstance(value, str) and (like is None or like.data_type == "s"):
+        cell.data_type = "s"  # a text that begins with = is no formula
+    if like is not None and like.number_format != "General":
+        cell.number_format = like.number_format
+    return cell
+
+
+def _new_cells(sheet: Any, output: Row, kinds: Mapping[str, str], joint: str) -> list[Any]:
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+    values = [output.get(name) for name in kinds]
+    for place, (kind, value) in enumerate(zip(kinds.values(), values, strict=True)):
+        if isinstance(value, str | list | dict):
+            values[place] = ILLEGAL_CHARACTERS_RE.sub(" ", _to_cell(value, kind, joint))
+    if any(isinstance(value, str) and len(value) > MAX_CELL for value in values):
+        values = [None] * (len(kinds) - 1) + [f"over {MAX_CELL:,} characters in a cell"]
+    return [value if value is None else _new_cell(sheet, value) for value in values]

@@ -1,0 +1,180 @@
+r"""Predictions for the rows of a file, by the model of any finished run but search's.
+
+    python recipes/predict.py outputs/doccls --input reviews.csv
+writes reviews.predicted.csv: all columns of reviews.csv, then prediction, score and error. csv,
+tsv, xlsx, jsonl, parquet and txt are written as what they were. Task, columns, length and
+thresholds are those of training. To name your column, and to see the probability of every class:
+    python recipes/predict.py outputs/doccls --input 후기.xlsx --text_column_name 본문 --details
+Lines from another program:
+    cat lines.txt | python recipes/predict.py outputs/ner > entities.txt
+What was stopped, even by kill -9, goes on by the same command.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.inference.decoding import DECODING
+from nlpbook_data.inference.journal import Journal, predict_table
+from nlpbook_data.inference.predictor import INPUTS, load_predictor
+from nlpbook_data.inference.tables import FORMATS, open_table
+from nlpbook_data.own_files.tables import check_columns
+from nlpbook_data.training.launch import set_up_logging
+
+logger = logging.getLogger("nlpbook_data.recipes.predict")
+
+COLUMNS = sorted({column for sets in INPUTS.values() for names in sets for column in names})
+OPTIONS = ("details", "threshold", "max_new_tokens", "method", "seed")  # of `Predictor.predict`
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Return the command line's options."""
+    summary, _, more = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        description=summary,
+        epilog=more,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    option = parser.add_argument
+    option("model", help="the folder of a finished run or of export.py, or a name on the Hub")
+    option("--input", default="-", help="a file; - (the default): standard input")
+    option("--output", help="a file, or -; by default INPUT.predicted.csv, or standard output")
+    option("--format", choices=[name[1:] for name in FORMATS], help="where no file's name says it")
+    option("--separator", help="between cells of csv, where it is not , ; or a tab")
+    option("--prefix", default="", help="before the names of the new columns")
+    option("--overwrite", action="store_true", help="replace an output that is there")
+    option("--batch_size", type=int, default=32, help="rows that the model reads at a time")
+    option("--device", help="cpu, cuda, …; by default an accelerator where there is one")
+    option("--model_revision", default="main", help="branch, tag or commit on the Hub")
+    option("--details", action="store_true", default=None, help="all probabilities, or positions")
+    option("--threshold", type=float, help="a label is given above it (several labels), 0.5")
+    option("--max_new_tokens", type=int, help="of a generated text, those of training")
+    option("--method", choices=list(DECODING), help="of generation, top-p")
+    option("--seed", type=int, help="of generation, 42")
+    for column in COLUMNS:
+        option(f"--{column}_column_name", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main(options: argparse.Namespace, scratch: Path) -> None:
+    # 1. The file: its rows are read as they are, and its columns known
+    source, target = find_files(options, scratch)
+    table = open_table(source, options.format and f".{options.format}", options.separator)
+    is_plain = (options.format or source.suffix[1:].lower()) == "txt"
+
+    # 2. The model: its task, the columns that it reads and what it gives a row
+    named = {c: getattr(options, f"{c}_column_name") for c in COLUMNS}
+    predictor = load_predictor(
+        options.model,
+        columns={column: name for column, name in named.items() if name},
+        header=None if is_plain else table.header,
+        device=options.device,
+        batch_size=options.batch_size,
+        revision=options.model_revision,
+    )
+    if is_plain and len(predictor.columns) > 1:
+        raise InputError(
+            f"{source}: a line of text is one column, and the model reads "
+            f"{' and '.join(predictor.columns)}. Save it as csv with these columns."
+        )
+    columns = table.header if is_plain else predictor.columns
+    advice = " and ".join(f"--{column}_column_name" for column in predictor.inputs)
+    check_columns(source, table.header, columns, f"Name yours with {advice}.")
+    chosen = {name: value for name in OPTIONS if (value := getattr(options, name)) is not None}
+    kinds = predictor.outputs(**chosen) | {"error": "text"}
+    kinds = {options.prefix + name: kind for name, kind in kinds.items()}
+    if taken := sorted(kinds.keys() & {*table.header}):
+        raise InputError(
+            f"{source}: it has a column {taken[0]!r} already. Pass --prefix new_, for one, to have "
+            "other names for the new columns."
+        )
+
+    # 3. Predictions, in a journal beside the output: those that it holds are not made again
+    command = {
+        "input": [source.name, source.stat().st_size, source.stat().st_mtime_ns],
+        "model": describe_model(options),
+        "columns": list(columns),
+        "new columns": list(kinds),
+        "options": chosen,
+    }
+    beside = target.with_name(f"{target.name}.partial") if target else scratch / "journal"
+    whole = beside.with_name(f"{beside.name}.whole")
+    journal = Journal(beside, command)
+    finished = False
+    try:
+        for outputs in predict_table(table, predictor, columns, chosen, skip=journal.done):
+            journal.append([{options.prefix + k: v for k, v in row.items()} for row in outputs])
+
+        # 4. The same rows again, with the new columns; the output is whole, or not there
+        failed = sum(f"{options.prefix}error" in row for row in journal)
+        table.write(whole, journal, kinds, predictor.label_separator)
+        if target:
+            os.replace(whole, target)
+        else:
+            with whole.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+        finished = True
+    finally:
+        whole.unlink(missing_ok=True)
+        journal.close(delete=finished)
+    logger.info("%s: %s rows, %s failed", target or "-", f"{journal.done:,}", f"{failed:,}")
+    if failed and failed == journal.done:
+        raise InputError(f"{target or source}: every row failed; the column error says why.")
+
+
+def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path | None]:
+    """Return input and output; standard input becomes a file, None is standard output.
+
+    Raises:
+        InputError: an output that is there, is the input, or would have another format.
+    """
+    if options.input == "-":
+        options.format = options.format or "txt"
+        source = scratch / f"stdin.{options.format}"
+        with source.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        default = "-"
+    else:
+        source = Path(options.input)
+        default = str(source.with_name(f"{source.stem}.predicted{source.suffix}"))
+    if (options.output or default) == "-":
+        return source, None
+    target = Path(options.output or default)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise InputError(f"{target}: it is the input too. Name another --output.")
+    if target.exists() and not options.overwrite:
+        raise InputError(f"{target} is there already. Pass --overwrite, or name another --output.")
+    if not target.parent.is_dir():
+        raise InputError(f"{target.parent}: no such folder. Make it, or name another --output.")
+    suffix = f".{options.format}" if options.format else source.suffix
+    if target.suffix.lower() != suffix.lower():
+        raise InputError(f"{target}: rows are written as they are read. Let it end in {suffix}.")
+    return source, target
+
+
+def describe_model(options: argparse.Namespace) -> Any:
+    """Return what tells a model from another: sizes and times of its files, or its name."""
+    files = sorted(Path(options.model).glob("*"))
+    kept = [path for path in files if path.suffix in (".safetensors", ".onnx", ".json")]
+    found = {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in kept}
+    return found or [options.model, options.model_revision]
+
+
+if __name__ == "__main__":
+    set_up_logging(is_first=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
+            main(parse_arguments(), Path(scratch))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}.")
+    except KeyboardInterrupt:
+        sys.exit("Stopped. The same command goes on from here.")
