@@ -1,13 +1,15 @@
 """A trained model, ready to be asked, and rows of like length through it together."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from nlpbook_data.training.arguments import ModelArguments
+from nlpbook_data.inference.exported import FILE, ExportedModel
+from nlpbook_data.training.arguments import ModelArguments, resolve_package
 from nlpbook_data.training.models import load_model
 
 
@@ -16,9 +18,14 @@ def load_trained(
 ) -> Any:
     """Return the model of `args` on `device`: an accelerator where there is one, else the CPU.
 
+    A folder of recipes/export.py has a graph in place of weights; it runs on the CPU.
+
     Raises:
         InputError: no such model, or none with a trained head of `auto_class`.
     """
+    folder = Path(resolve_package(args.model_name_or_path or ""))
+    if (folder / FILE).is_file():
+        return ExportedModel(folder, config)
     model = load_model(auto_class, args, config, training=False)
     device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
     return model.to(device).eval()  # type: ignore[arg-type]  # transformers wraps it without types

@@ -66,6 +66,7 @@ class Predictor:
         task: doccls, paircls, ner, qa or generation.
         inputs: ``{the task's column: the key of a row}``, as the training data named it.
         labels: of classes, or of entities' types; of other tasks, and of scores, none.
+        model: of transformers, or an `ExportedModel`.
         multi_label: whether a text has any number of labels.
         label_separator: what stood between several labels in a cell of the training data.
     """
@@ -74,6 +75,7 @@ class Predictor:
     inputs: dict[str, str]
     labels: list[str]
     find: Callable[..., list[Row]]
+    model: Any
     multi_label: bool = False
     label_separator: str = "|"
 
@@ -196,16 +198,18 @@ def load_predictor(
         classify = load_classifier(name, **options)
         find, many = partial(_classes, classify), classify.multi_label
         between = saved_settings(config).get("label_separator", "|")
-        return Predictor(task, inputs, classify.labels, find, many, between)
+        return Predictor(task, inputs, classify.labels, find, classify.model, many, between)
     if task == "ner":
         tag = load_tagger(name, **options)
-        return Predictor(task, inputs, list(tag.types), partial(_entities, tag))
+        return Predictor(task, inputs, list(tag.types), partial(_entities, tag), tag.model)
     if task == "qa":
-        return Predictor(task, inputs, [], partial(_answers, load_answerer(name, **options)))
+        answer = load_answerer(name, **options)
+        return Predictor(task, inputs, [], partial(_answers, answer), answer.model)
     tokenizer = load_tokenizer(args)
     tokenizer.padding_side = "left"
     model = load_trained(AutoModelForCausalLM, args, config, device)
-    return Predictor(task, inputs, [], partial(_texts, model, tokenizer, "question" in inputs))
+    find = partial(_texts, model, tokenizer, batch_size, "question" in inputs)
+    return Predictor(task, inputs, [], find, model)
 
 
 def _find_task(name: str, config: Any) -> str:
@@ -287,6 +291,7 @@ def _answers(
 def _texts(
     model: Any,
     tokenizer: Any,
+    batch_size: int,
     asked: bool,
     texts: list[str],
     max_new_tokens: int | None = None,
@@ -295,5 +300,6 @@ def _texts(
 ) -> list[Row]:
     length = max_new_tokens or model.generation_config.max_new_tokens or MAX_NEW_TOKENS
     prompts = [f"{text}\n" for text in texts] if asked else texts  # as `to_prompts` does
-    written = sample(model, tokenizer, prompts, seed, length, {method: DECODING[method]})[method]
-    return [{"prediction": text} for text in written]
+    methods = {method: DECODING[method]}
+    written = sample(model, tokenizer, prompts, seed, length, methods, batch_size)
+    return [{"prediction": text} for text in written[method]]

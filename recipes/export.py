@@ -1,0 +1,229 @@
+r"""A finished run as ONNX: for onnxruntime, without PyTorch, and in 8 bits for a CPU.
+
+    pip install 'nlpbook-recipes[onnx]'
+    python recipes/export.py outputs/doccls --output outputs/doccls-onnx
+outputs/doccls-onnx has the model in float32, outputs/doccls-onnx/int8 the same with weights of 8
+bits. Both are checked against the original on the rows of the run, or on yours:
+    python recipes/export.py outputs/qa --output outputs/qa-onnx --input questions.csv
+Each of the two folders is used like that of a run: python recipes/predict.py outputs/doccls-onnx
+"""
+
+import argparse
+import contextlib
+import io
+import itertools
+import json
+import logging
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from nlpbook_data.data.corpus import load_corpus
+from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.inference.exported import FILE, INSTALL
+from nlpbook_data.inference.predictor import Predictor, Row, load_predictor
+from nlpbook_data.inference.tables import open_table
+from nlpbook_data.training import ModelArguments, load_tokenizer
+from nlpbook_data.training.launch import set_up_logging
+
+logger = logging.getLogger("nlpbook_data.recipes.export")
+
+CLOSE = 1e-4  # to the original's scores, in float32
+FASTER = 1.5  # than the original, with weights of 8 bits
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Return the command line's options."""
+    summary, _, more = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        description=summary,
+        epilog=more,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    option = parser.add_argument
+    option("model", help="the folder of a finished run of doccls, paircls, ner or qa")
+    option("--output", required=True, help="a new folder")
+    option("--input", help="a file of rows to check by; by default those that the run predicted")
+    option("--rows", type=int, default=200, help="that many of them are read")
+    option("--threads", type=int, default=2, help="of the CPU, to measure the time")
+    return parser.parse_args()
+
+
+def main(options: argparse.Namespace, scratch: Path) -> None:
+    # 1. The original, and rows that it can read
+    folder = Path(options.output)
+    if folder.exists():
+        raise InputError(f"{folder} is there already. Name another --output, or delete it.")
+    torch.set_num_threads(options.threads)
+    original = load_predictor(options.model, device="cpu")
+    if original.task == "generation" or not isinstance(original.model, torch.nn.Module):
+        raise InputError(
+            f"{options.model}: doccls, paircls, ner and qa are exported, from the folders of their "
+            "runs. What writes texts is better served by vllm or llama.cpp."
+        )
+    rows = find_rows(options, original)
+
+    # 2. The graph, of any number of rows and tokens, and the same with weights of 8 bits
+    plain, small = scratch / "export", scratch / "export" / "int8"
+    export(original, rows, plain)
+    quantize(plain, small)
+    tokenizer = load_tokenizer(ModelArguments(options.model))
+    for part in (plain, small):
+        tokenizer.save_pretrained(part)
+        original.model.config.save_pretrained(part)  # type: ignore[union-attr, operator]
+
+    # 3. The three side by side: what they predict, and in what time
+    models = {"torch": original, "onnx float32": load_predictor(plain)}
+    models["onnx int8"] = load_predictor(small)
+    details = {} if original.task == "ner" else {"details": True}
+    found = {name: model.predict(rows, **details) for name, model in models.items()}
+    seconds = measure(models, [x for row in rows for x in given_inputs(original, [row])])
+    sizes = {"torch": sum(p.numel() * p.element_size() for p in original.model.parameters())}
+    sizes["onnx float32"] = sum(path.stat().st_size for path in plain.glob(f"{FILE}*"))
+    sizes["onnx int8"] = (small / FILE).stat().st_size
+    report: dict[str, Any] = {"rows": len(rows), "threads": options.threads, "models": {}}
+    logger.info("%-14s %9s %9s %9s %14s %14s", *"model MB ms speed same change".split())
+    for name in models:
+        pairs = [compare(*two) for two in zip(found["torch"], found[name], strict=True)]
+        same, change = sum(s for s, _ in pairs), max(c for _, c in pairs)
+        speed = statistics.median(
+            a / b for a, b in zip(seconds["torch"], seconds[name], strict=True)
+        )
+        line = (sizes[name] / 1e6, 1000 * statistics.median(seconds[name]), speed, same, change)
+        keys = ("megabytes", "milliseconds", "speed", "same", "score_change")
+        report["models"][name] = dict(zip(keys, line, strict=True))
+        shown = f"{same}/{len(rows)}"
+        logger.info("%-14s %9.2f %9.2f %8.2fx %14s %14.1e", name, *line[:3], shown, change)
+    exact = report["models"]["onnx float32"]
+    if exact["same"] < len(rows) or exact["score_change"] > CLOSE:
+        raise InputError(
+            f"{options.model}: the graph predicts {len(rows) - exact['same']} of {len(rows)} rows "
+            f"otherwise, scores differ by {exact['score_change']:.1e}. Nothing was written; its "
+            "architecture is not exported as it should be."
+        )
+    if (speed := report["models"]["onnx int8"]["speed"]) < FASTER:
+        logger.warning(
+            "int8 is %.2f times as fast as torch, under %.1f: 8 bits speed up matrix products alone, "
+            "a small part of a small model, on a CPU that has such products (VNNI, AMX).",
+            *(speed, FASTER),
+        )
+    (plain / "export_report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    shutil.move(plain, folder)
+    logger.info(
+        "%s, %s: python recipes/predict.py %s --input FILE", folder, folder / "int8", folder
+    )
+
+
+def find_rows(options: argparse.Namespace, predictor: Predictor) -> list[Row]:
+    """Return rows of ``--input``, or those that the run predicted, with the model's columns."""
+    names, folder = predictor.inputs, Path(options.model)
+    if options.input:
+        records = open_table(Path(options.input)).records(list(names.values()))
+        found = (record.row for record in records if record.row is not None)
+    else:
+        path, run = folder / "predictions.jsonl", folder / "run.json"
+        rows = [json.loads(x) for x in path.open(encoding="utf-8")] if path.is_file() else []
+        if rows and not names.keys() <= rows[0].keys() and run.is_file():  # qa leaves no contexts
+            corpus = json.loads(run.read_text(encoding="utf-8"))["arguments"].get("corpus")
+            rows = list(load_corpus(corpus)["test"]) if corpus else []
+        found = ({name: row.get(c) for c, name in names.items()} for row in rows)
+    chosen = list(itertools.islice(found, options.rows))
+    whole = [r for r, p in zip(chosen, predictor.predict(chosen), strict=True) if "error" not in p]
+    if len(whole) < 2:
+        raise InputError(
+            f"{options.input or folder}: no rows to check the export by. Name a file with "
+            f"{' and '.join(names.values())} by --input."
+        )
+    return whole
+
+
+def given_inputs(predictor: Predictor, rows: Sequence[Row]) -> list[dict[str, torch.Tensor]]:
+    """Return what the model is called with to predict `rows`: its batches."""
+    given: list[dict[str, torch.Tensor]] = []
+    hook = predictor.model.register_forward_pre_hook(
+        lambda model, arguments, named: given.append(dict(named)), with_kwargs=True
+    )
+    predictor.predict(rows)
+    hook.remove()
+    return given
+
+
+def export(original: Predictor, rows: Sequence[Row], folder: Path) -> None:
+    """Write the graph of the original's model, traced with a batch of `rows`."""
+    try:
+        import onnxruntime  # noqa: F401
+        from transformers.exporters import OnnxConfig, OnnxExporter
+    except ImportError as error:
+        raise InputError(
+            f"Exporting needs more packages ({first_line(error)}). {INSTALL}"
+        ) from error
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    transformers.logging.set_verbosity_error()  # of versions newer than it was tested with
+    inputs = given_inputs(original, rows[:8])[0]
+    with contextlib.redirect_stdout(io.StringIO()):  # its steps, and that they ended well
+        graph = OnnxExporter().export(original.model, inputs, config=OnnxConfig(dynamic=True))
+    graph.save_pretrained(folder)
+
+
+def quantize(source: Path, folder: Path) -> None:
+    """Write the graph with the weights of its matrix products in 8 bits, a scale for 32 of them.
+
+    What they are multiplied with becomes 8 bits in use, a scale for 32 too. With one scale for a
+    whole matrix (onnxruntime's quantize_dynamic) up to a fifth of the entities were others.
+    """
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    graph = onnx.load(source / FILE)
+    quantizer = MatMulNBitsQuantizer(graph, bits=8, block_size=32, accuracy_level=4)
+    root = logging.getLogger()
+    root.setLevel(logging.ERROR)  # it tells of each product
+    quantizer.process()
+    root.setLevel(logging.WARNING)
+    folder.mkdir()
+    onnx.save_model(quantizer.model.model, folder / FILE)
+
+
+@torch.inference_mode()
+def measure(
+    models: dict[str, Predictor], batches: list[dict[str, torch.Tensor]]
+) -> dict[str, list[float]]:
+    """Return the seconds of each model for each of `batches`, the models in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for batch in [batches[0], *batches]:
+        for name, predictor in models.items():
+            start = time.perf_counter()
+            predictor.model(**batch)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: values[1:] for name, values in seconds.items()}  # the first warms up
+
+
+def compare(one: Any, other: Any) -> tuple[bool, float]:
+    """Return whether two predictions are the same but for their scores, and how far those are."""
+    if isinstance(one, float) and isinstance(other, float):
+        return True, abs(one - other)
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        pairs = [compare(one[key], other[key]) for key in one]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = [compare(*two) for two in zip(one, other, strict=True)]
+    else:
+        return one == other, 0.0
+    return all(same for same, _ in pairs), max((far for _, far in pairs), default=0.0)
+
+
+if __name__ == "__main__":
+    set_up_logging(is_first=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
+            main(parse_arguments(), Path(scratch))
+    except InputError as error:
+        sys.exit(f"error: {error}")
