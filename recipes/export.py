@@ -112,8 +112,8 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
         )
     if (speed := report["models"]["onnx int8"]["speed"]) < FASTER:
         logger.warning(
-            "int8 is %.2f times as fast as torch, under %.1f: 8 bits speed up matrix products alone, "
-            "a small part of a small model, on a CPU that has such products (VNNI, AMX).",
+            "int8 is %.2f times as fast as torch, under %.1f: 8 bits speed up matrix products alone,"
+            " a small part of a small model, on a CPU that has such products (VNNI, AMX).",
             *(speed, FASTER),
         )
     (plain / "export_report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
