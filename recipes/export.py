@@ -112,7 +112,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
         )
     if (speed := report["models"]["onnx int8"]["speed"]) < FASTER:
         logger.warning(
-            "int8 is %.2f times as fast as torch, under %.1f: 8 bits speed up matrix products alone,"
+            "int8 is %.2f times as fast as torch, under %.1f: it speeds up matrix products only,"
             " a small part of a small model, on a CPU that has such products (VNNI, AMX).",
             *(speed, FASTER),
         )
