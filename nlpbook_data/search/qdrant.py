@@ -237,7 +237,8 @@ def connect(place: Mapping[str, Any]) -> Any:
     with _said(place):
         if place["path"]:
             return QdrantClient(path=place["path"])
-        return QdrantClient(url=place["url"], api_key=os.environ.get("QDRANT_API_KEY"))
+        key = os.environ.get("QDRANT_API_KEY")
+        return QdrantClient(url=place["url"], api_key=key, check_compatibility=False)
 
 
 @contextlib.contextmanager
