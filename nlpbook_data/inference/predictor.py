@@ -47,12 +47,19 @@ INPUTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "qa": (("context", "question"),),
     "generation": (("prompt",), ("question",)),
 }
+# Settings of generation beside its method's, and the least and most that they may be.
+DECODING_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0.05, 5.0),
+    "top_k": (0, 1000),
+    "top_p": (0.01, 1.0),
+    "repetition_penalty": (0.5, 5.0),
+}
 OPTIONS = {
     "doccls": {"details", "threshold"},
     "paircls": {"details"},
     "ner": set[str](),
     "qa": {"details"},
-    "generation": {"max_new_tokens", "method", "seed"},
+    "generation": {"max_new_tokens", "method", "seed", *DECODING_RANGES},
 }
 # Rows that are predicted together: enough of them to put those of like length side by side.
 CHUNKS = {"doccls": 4096, "paircls": 4096, "ner": 1024, "qa": 256, "generation": 32}
@@ -120,7 +127,8 @@ class Predictor:
             rows: each with the keys `columns`; others are ignored.
             options: `details` (bool): all there is to know of a row, such as the probability of
                 each class; `threshold` (of several labels, 0.5); of generation `max_new_tokens`,
-                `method` (a name of `inference.decoding.DECODING`, top-p) and `seed`.
+                `method` (a name of `inference.decoding.DECODING`, top-p), `seed`, and what the
+                method leaves open or is to be otherwise: the names of `DECODING_RANGES`.
 
         Raises:
             InputError: an option that the task does not have, or a wrong value of one.
@@ -162,6 +170,9 @@ class Predictor:
             raise InputError(f"threshold {options['threshold']}: it must be between 0 and 1.")
         if options.get("method", "top-p") not in DECODING:
             raise InputError(f"method {options['method']!r}: it must be of {', '.join(DECODING)}.")
+        for name, (least, most) in DECODING_RANGES.items():
+            if not least <= options.get(name, least) <= most:
+                raise InputError(f"{name} {options[name]}: it must be from {least} to {most}.")
 
 
 def load_predictor(
@@ -297,9 +308,10 @@ def _texts(
     max_new_tokens: int | None = None,
     method: str = "top-p",
     seed: int = 42,
+    **decoding: Any,
 ) -> list[Row]:
     length = max_new_tokens or model.generation_config.max_new_tokens or MAX_NEW_TOKENS
     prompts = [f"{text}\n" for text in texts] if asked else texts  # as `to_prompts` does
-    methods = {method: DECODING[method]}
+    methods = {method: DECODING[method] | decoding}
     written = sample(model, tokenizer, prompts, seed, length, methods, batch_size)
     return [{"prediction": text} for text in written[method]]

@@ -210,15 +210,15 @@ def judge_answers(
         answers: one a row.
 
     Returns:
-        ``{"id", "question", "answers": [text, …] or None, "prediction", "score", "start", "end"}``
-        a row, and those that are wrong, with their ``context``.
+        ``{"id", "question", "context", "answers": [text, …] or None, "prediction", "score",
+        "start", "end"}`` a row, and those that are wrong.
     """
     judged, wrong = [], []
     for number, (row, found) in enumerate(zip(rows, answers, strict=True)):
         gold = row["answers"] and [answer["text"] for answer in row["answers"]]
-        shown = {"id": row.get("id", str(number)), "question": row["question"], "answers": gold}
+        shown = {"id": row.get("id", str(number))} | {c: row[c] for c in ("question", "context")}
         span = {"score": found.score, "start": found.start, "end": found.end}
-        judged.append(shown | {"prediction": found.text} | span)
+        judged.append(shown | {"answers": gold, "prediction": found.text} | span)
         if gold is not None and not exact_match(found.text, gold):
-            wrong.append(judged[-1] | {"context": row["context"]})
+            wrong.append(judged[-1])
     return judged, sorted(wrong, key=lambda row: -row["score"])

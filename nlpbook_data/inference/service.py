@@ -1,0 +1,158 @@
+"""What a demo and a server ask: the model of a run, or a search index, by one call."""
+
+import json
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.inference.predictor import OPTIONS, load_predictor
+from nlpbook_data.search.index import SearchIndex
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+TASKS = {
+    "doccls": "문서 분류",
+    "paircls": "문장 쌍 분류",
+    "ner": "개체명 인식",
+    "qa": "질의응답",
+    "generation": "문장 생성",
+    "search": "문서 검색",
+}
+EXAMPLES = 5
+CHARACTERS = 10_000  # of a text, unless another limit is given
+MAX_BYTES = 4 * 2**20  # of a request
+WAITING = 100  # requests that wait for the model
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A model or an index that answers rows.
+
+    Attributes:
+        name: of its folder.
+        task: one of `TASKS`.
+        columns: what a row needs, in the task's own words.
+        options: that `predict` takes.
+        labels: of classes, or of entities' types.
+        examples: rows of the run's test split.
+        predict: ``predict(rows, **options)``: a dict a row, ``{"error": …}`` where it has none.
+    """
+
+    name: str
+    task: str
+    columns: tuple[str, ...]
+    options: frozenset[str]
+    labels: list[str]
+    multi_label: bool
+    examples: list[Row]
+    predict: Callable[..., list[Row]]
+
+
+def load_service(folder: str | Path) -> Service:
+    """Return what answers from `folder`: a finished run, or an index of ``nlpbook-data index``.
+
+    Raises:
+        InputError: it is neither.
+    """
+    path = Path(folder).expanduser()
+    if (path / "manifest.json").is_file():
+        return _open_index(path)
+    if (path / "modules.json").is_file():
+        raise InputError(
+            f"{path}: a model for search, which needs texts. Make an index, nlpbook-data index "
+            f"TEXTS --model {path} --output INDEX, and name INDEX here."
+        )
+    predictor = load_predictor(folder)
+    inputs, columns = predictor.inputs, tuple(predictor.inputs)
+    options = OPTIONS[predictor.task] - (set() if predictor.multi_label else {"threshold"})
+    if predictor.task == "paircls" and not predictor.labels:
+        options = set()
+
+    def predict(rows: list[Row], **given: Any) -> list[Row]:
+        named = [{name: row.get(column) for column, name in inputs.items()} for row in rows]
+        return predictor.predict(named, **given)
+
+    return Service(
+        path.resolve().name if path.exists() else str(folder),
+        predictor.task,
+        columns,
+        frozenset(options),
+        predictor.labels,
+        predictor.multi_label,
+        _read_examples(path, columns),
+        predict,
+    )
+
+
+def _open_index(path: Path) -> Service:
+    index = SearchIndex.load(path)
+    options = {"k", "hybrid"} if index.manifest.hybrid else {"k"}
+    examples = _read_examples(Path(index.manifest.model or path), ("query",))
+    find = partial(_search, index)
+    find([{"query": "가"}])  # the model is loaded now, and an error of it said
+    name = path.resolve().name
+    return Service(name, "search", ("query",), frozenset(options), [], False, examples, find)
+
+
+def _search(index: SearchIndex, rows: list[Row], k: int = 10, hybrid: bool = False) -> list[Row]:
+    answers = list[Row]()
+    for row in rows:
+        try:
+            (hits,) = index.search([row["query"]], k, hybrid=hybrid)
+        except InputError as error:
+            answers.append({"error": str(error)})
+        else:
+            found = [{"id": h.id, "score": round(h.score, 6), "row": h.row} for h in hits]
+            answers.append({"prediction": found})
+    return answers
+
+
+def _read_examples(folder: Path, columns: tuple[str, ...]) -> list[Row]:
+    """Return the first different rows of predictions.jsonl, as far as they are whole."""
+    path, rows = folder / "predictions.jsonl", dict[tuple[str, ...], Row]()
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as lines:
+        for line in islice(lines, 1000):
+            try:
+                row = json.loads(line)
+            except ValueError:
+                break
+            if columns == ("question",) and "prompt" in row:  # of generation
+                row["question"] = row["prompt"].rstrip("\n")
+            texts = tuple(row.get(column) for column in columns)
+            if all(isinstance(text, str) and 0 < len(text) <= CHARACTERS for text in texts):
+                rows.setdefault(texts, dict(zip(columns, texts, strict=True)))
+            if len(rows) == EXAMPLES:
+                break
+    return list(rows.values())
+
+
+def open_port(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to a free port.
+
+    Raises:
+        InputError: the port is taken, or the host is none of this machine.
+    """
+    if not 0 <= port < 2**16:
+        raise InputError(f"--port {port}: it must be from 0 to 65535.")
+    try:
+        bound = socket.create_server((host, port), family=_family(host))
+    except OSError as error:
+        said = error.strerror or error
+        raise InputError(f"{host}:{port}: {said}. Name another --port or --host.") from error
+    if host not in LOOPBACK:
+        logger.warning("%s: whoever reaches this machine can use it; there is no password.", host)
+    return bound
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,0 +1,69 @@
+r"""A JSON server for the model of any finished run, or for a search index.
+
+    python recipes/serve.py outputs/doccls
+    curl http://127.0.0.1:8000/predict -H 'Content-Type: application/json' \
+        -d '{"text": "배송이 빠르고 마음에 들어요"}'
+A list of rows gets a list of answers. http://127.0.0.1:8000/ shows the task's columns and options,
+/openapi.json describes them, /health says whether it runs. What `nlpbook-data index` made:
+    python recipes/serve.py my_index
+It answers one request at a time. Of many users, a decoder is better served by vLLM, an encoder
+by text-embeddings-inference (TEI); the model's card shows their commands.
+"""
+
+import argparse
+import logging
+import sys
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.inference.service import CHARACTERS, load_service, open_port
+from nlpbook_data.training.launch import set_up_logging
+
+logger = logging.getLogger("nlpbook_data.recipes.serve")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Return the command line's options."""
+    summary, _, more = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        description=summary,
+        epilog=more,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    option = parser.add_argument
+    option("model", help="the folder of a finished run or an index, or a name on the Hub")
+    option("--host", default="127.0.0.1", help="0.0.0.0: every machine that reaches this one")
+    option("--port", type=int, default=8000, help="0: any that is free")
+    option("--max_rows", type=int, default=64, help="of a request")
+    option("--max_characters", type=int, default=CHARACTERS, help="of a text")
+    return parser.parse_args()
+
+
+def main(options: argparse.Namespace) -> None:
+    try:
+        import uvicorn
+
+        from nlpbook_data.inference.server import create_app
+    except ImportError as error:
+        raise InputError(
+            f"{error.name} is not installed: pip install nlpbook-recipes[demo]."
+        ) from error
+    for name in ("max_rows", "max_characters"):
+        if getattr(options, name) < 1:
+            raise InputError(f"--{name} {getattr(options, name)}: it must be 1 or more.")
+    bound = open_port(options.host, options.port)
+    service = load_service(options.model)
+    app = create_app(service, options.max_rows, options.max_characters)
+    host, port = bound.getsockname()[:2]
+    logger.info("%s (%s): http://%s:%d/", service.name, service.task, host, port)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run([bound])
+
+
+if __name__ == "__main__":
+    set_up_logging(is_first=True)
+    try:
+        main(parse_arguments())
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
