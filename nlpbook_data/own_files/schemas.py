@@ -541,7 +541,8 @@ def joined_labels(labels: Collection[str]) -> tuple[str, str] | None:
     One of its parts is a label too, or a part of another such label.
     """
     for separator in ",;|#/":
-        parts = {label: [p.strip() for p in label.split(separator)] for label in labels}
+        ordered = sorted(labels, key=lambda label: (len(label), label))
+        parts = {label: [p.strip() for p in label.split(separator)] for label in ordered}
         counts = Counter(part for pieces in parts.values() for part in set(pieces))
         for label, pieces in parts.items():
             if len(pieces) > 1 and all(pieces) and any(counts[piece] > 1 for piece in pieces):
