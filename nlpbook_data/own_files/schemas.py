@@ -632,9 +632,9 @@ def read_labels(
             if re.fullmatch(r"\s*\[.*\]\s*", value):  # a list as pandas and json write it
                 values = parts_of(value)
         return sorted({read_label(place, value, notes) for value in values})
-    if isinstance(value, list) and len(value) != 1:
+    if isinstance(value, list):
         raise InputError(f"{place}: found a list of labels. Pass --multi_label true.")
-    return [read_label(place, value[0] if isinstance(value, list) else value, notes)]
+    return [read_label(place, value, notes)]
 
 
 def read_label(place: str, value: Any, notes: Counter[str] | None = None) -> str:

@@ -3,13 +3,14 @@
 import gzip
 import json
 import unicodedata
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
-from writing import read_rows, write_rows, written
+from writing import read_rows, write_rows, write_xlsx, written
 
 from nlpbook_data import InputError
 from nlpbook_data.own_files.annotations import write_annotations
@@ -317,6 +318,18 @@ def test_labels_in_one_spelling_and_headers_in_any(tmp_path):
         "1 labels in decomposed letters",
         "1 labels are a word for an emp",
     ]
+
+
+def test_a_sheet_by_name_and_dates_in_columns_that_are_not_read(tmp_path):
+    day = date(2026, 1, 1)
+    rows = [["작성일", "text", "label"], [day, "좋다", "긍정"]]
+    path = write_xlsx(tmp_path / "a.xlsx", [["비고"]], rows)
+    options = Options(sheet_name="Sheet1")
+    assert read(path, "doccls", options=options) == [{"text": "좋다", "label": "긍정"}]
+    with pytest.raises(InputError, match="row 2: found datetime.* where a label belongs"):
+        read(path, "doccls", {"label": "작성일"}, options=options)
+    with pytest.raises(InputError, match="no sheet '리뷰'; the sheets are Sheet, Sheet1"):
+        read(path, "doccls", options=Options(sheet_name="리뷰"))
 
 
 def test_answers_that_stand_twice(tmp_path):
