@@ -1,7 +1,7 @@
 """The command ``nlpbook-data``.
 
-list | show | fetch | audit | convert | push | check | prefetch | index | search | results |
-push-run
+list | show | fetch | audit | convert | push | check | annotate | prefetch | index | search |
+results | push-run
 """
 
 import argparse
@@ -19,6 +19,7 @@ from datasets import ClassLabel, DatasetDict, Features, List
 from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError, first_line, shown
 from nlpbook_data.outward import printable, set_up_outputs
+from nlpbook_data.own_files.annotations import TOOLS, write_annotations
 from nlpbook_data.own_files.options import REPEATED, Options
 from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
 from nlpbook_data.reports.columns import in_columns
@@ -110,6 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     option("--labels", nargs="+", help="the labels that there may be")
     option("--most", type=int, default=20, help="errors to show")
+    option = command(_annotate)
+    option("predictions", type=Path, help="predictions.jsonl of a run of doccls or ner")
+    option("--tool", choices=TOOLS, required=True)
+    option("--output", type=Path, required=True, help="the file for the tool to import")
     option = command(_prefetch)
     option("--config", required=True, help="a YAML of recipes/configs")
     option = command(_index, where, cache)
@@ -308,6 +313,12 @@ def _check(options: argparse.Namespace) -> None:
     _write(format_report(report))
     if not report.is_right:
         sys.exit(1)
+
+
+def _annotate(options: argparse.Namespace) -> None:
+    """Write a run's predictions for doccano or Label Studio, to correct them there."""
+    rows, said = write_annotations(options.predictions, options.output, options.tool)
+    _write(f"{options.output}: {rows:,} texts\n{said}")
 
 
 def _prefetch(options: argparse.Namespace) -> None:

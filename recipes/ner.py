@@ -67,10 +67,7 @@ class NerArguments:
 
     strip_particles: str = field(
         default="auto",
-        metadata={
-            "help": "end entities before particles (조사) in their last token; auto: as train's do",
-            "choices": ["auto", "always", "never"],
-        },
+        metadata={"help": "cut particles (조사) off", "choices": ["auto", "always", "never"]},
     )
 
 

@@ -118,7 +118,6 @@ def main(
     metric = (PairClassification if labels else SentenceSimilarity)(keep_in_memory=True)
     loss = ClassificationLoss(None, args.label_smoothing_factor) if labels else SquaredErrorLoss()
     words = {"label_names": labels, "positive": positive} if labels else {}
-
     gold = {split: label_ids(rows) for split, rows in encoded.items()}
 
     def score(predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:

@@ -79,13 +79,11 @@ class SearchArguments:
     cached: bool = field(default=True, metadata={"help": "memory of --mini_batch_size, any batch"})
     mini_batch_size: int = field(default=32, metadata={"help": "texts embedded at a time"})
     hard_negatives: str = field(
-        default="none",
-        metadata={"help": "from where, beside the rows'", "choices": ["none", "bm25", "model"]},
+        default="none", metadata={"help": "their source", "choices": ["none", "bm25", "model"]}
     )
     num_hard_negatives: int = field(default=1, metadata={"help": "a query"})
-    matryoshka_dims: list[int] | None = field(
-        default=None, metadata={"help": "train the first N numbers of vectors to do alone"}
-    )
+    matryoshka_dims: list[int] | None = field(default=None, metadata={"help": "first N do alone"})
+    positive_label: str | None = field(default=None, metadata={"help": "of pairs that answer"})
 
 
 def main(
@@ -99,7 +97,7 @@ def main(
     with run.preparation("corpus"):
         source = load_source(data_args, args, task="search", keep_train=True)
         columns = next(iter(source.splits.values())).column_names
-        labels = {"label_names": source.label_names}
+        labels = {"label_names": source.label_names, "positive": task_args.positive_label}
         rows = source.splits.map(
             versioned(to_queries), batched=True, remove_columns=columns, fn_kwargs=labels
         )

@@ -241,11 +241,15 @@ def carved_shares(splits: Mapping[str, Split], origin: str) -> dict[str, float]:
 
 
 def carve_split(
-    target: Path, origin: str, shares: Mapping[str, float], groups: Sequence[str] = ("text",)
+    target: Path,
+    origin: str,
+    shares: Mapping[str, float],
+    groups: Sequence[str] = ("text",),
+    each_class: bool = False,
 ) -> None:
     """Write the splits of `shares` into `target`, and what is left of `origin`; see `carve`."""
     dataset = open_split(target, origin)
-    for split, rows in carve(dataset, shares, rest=origin, groups=groups).items():
+    for split, rows in carve(dataset, shares, origin, groups, each_class).items():
         tables = dataset.with_format("arrow").select(rows).iter(CARVE_ROWS)
         write_split(target, f"{split}-carved", tables, dataset.features)
         (target / f"{split}-carved.arrow").replace(target / f"{split}.arrow")

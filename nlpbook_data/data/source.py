@@ -297,7 +297,7 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
             "--do_train, --do_eval and --do_predict."
         )
     source = replace(source, splits=splits)
-    if "train" in splits and phases.do_train and source.label_names:
+    if "train" in splits and phases.do_train and source.task in ("doccls", "paircls"):
         _warn_of_missing(source, before.count_labels("train"))
     return source
 
@@ -314,7 +314,7 @@ def _warn_of_missing(source: Source, whole: Mapping[str, int]) -> None:
                 split,
                 shown(missing),
                 ", ".join(f"{whole[label]:,}" for label in missing[:20]),
-                shown(there) or "none",
+                shown(there),
                 "Raise --max_train_samples, or shuffle the file."
                 if split == "train"
                 else "Its scores say nothing of it; give it rows, or its own file.",
@@ -507,7 +507,7 @@ def _cached(
             write_split(target, split, _encode(read, wanted, features, found), features)
             said += [f"{split}: {line}." for line in options.lines()]
             if shares := carved_shares(splits, split):
-                carve_split(target, split, shares, group_columns(wanted.task, columns))
+                carve_split(target, split, shares, group_columns(wanted.task, columns), True)
         for split in splits:
             if len(open_split(target, split)) == 0:
                 raise InputError(

@@ -550,7 +550,8 @@ def joined_labels(labels: Collection[str]) -> tuple[str, str] | None:
     One of its parts is a label too, or a part of another such label.
     """
     for separator in ",;|#/":
-        parts = {label: [p.strip() for p in label.split(separator)] for label in labels}
+        ordered = sorted(labels, key=lambda label: (len(label), label))
+        parts = {label: [p.strip() for p in label.split(separator)] for label in ordered}
         counts = Counter(part for pieces in parts.values() for part in set(pieces))
         for label, pieces in parts.items():
             if len(pieces) > 1 and all(pieces) and any(counts[piece] > 1 for piece in pieces):
@@ -642,9 +643,9 @@ def read_labels(
             if re.fullmatch(r"\s*\[.*\]\s*", value):  # a list as pandas and json write it
                 values = parts_of(value)
         return sorted({read_label(place, value, notes) for value in values})
-    if isinstance(value, list) and len(value) != 1:
+    if isinstance(value, list):
         raise InputError(f"{place}: found a list of labels. Pass --multi_label true.")
-    return [read_label(place, value[0] if isinstance(value, list) else value, notes)]
+    return [read_label(place, value, notes)]
 
 
 def read_label(place: str, value: Any, notes: Counter[str] | None = None) -> str:

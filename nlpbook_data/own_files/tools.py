@@ -89,6 +89,9 @@ def _annotated(
             if not is_annotated(found):
                 options.notes[UNUSED] += 1
                 return []
+            label = (found or {}).get("label")
+            if isinstance(label, list) and len(label) == 1 and not several:
+                return [{**(found or {}), "label": label[0]}]
             return [found or {}]
 
         return rows_of

@@ -26,7 +26,7 @@ def is_span(value: Any) -> bool:
     """Whether `value` is an entity of any tool: ``[start, end, name]`` or an object."""
     if isinstance(value, list):
         return len(value) == 3 and [type(part) for part in value[:2]] == [int, int]
-    starts = {"start", "start_offset", "begin"}
+    starts = {"start", "start_offset"}
     return isinstance(value, dict) and bool(starts & {*value})
 
 
@@ -38,17 +38,16 @@ def to_span(place: str, value: Any) -> Any:
         return dict(zip(("start", "end", "label"), value, strict=True))
     span = dict(value)
     for name, others in {
-        "start": ("start_offset", "begin"),
+        "start": ("start_offset",),
         "end": ("end_offset",),
-        "label": ("labels", "type", "entity_group", "entity"),
     }.items():
         found = next((other for other in others if name not in span and other in span), None)
         if found:
             span[name] = span.pop(found)
-    if isinstance(names := span.get("label"), list):  # Label Studio's
+    if isinstance(names := span.get("labels"), list) and "label" not in span:  # Label Studio's
         if len(names) != 1:
             raise InputError(f"{place}: an entity has {len(names)} labels. Keep one.")
-        span["label"] = names[0]
+        span["label"] = span.pop("labels")[0]
     return span
 
 

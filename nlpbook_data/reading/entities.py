@@ -46,7 +46,9 @@ def split_tag(place: str, tag: str, scheme: re.Pattern | None = None) -> tuple[s
     if not found and scheme is None:
         found = BARE.fullmatch(tag)
     if not found:
-        known = {SUFFIX: "O, -, …_B or …_I", BARE: "O or a label"}.get(scheme, "O, B-… or I-…")
+        known = {SUFFIX: "O, -, …_B or …_I", BARE: "O or a label"}.get(
+            scheme or PREFIX, "O, B-… or I-…"
+        )
         raise InputError(
             f"{place}: found the tag {tag[:40]!r} where one like {known} belongs. Mend the line; a "
             "tag says whether it begins an entity or goes on with one."

@@ -57,20 +57,23 @@ def json_layout(path: Path) -> str:
     with open_bytes(path) as file:
         head = file.read(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"["):
-        return "array"
+        return "array" if head[1:].lstrip()[:1] == b"{" else "squad"
     line = head.partition(b"\n")[0].decode("utf-8", "replace")
     try:
         first = json.loads(line)
         if not isinstance(first, dict) or not isinstance(first.get("data"), list):
-            return "lines"
-        rows = first["data"]
-        return "squad" if not rows or {"paragraphs", "qas"} & {*rows[0]} else "data"
-    except (ValueError, RecursionError, TypeError):
+            void = isinstance(first, dict) and not any(first.values())
+            return "squad" if void else "lines"
+        row = next(iter(first["data"]), None)
+        rows = isinstance(row, dict) and len(row) > 1 and not {"paragraphs", "qas"} & {*row}
+        return "data" if rows else "squad"
+    except (ValueError, RecursionError):
         start = head[: 1 << 16].decode("utf-8", "replace")
         if not re.search(r'"data"\s*:\s*\[', start):
             return "lines" if re.match(r'\{\s*"', start) and "\n" in start else "squad"
         squad = re.search(r'"(paragraphs|qas|context)"\s*:', start)
-        return "squad" if squad or len(head) >= BLOCK_BYTES else "data"
+        rows = re.search(r'"data"\s*:\s*\[\s*\{', start) and len(head) < BLOCK_BYTES
+        return "data" if rows and not squad else "squad"
 
 
 def read_json_items(

@@ -3,11 +3,13 @@
 import codecs
 import csv
 import gzip
+import io
 import logging
 import shutil
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
@@ -53,11 +55,12 @@ def open_bytes(path: Path) -> BinaryIO:
         head = file.read(2)
         file.seek(0)
         if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            file = _spooled(cast(BinaryIO, codecs.EncodedFile(file, "utf-8", "utf-16")))
+            with file:
+                file = io.BytesIO(file.read().decode("utf-16").encode())
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise InputError(
             f"{path}: damaged, or cut off, where gzip, zstd or UTF-16 is read "
-            f"({first_line(error)}). Write it again."
+            f"({first_line(error)}). Write it again, as UTF-8."
         ) from error
     return file
 
@@ -154,6 +157,13 @@ class Undecodable(InputError):
 
 
 def find_encoding(path: Path) -> str:
+    """Return `_find_encoding`, which reads a file, and says what is odd, once as long as it stays."""
+    stat = path.stat()
+    return _find_encoding(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+
+
+@lru_cache(maxsize=64)
+def _find_encoding(path: Path, state: tuple[int, int, int]) -> str:
     """Return ``"utf-8"`` or ``"cp949"``; raise InputError naming the line otherwise.
 
     A NUL, which no text holds, is UTF-16 without its mark, or a block of a damaged file.

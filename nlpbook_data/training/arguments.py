@@ -72,6 +72,28 @@ class DataArguments:
 
 
 @dataclass
+class AnswerArguments(DataArguments):
+    """Where questions, contexts and answers come from."""
+
+    context_column_name: str = field(default="context", metadata={"help": "the passages"})
+    question_column_name: str = field(default="question", metadata={"help": "the questions"})
+    answers_column_name: str = field(
+        default="answers", metadata={"help": "text, answer_start; or the text alone"}
+    )
+    answer_text_column_name: str = field(default="answer_text", metadata={"help": "of one answer"})
+    answer_start_column_name: str = field(
+        default="answer_start", metadata={"help": "where it begins in the context"}
+    )
+    repeated_answers: str = field(
+        default="refuse",
+        metadata={
+            "help": "that have no offset and stand more than once: the first counts, or skip them",
+            "choices": ["refuse", "first", "skip"],
+        },
+    )
+
+
+@dataclass
 class ModelArguments:
     """Which model, and what of it is trained."""
 
