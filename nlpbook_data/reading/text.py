@@ -157,7 +157,7 @@ class Undecodable(InputError):
 
 
 def find_encoding(path: Path) -> str:
-    """Return `_find_encoding`, which reads a file, and says what is odd, once as long as it stays."""
+    """Return the encoding of a file; it is read, and what is odd said, once as long as it stays."""
     stat = path.stat()
     return _find_encoding(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
 
