@@ -153,7 +153,7 @@ def beside(
 
 
 def find_encoding(path: Path) -> str:
-    """Return `_find_encoding`, which reads a file, and says what is odd, once as long as it stays."""
+    """Return `_find_encoding`, which reads all of a file that has changed, and warns, once."""
     stat = path.stat()
     return _find_encoding(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
 
