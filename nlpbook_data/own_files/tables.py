@@ -164,9 +164,9 @@ def _read_objects(
 ) -> Rows:
     """Yield the objects of JSON: one a line, or an array. If the first lacks a column, all do."""
     layout, encoding, first = json_layout(path), find_encoding(path), True
-    if layout == "squad":
+    if layout == "squad" and format_of(path) == ".json":
         raise InputError(f"{path}: SQuAD's JSON, or no array of rows. It is for the task qa.")
-    if layout == "lines":
+    if layout in ("lines", "squad"):
         values = ((place, line) for place, line in read_lines(path, encoding) if line.strip())
     else:
         key = "data" if layout == "data" else ""

@@ -62,7 +62,7 @@ def json_layout(path: Path) -> str:
     try:
         first = json.loads(line)
         if not isinstance(first, dict) or not isinstance(first.get("data"), list):
-            void = isinstance(first, dict) and not any(first.values())
+            void = isinstance(first, dict) and [] in first.values() and len(first) == 1
             return "squad" if void else "lines"
         row = next(iter(first["data"]), None)
         rows = isinstance(row, dict) and len(row) > 1 and not {"paragraphs", "qas"} & {*row}

@@ -152,12 +152,8 @@ def beside(
         yield *row, line[1]
 
 
-class Undecodable(InputError):
-    """A text file with bytes that are neither UTF-8 nor cp949."""
-
-
 def find_encoding(path: Path) -> str:
-    """Return the encoding of a file; it is read, and what is odd said, once as long as it stays."""
+    """Return `_find_encoding`, which reads all of a file that has changed, and warns, once."""
     stat = path.stat()
     return _find_encoding(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
 
@@ -196,7 +192,7 @@ def _find_encoding(path: Path, state: tuple[int, int, int]) -> str:
             return "cp949"
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
-    raise Undecodable(
+    raise InputError(
         f"{path}, line {line}: a byte that is neither UTF-8 nor cp949. The file is damaged, cut "
         "off or in another encoding; save it as UTF-8."
     )
