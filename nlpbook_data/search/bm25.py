@@ -85,8 +85,10 @@ def index_morphemes(morphemes: Sequence[Sequence[str]], k1: float = K1, b: float
     0.277, 0.279, 0.280, 0.280. Where lengths differ, bm25s' own favours what is short.
 
     Raises:
-        InputError: no passage has a morpheme.
+        InputError: no passage has a morpheme, or k1 or b is out of range.
     """
+    if k1 < 0 or not 0 <= b <= 1:
+        raise InputError(f"BM25's k1 is {k1} and b {b}. k1 is 0 or more, b from 0 to 1.")
     from bm25s import BM25
 
     logging.getLogger("bm25s").setLevel(logging.WARNING)  # it logs its debugging by default
