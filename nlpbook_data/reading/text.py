@@ -152,6 +152,10 @@ def beside(
         yield *row, line[1]
 
 
+class Undecodable(InputError):
+    """A text file with bytes that are neither UTF-8 nor cp949."""
+
+
 def find_encoding(path: Path) -> str:
     """Return `_find_encoding`, which reads all of a file that has changed, and warns, once."""
     stat = path.stat()
@@ -192,7 +196,7 @@ def _find_encoding(path: Path, state: tuple[int, int, int]) -> str:
             return "cp949"
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
-    raise InputError(
+    raise Undecodable(
         f"{path}, line {line}: a byte that is neither UTF-8 nor cp949. The file is damaged, cut "
         "off or in another encoding; save it as UTF-8."
     )
