@@ -9,8 +9,6 @@ Each of the two folders is used like that of a run: python recipes/predict.py ou
 """
 
 import argparse
-import contextlib
-import io
 import itertools
 import json
 import logging
@@ -24,11 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from nlpbook_data.data.corpus import load_corpus
-from nlpbook_data.errors import InputError, first_line
-from nlpbook_data.inference.exported import FILE, INSTALL
+from nlpbook_data.errors import InputError
+from nlpbook_data.inference.exported import FILE, quantize_graph, write_graph
 from nlpbook_data.inference.predictor import Predictor, Row, load_predictor
 from nlpbook_data.inference.tables import open_table
 from nlpbook_data.training import ModelArguments, load_tokenizer
@@ -74,8 +71,8 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
 
     # 2. The graph, of any number of rows and tokens, and the same with weights of 8 bits
     plain, small = scratch / "export", scratch / "export" / "int8"
-    export(original, rows, plain)
-    quantize(plain, small)
+    write_graph(original.model, given_inputs(original, rows[:8])[0], plain)
+    quantize_graph(plain, small)
     tokenizer = load_tokenizer(ModelArguments(options.model))
     for part in (plain, small):
         tokenizer.save_pretrained(part)
@@ -112,8 +109,8 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
         )
     if (speed := report["models"]["onnx int8"]["speed"]) < FASTER:
         logger.warning(
-            "int8 is %.2f times as fast as torch, under %.1f: 8 bits speed up matrix products alone, "
-            "a small part of a small model, on a CPU that has such products (VNNI, AMX).",
+            "int8 is %.2f times as fast as torch, under %.1f: 8 bits speed up matrix products "
+            "alone, a small part of a small model, on a CPU that has such products (VNNI, AMX).",
             *(speed, FASTER),
         )
     (plain / "export_report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -157,42 +154,6 @@ def given_inputs(predictor: Predictor, rows: Sequence[Row]) -> list[dict[str, to
     return given
 
 
-def export(original: Predictor, rows: Sequence[Row], folder: Path) -> None:
-    """Write the graph of the original's model, traced with a batch of `rows`."""
-    try:
-        import onnxruntime  # noqa: F401
-        from transformers.exporters import OnnxConfig, OnnxExporter
-    except ImportError as error:
-        raise InputError(
-            f"Exporting needs more packages ({first_line(error)}). {INSTALL}"
-        ) from error
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    transformers.logging.set_verbosity_error()  # of versions newer than it was tested with
-    inputs = given_inputs(original, rows[:8])[0]
-    with contextlib.redirect_stdout(io.StringIO()):  # its steps, and that they ended well
-        graph = OnnxExporter().export(original.model, inputs, config=OnnxConfig(dynamic=True))
-    graph.save_pretrained(folder)
-
-
-def quantize(source: Path, folder: Path) -> None:
-    """Write the graph with the weights of its matrix products in 8 bits, a scale for 32 of them.
-
-    What they are multiplied with becomes 8 bits in use, a scale for 32 too. With one scale for a
-    whole matrix (onnxruntime's quantize_dynamic) up to a fifth of the entities were others.
-    """
-    import onnx
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-
-    graph = onnx.load(source / FILE)
-    quantizer = MatMulNBitsQuantizer(graph, bits=8, block_size=32, accuracy_level=4)
-    root = logging.getLogger()
-    root.setLevel(logging.ERROR)  # it tells of each product
-    quantizer.process()
-    root.setLevel(logging.WARNING)
-    folder.mkdir()
-    onnx.save_model(quantizer.model.model, folder / FILE)
-
-
 @torch.inference_mode()
 def measure(
     models: dict[str, Predictor], batches: list[dict[str, torch.Tensor]]
@@ -226,4 +187,5 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
             main(parse_arguments(), Path(scratch))
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)

@@ -173,8 +173,11 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
             main(parse_arguments(), Path(scratch))
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
     except OSError as error:
-        sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}.")
+        sys.stderr.write(f"error: {error.filename or 'a file'}: {error.strerror or error}.\n")
+        sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit("Stopped. The same command goes on from here.")
+        sys.stderr.write("Stopped. The same command goes on from here.\n")
+        sys.exit(130)

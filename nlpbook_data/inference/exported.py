@@ -1,10 +1,16 @@
 """A model that recipes/export.py wrote, called as one of transformers, run by onnxruntime."""
 
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+import transformers
 
 from nlpbook_data.errors import InputError, first_line
 
@@ -41,3 +47,49 @@ class ExportedModel:
     def __call__(self, **batch: torch.Tensor) -> Any:
         found = self.session.run(self.outputs, {name: batch[name].numpy() for name in self.inputs})
         return SimpleNamespace(**dict(zip(self.outputs, map(torch.from_numpy, found), strict=True)))
+
+
+def write_graph(model: Any, inputs: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """Write the graph of a model of transformers, for any number of rows and tokens.
+
+    Args:
+        inputs: a batch of two rows or more, by which it is traced.
+
+    Raises:
+        InputError: the packages for it are not installed.
+    """
+    try:
+        import onnxruntime  # noqa: F401
+        from transformers.exporters import OnnxConfig, OnnxExporter
+    except ImportError as error:
+        raise InputError(
+            f"Exporting needs more packages ({first_line(error)}). {INSTALL}"
+        ) from error
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    any_size = dict.fromkeys((0, 1), torch.export.Dim.AUTO)
+    config = OnnxConfig(dynamic=True, dynamic_shapes=dict.fromkeys(inputs, any_size))
+    previous = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # of versions newer than it was tested with
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+        OnnxExporter().export(model, dict(inputs), config=config).save_pretrained(folder)
+    transformers.logging.set_verbosity(previous)
+
+
+def quantize_graph(source: Path, folder: Path) -> None:
+    """Write the graph with the weights of its matrix products in 8 bits, a scale for 32 of them.
+
+    What they are multiplied with becomes 8 bits in use, a scale for 32 too. With one scale for a
+    whole matrix (onnxruntime's quantize_dynamic) a fifth of the texts had other entities.
+    """
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    graph = onnx.load(source / FILE)
+    quantizer = MatMulNBitsQuantizer(graph, bits=8, block_size=32, accuracy_level=4)
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # it tells of each product
+    quantizer.process()
+    root.setLevel(level)
+    folder.mkdir()
+    onnx.save_model(quantizer.model.model, folder / FILE)

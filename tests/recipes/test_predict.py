@@ -1,0 +1,206 @@
+"""The rows of a file come back with predictions: all of them, as they were, in their order."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import DOCCLS, RECIPES, TINY
+from openpyxl import load_workbook
+from writing import read_rows, write_rows, written
+
+from nlpbook_data.inference.predictor import load_predictor
+
+COLUMN = ("--text_column_name", "본문")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, recipe_server) -> Path:
+    """A tiny model that tells reviews apart, and what it predicted of the test rows."""
+    folder = tmp_path_factory.mktemp("run")
+    options = ["--learning_rate", "1e-2", "--num_train_epochs", "3", "--output_dir", str(folder)]
+    request = {
+        "recipe": str(RECIPES / "doccls.py"),
+        "arguments": [*DOCCLS, *options],
+        "processes": 1,
+        "cwd": str(folder.parent),
+        "env": {},
+        "logs": [str(folder.parent / "log")] * 2,
+    }
+    recipe_server.stdin.write(json.dumps(request) + "\n")
+    recipe_server.stdin.flush()
+    assert int(recipe_server.stdout.readline()) == 0, (folder.parent / "log").read_text("utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(run) -> list[dict]:
+    """The test rows, under names of another's, with what the recipe predicted."""
+    return read_rows(run / "predictions.jsonl")
+
+
+def asked(rows):
+    return [{"번호": f"{n:03}", "본문": row["text"]} for n, row in enumerate(rows)]
+
+
+def read_back(path: Path) -> list[dict]:
+    """Return the rows of an output; independent of the code under test."""
+    if path.suffix == ".jsonl":
+        return read_rows(path)
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    if path.suffix == ".xlsx":
+        header, *cells = load_workbook(path).worksheets[0].iter_rows(values_only=True)
+        return [dict(zip(header, row, strict=True)) for row in cells]
+    import csv
+
+    options = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if path.suffix == ".tsv" else {}
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, **options))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "xlsx", "jsonl", "parquet"])
+def test_every_format_comes_back_with_what_the_recipe_predicted(
+    suffix, run, rows, fork_recipe, tmp_path
+):
+    source = write_rows(tmp_path / f"후기.{suffix}", asked(rows))
+    done = fork_recipe("predict", run, "--input", source, *COLUMN)
+    assert done.status == 0, done.stderr
+    found = read_back(tmp_path / f"후기.predicted.{suffix}")
+    assert [{k: row[k] for k in ("번호", "본문")} for row in found] == asked(rows)
+    assert [row["prediction"] for row in found] == [row["prediction"] for row in rows]
+    assert len({row["prediction"] for row in rows}) == 2
+    wanted = [max(row["probabilities"].values()) for row in rows]
+    assert [float(row["score"]) for row in found] == pytest.approx(wanted, abs=2e-6)
+    assert {path.name for path in tmp_path.glob("후기*")} == {
+        f"후기.{suffix}", f"후기.predicted.{suffix}"
+    }  # fmt: skip
+
+
+def test_bytes_of_rows_stay_as_they_are(run, fork_recipe, tmp_path):
+    text = '번호;text\r\n"1";"좋아요; ""정말"""\r\n2;별로\r\n'
+    source = written(tmp_path / "a.csv", text.encode("cp949"))
+    done = fork_recipe("predict", run, "--input", source)
+    assert done.status == 0, done.stderr
+    lines = (tmp_path / "a.predicted.csv").read_bytes().decode("cp949").split("\r\n")
+    assert lines[0] == "번호;text;prediction;score;error"
+    assert lines[1].startswith('"1";"좋아요; ""정말""";긍정;') or lines[1].startswith(
+        '"1";"좋아요; ""정말""";부정;'
+    )
+    assert lines[3] == ""
+    source = written(tmp_path / "a.txt", "좋아요\n\n별로\n")
+    assert fork_recipe("predict", run, "--input", source).status == 0
+    lines = (tmp_path / "a.predicted.txt").read_text("utf-8").split("\n")
+    assert [line.split("\t")[0] for line in lines] == ["좋아요", "", "별로", ""]
+
+
+def test_a_row_that_fails_says_why_and_none_is_lost(run, fork_recipe, tmp_path):
+    bad = 'id,text\n1,좋아요\n2,"나빠요\n3,둘,셋\n4\n5, \n6,별로\n'
+    done = fork_recipe("predict", run, "--input", written(tmp_path / "bad.csv", bad))
+    assert done.status == 0, done.stderr
+    assert "6 rows, 4 failed" in done.stderr
+    assert "bad.csv, line 5: 1 cells where the header has 2" in done.stderr
+    found = read_back(tmp_path / "bad.predicted.csv")
+    assert [bool(row["error"]) for row in found] == [False, True, True, True, True, False]
+    assert [bool(row["prediction"]) for row in found] == [True, False, False, False, False, True]
+    assert '2,"나빠요' in found[1]["id"] and found[2]["id"] == "3,둘,셋"
+    lines = b'{"text": "\xec\xa2\x8b\xec\x95\x84", "n": 1.50}\n{"text": "\xff"}\n[1]\n'
+    done = fork_recipe("predict", run, "--input", written(tmp_path / "bad.jsonl", lines))
+    assert done.status == 0, done.stderr
+    first, *others = (tmp_path / "bad.predicted.jsonl").read_text("utf-8").splitlines()
+    assert first.startswith('{"text": "좋아", "n": 1.50, "prediction": "')
+    assert [json.loads(line)["error"] for line in others] == ["not UTF-8", "not an object {…}"]
+
+
+def test_what_was_killed_goes_on(run, rows, hf_home, fork_recipe, tmp_path):
+    many = [{"n": n, "text": rows[n % len(rows)]["text"] + f" {n}"} for n in range(10_000)]
+    source = write_rows(tmp_path / "many.jsonl", many)
+    journal, output = tmp_path / "many.out.jsonl.partial", tmp_path / "many.out.jsonl"
+    command = [run, "--input", source, "--output", output]
+    process = subprocess.Popen(
+        [sys.executable, str(RECIPES / "predict.py"), *map(str, command)],
+        env={**os.environ, "HF_HOME": str(hf_home)}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while process.poll() is None and not (journal.exists() and journal.stat().st_size > 10_000):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and not output.exists()
+    done_before = len(journal.read_bytes().splitlines()) - 1
+    assert 0 < done_before < len(many)
+    with journal.open("ab") as file:
+        file.write(b'{"prediction": "\xea')  # what a kill leaves of a row
+    other = fork_recipe("predict", *command, "--details")
+    assert other.status == 1 and "another command" in other.error
+    done = fork_recipe("predict", *command)
+    assert done.status == 0, done.stderr
+    found = read_rows(output)
+    assert [row["n"] for row in found] == list(range(len(many)))
+    again = load_predictor(run, device="cpu").predict(many[-100:])
+    assert [row["prediction"] for row in found[-100:]] == [row["prediction"] for row in again]
+    assert not journal.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        ("a.csv", "id,후기\n1,좋아\n", [], "there is no column 'text'; the columns are id, 후기"),
+        ("a.csv", "", [], "the file is empty"),
+        ("a.csv", "text\n좋아\n", ["--output", "a.csv"], "it is the input too"),
+        ("a.csv", "text\n좋아\n", ["--output", "there.csv"], "is there already"),
+        ("a.csv", "text\n좋아\n", ["--output", "b.jsonl"], "Let it end in .csv"),
+        ("a.csv", "text,score\n좋아,1\n", [], "has a column 'score' already"),
+        ("a.csv", "text\n좋아\n", ["--threshold", "0.3"], "no such option"),
+        ("a.xlsx", "text\n좋아\n", [], "not a workbook"),
+        ("a.hwp", "text\n좋아\n", [], "the name must end in one of"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_writes_nothing(
+    name, content, options, message, run, fork_recipe, tmp_path
+):
+    source = written(tmp_path / name, content)
+    written(tmp_path / "there.csv", "mine\n")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    done = fork_recipe("predict", run, "--input", source.name, *options, cwd=tmp_path)
+    assert done.status == 1 and message in done.error, done.stderr
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("recipe", "corpus", "extra"),
+    [
+        ("ner", "sample_ner", ()),
+        pytest.param("paircls", "sample_nli", (), marks=pytest.mark.long),
+        pytest.param("qa", "sample_qa", ("--stride", 32), marks=pytest.mark.long),
+    ],
+)
+def test_other_tasks_predict_what_their_recipe_did(recipe, corpus, extra, fork_recipe, tmp_path):
+    trained = fork_recipe(
+        recipe, *TINY, "--corpus", corpus, "--max_train_samples", 64, "--num_train_epochs", 1,
+        "--output_dir", tmp_path / "run", *extra,
+    )  # fmt: skip
+    assert trained.status == 0, trained.stderr
+    original = read_rows(tmp_path / "run" / "predictions.jsonl")
+    predictor = load_predictor(tmp_path / "run")
+    assert predictor.task == recipe
+    if recipe == "qa":  # whose predictions have no contexts
+        from nlpbook_data.data.corpus import load_corpus
+
+        asked = load_corpus(corpus)["test"].to_list()
+    else:
+        asked = original
+    source = write_rows(tmp_path / "a.csv", [{c: r[c] for c in predictor.columns} for r in asked])
+    done = fork_recipe("predict", tmp_path / "run", "--input", source)
+    assert done.status == 0, done.stderr
+    found = [row["prediction"] for row in read_back(tmp_path / "a.predicted.csv")]
+    if recipe == "ner":
+        found = [[(e["start"], e["end"], e["label"]) for e in json.loads(row)] for row in found]
+        original = [
+            {"prediction": [(e["start"], e["end"], e["label"]) for e in row["prediction"]]}
+            for row in original
+        ]
+    assert found == [row["prediction"] for row in original]
