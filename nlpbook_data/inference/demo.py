@@ -209,7 +209,7 @@ def _entities(service: Service) -> tuple[Any, Show]:
     def show(row: Row, answer: Row) -> str:
         return _marked(row["text"], answer["prediction"], hues)
 
-    return gr.HTML(label="개체명", show_label=True, container=True), show
+    return gr.HTML(label="개체명", show_label=True, container=True, min_height=90), show
 
 
 def _answer(service: Service) -> tuple[Any, Show]:
@@ -220,7 +220,10 @@ def _answer(service: Service) -> tuple[Any, Show]:
         text = answer["prediction"] or NO_ANSWER
         return text, answer["score"], _marked(row["context"], found, {"답": 50})
 
-    return [*boxes, gr.HTML(label="지문의 답", show_label=True, container=True)], show
+    return [
+        *boxes,
+        gr.HTML(label="지문의 답", show_label=True, container=True, min_height=90),
+    ], show
 
 
 def _marked(text: str, spans: list[Row], hues: dict[str, int]) -> str:
@@ -244,7 +247,7 @@ def _passages(service: Service) -> tuple[Any, Show]:
     def show(row: Row, answer: Row) -> str:
         return render("hits.html", hits=answer["prediction"])
 
-    return gr.HTML(label="결과", show_label=True, container=True), show
+    return gr.HTML(label="결과", show_label=True, container=True, min_height=90), show
 
 
 OUTPUTS = {

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from nlpbook_data.reports.outcome import Outcome
 TEMPLATE = Path(__file__).parent / "templates" / "card.md"
 SAMPLE_PROMPTS = 4
 LIBRARIES = {"sentence-similarity": "sentence-transformers"}
+SERVERS = {"sentence-similarity": "text-embeddings-router --model-id MODEL --port 8080"}
 
 
 def write_card(
@@ -77,6 +79,7 @@ def write_card(
         per_class=dict(list(scores.get("per_class", scores.get("per_type", {})).items())[:50]),
         samples=_samples(outcome),
         usage=usage.replace("MODEL", json.dumps(outcome.name, ensure_ascii=False)[1:-1]),
+        serving=SERVERS.get(pipeline_tag, "").replace("MODEL", shlex.quote(outcome.name)),
     )
     card.save(outcome.folder / "README.md")
 
