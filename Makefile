@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN ?= .venv/bin
 
-.PHONY: help install test long lint ci
+.PHONY: help install test long lint docs ci
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -21,6 +21,10 @@ lint: ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: ## the site, in site/, once the pages of tasks show what their code prints
+	$(BIN)/python docs/batches.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 ci: ## everything, from a fresh clone of the last commit: tests, lint, lowest bounds, the README's main command
 	.ci/run

@@ -1,23 +1,26 @@
 """The command ``nlpbook-data``.
 
-list | show | fetch | audit | convert | push | check | prefetch | index | search
+list | show | fetch | audit | convert | push | check | annotate | prefetch | index | search |
+results | push-run
 """
 
 import argparse
-import io
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import datasets
 from datasets import ClassLabel, DatasetDict, Features, List
 
 from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError, first_line, shown
+from nlpbook_data.outward import printable, set_up_outputs
+from nlpbook_data.own_files.annotations import TOOLS, write_annotations
+from nlpbook_data.own_files.options import REPEATED, Options
 from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
 from nlpbook_data.reports.columns import in_columns
 
@@ -27,11 +30,8 @@ MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command; bad input ends in one message and exit status 1."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    set_up_outputs()
     logging.getLogger("nlpbook_data").setLevel(logging.INFO)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # cp949 has no ⟨, and not all of Hangul
-            stream.reconfigure(errors="replace")
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
     if rest and options.run is not _prefetch:
@@ -43,17 +43,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.run(options)
         sys.stdout.flush()
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(printable(f"error: {error}"))
     except BrokenPipeError:  # such as `nlpbook-data list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}.")
+        sys.exit(printable(f"error: {error.filename or 'a file'}: {error.strerror or error}."))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nlpbook-data", description="Korean corpora by name.")
+    parser = _Parser(prog="nlpbook-data", description="Korean corpora by name.")
     commands = parser.add_subparsers(dest="command", required=True)
 
     def shared(*parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -63,7 +63,10 @@ def _parser() -> argparse.ArgumentParser:
         """Add `run`, whose docstring is its help; return what adds an option to it."""
         words = " ".join((run.__doc__ or "").split())
         added = commands.add_parser(
-            run.__name__.strip("_"), parents=parents, description=words, help=words.split(".")[0]
+            run.__name__.strip("_").replace("_", "-"),
+            parents=parents,
+            description=words,
+            help=words.split(".")[0],
         )
         added.set_defaults(run=run)
         return added.add_argument
@@ -100,17 +103,36 @@ def _parser() -> argparse.ArgumentParser:
         option(f"--{column}_column_name", dest=f"column {column}", metavar="NAME")
     option("--multi_label", nargs="?", const="true", default="false", help="several labels a row")
     option("--label_separator", default="|", help="between several labels in a cell")
+    option("--sheet_name", help="of xlsx; by default the first")
+    option("--scores", choices=["true", "false"], help="paircls: labels are numbers, or classes")
+    option("--ner_tag_names", nargs="+", metavar="TAG", help="what numbers in ner_tags stand for")
+    option(
+        "--repeated_answers", choices=REPEATED, default="refuse", help="qa, without answer_start"
+    )
     option("--labels", nargs="+", help="the labels that there may be")
     option("--most", type=int, default=20, help="errors to show")
+    option = command(_annotate)
+    option("predictions", type=Path, help="predictions.jsonl of a run of doccls or ner")
+    option("--tool", choices=TOOLS, required=True)
+    option("--output", type=Path, required=True, help="the file for the tool to import")
     option = command(_prefetch)
     option("--config", required=True, help="a YAML of recipes/configs")
     option = command(_index, where, cache)
-    option("texts", help="a file, or one of nlpbook-data list")
-    option("--model", help="a SentenceTransformer: a folder or a Hub name")
+    option("texts", nargs="?", help="a file, or one of nlpbook-data list")
+    option("--model", help="a SentenceTransformer: a folder or a Hub name; without it BM25 alone")
     option("--output", type=Path, required=True, help="the index, a folder")
     option("--text_column_name", help="text in files; in a corpus its first")
+    option("--id_column_name", help="your own ids: --add replaces, --delete deletes by them")
     option("--add", action="store_true", help="to an index that is there, what it lacks")
+    option("--delete", nargs="+", metavar="ID", help="from an index that is there")
     option("--hybrid", action="store_true", help="keep morphemes for BM25 too")
+    option("--bm25_k1", type=float, help="how much repeated words count")
+    option("--bm25_b", type=float, help="how much long texts are held back, 0 to 1")
+    option("--dictionary", help="words for Kiwi: word, tab, tag (NNP, NNG, …) a line")
+    option("--to", choices=["folder", "qdrant"], default="folder", help="qdrant: its collection")
+    option("--url", help="of a Qdrant server (a key by QDRANT_API_KEY)")
+    option("--path", help="of a Qdrant folder, in place of a server")
+    option("--collection", default="passages", help="its name there")
     option("--float16", action="store_true", help="half the disk, slower")
     option("--faiss", action="store_true", help="faster on 100,000 texts and more")
     option = command(_search)
@@ -119,12 +141,34 @@ def _parser() -> argparse.ArgumentParser:
     option("-k", type=int, default=10, help="hits, 10 by default")
     option("--model", help="where the model of the index is now")
     option("--hybrid", action="store_true", help="fused with BM25")
+    option("--weight", type=float, help="of the vectors in it, 0 to 1; by default the model's")
+    option("--rerank", metavar="MODEL", help="a model of recipes/rerank.py, or a cross-encoder")
+    option("--rerank_depth", type=int, default=100, help="of the first hits, so many; 100")
     option("--exact", action="store_true", help="without FAISS")
+    option = command(_results)
+    option("folders", nargs="*", type=Path, metavar="folder", help="of runs, or that holds some")
+    option("--compare", nargs=2, metavar=("A", "B"), help="models or runs; B may be a baseline")
+    option("--metric", nargs="+", default=[], help="scores; by default each task's first")
+    option("--format", choices=["table", "markdown", "csv", "json"], default="table")
+    option("--figure", type=Path, help="draw the table there, such as results.png")
+    option = command(_push_run)
+    option("folder", type=Path, help="of a finished run")
+    option("--hub_model_id", help="user/name; by default the folder's name, of the token's user")
+    option("--hub_token", help="by default the one of hf auth login")
+    option("--hub_private_repo", action="store_true", default=None, help="only you see it")
+    option("--hub_revision", help="the branch, main by default")
     return parser
 
 
 def _write(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(printable(line) + "\n")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose messages print no token."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -218,7 +262,9 @@ def _audit(options: argparse.Namespace) -> None:
         from transformers import AutoTokenizer
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(options.tokenizer_name)
+            tokenizer = AutoTokenizer.from_pretrained(
+                options.tokenizer_name, trust_remote_code=False
+            )
         except Exception as error:  # the loader raises a dozen unrelated types
             name, said = options.tokenizer_name, first_line(error)
             raise InputError(
@@ -261,10 +307,18 @@ def _check(options: argparse.Namespace) -> None:
         *(options.file, options.task, columns, options.most),
         label_names=options.labels,
         label_separator=options.label_separator if several else None,
+        options=Options(options.sheet_name, options.ner_tag_names or (), options.repeated_answers),
+        scores=None if options.scores is None else options.scores == "true",
     )
     _write(format_report(report))
     if not report.is_right:
         sys.exit(1)
+
+
+def _annotate(options: argparse.Namespace) -> None:
+    """Write a run's predictions for doccano or Label Studio, to correct them there."""
+    rows, said = write_annotations(options.predictions, options.output, options.tool)
+    _write(f"{options.output}: {rows:,} texts\n{said}")
 
 
 def _prefetch(options: argparse.Namespace) -> None:
@@ -314,33 +368,78 @@ def _index(options: argparse.Namespace) -> None:
 
     The texts are the lines of a .txt file, a column of a csv, tsv, jsonl, xlsx or parquet file, or
     a corpus' first text column (contexts, reviews); each once, with its first row's other columns.
+    With a column of ids each row counts, also where texts are equal.
     """
     from nlpbook_data.search.index import SearchIndex, import_faiss
 
     if options.faiss:
         import_faiss()  # before hours of encoding
-    rows: dict[str, dict[str, Any]] = {}
-    for row in _texts(options):
-        rows.setdefault(row["text"], row)
-    if options.add:
-        if options.hybrid or options.float16:
-            raise InputError("--hybrid and --float16 are of a new index. Leave them out.")
-        index = SearchIndex.load(options.output, options.model)
-        for text in index.texts():
-            rows.pop(text, None)
-        if rows:
-            index.add(rows.values())
-    elif options.model is None:
-        raise InputError("A new index needs a model: --model, a folder or a Hub name.")
-    else:
-        dtype = "float16" if options.float16 else "float32"
-        index = SearchIndex.build(
-            options.output, rows.values(), options.model, dtype=dtype, hybrid=options.hybrid
+    made = {
+        "hybrid": options.hybrid or None,
+        "dtype": "float16" if options.float16 else None,
+        "k1": options.bm25_k1,
+        "b": options.bm25_b,
+        "dictionary": options.dictionary,
+        "id_column": options.id_column_name,
+    }
+    made = {name: value for name, value in made.items() if value is not None}
+    there = options.add or options.delete
+    if there and made:
+        raise InputError(
+            "--hybrid, --float16, --bm25_k1, --bm25_b, --dictionary and --id_column_name are of a "
+            "new index. Leave them out."
         )
+    if options.texts is None and not options.delete:
+        raise InputError("Nothing names the texts. Write a file or the name of a corpus.")
+    if options.to == "qdrant":
+        _index_qdrant(options, made)
+        return
+    changed = (0, 0)
+    if there:
+        index = SearchIndex.load(options.output, options.model)
+        if options.delete:
+            index.delete(options.delete)
+        if options.texts:
+            rows = _rows(options, by_text=index.manifest.id_column is None)
+            known = set() if index.manifest.id_column else set(index.texts())
+            rows = [row for row in rows if row["text"] not in known]
+            changed = index.add(rows) if rows else changed
+    else:
+        rows = _rows(options, by_text=options.id_column_name is None)
+        index = SearchIndex.build(options.output, rows, options.model, **made)
+        changed = len(index), 0
     if options.faiss:
         index.add_faiss()
     size = sum(path.stat().st_size for path in options.output.rglob("*") if path.is_file())
-    _write(f"{options.output}: {len(index):,} texts ({len(rows):,} new), {size:,} bytes")
+    new = f"{changed[0]:,} new" + (f", {changed[1]:,} replaced" if changed[1] else "")
+    _write(f"{options.output}: {len(index):,} texts ({new}), {size:,} bytes")
+
+
+def _index_qdrant(options: argparse.Namespace, made: dict[str, Any]) -> None:
+    from nlpbook_data.search.qdrant import QdrantIndex
+
+    if options.add or options.delete or options.float16 or options.faiss or options.id_column_name:
+        raise InputError(
+            "--add, --delete, --id_column_name, --float16 and --faiss are of an index in a folder. "
+            "Leave them out; a collection is changed by Qdrant's own client."
+        )
+    if bool(options.url) == bool(options.path):
+        raise InputError("--to qdrant needs --url of a server or --path of a folder: one of them.")
+    made.pop("hybrid", None)  # it always is
+    place = {"url": options.url, "path": options.path, "collection": options.collection}
+    rows = _rows(options, by_text=True)
+    index = QdrantIndex.build(options.output, rows, options.model, **place, **made)
+    _write(f"{options.output}: {len(index):,} texts in {options.url or options.path}")
+
+
+def _rows(options: argparse.Namespace, by_text: bool) -> list[dict[str, Any]]:
+    """Return the rows; of equal texts the first alone, where rows are told apart by them."""
+    if not by_text:
+        return list(_texts(options))
+    rows: dict[str, dict[str, Any]] = {}
+    for row in _texts(options):
+        rows.setdefault(row["text"], row)
+    return list(rows.values())
 
 
 def _texts(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -370,12 +469,77 @@ def _search(options: argparse.Namespace) -> None:
     """Ask a search engine that index made."""
     from nlpbook_data.search.index import SearchIndex
 
-    index = SearchIndex.load(options.folder, options.model)
-    (hits,) = index.search([options.query], options.k, hybrid=options.hybrid, exact=options.exact)
+    index: Any
+    if (options.folder / "qdrant.json").is_file():
+        from nlpbook_data.search.qdrant import QdrantIndex
+
+        index = QdrantIndex.load(options.folder, options.model)
+    else:
+        index = SearchIndex.load(options.folder, options.model)
+    depth = max(options.k, options.rerank_depth) if options.rerank else options.k
+    how = {"hybrid": options.hybrid, "exact": options.exact, "weight": options.weight}
+    (hits,) = index.search([options.query], depth, **how)
+    if options.rerank:
+        from nlpbook_data.search.reranking import open_reranker, rerank_hits
+
+        hits = rerank_hits(open_reranker(options.rerank), options.query, hits)[: options.k]
     for hit in hits:
         others = {name: value for name, value in hit.row.items() if name != "text"}
         more = "\t" + json.dumps(others, ensure_ascii=False, default=str) if others else ""
         _write(f"{hit.score:.4f}\t{hit.id}\t{' '.join(hit.text.split())}{more}")
+
+
+def _results(options: argparse.Namespace) -> None:
+    """Put finished runs into a table of models and tasks, and test one against another.
+
+    Scores are of test, as mean and spread over seeds. Two runs are compared row by row: by
+    McNemar's exact test where rows are right or wrong, else by exchanging their rows at random.
+    """
+    from nlpbook_data.reports import results
+
+    runs = [Path(name) for name in options.compare or () if (Path(name) / "run.json").is_file()]
+    if not options.folders and not runs:
+        raise InputError("No folder of a run is named. Name some, such as outputs/*.")
+    given = {folder.resolve(): folder for folder in [*options.folders, *runs]}
+    entries = results.read_runs(given.values())
+    columns = results.columns_of(entries, options.metric)
+    rows, tests = results.cells(entries, columns), []
+    if options.compare:
+        tests = results.compare(entries, *options.compare, options.metric)
+    lines, tested = results.table(entries, columns), results.comparison_lines(tests)
+    if options.format == "json":
+        _write(json.dumps({"results": rows, "tests": tests}, ensure_ascii=False, indent=1))
+    elif options.format == "csv":
+        _write(results.as_csv(tests or rows))
+    else:
+        markdown = options.format == "markdown"
+        write = results.as_markdown if markdown else results.as_terminal
+        _write(write(lines, 2 if markdown else range(1, len(lines[0]))))
+        if tests:
+            _write("\nA: {}, B: {}\n".format(*options.compare))
+            _write(write(tested, 1 if markdown else range(3, 10)))
+    if options.figure:
+        from nlpbook_data.reports.plots import plot_results
+
+        if options.figure.suffix not in (".png", ".pdf", ".svg"):
+            raise InputError(f"--figure {options.figure}: name a .png, .pdf or .svg.")
+        options.figure.parent.mkdir(parents=True, exist_ok=True)
+        plot_results(rows, options.figure)
+
+
+def _push_run(options: argparse.Namespace) -> None:
+    """Push a finished run to the Hub: its model, card, scores and plots."""
+    from nlpbook_data.reports.push import push_finished
+
+    _write(
+        push_finished(
+            options.folder,
+            repo_id=options.hub_model_id,
+            token=options.hub_token,
+            private=options.hub_private_repo,
+            revision=options.hub_revision,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ class DocclsArguments:
     """What only this recipe has."""
 
     multi_label: bool = field(default=False, metadata={"help": "a text has any number of labels"})
+    negative_label: str | None = field(default=None, metadata={"help": "of which micro-F1 is free"})
     class_weights: str = field(
         default="none",
         metadata={"help": "balanced: rare classes weigh more", "choices": ["none", "balanced"]},
@@ -85,6 +86,7 @@ def main(
         multi_label = task_args.multi_label or (not args.do_train and is_multi_label(model_args))
         source = load_source(data_args, args, known, multi_label)
     labels = source.label_names
+    negative = source.find_label("negative_label", task_args.negative_label)
     run.describe(source)
 
     # 2. Tokenizer and model; after this nothing changes the TrainingArguments
@@ -115,11 +117,11 @@ def main(
 
     # 4. Metric, a module of `evaluate`, and loss
     metric = DocumentClassification("multilabel" if multi_label else None, keep_in_memory=True)
-
+    words: dict[str, Any] = {"label_names": labels, "negative": negative}
     gold = {split: label_ids(rows) for split, rows in encoded.items()}
 
     def score(probabilities: np.ndarray, references: np.ndarray) -> dict[str, Any]:
-        return metric.compute(predictions=probabilities, references=references, label_names=labels)
+        return metric.compute(predictions=probabilities, references=references, **words)
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, Any]:
         return score(to_probabilities(prediction.predictions, multi_label), prediction.label_ids)

@@ -4,7 +4,7 @@ On what ships, without arguments (a small model, under a minute on two cores):
     accelerate launch recipes/ner.py
 The book's setting, KcBERT on the book's corpus (also: ner_klue.yaml, ner_naver.yaml):
     accelerate launch recipes/ner.py --config recipes/configs/ner_book.yaml
-Your own files: rows of text and entities, CoNLL's columns, or text with <entity:TAG> marks:
+Your own files: rows of text and entities, CoNLL's columns, <entity:TAG>, or what a tool exports:
     accelerate launch recipes/ner.py --model_name_or_path klue/bert-base --train_file train.jsonl
 """
 
@@ -57,6 +57,7 @@ class NerDataArguments(DataArguments):
     """Where the entities come from."""
 
     entities_column_name: str = field(default="entities", metadata={"help": "start, end, label"})
+    ner_tag_names: list[str] | None = field(default=None, metadata={"help": "of ner_tags' numbers"})
     stride: int = field(default=32, metadata={"help": "tokens that two windows of a text share"})
 
 
@@ -66,10 +67,7 @@ class NerArguments:
 
     strip_particles: str = field(
         default="auto",
-        metadata={
-            "help": "end entities before particles (조사) in their last token; auto: as train's do",
-            "choices": ["auto", "always", "never"],
-        },
+        metadata={"help": "cut particles (조사) off", "choices": ["auto", "always", "never"]},
     )
 
 

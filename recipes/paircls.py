@@ -68,6 +68,7 @@ class PairclsArguments:
     """What only this recipe has."""
 
     positive_label: str | None = field(default=None, metadata={"help": "of two, whose F1 counts"})
+    scores: bool | None = field(default=None, metadata={"help": "labels are numbers, or classes"})
 
 
 def main(
@@ -80,7 +81,7 @@ def main(
     # 1. Corpus: pairs of texts, and label: a class, or a score (then there are no label names)
     with run.preparation("corpus"):
         known = label_names(model_args, args.do_train)  # none of scores
-        scores = None if args.do_train else not known
+        scores = task_args.scores if args.do_train else not known
         source = load_source(data_args, args, known, task="paircls", scores=scores)
     labels = source.label_names
     positive = source.positive_label(task_args.positive_label)
@@ -117,7 +118,6 @@ def main(
     metric = (PairClassification if labels else SentenceSimilarity)(keep_in_memory=True)
     loss = ClassificationLoss(None, args.label_smoothing_factor) if labels else SquaredErrorLoss()
     words = {"label_names": labels, "positive": positive} if labels else {}
-
     gold = {split: label_ids(rows) for split, rows in encoded.items()}
 
     def score(predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:

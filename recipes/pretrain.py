@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datasets import Dataset, DatasetDict, IterableDataset
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, TrainingArguments
 
+from nlpbook_data.data.cache import check_unchanged
 from nlpbook_data.data.source import Source
 from nlpbook_data.data.texts import TextArguments, hash_texts, is_held_out, stream_texts
 from nlpbook_data.errors import InputError
@@ -164,10 +165,11 @@ def main(
 def read_split(
     text_args: TextArguments, share: float, sha256: dict[str, str], held_out: bool
 ) -> Iterator[dict[str, str]]:
-    """Yield the texts of train or validation; `sha256` is there for the fingerprint alone."""
+    """Yield the texts of train or validation; `sha256` tells them from those of other files."""
     for text in stream_texts(text_args):
         if is_held_out(text, share) == held_out:
             yield {"text": text}
+    check_unchanged(text_args.name, sha256, hash_texts(text_args))
 
 
 if __name__ == "__main__":

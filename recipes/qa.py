@@ -27,7 +27,7 @@ from nlpbook_data.features.qa import decode_tokens, encode, name_types, read_per
 from nlpbook_data.metrics.qa import QuestionAnswering, best_threshold, judge_answers
 from nlpbook_data.reports.plots import plot_breakdown
 from nlpbook_data.training import (
-    DataArguments,
+    AnswerArguments,
     ModelArguments,
     RecipeArguments,
     RecipeTrainer,
@@ -50,12 +50,9 @@ answer(question="훈민정음은 누가 만들었나?", context="훈민정음은
 
 
 @dataclass
-class QaDataArguments(DataArguments):
+class QaDataArguments(AnswerArguments):
     """Where the questions come from."""
 
-    context_column_name: str = field(default="context", metadata={"help": "the passages"})
-    question_column_name: str = field(default="question", metadata={"help": "the questions"})
-    answers_column_name: str = field(default="answers", metadata={"help": "text, answer_start"})
     max_length: int = field(default=384, metadata={"help": "tokens of question and window"})
     stride: int = field(default=128, metadata={"help": "tokens that two windows share"})
 

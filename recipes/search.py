@@ -21,18 +21,21 @@ from sentence_transformers.sentence_transformer.data_collator import SentenceTra
 
 from nlpbook_data.data.source import load_source
 from nlpbook_data.reports.plots import plot_recall
-from nlpbook_data.search.collections import Collection, collect_splits, to_queries, training_rows
+from nlpbook_data.search.collections import collect_splits, to_queries, training_rows
 from nlpbook_data.search.training import (
-    Ranking,
     RecipeSentenceTransformerTrainer,
     RetrievalEvaluator,
     SearchTrainingArguments,
     check_options,
     collating,
+    find_weight,
     load_encoder,
+    prediction_rows,
     rank,
     rank_by_words,
     save_encoder,
+    save_weight,
+    saved_weight,
     score,
     with_ids,
 )
@@ -76,13 +79,11 @@ class SearchArguments:
     cached: bool = field(default=True, metadata={"help": "memory of --mini_batch_size, any batch"})
     mini_batch_size: int = field(default=32, metadata={"help": "texts embedded at a time"})
     hard_negatives: str = field(
-        default="none",
-        metadata={"help": "from where, beside the rows'", "choices": ["none", "bm25", "model"]},
+        default="none", metadata={"help": "their source", "choices": ["none", "bm25", "model"]}
     )
     num_hard_negatives: int = field(default=1, metadata={"help": "a query"})
-    matryoshka_dims: list[int] | None = field(
-        default=None, metadata={"help": "train the first N numbers of vectors to do alone"}
-    )
+    matryoshka_dims: list[int] | None = field(default=None, metadata={"help": "first N do alone"})
+    positive_label: str | None = field(default=None, metadata={"help": "of pairs that answer"})
 
 
 def main(
@@ -96,7 +97,7 @@ def main(
     with run.preparation("corpus"):
         source = load_source(data_args, args, task="search", keep_train=True)
         columns = next(iter(source.splits.values())).column_names
-        labels = {"label_names": source.label_names}
+        labels = {"label_names": source.label_names, "positive": task_args.positive_label}
         rows = source.splits.map(
             versioned(to_queries), batched=True, remove_columns=columns, fn_kwargs=labels
         )
@@ -119,7 +120,8 @@ def main(
         wanted = [s for s in collections if (mine if s == "train" else args.baselines)]
         words = rank_by_words({split: collections[split] for split in wanted})
 
-    # 4. Rows of a query, a true passage and negatives; a loss over all passages of a global batch
+    # 4. Rows of a query, a true passage and negatives; a loss over all passages of a global batch;
+    #    and what the model finds before it is trained
     train_dataset, loss, batch_size = None, None, args.per_device_eval_batch_size
     if args.do_train:
         ranked = words["train"].ids if "train" in words else []
@@ -128,6 +130,11 @@ def main(
         count = task_args.num_hard_negatives
         train_dataset = training_rows(collections["train"], ranked, count, args.seed)
         loss = make_loss(model, task_args, gather=args.world_size > 1)
+
+    before = {}
+    if run.wants_baselines:
+        with run.phase("evaluation before training"):
+            before = {s: rank(model, collections[s], batch_size) for s in source.held_out}
 
     # 5. Trainer and evaluator: sentence-transformers', by their own keywords
     evaluator = None
@@ -148,23 +155,27 @@ def main(
             trainer.train(resume_from_checkpoint=run.checkpoint())
         save_encoder(model, run.folder.path)
 
-    # 6. The best weights on validation, then on test, once
+    # 6. The best weights on validation, then on test, once; validation weighs model and BM25
     scores: dict[str, Any] = {}
     left: tuple[list, list] = ([], [])  # predictions and mistakes of the last split
     for split, part in ((name, collections[name]) for name in collections if name != "train"):
         with run.phase(f"evaluation on {split}"):
             found = rank(model, part, batch_size, task_args.matryoshka_dims)
+        if args.do_train and split == "validation" and split in words:
+            save_weight(config, find_weight(part, found, words[split]), run.folder.path)
         if source.is_labelled(split):
-            scores[split] = score(part, found, words.get(split))
+            scores[split] = score(part, found, words.get(split), saved_weight(config))
         left = prediction_rows(part, found)
     run.leave(scores, *left, trainer.log)
     if last := scores.get("test", scores.get("validation")):
         run.figure("recall.png", "k개 안의 재현율", plot_recall, last["recall_curves"])
 
-    # 7. BM25 alone, scored the same; then `launch` writes card and summary, and pushes
+    # 7. Baselines, scored the same; then `launch` writes card and summary, and pushes
     baselines = {}
     if run.wants_baselines:
-        baselines["BM25"] = {s: score(collections[s], words[s]) for s in source.held_out}
+        found_by = {"BM25": words, "the model before training": before}
+        for name, ranked in found_by.items():
+            baselines[name] = {s: score(collections[s], ranked[s]) for s in source.held_out}
     run.finish(baselines, "문서 검색", "sentence-similarity", USAGE, source.label_names)
 
 
@@ -179,20 +190,6 @@ def make_loss(model: SentenceTransformer, args: SearchArguments, gather: bool) -
         loss = losses.MultipleNegativesRankingLoss(model, **options)
     dims = args.matryoshka_dims
     return losses.MatryoshkaLoss(model, loss, dims, [1 / len(dims)] * len(dims)) if dims else loss
-
-
-def prediction_rows(part: Collection, found: Ranking) -> tuple[list, list]:
-    """Return each query with its true passages and the first ten, and the surest mistakes first."""
-    rows, wrong = [], []
-    columns = zip(part.queries, part.relevant, found.ids, found.scores, strict=True)
-    for query, true, ids, scores in columns:
-        hits = zip(ids[:10], scores[:10], strict=True)
-        first = [{"id": i, "score": s, "text": part.passages[i][:50]} for i, s in hits]
-        rows.append({"query": query, "passages": true, "prediction": first})
-        if true and ids[0] not in true:
-            seen = {"passage": part.passages[true[0]], "found": part.passages[ids[0]]}
-            wrong.append(rows[-1] | seen)
-    return rows, sorted(wrong, key=lambda row: -row["prediction"][0]["score"])
 
 
 if __name__ == "__main__":

@@ -299,12 +299,33 @@ def test_columns_of_files_and_passages_of_corpora_are_indexed(tmp_path, model, c
     assert set(json.loads(rows[0][3])) == set(splits["test"].column_names) - {"context"}
 
 
+def test_an_faq_is_searched_by_its_words_changed_and_answers(tmp_path, capsys):
+    path, index = tmp_path / "faq.csv", tmp_path / "index"
+    rows = "번호,질문,답변\n1,배송 기간,사흘\n2,환불 방법,전화\n3,환불 방법,방문\n"
+    path.write_bytes(rows.encode("cp949"))
+    columns = ["--text_column_name", "질문"]
+    made = ["--id_column_name", "번호", "--output", str(index)]
+    main(["index", str(path), *columns, *made])
+    found = search(capsys, index, "환불은요?")
+    assert [json.loads(row[3]) for row in found] == [
+        {"번호": "2", "답변": "전화"},
+        {"번호": "3", "답변": "방문"},
+    ]
+    main(["index", "--delete", "2", "--output", str(index)])
+    path.write_bytes(rows.replace("방문", "우편").encode("cp949"))
+    main(["index", str(path), *columns, "--add", "--output", str(index)])
+    assert "3 texts (1 new, 1 replaced)" in capsys.readouterr().out
+    found = search(capsys, index, "환불은요?")
+    assert {json.loads(row[3])["답변"] for row in found} == {"전화", "우편"}
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (["index", "sample_qaa", "--model", "m", "--output", "o"], "Did you mean sample_qa"),
         (["index", "no.txt", "--model", "m", "--output", "o"], "no.txt: no such file"),
-        (["index", "sample_qa", "--output", "o"], "needs a model: --model"),
+        (["index", "--output", "o"], "Nothing names the texts"),
+        (["index", "sample_qa", "--to", "qdrant", "--output", "o"], "needs --url"),
         (["index", "sample_qa", "--add", "--output", "o"], "o: there is no index"),
         (["index", "sample_qa", "--add", "--hybrid", "--output", "o"], "are of a new index"),
         (

@@ -15,11 +15,12 @@ def score_baselines(
         score: called with a split and predictions.
 
     Returns:
-        ``{name: {split: scores, "seconds": s}}``.
+        ``{name: {split: scores, "seconds": s, "predictions": those of the last split}}``.
     """
     scored: dict[str, dict[str, Any]] = {}
     for name, predictions, seconds in found:
         scored[name] = {split: score(split, values) for split, values in predictions.items()}
+        scored[name]["predictions"] = list(predictions.values())[-1]
         if seconds:
             scored[name]["seconds"] = round(seconds, 1)
     return scored

@@ -11,7 +11,7 @@ from datasets import ClassLabel, Features, Value
 from nlpbook_data.corpora.declaration import Corpus, Split, carved
 from nlpbook_data.errors import InputError
 from nlpbook_data.reading.values import malformed
-from nlpbook_data.reading.workbook import read_first_sheet
+from nlpbook_data.reading.workbook import read_sheet
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def _workbooks(part: str) -> list[str]:
 
 
 def _read_workbook(path: Path) -> Iterator[tuple[str, str]]:
-    rows = read_first_sheet(path)
+    rows = read_sheet(path)
     place, header = next(rows, (f"{path}, row 1", []))
     if [str(name).strip() for name in header[-2:]] != HEADER or not place.endswith("row 1"):
         found = " | ".join(map(str, header[-2:]))

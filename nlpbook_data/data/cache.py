@@ -26,6 +26,8 @@ from datasets.arrow_writer import ArrowWriter
 from datasets.table import MemoryMappedTable
 from filelock import FileLock
 
+from nlpbook_data.errors import InputError
+
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")  # come first, in this order
@@ -63,23 +65,42 @@ def code_hash(*modules: str) -> str:
 
 
 def file_sha256(path: Path, cache_dir: str | os.PathLike | None = None) -> str:
-    """Return the sha256 of `path`, remembered as long as its size, mtime and inode stay.
+    """Return the sha256 of `path`, remembered as long as its size, times and inode stay.
 
     Hashing runs at about 1.4 GB/s, so without the memory a corpus of 12 GB would cost 8 s at
     each start. A file touched in the last two seconds is not remembered: it may change once
-    more within the clock's tick.
+    more within the clock's tick. The ctime counts too: an editor may give a file its old mtime.
     """
-    stat = path.stat()
-    state = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+    state, touched = _state(path)
     memory = cache_root(cache_dir) / "sha256" / hashlib.sha256(state.encode()).hexdigest()
     if memory.is_file() and len(remembered := memory.read_text()) == 64:
         return remembered
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if time.time() - stat.st_mtime > 2:
+    if time.time() - touched > 2 and _state(path)[0] == state:
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_text(memory, sha256)
     return sha256
+
+
+def _state(path: Path) -> tuple[str, float]:
+    stat = path.stat()
+    times = f"{stat.st_mtime_ns} {stat.st_ctime_ns}"
+    state = f"{path.resolve()} {stat.st_size} {times} {stat.st_ino}"
+    return state, max(stat.st_mtime, stat.st_ctime)
+
+
+def check_unchanged(name: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Refuse rows of files whose hashes are not what they were before they were read.
+
+    Raises:
+        InputError: a file has changed meanwhile.
+    """
+    if changed := sorted(file for file in before if now.get(file) != before[file]):
+        raise InputError(
+            f"{name}: {changed[0]} changed while it was read, and nothing was kept. Give the "
+            "command again once the file is written."
+        )
 
 
 def write_text(path: Path, text: str) -> None:

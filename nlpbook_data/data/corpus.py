@@ -17,6 +17,7 @@ from nlpbook_data.corpora.declaration import Corpus, Split, read_manifest
 from nlpbook_data.data.cache import (
     as_tables,
     cached_splits,
+    check_unchanged,
     code_hash,
     file_sha256,
     make_key,
@@ -111,6 +112,8 @@ def load_corpus(
     def build(target: Path) -> None:
         for split in origins:
             _build_split(corpus, target, folder, split, rows)
+        now = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, chosen)
+        check_unchanged(name, hashes, now)
 
     loaded = cached_splits(f"corpora/{name}", key, build, cache_dir, rebuild)
     loaded = DatasetDict({split: loaded[split] for split in chosen})
@@ -238,11 +241,15 @@ def carved_shares(splits: Mapping[str, Split], origin: str) -> dict[str, float]:
 
 
 def carve_split(
-    target: Path, origin: str, shares: Mapping[str, float], groups: Sequence[str] = ("text",)
+    target: Path,
+    origin: str,
+    shares: Mapping[str, float],
+    groups: Sequence[str] = ("text",),
+    each_class: bool = False,
 ) -> None:
     """Write the splits of `shares` into `target`, and what is left of `origin`; see `carve`."""
     dataset = open_split(target, origin)
-    for split, rows in carve(dataset, shares, rest=origin, groups=groups).items():
+    for split, rows in carve(dataset, shares, origin, groups, each_class).items():
         tables = dataset.with_format("arrow").select(rows).iter(CARVE_ROWS)
         write_split(target, f"{split}-carved", tables, dataset.features)
         (target / f"{split}-carved.arrow").replace(target / f"{split}.arrow")

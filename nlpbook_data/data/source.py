@@ -1,6 +1,9 @@
 """Where a recipe's rows come from: a corpus by name, the user's own files or a Hub dataset."""
 
+import json
+import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,12 +16,15 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, lo
 
 from nlpbook_data.corpora.declaration import Split
 from nlpbook_data.data.cache import (
+    cache_root,
     cached_splits,
+    check_unchanged,
     code_hash,
     file_sha256,
     make_key,
     open_split,
     write_split,
+    write_text,
 )
 from nlpbook_data.data.corpus import (
     carve_split,
@@ -28,9 +34,14 @@ from nlpbook_data.data.corpus import (
     raw_hashes,
 )
 from nlpbook_data.data.labels import in_words
+from nlpbook_data.data.relations import as_documents
 from nlpbook_data.errors import InputError, first_line, nearest, shown
+from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.schemas import (
+    NUMBER,
+    SEARCHED,
     are_scores,
+    check_joined,
     check_label,
     check_labels,
     convert_row,
@@ -41,18 +52,21 @@ from nlpbook_data.own_files.schemas import (
     match_columns,
     read_examples,
     row_columns,
+    score_note,
+    searched_task,
     sort_labels,
 )
-from nlpbook_data.own_files.tables import check_columns, read_rows
+from nlpbook_data.own_files.tables import check_columns
+from nlpbook_data.own_files.tools import find_converter
 from nlpbook_data.reading.squad import ANSWERS
 
+logger = logging.getLogger(__name__)
+
 CARVED_SHARE = 0.1
+NOTES = "notes.json"
 UNLABELLED = -1
-# What search takes beside its own rows, and by which columns a file of it is known.
-SEARCHED: dict[str, list[tuple[str, ...]]] = {
-    "qa": [("question", "context")],
-    "paircls": [("premise", "hypothesis", "label"), ("sentence1", "sentence2", "label")],
-}
+# Corpora of which other tasks make their rows.
+RETOLD = {"generation": ("doccls", "pretrain"), "doccls": ("relation",)}
 CARVING = ("nlpbook_data.data.cache", "nlpbook_data.data.corpus", "nlpbook_data.data.splits")
 READING = ("nlpbook_data.own_files", "nlpbook_data.reading", "nlpbook_data.data.labels")
 OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
@@ -100,6 +114,20 @@ class Source:
         counts = np.bincount(numbers[numbers >= 0], minlength=len(names))
         return dict(zip(names, counts.tolist(), strict=True))
 
+    def find_label(self, option: str, label: str | None) -> str | None:
+        """Return `label`, which `option` names.
+
+        Raises:
+            InputError: it is none of the labels.
+        """
+        names = self.label_names
+        if label is not None and label not in names:
+            raise InputError(
+                f"--{option} {label}: no such label.{nearest(label, names)} The labels are "
+                f"{', '.join(names) or 'scores'}."
+            )
+        return label
+
     def positive_label(self, label: str | None) -> str | None:
         """Return the class whose own F1 is scored: `label`, else the second where there are two.
 
@@ -107,11 +135,7 @@ class Source:
             InputError: `label` is none of the labels.
         """
         names = self.label_names
-        if label is not None and label not in names:
-            raise InputError(
-                f"--positive_label {label}: no such label.{nearest(label, names)} The labels are "
-                f"{', '.join(names) or 'scores'}."
-            )
+        self.find_label("positive_label", label)
         return names[1] if label is None and len(names) == 2 else label
 
     @property
@@ -137,7 +161,7 @@ def _class_label(features: Features, task: str) -> ClassLabel | None:
 
 
 # ``(place, row)`` in the task's schema, anew at each call; a row without gold lacks it.
-Rows = Callable[[], Iterable[tuple[str, dict[str, Any]]]]
+Rows = Callable[..., Iterable[tuple[str, dict[str, Any]]]]
 
 
 def load_source(
@@ -156,7 +180,8 @@ def load_source(
     ``Source.origins``.
 
     For generation a corpus of doccls or pretrain fits too: a text's one label is its prompt,
-    unless ``--label_column_name none`` says otherwise; several labels are none.
+    unless ``--label_column_name none`` says otherwise; several labels are none. For doccls a corpus
+    of relations fits too, its entities marked in the texts.
 
     Args:
         args: one of `corpus`, `dataset_name` or the three files, the columns' names (of each
@@ -190,7 +215,12 @@ def load_source(
     if task == "search":
         task = _search_task(args, files)
     fixed = None if phases.do_train else label_names
-    wanted = _Wanted(task, _columns(args, task), fixed, separator, scores)
+    options = Options(
+        args.sheet_name,
+        getattr(args, "ner_tag_names", None) or (),
+        getattr(args, "repeated_answers", "refuse"),
+    )
+    wanted = _Wanted(task, _columns(args, task), fixed, separator, scores, options)
     if args.corpus:
         source = _from_corpus(args, task, multi_label)
     elif args.dataset_name:
@@ -206,26 +236,11 @@ def load_source(
 
 
 def _search_task(args: Any, files: Mapping[str, Path]) -> str:
-    """Return the task whose corpus or files are to be searched: search, qa or paircls.
-
-    Contexts answer questions, and premises entail hypotheses; see `features.search`.
-    """
+    """Return the task whose corpus or files are to be searched: search, qa or paircls."""
     if args.corpus:
         task = find_corpus(args.corpus).task
         return task if task in SEARCHED else "search"
-    if getattr(args, "query_column_name", "query") != "query":  # its own columns are named
-        return "search"
-    for path in files.values():
-        if path.suffix.lower() == ".json":  # SQuAD's
-            return "qa"
-        for task, columns in SEARCHED.items():
-            for names in columns:
-                try:
-                    if next(read_rows(path, names, (), lambda error: None), None):
-                        return task
-                except (InputError, OSError):  # which reading says, of the columns of search
-                    continue
-    return "search"
+    return searched_task(files.values(), _columns(args, "search"))
 
 
 @dataclass(frozen=True)
@@ -237,6 +252,7 @@ class _Wanted:
     label_names: Sequence[str] | None
     label_separator: str | None
     scores: bool | None
+    options: Options
 
     def key(self, **parts: Any) -> str:
         return make_key(
@@ -245,6 +261,8 @@ class _Wanted:
             separator=self.label_separator,
             label_names=list(self.label_names or []),
             scores=self.scores,
+            options=[self.options.sheet_name, list(self.options.ner_tag_names)],
+            repeated_answers=self.options.repeated_answers,
             code=code_hash(*READING, *CARVING, __name__),
             **parts,
         )
@@ -265,6 +283,7 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
     if phases.do_train and "train" not in source.splits:
         raise InputError(f"{source.name}: there is no train split; pass --train_file or another.")
     splits = DatasetDict()
+    before = source
     for split, dataset in source.splits.items():
         wanted, most = needed.get(split, (False, None))
         if most is not None and most < 1:
@@ -277,13 +296,35 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
             f"{source.name} has {', '.join(source.splits)}, of which nothing is needed. See "
             "--do_train, --do_eval and --do_predict."
         )
-    return replace(source, splits=splits)
+    source = replace(source, splits=splits)
+    if "train" in splits and phases.do_train and source.task in ("doccls", "paircls"):
+        _warn_of_missing(source, before.count_labels("train"))
+    return source
+
+
+def _warn_of_missing(source: Source, whole: Mapping[str, int]) -> None:
+    """Say which labels of train have no row in what is used of it, or in a split held out."""
+    for split in source.splits:
+        counts = source.count_labels(split)
+        missing = [label for label, count in counts.items() if not count and whole[label]]
+        if counts and missing:
+            there = [label for label, count in counts.items() if count]
+            logger.warning(
+                "%s: no row has the label %s (%s in all of train; here: %s). %s",
+                split,
+                shown(missing),
+                ", ".join(f"{whole[label]:,}" for label in missing[:20]),
+                shown(there),
+                "Raise --max_train_samples, or shuffle the file."
+                if split == "train"
+                else "Its scores say nothing of it; give it rows, or its own file.",
+            )
 
 
 def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
     corpus = find_corpus(args.corpus)
     label = corpus.features.get("label")
-    fits = corpus.task == task or (task == "generation" and corpus.task in ("doccls", "pretrain"))
+    fits = corpus.task in (task, *RETOLD.get(task, ()))
     if not fits or (task == "doccls" and isinstance(label, ClassLabel) == multi_label):
         labels = "one label" if isinstance(label, ClassLabel) else "several labels"
         labels = f" with {labels} a row" if corpus.task == "doccls" else ""
@@ -299,6 +340,8 @@ def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
         there = [column for column in columns if column != "label" or not unfit]
         columns = list(find_columns(schema, there))
     splits = load_corpus(args.corpus, *common, rebuild=args.overwrite_cache)
+    if corpus.task == "relation":
+        splits = as_documents(splits)
     return Source(
         splits=splits.select_columns(columns),
         name=corpus.name,
@@ -319,15 +362,25 @@ def _from_files(
         label_separator=wanted.label_separator,
     )
     for path in files.values():  # a missing file is said before any is hashed
-        next(iter(read(path, gold=False)), None)
-    rows = {split: partial(read, path, gold=split != "test") for split, path in files.items()}
-    hashes = {split: _sha256(path, cache_dir) for split, path in files.items()}
+        next(iter(read(path, gold=False, options=replace(wanted.options, notes=Counter()))), None)
+    rows: dict[str, Rows] = {
+        split: partial(read, path, gold=split != "test") for split, path in files.items()
+    }
+
+    def find_hashes() -> dict[str, str]:
+        return {split: _sha256(path, cache_dir) for split, path in files.items()}
+
+    hashes = find_hashes()
     names = [path.name for path in files.values()]
+
+    def check() -> None:
+        check_unchanged(", ".join(names), hashes, find_hashes())
+
     splits = {split: Split(path.name, files=(path.name,)) for split, path in files.items()}
     key = wanted.key(files=hashes, formats=[path.suffix.lower() for path in files.values()])
     splits = _with_carved(splits)
     return Source(
-        splits=_cached("files", key, rows, splits, wanted, cache_dir, rebuild),
+        splits=_cached("files", key, rows, splits, wanted, cache_dir, rebuild, check),
         name=", ".join(names),
         origins={split: declared.source for split, declared in splits.items()},
         hashes={
@@ -342,7 +395,7 @@ def _sha256(path: Path, cache_dir: str | None) -> str:
     """Return the hash of a file, or of the names and contents in a folder of labels."""
     if not path.is_dir():
         return file_sha256(path, cache_dir)
-    files = sorted(path.rglob("*.txt"))
+    files = sorted(file for file in path.rglob("*") if file.suffix in (".txt", ".ann"))
     return make_key(**{str(file.relative_to(path)): file_sha256(file, cache_dir) for file in files})
 
 
@@ -385,10 +438,26 @@ def _from_hub(args: Any, wanted: _Wanted) -> Source:
 
 
 def _read_hub(
-    dataset: Dataset, place: str, wanted: _Wanted
+    dataset: Dataset, place: str, wanted: _Wanted, options: Options
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a split in the task's schema; ``ClassLabel`` ids become their words."""
     schema, known = find_schema(wanted.task), dataset.column_names
+    several, features = wanted.label_separator is not None, dataset.features
+
+    def rows_of(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        return ({n: in_words(features[n], row[n]) for n in known} for row in rows)
+
+    sample = [*rows_of(dataset.select(range(min(100, len(dataset)))))]
+    if tool := find_converter(wanted.task, sample, wanted.columns, several, True, options):
+        for number, row in enumerate(rows_of(dataset), start=1):
+            where = f"{place}, row {number}"
+            for words in tool[1](where, row):
+                converted = convert_row(
+                    where, words, wanted.task, wanted.label_separator, number, options
+                )
+                if converted is not None:
+                    yield where, converted
+        return
     needed, names, advice = match_columns(schema, wanted.columns, known)
     check_columns(place, known, needed, advice)
     used = {column: name for column, name in names.items() if name in known}
@@ -397,7 +466,10 @@ def _read_hub(
         if schema.gold in words and words[schema.gold] is None:
             del words[schema.gold]  # unlabelled
         where = f"{place}, row {number}"
-        yield where, convert_row(where, words, wanted.task, wanted.label_separator, number)
+        separator = wanted.label_separator
+        converted = convert_row(where, words, wanted.task, separator, number, options)
+        if converted is not None:
+            yield where, converted
 
 
 def _with_carved(splits: dict[str, Split]) -> dict[str, Split]:
@@ -419,48 +491,61 @@ def _cached(
     wanted: _Wanted,
     cache_dir: str | None,
     rebuild: bool,
+    check: Callable[[], None] = lambda: None,
 ) -> DatasetDict:
-    """Validate, encode, carve and cache."""
+    """Validate, encode, carve and cache, unless `check`, called when all is read, raises."""
 
     def build(target: Path) -> None:
         origin = "train" if "train" in rows else next(iter(rows))
-        columns = row_columns(wanted.task, next(iter(rows[origin]()))[1])
-        names, found = _find_labels(rows[origin], wanted, columns)
+        silent = replace(wanted.options, notes=Counter())  # each row is read once more
+        columns = row_columns(wanted.task, next(iter(rows[origin](options=silent)))[1])
+        names, found, said = _find_labels(partial(rows[origin], options=silent), wanted, columns)
         features = _features(wanted, columns, names)
         for split in rows:
-            encoded = _encode(rows[split], wanted, features, found)
-            write_split(target, split, encoded, features)
+            options = replace(wanted.options, notes=Counter())
+            read = partial(rows[split], options=options)
+            write_split(target, split, _encode(read, wanted, features, found), features)
+            said += [f"{split}: {line}." for line in options.lines()]
             if shares := carved_shares(splits, split):
-                carve_split(target, split, shares, group_columns(wanted.task, columns))
+                carve_split(target, split, shares, group_columns(wanted.task, columns), True)
         for split in splits:
             if len(open_split(target, split)) == 0:
                 raise InputError(
                     f"{splits[split].source}: no row is left for {split}. Add rows, or name a "
                     f"--{split}_file."
                 )
+        check()
+        write_text(target / NOTES, json.dumps(said))
 
-    return cached_splits(kind, key, build, cache_dir, rebuild)
+    splits_of = cached_splits(kind, key, build, cache_dir, rebuild)
+    for line in json.loads((cache_root(cache_dir) / kind / key / NOTES).read_text("utf-8")):
+        logger.warning("%s", line)
+    return splits_of
 
 
 def _find_labels(
     rows: Rows, wanted: _Wanted, columns: Sequence[str]
-) -> tuple[list[str] | None, bool]:
-    """Return the labels (None where there are none, or scores) and whether `rows` told them."""
+) -> tuple[list[str] | None, bool, list[str]]:
+    """Return the labels (None where there are none, or scores), whether `rows` told them, and what
+    is to be said of them."""
     labelled = "label" in columns or "entities" in columns
     if not labelled or wanted.scores:
-        return None, True
+        return None, True, []
     if wanted.label_names:
-        return list(wanted.label_names), False
+        return list(wanted.label_names), False, []
     found: set[str] = set()
     place = ""
     for placed in rows():
         place, row = placed
         found.update(labels_of(row))
     file = place.rpartition(", ")[0] or place
+    note = score_note(wanted.task, found) if wanted.scores is None else None
+    said = [f"{file}: {note}"] if note else []
     if wanted.task == "paircls" and wanted.scores is None and are_scores(found):
-        return None, True
+        return None, True, said
+    joined = check_joined(file, found, wanted.task, wanted.label_separator)
     check_labels(file, found, wanted.task)
-    return sort_labels(found), True
+    return sort_labels(found), True, said + ([f"{file}: {joined}"] if joined else [])
 
 
 def _features(wanted: _Wanted, columns: Sequence[str], names: list[str] | None) -> Features:
@@ -483,6 +568,8 @@ def _encode(
     ids = {name: number for number, name in enumerate(names)}
     whose = "train" if found else "the model"
     advice = "Mend the row, or add it to train." if found else OTHER_LABELS
+    if found and wanted.task == "paircls" and all(map(NUMBER.fullmatch, names)):
+        advice += " If the labels are scores, pass --scores true."
     labelled = None
     for place, row in rows():
         if labelled is None:

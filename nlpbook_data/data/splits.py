@@ -18,12 +18,17 @@ DECOMPOSED = (b"\xe1", b"\xcc", b"\xcd")
 
 
 def carve(
-    dataset: Dataset, shares: Mapping[str, float], rest: str, groups: Sequence[str] = ("text",)
+    dataset: Dataset,
+    shares: Mapping[str, float],
+    rest: str,
+    groups: Sequence[str] = ("text",),
+    each_class: bool = False,
 ) -> dict[str, np.ndarray]:
     """Choose rows for each of `shares`, and `rest` for those left over.
 
     The choice has a fixed seed. Rows that share a text in one of the columns `groups`, directly
     or through other rows, stay on one side, and a ``ClassLabel`` column keeps its balance.
+    With `each_class`, of a class with as many groups as there are splits, each split gets one.
 
     Returns:
         Sorted row numbers, ``{rest: …, **shares}``; no row in two.
@@ -43,7 +48,10 @@ def carve(
             wanted = share * np.sum(labels == value)
             # a group is taken while the rows before it fall short of the share by half its size
             before = np.cumsum(group_rows[free]) - group_rows[free]
-            owner[free[before + group_rows[free] / 2 <= wanted]] = number
+            taken = free[before + group_rows[free] / 2 <= wanted]
+            if each_class and not len(taken) and len(free) > 1 and share:  # the rest keeps one
+                taken = free[:1]
+            owner[taken] = number
     rows_of = {rest: np.flatnonzero(owner[group] == -1)}
     for number, split in enumerate(shares):
         rows_of[split] = np.flatnonzero(owner[group] == number)

@@ -45,7 +45,8 @@ def hash_texts(args: TextArguments) -> dict[str, str]:
         path = Path(file).expanduser()
         if not path.is_file():
             raise InputError(f"{file}: no such file. Check --text_files and --exclude_files.")
-        hashes[path.name] = file_sha256(path)
+        name = path.name if path.name not in hashes else f"{len(hashes)} {path.name}"
+        hashes[name] = file_sha256(path)
     for name in args.corpora or []:
         found = raw_hashes(find_corpus(name), args.corpus_dir, splits=["train"])
         hashes |= {f"{name}/{file}": value for file, value in found.items()}

@@ -34,6 +34,7 @@ from nlpbook_data.errors import InputError
 KINDS = ("wordpiece", "bpe", "byte-bpe", "unigram")
 ENCODER_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 DECODER_SPECIAL = ("<pad>", "<s>", "</s>")
+BLANK = "▁"
 BYTES = tuple(f"<0x{number:02X}>" for number in range(256))
 
 
@@ -63,6 +64,8 @@ def train_tokenizer(
     if byte_fallback and kind not in ("bpe", "unigram"):
         raise InputError(f"--byte_fallback true is for bpe and unigram. {kind} has none.")
     special = DECODER_SPECIAL if kind == "byte-bpe" else ENCODER_SPECIAL
+    if kind == "bpe" and characters:  # its alphabet has no room for what stands for a blank
+        characters = [*characters, BLANK]
     inside = inner_characters(characters) if kind == "wordpiece" else []
     fixed = [*special, *(BYTES if byte_fallback else ()), *inside]
     if vocab_size <= len(fixed) + len(characters):

@@ -27,11 +27,8 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 from tqdm.auto import tqdm
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.fetch.download import check_space
+from nlpbook_data.fetch.download import HARMLESS, RATIO, check_space
 
-# Text packs 3 to 20 times, the worst markup 100 times; deflate itself ends at 1,032.
-RATIO = 200
-HARMLESS = 100_000_000  # bytes that no ratio makes a bomb
 UNPACKED = ".unpacked"  # the ending of a member that is not yet checked
 BLOCK = 1 << 20
 

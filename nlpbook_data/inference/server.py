@@ -39,7 +39,7 @@ class Problem(BaseModel):
 
 @dataclass(frozen=True)
 class BodyLimit:
-    """An ASGI middleware against large requests; FastAPI's own answers in plain text, no JSON."""
+    """An ASGI middleware against large requests; FastAPI's own answers in plain text."""
 
     app: ASGIApp
 

@@ -22,10 +22,12 @@ class DocumentClassification(evaluate.Metric):
         predictions: probabilities, (rows, classes).
         references: class ids, (rows,); for "multilabel" 0/1 vectors, (rows, classes).
         label_names: the classes' names, in the order of their ids.
+        negative: the class that says that there is nothing, such as KLUE-RE's 관계 없음.
     Returns:
         accuracy, macro_f1, expected_calibration_error (fractions), per_class
         {name: precision, recall, f1, support} and confusion_matrix (gold by predicted counts;
-        "multilabel": micro_f1 instead). Macro-F1 is over all classes, absent ones count 0
+        "multilabel": micro_f1 instead); with `negative` micro_f1, the F1 of the other classes'
+        rows together, which is KLUE-RE's. Macro-F1 is over all classes, absent ones count 0
         (scikit-learn's ``zero_division=0``).
     Examples:
         >>> metric = DocumentClassification(keep_in_memory=True)
@@ -44,7 +46,11 @@ class DocumentClassification(evaluate.Metric):
         )
 
     def _compute(
-        self, predictions: Any, references: Any, label_names: list[str] | None = None
+        self,
+        predictions: Any,
+        references: Any,
+        label_names: list[str] | None = None,
+        negative: str | None = None,
     ) -> dict[str, Any]:
         probabilities, gold = np.asarray(predictions), np.asarray(references)
         classes = range(probabilities.shape[1])
@@ -70,6 +76,9 @@ class DocumentClassification(evaluate.Metric):
             return scores | {"micro_f1": score_counts(*map(sum, counts))["f1"]}
         confusion = np.zeros((len(names), len(names)), dtype=int)
         np.add.at(confusion, (gold, chosen), 1)
+        if negative is not None:
+            others = [np.delete(part, names.index(negative)).sum().item() for part in counts]
+            scores["micro_f1"] = score_counts(*others)["f1"]
         return scores | {"confusion_matrix": confusion.tolist()}
 
 

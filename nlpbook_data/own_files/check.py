@@ -3,13 +3,15 @@
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, median
 
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, shown
+from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.schemas import (
     are_scores,
+    check_joined,
     check_label,
     check_labels,
     detect_format,
@@ -17,8 +19,12 @@ from nlpbook_data.own_files.schemas import (
     find_split_files,
     labels_of,
     read_examples,
+    read_scores,
+    score_note,
+    searched_task,
     sort_labels,
 )
+from nlpbook_data.reading.brat import is_brat
 from nlpbook_data.reading.text import find_encoding
 
 SHOWN_LABELS = 30
@@ -46,6 +52,7 @@ class FileReport:
         labels: how often each stands there (of entities: of each kind); empty for scores.
         scores: the least and the most, where the labels are numbers with fractions.
         unanswered: questions that their contexts do not answer.
+        notes: what is worth saying, and no error.
         lengths: by column of texts.
     """
 
@@ -56,6 +63,7 @@ class FileReport:
     labels: dict[str, int] = field(default_factory=dict)
     scores: tuple[float, float] | None = None
     unanswered: int = 0
+    notes: list[str] = field(default_factory=list)
     lengths: dict[str, Lengths] = field(default_factory=dict)
 
 
@@ -90,6 +98,8 @@ def check_file(
     label_names: Sequence[str] | None = None,
     label_separator: str | None = None,
     gold: bool = True,
+    options: Options | None = None,
+    scores: bool | None = None,
 ) -> Report:
     """Read all of `path` as rows of `task` and go on after each row that is wrong.
 
@@ -103,6 +113,8 @@ def check_file(
             and in the other splits those of train.
         label_separator: for doccls with several labels a row: what parts them in a cell.
         gold: False: what is to be predicted may be missing, as it may from a test split.
+        options: what else there is a choice of.
+        scores: for paircls, labels are numbers; by default where they have fractions.
 
     Raises:
         InputError: there is no such file, task or column: nothing to report on.
@@ -111,19 +123,27 @@ def check_file(
     find_schema(task, columns or ())
     if not path.exists():
         raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
-    files = {"file": path}
-    if path.is_dir():
+    files, options = {"file": path}, options or Options()
+    if path.is_dir() and not (task == "ner" and is_brat(path)):
         try:
             files = find_split_files(path)
         except InputError:
             if task != "doccls":
                 raise
+    if task == "search":
+        task = searched_task(files.values(), columns or {})
+        columns = {c: n for c, n in (columns or {}).items() if c in find_schema(task).all_columns}
     report = Report(task)
     known = list(label_names) if label_names else None
     for split, file in files.items():
         whose = "label_names" if label_names else "train"
         needed = gold and split != "test"
-        checked = _check(report, split, file, columns, most, known, whose, label_separator, needed)
+        fresh = replace(options, notes=Counter())
+        checked = _check(
+            *(report, split, file, columns, most, known, whose, label_separator, needed),
+            *(fresh, scores),
+        )
+        checked.notes += fresh.lines()
         if split == "train" and known is None and checked.labels:
             known = list(checked.labels)
     return report
@@ -139,6 +159,8 @@ def _check(
     whose: str,
     label_separator: str | None,
     gold: bool,
+    options: Options,
+    scores: bool | None,
 ) -> FileReport:
     """Read one file and add what it holds, and what is wrong with it, to `report`."""
     task = report.task
@@ -154,7 +176,7 @@ def _check(
             report.errors.append(str(error))
 
     try:
-        checked.format = _format(path, task, columns)
+        checked.format = _format(path, task, columns, gold)
     except InputError:
         pass  # reading says so too
     try:
@@ -165,6 +187,7 @@ def _check(
             gold=gold,
             label_separator=label_separator,
             on_error=on_error,
+            options=options,
         )
         for place, row in rows:
             try:
@@ -186,13 +209,22 @@ def _check(
             for column, value in row.items():
                 if isinstance(value, str) and column not in ("label", "id", "title"):
                     lengths.setdefault(column, array("q")).append(len(value))
-        if task == "paircls" and are_scores(labels):
-            scores = [float(label) for label in labels]
-            checked.scores = (min(scores), max(scores))
+        if task == "paircls" and (scores or (scores is None and are_scores(labels))) and labels:
+            numbers = read_scores(str(path), labels)
+            checked.scores = (min(numbers), max(numbers))
         elif (
             task in ("doccls", "paircls", "ner") and split != "validation" and gold and checked.rows
         ):
+            joined = check_joined(str(path), labels, task, label_separator)
+            checked.notes += [joined] if joined else []
             check_labels(str(path), labels, task)
+        if scores is None and (note := score_note(task, labels)):
+            checked.notes.append(note)
+        rare = [label for label, count in labels.items() if count == 1]
+        if rare and task == "doccls" and gold:
+            checked.notes.append(
+                f"A single row has the label {shown(rare)}: of splits that are carved, one has it."
+            )
     except InputError as error:
         on_error(error)
     if checked.scores is None:
@@ -204,15 +236,16 @@ def _check(
     return checked
 
 
-def _format(path: Path, task: str, columns: Mapping[str, str] | None) -> str:
-    kind = detect_format(path, task, columns)
+def _format(path: Path, task: str, columns: Mapping[str, str] | None, gold: bool) -> str:
+    kind = detect_format(path, task, columns, gold)
     names = {
         "folder": "a folder a label, a .txt file a text",
-        ".json": "SQuAD's JSON",
+        "brat": "brat's .txt and .ann files",
+        "squad": "SQuAD's JSON",
         ".txt": "a line a text",
     }
     name = names.get(kind, kind.removeprefix(".")) if isinstance(kind, str) else str(kind)
-    if kind in ("folder", ".xlsx", ".parquet") or path.stat().st_size == 0:
+    if kind in ("folder", "brat", ".xlsx", ".parquet") or path.stat().st_size == 0:
         return name
     return f"{name}, {'cp949' if find_encoding(path) == 'cp949' else 'UTF-8'}"
 
@@ -239,6 +272,7 @@ def format_report(report: Report) -> str:
             shown = [f"{label} {n:,}" for label, n in [*checked.labels.items()][:SHOWN_LABELS]]
             more = len(checked.labels) - len(shown)
             lines.append(f"  {what}: {', '.join(shown)}{f', and {more:,} more' if more else ''}")
+        lines += [f"  note: {note}" for note in checked.notes]
         blocks.append("\n".join(lines))
     if report.errors:
         more = report.wrong - len(report.errors)

@@ -10,16 +10,31 @@ from typing import Any
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.own_files.tables import open_encoding
-from nlpbook_data.reading.entities import MARK, OUTSIDE, join_tokens, untag
+from nlpbook_data.reading.entities import (
+    BARE,
+    MARK,
+    OUTSIDE,
+    PREFIX,
+    SUFFIX,
+    join_tokens,
+    split_tag,
+    untag,
+)
 from nlpbook_data.reading.text import read_lines
 from nlpbook_data.reading.values import raise_error
+from nlpbook_data.reading.webanno import FORMAT, read_webanno
 
 SEPARATOR = "␞"
 DOCUMENT = "-DOCSTART-"
-PREFIX = re.compile(r"(?P<mark>[BIESLU])[-_](?P<label>.+)")
-SUFFIX = re.compile(r"(?P<label>.+)[-_](?P<mark>[BIESLU])")
+# In a file of labels alone (IO): at most so many, and at least this share of tokens is outside.
+BARE_LABELS, BARE_OUTSIDE = 100, 0.2
 # What decides the layout; a whole corpus of gigabytes is not read for it.
 SAMPLE_LINES = 100_000
+NAMES = {
+    "tagged": "<entity:TAG> in the text",
+    "klp": "2016klp's ; and $ lines",
+    "webanno": "WebAnno TSV 3",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +43,9 @@ class Layout:
 
     Attributes:
         kind: ``tokens`` (a token and its tag a line), ``characters`` (KLUE's: a character a line,
-            blanks too) or ``tagged`` (``<entity:TAG>`` in the text).
+            blanks too), ``tagged`` (``<entity:TAG>`` in the text), ``sentences`` (KoBERT-NER's: a
+            sentence, a tab and its words' tags), ``klp`` (2016klp's lines of ``;`` and ``$``) or
+            ``webanno`` (TSV 3).
         separator: between the columns of a line, a tab or a blank.
         columns: how many; the last is the tag.
         token: the column of the token, 1 where the first is an index.
@@ -42,9 +59,11 @@ class Layout:
     scheme: re.Pattern = PREFIX
 
     def __str__(self) -> str:
-        if self.kind == "tagged":
-            return "<entity:TAG> in the text"
-        order = "B-TAG" if self.scheme is PREFIX else "TAG_B"
+        if self.kind in NAMES:
+            return NAMES[self.kind]
+        order = {PREFIX: "B-TAG", SUFFIX: "TAG_B"}.get(self.scheme, "TAG alone")
+        if self.kind == "sentences":
+            return f"a sentence and its words' tags a line, {order}"
         if self.kind == "characters":
             return f"a character and its tag a line (KLUE), {order}"
         names = {2: "token and tag", 3: "index, word and tag" if self.token else ""}
@@ -57,7 +76,15 @@ class Layout:
 def find_layout(path: Path) -> Layout | None:
     """Return how the entities in the text file `path` are annotated, None where they are not."""
     lines = [line for _, line in islice(read_text_lines(path), SAMPLE_LINES)]
+    if lines and lines[0].startswith(FORMAT):
+        return Layout("webanno")
+    if lines and lines[0].startswith(";") and any(line.startswith("$") for line in lines[:5]):
+        return Layout("klp")
     lines = [line for line in lines if line.strip("\r") and not line.startswith(DOCUMENT)]
+    for scheme in (PREFIX, SUFFIX):
+        found = (_tags_of(line, scheme) for line in lines)
+        if sum(one is not None and len(one[0]) > 1 for one in found) * 2 > len(lines):
+            return Layout("sentences", scheme=scheme)
     separator = "\t" if sum("\t" in line for line in lines) * 2 > len(lines) else " "
     characters = separator == "\t" and any(
         line.startswith(" \t") or (line.startswith("## ") and "\t" in line) for line in lines
@@ -75,6 +102,11 @@ def find_layout(path: Path) -> Layout | None:
         return Layout("tokens", separator, columns, int(numbered), scheme)
     if any(SEPARATOR in line or MARK.search(line) for line in lines):
         return Layout("tagged")
+    columns = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+    bare = all(BARE.fullmatch(tag) or tag in OUTSIDE for tag in tags)
+    if columns > 1 and bare and 1 < len(tags) <= BARE_LABELS:
+        if outside > BARE_OUTSIDE * len(rows):
+            return Layout("tokens", separator, columns, 0, BARE)
     return None
 
 
@@ -88,6 +120,16 @@ def read_ner_file(
     """
     if layout.kind == "tagged":
         yield from _read_tagged(path, on_error)
+        return
+    if layout.kind == "webanno":
+        yield from read_webanno(read_text_lines(path), on_error)
+        return
+    if layout.kind in ("klp", "sentences"):
+        for place, line, text in _klp_lines(path, layout):
+            try:
+                yield place, _read_line(place, line, text, layout)
+            except InputError as error:
+                on_error(error)
         return
     for sentence in _sentences(path, layout):
         try:
@@ -166,7 +208,7 @@ def _read_sentence(sentence: list[tuple[str, str]], layout: Layout) -> dict[str,
                 f"{place}: found {token[:40]!r} where one character belongs. Mend the line."
             )
         tokens.append(token)
-        tags.append(_read_tag(place, tag, layout.scheme))
+        tags.append(split_tag(place, tag, layout.scheme))
     text, entities = join_tokens(tokens, tags, "" if layout.kind == "characters" else " ")
     if tagged:
         place, line = tagged
@@ -180,17 +222,45 @@ def _read_sentence(sentence: list[tuple[str, str]], layout: Layout) -> dict[str,
     return {"text": text, "entities": entities}
 
 
-def _read_tag(place: str, tag: str, scheme: re.Pattern) -> tuple[str, str]:
-    if tag in OUTSIDE:
-        return "", ""
-    found = scheme.fullmatch(tag)
-    if not found:
-        known = "O, B-… or I-…" if scheme is PREFIX else "O, -, …_B or …_I"
+def _klp_lines(path: Path, layout: Layout) -> Iterator[tuple[str, str, str]]:
+    """Yield ``(place, line, text)`` of what is one sentence; the text is that of 2016klp's ;."""
+    text = ""
+    for place, line in read_text_lines(path):
+        if layout.kind == "sentences" and line.strip():
+            yield place, line, ""
+        elif line.startswith(";"):
+            text = line[1:].strip()
+        elif line.startswith("$"):
+            yield place, line[1:].strip(), text
+
+
+def _read_line(place: str, line: str, text: str, layout: Layout) -> dict[str, Any]:
+    if layout.kind == "klp":
+        found = untag(line, text)
+        if found is None:
+            raise InputError(
+                f"{place}: without its tags the line of $ is not the one of ; before it "
+                f"({text[:40]!r}). Mend one of them."
+            )
+        return {"text": found[0], "entities": found[1]}
+    found = _tags_of(line, layout.scheme)
+    if found is None:
+        words, _, tags = line.partition("\t")
         raise InputError(
-            f"{place}: found the tag {tag[:40]!r} where one like {known} belongs. Mend the line; a "
-            "tag says whether it begins an entity or goes on with one."
+            f"{place}: {len(words.split())} words and {len(tags.split())} tags, or a tag that is "
+            "none. Mend the line."
         )
-    return found["mark"], found["label"]
+    words, tags = found
+    text, entities = join_tokens(words, [split_tag(place, tag, layout.scheme) for tag in tags])
+    return {"text": text, "entities": entities}
+
+
+def _tags_of(line: str, scheme: re.Pattern) -> tuple[list[str], list[str]] | None:
+    """Return the words and tags of a line ``sentence⇥tags``, None where it is none."""
+    sentence, tab, rest = line.partition("\t")
+    words, tags = sentence.split(), rest.split()
+    fits = all(tag in OUTSIDE or scheme.fullmatch(tag) for tag in tags)
+    return (words, tags) if tab and words and fits and len(words) == len(tags) else None
 
 
 def _read_tagged(

@@ -1,12 +1,15 @@
 """The user's own rows in a task's schema, from every format in which people keep them.
 
-`SCHEMAS` says which columns a task has. They are read from csv, tsv, jsonl, xlsx and parquet, and:
+`SCHEMAS` says which columns a task has. They are read from csv, tsv, JSON, xlsx and parquet, packed
+or not, from what annotation tools and chat models write (see `tools`), and:
 
-- ner: from files with a token and its tag a line (BIO, IOB1, BIOES, BILOU; ``B-PER`` or ``PER_B``;
-  an index before the word), from KLUE's with a character a line, and from ``text␞<entity:TAG>…``;
+- ner: from files with a token and its tag a line (BIO, IOB1, BIOES, BILOU, BMES, BMEWO, IO;
+  ``B-PER`` or ``PER_B``; an index before the word), from KLUE's with a character a line, from
+  ``text␞<entity:TAG>…``, and from what `entities` and `brat` know besides;
 - qa: from SQuAD's JSON, and flat, with the columns ``answer_text`` and ``answer_start``;
 - doccls: from a folder with one sub-folder of .txt files a label;
-- pretrain and generation: from .txt, where a line is a text and blank lines are none.
+- pretrain and generation, and doccls to be predicted: from .txt, where a line is a text and blank
+  lines are none.
 
 Every row is checked; offsets count the characters of the text as it is in the file, which is never
 normalised.
@@ -16,24 +19,43 @@ import json
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.own_files.entities import Layout, find_layout, read_ner_file, read_text_lines
+from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.squad import read_squad
-from nlpbook_data.own_files.tables import FORMATS, read_rows
-from nlpbook_data.reading.text import MAX_CHARACTERS, find_encoding
+from nlpbook_data.own_files.tables import FORMATS, first_text_line, read_rows, table_format
+from nlpbook_data.own_files.tools import find_converter, rename_columns
+from nlpbook_data.reading.annotation_tools import parts_of, to_span
+from nlpbook_data.reading.brat import is_brat, read_brat
+from nlpbook_data.reading.json_values import json_layout
+from nlpbook_data.reading.text import MAX_CHARACTERS, find_encoding, format_of, open_bytes
 from nlpbook_data.reading.values import raise_error, whole
 
 MEND = "Mend or drop the row."
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+WHOLE = re.compile(r"(-?[0-9]+)\.0+")
+# What pandas and others write into a cell that is empty.
+EMPTY_WORDS = {"nan", "none", "null", "<na>", "n/a", "na", "nat"}
+NFD = "labels in decomposed letters (NFD) are read as composed ones (NFC)"
+NANS = "labels are a word for an empty cell, such as nan. Mend or drop those rows"
+SAMPLE_ROWS = 100
 MAX_LABELS = 1000
 EXAMPLES = {
     "entities": '[{"start": 0, "end": 2, "label": "PER"}]',
     "answers": '[{"text": "서울", "answer_start": 0}]',
+}
+# What search takes beside its own rows, and by which columns a file of it is known.
+SEARCHED: dict[str, list[tuple[str, ...]]] = {
+    "qa": [("question", "context")],
+    "paircls": [("premise", "hypothesis", "label"), ("sentence1", "sentence2", "label")],
 }
 SPLIT_WORDS = {
     "train": ("train", "training"),
@@ -138,11 +160,42 @@ def match_columns(
         gold: False: what is to be predicted may be missing.
     """
     name_of = {column: columns.get(column, column) for column in schema.all_columns}
+    name_of = {column: find_name(name, there) for column, name in name_of.items()}
     names = find_columns(schema, [c for c in name_of if name_of[c] in there], gold)
     needed = [column for column in names if gold or column != schema.gold]
     wanted = {column: name_of[column] for column in (*names, *schema.optional)}
     advice = "Name yours with " + " and ".join(f"--{c}_column_name" for c in needed) + "."
     return [name_of[column] for column in needed], wanted, advice
+
+
+def find_name(name: str, there: Collection[str]) -> str:
+    """Return that of `there` which is `name`, or alone is so but for case, blanks and NFC."""
+
+    def plain(name: str) -> str:
+        return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+
+    alike = [other for other in there if plain(str(other)) == plain(name)]
+    return alike[0] if name not in there and len(alike) == 1 else name
+
+
+def searched_task(paths: Iterable[Path], columns: Mapping[str, str]) -> str:
+    """Return the task whose rows the files for search are: search, qa or paircls.
+
+    Contexts answer questions, and premises entail hypotheses; see `features.search`.
+    """
+    if columns.get("query", "query") != "query":  # its own columns are named
+        return "search"
+    for path in paths:
+        if format_of(path) == ".json" and path.is_file() and json_layout(path) == "squad":
+            return "qa"
+        for task, sets in SEARCHED.items():
+            for names in sets:
+                try:
+                    if next(read_rows(path, names, (), lambda error: None), None):
+                        return task
+                except (InputError, OSError):  # which reading says, of the columns of search
+                    continue
+    return "search"
 
 
 def find_split_files(folder: Path) -> dict[str, Path]:
@@ -177,44 +230,54 @@ def find_split_files(folder: Path) -> dict[str, Path]:
     return {split: found[split] for split in SPLIT_WORDS if split in found}
 
 
-def detect_format(path: Path, task: str, columns: Mapping[str, str] | None = None) -> str | Layout:
-    """Return how `path` is read: an ending of `FORMATS`, ``.json`` (SQuAD's), ``.txt`` (a line a
-    text), ``folder`` (a sub-folder a label) or the `Layout` of a NER file.
+def detect_format(
+    path: Path, task: str, columns: Mapping[str, str] | None = None, gold: bool = True
+) -> str | Layout:
+    """Return how `path` is read: an ending of `FORMATS`, ``squad``, ``.txt`` (a line a text),
+    ``folder`` (a sub-folder a label), ``brat`` or the `Layout` of a NER file.
 
     Raises:
         InputError: there is no such file, or nothing reads it for `task`.
     """
+    if task == "ner" and is_brat(path):
+        return "brat"
     if path.is_dir() and task == "doccls":
         return "folder"
     if path.is_dir():
         raise InputError(f"{path}: a folder. For {task} name a file in it.")
     if not path.is_file():
         raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
-    suffix = path.suffix.lower()
-    if task == "qa" and suffix == ".json":
-        return suffix
+    suffix = format_of(path)
     if task in ("pretrain", "generation") and suffix == ".txt":
         return suffix
     if task == "ner" and suffix not in (".csv", ".jsonl", ".xlsx", ".parquet", ".json"):
         text = (columns or {}).get("text", "text")
         first = next((line for _, line in read_text_lines(path) if line), "")
-        if suffix == ".tsv" and text in first.split("\t"):
+        if suffix == ".tsv" and find_name(text, first.split("\t")) in first.split("\t"):
             return suffix
         layout = find_layout(path)
         if layout:
             return layout
+        if suffix == ".txt" and not gold:
+            return suffix
         raise InputError(
             f"{path}: found {first[:60]!r} where lines of a token and its tag (B-PER, I-PER, O), "
             "or a text with <entity:TAG>, belong. Or save the rows as .jsonl, with text and "
             "entities."
         )
-    if suffix not in FORMATS:
-        more = {"qa": ", or SQuAD's .json", "pretrain": ", .txt", "generation": ", .txt"}
+    if suffix == ".txt" and task == "doccls" and not gold:
+        return suffix if "\t" not in first_text_line(path) else ".tsv"
+    if suffix == ".json" and json_layout(path) == "squad":
+        if task == "qa":
+            return "squad"
+        raise InputError(f"{path}: SQuAD's JSON, or no array of rows. It is for the task qa.")
+    if suffix not in FORMATS and suffix != ".txt":
+        more = {"pretrain": ", .txt", "generation": ", .txt"}.get(task, "")
         raise InputError(
-            f"{path}: the name must end in one of {', '.join(FORMATS)}{more.get(task, '')}. Save "
-            "it as one of them."
+            f"{path}: the name must end in one of {', '.join(FORMATS)}{more}, also followed by .gz "
+            "or .zst. Save it as one of them."
         )
-    return suffix
+    return table_format(path)
 
 
 def read_examples(
@@ -226,6 +289,7 @@ def read_examples(
     label_separator: str | None = None,
     others: bool = False,
     on_error: Callable[[InputError], None] = raise_error,
+    options: Options | None = None,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield ``(place, row)`` of `path` in the schema of `task`; `place` names file and line.
 
@@ -250,13 +314,14 @@ def read_examples(
             and parquet may have lists). ``label`` is then a sorted list.
         others: the other columns of a table come too, as they are.
         on_error: gets the error of a row, which is left out if it returns.
+        options: what else there is a choice of, and where notes are counted.
 
     Raises:
         InputError: for bad input of any kind, naming file and row.
     """
-    columns = dict(columns or {})
-    schema = find_schema(task, columns)
-    kind = detect_format(path, task, columns)
+    columns, options = dict(columns or {}), options or Options()
+    find_schema(task, columns)
+    kind = detect_format(path, task, columns, gold)
     empty = True
 
     def report(error: InputError) -> None:
@@ -268,16 +333,23 @@ def read_examples(
         rows = read_ner_file(path, kind, report)
     elif kind == "folder":
         rows = _read_label_folders(path, gold, report)
-    elif kind == ".json":
+    elif kind == "brat":
+        rows = read_brat(path, gold, options.notes, report)
+    elif kind == "squad":
         rows = read_squad(path, report)
     elif kind == ".txt":
         rows = ((place, {"text": line}) for place, line in read_text_lines(path) if line.strip())
     else:
-        rows = _read_table(path, schema, columns, gold, others, report)
+        rows = _read_table(
+            path, task, columns, gold, others, label_separator is not None, options, report
+        )
     ids: dict[str, str] = {}
     for number, (place, row) in enumerate(rows, start=1):
         try:
-            example = convert_row(place, row, task, label_separator, number)
+            example = convert_row(place, row, task, label_separator, number, options)
+            if example is None:
+                empty = False
+                continue
             if task == "qa":
                 if gold and "answers" not in example:
                     raise InputError(
@@ -300,21 +372,35 @@ def read_examples(
 
 def _read_table(
     path: Path,
-    schema: Schema,
+    task: str,
     columns: Mapping[str, str],
     gold: bool,
     others: bool,
+    several: bool,
+    options: Options,
     on_error: Callable[[InputError], None],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a table under the task's names of its columns."""
-    names = [columns.get(column, column) for column in schema.all_columns]
+    schema, sheet = SCHEMAS[task], options.sheet_name
+    sample: list[dict[str, Any]] = []
     try:
-        first = next(read_rows(path, (), names, lambda error: None), ("", {}))[1]
+        rows = read_rows(path, (), None, lambda error: None, sheet_name=sheet)
+        sample = [row for _, row in islice(rows, SAMPLE_ROWS)]
     except InputError:  # which reading says as well, after what is wrong with the header
-        first = {}
+        pass
+    first = sample[0] if sample else {}
+    if tool := find_converter(task, sample, columns, several, gold, options):
+        for place, row in read_rows(path, (), None, on_error, sheet_name=sheet):
+            try:
+                for found in tool[1](place, row):
+                    yield place, {**row, **found} if others else found
+            except InputError as error:
+                on_error(error)
+        return
+    columns = rename_columns(task, columns, first)
     needed, wanted, advice = match_columns(schema, columns, first, gold)
     read = None if others else wanted.values()
-    for place, row in read_rows(path, needed, read, on_error, advice):
+    for place, row in read_rows(path, needed, read, on_error, advice, sheet):
         found = {column: row.pop(name) for column, name in wanted.items() if name in row}
         yield place, row | found if others else found
 
@@ -339,8 +425,9 @@ def _read_label_folders(
         )
     for path, label in paths:
         try:
-            with path.open(encoding=find_encoding(path), newline="") as file:
-                text = file.read().removesuffix("\n").removesuffix("\r")
+            with open_bytes(path) as file:
+                text = file.read().decode(find_encoding(path)).removeprefix("\ufeff")
+                text = text.removesuffix("\n").removesuffix("\r")
         except InputError as error:
             on_error(error)
         else:
@@ -348,11 +435,19 @@ def _read_label_folders(
 
 
 def convert_row(
-    place: str, row: Mapping[str, Any], task: str, label_separator: str | None, number: int
-) -> dict[str, Any]:
-    """Return the raw `row`, the `number`-th, in the schema of `task`; see `read_examples`."""
+    place: str,
+    row: Mapping[str, Any],
+    task: str,
+    label_separator: str | None,
+    number: int,
+    options: Options,
+) -> dict[str, Any] | None:
+    """Return the raw `row`, the `number`-th, in the schema of `task`; see `read_examples`.
+
+    None: the row is left out, as `options` say.
+    """
     if task == "qa":
-        return _convert_question(place, row, number)
+        return _convert_question(place, row, number, options)
     schema = SCHEMAS[task]
     names = next(
         names
@@ -364,16 +459,17 @@ def convert_row(
         if name not in row:
             continue
         if name == "label" and task == "doccls":
-            labels = read_labels(place, row[name], label_separator)
+            labels = read_labels(place, row[name], label_separator, options.notes)
             example[name] = labels[0] if label_separator is None else labels
         elif name == "label":
-            example[name] = read_label(place, row[name])
+            example[name] = read_label(place, row[name], options.notes)
         elif name == "entities":
-            example[name] = read_entities(place, row[name], example["text"])
+            example[name] = read_entities(place, row[name], example["text"], options.notes)
         else:
             example[name] = read_text(place, row[name], name)
     if task == "search" and "negative" in row:
-        example["negative"] = read_text(place, row["negative"], "negative")
+        other = row["negative"]
+        example["negative"] = None if _is_missing(other) else read_text(place, other, "negative")
     return example
 
 
@@ -408,6 +504,78 @@ def are_scores(labels: Iterable[str]) -> bool:
     return all(map(math.isfinite, numbers)) and any(not number.is_integer() for number in numbers)
 
 
+def no_numbers(labels: Collection[str]) -> list[str]:
+    """Return those of `labels` that are Infinity or NaN, where all others are numbers."""
+    try:
+        odd = sorted(label for label in labels if not math.isfinite(float(label)))
+    except ValueError:  # a word
+        return []
+    return odd if len(odd) < len(labels) else []
+
+
+def read_scores(place: str, labels: Iterable[str]) -> list[float]:
+    """Return `labels` as numbers; refuse one that is none."""
+    numbers = []
+    for label in labels:
+        try:
+            numbers.append(float(label))
+        except ValueError:
+            numbers.append(math.nan)
+        if not math.isfinite(numbers[-1]):
+            raise InputError(f"{place}: the label {label[:60]!r} is no number. Mend it.")
+    return numbers
+
+
+def score_note(task: str, labels: Collection[str]) -> str | None:
+    """Return what to say of classes that look like scores, or of scores; None where they do not."""
+    if task not in ("doccls", "paircls") or not all(map(NUMBER.fullmatch, labels)) or not labels:
+        return None
+    numbers = sorted(float(label) for label in labels)
+    between = f"from {numbers[0]:g} to {numbers[-1]:g}"
+    if task == "paircls" and are_scores(labels):
+        return f"The labels, numbers {between}, are read as scores (--scores false: as classes)."
+    if task == "paircls" and len(labels) > 2 and numbers != [0, 1, 2]:
+        return (
+            f"The labels, whole numbers {between}, are read as {len(labels)} classes. If they are "
+            "scores, pass --scores true."
+        )
+    if task == "doccls" and are_scores(labels):
+        return f"The labels, numbers {between}, look like scores, and are read as classes."
+    return None
+
+
+def joined_labels(labels: Collection[str]) -> tuple[str, str] | None:
+    """Return a label that looks like several, and what parts them in it: ``기쁨,슬픔``.
+
+    One of its parts is a label too, or a part of another such label.
+    """
+    for separator in ",;|#/":
+        ordered = sorted(labels, key=lambda label: (len(label), label))
+        parts = {label: [p.strip() for p in label.split(separator)] for label in ordered}
+        counts = Counter(part for pieces in parts.values() for part in set(pieces))
+        for label, pieces in parts.items():
+            if len(pieces) > 1 and all(pieces) and any(counts[piece] > 1 for piece in pieces):
+                return label, separator
+    return None
+
+
+def check_joined(place: str, labels: Collection[str], task: str, separator: str | None) -> str:
+    """Refuse labels of several that hold several; return what to say of single ones that do."""
+    found = joined_labels(labels) if task == "doccls" else None
+    if found is None:
+        return ""
+    how = f"--label_separator {repr(found[1]) if found[1] in ';|#' else found[1]}"
+    if separator is not None:
+        raise InputError(
+            f"{place}: the label {found[0]!r} looks like several with {found[1]!r} between them. "
+            f"Pass {how}."
+        )
+    return (
+        f"The label {found[0]!r} looks like several. If it is, pass --multi_label true {how}; now "
+        "it is one class."
+    )
+
+
 def sort_labels(labels: Iterable[str]) -> list[str]:
     """Return `labels` in order, numbers in their own."""
     labels = list(labels)
@@ -424,6 +592,8 @@ def check_labels(place: str, labels: Collection[str], task: str) -> None:
             f"{place}: {len(labels)} label ({shown(labels) or 'none'}) in all rows, where a "
             "classifier needs two or more. Check --label_column_name."
         )
+    if odd := no_numbers(labels):
+        raise InputError(f"{place}: the label {odd[0]!r}, where all are numbers. Mend those rows.")
     if len(labels) > MAX_LABELS:
         raise InputError(
             f"{place}: {len(labels):,} different labels, such as {min(labels)[:40]!r}. Check "
@@ -462,35 +632,50 @@ def read_text(place: str, value: Any, column: str = "text") -> str:
     return whole(place, value, MEND)
 
 
-def read_labels(place: str, value: Any, separator: str | None = None) -> list[str]:
+def read_labels(
+    place: str, value: Any, separator: str | None = None, notes: Counter[str] | None = None
+) -> list[str]:
     """Return the one label of a row; with a `separator`, the row's labels, sorted."""
     if separator is not None:
         values = value if isinstance(value, list) else [value]
         if isinstance(value, str):
             values = [part for part in value.split(separator) if part.strip()]
-        return sorted({read_label(place, value) for value in values})
+            if re.fullmatch(r"\s*\[.*\]\s*", value):  # a list as pandas and json write it
+                values = parts_of(value)
+        return sorted({read_label(place, value, notes) for value in values})
     if isinstance(value, list):
         raise InputError(f"{place}: found a list of labels. Pass --multi_label true.")
-    return [read_label(place, value)]
+    return [read_label(place, value, notes)]
 
 
-def read_label(place: str, value: Any) -> str:
-    """Return the label `value`, a word or a number, as a word."""
-    if isinstance(value, (dict, list)):
+def read_label(place: str, value: Any, notes: Counter[str] | None = None) -> str:
+    """Return the label `value`, a word or a number, as a word, letters composed (NFC)."""
+    if isinstance(value, (dict, list, date)):
         raise InputError(f"{place}: found {repr(value)[:60]} where a label belongs. Mend the row.")
+    if isinstance(value, float) and math.isinf(value):
+        raise InputError(f"{place}: found {value} where a label belongs. Mend or drop the row.")
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # pandas writes whole numbers as floats where a cell is missing
     label = "" if value is None or value != value else str(value).strip()
     if not label:
         raise InputError(f"{place}: the label is missing. Mend or drop the row.")
-    return whole(place, label, MEND)
+    if number := WHOLE.fullmatch(label):
+        label = number[1]
+    composed = unicodedata.normalize("NFC", label)
+    if notes is not None and composed != label:
+        notes[NFD] += 1
+    if notes is not None and label.lower() in EMPTY_WORDS:
+        notes[NANS] += 1
+    return whole(place, composed, MEND)
 
 
-def read_entities(place: str, value: Any, text: str) -> list[dict[str, Any]]:
+def read_entities(
+    place: str, value: Any, text: str, notes: Counter[str] | None = None
+) -> list[dict[str, Any]]:
     """Return the entities of `text`, by start: spans inside it that do not overlap, with labels.
 
     `value` is a list of ``{"start", "end", "label"}``, with or without ``text``, which is then
-    compared; or that as JSON, as a cell of csv has it.
+    compared, or of ``[start, end, label]``; or that as JSON, as a cell of csv has it.
     """
     entities: list[dict[str, Any]] = []
     for number, entity in enumerate(_objects(place, "entities", value), start=1):
@@ -518,7 +703,9 @@ def read_entities(place: str, value: Any, text: str) -> list[dict[str, Any]]:
                 f"{where}: the span {start}-{end} goes beyond the {len(text)} characters of the "
                 "text. Offsets count characters from 0, the end exclusive; mend the row."
             )
-        entities.append({"start": start, "end": end, "label": read_label(where, entity["label"])})
+        entities.append(
+            {"start": start, "end": end, "label": read_label(where, entity["label"], notes)}
+        )
     entities.sort(key=lambda entity: entity["start"])
     for one, other in zip(entities, entities[1:], strict=False):
         if other["start"] < one["end"]:
@@ -527,7 +714,9 @@ def read_entities(place: str, value: Any, text: str) -> list[dict[str, Any]]:
     return entities
 
 
-def _convert_question(place: str, row: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _convert_question(
+    place: str, row: Mapping[str, Any], number: int, options: Options
+) -> dict[str, Any] | None:
     context = read_text(place, row["context"], "context")
     example = {
         "id": str(number) if _is_missing(row.get("id")) else _identifier(place, row["id"]),
@@ -538,23 +727,30 @@ def _convert_question(place: str, row: Mapping[str, Any], number: int) -> dict[s
     if not isinstance(example["title"], str):
         raise InputError(f"{place}: found {repr(example['title'])[:60]} where a title belongs.")
     whole(place, example["title"], MEND)
-    if "answers" in row:
-        answers = row["answers"]
+    if "answers" not in row and "answer_text" not in row:
+        return example
+    found = _answers_of(place, row)
+    answers = [_read_answer(where, answer, context, options) for where, answer in found]
+    if found and None in answers and not any(answers):
+        return None
+    example["answers"] = [answer for answer in answers if answer]
+    return example
+
+
+def _answers_of(place: str, row: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the answers of a row, each with its place."""
+    answers = row.get("answers")
+    if isinstance(answers, str) and not answers.lstrip().startswith(("[", "{")):
+        row = {**row, "answer_text": answers}  # a cell that is the answer itself
+    elif "answers" in row and not ("answer_text" in row and _is_missing(answers)):
         if isinstance(answers, dict) and all(isinstance(v, list) for v in answers.values()):
             answers = _of_columns(place, answers)
-        example["answers"] = [
-            _read_answer(f"{place}, answer {number}", answer, context)
-            for number, answer in enumerate(_objects(place, "answers", answers), start=1)
-        ]
-    elif "answer_text" in row:
-        text, start = row["answer_text"], row.get("answer_start")
-        absent = _is_missing(start) or start in (-1, "-1")
-        if _is_missing(text) and absent:
-            example["answers"] = []  # the context does not answer the question
-        else:
-            answer = {"text": text} | ({} if _is_missing(start) else {"answer_start": start})
-            example["answers"] = [_read_answer(place, answer, context)]
-    return example
+        numbered = enumerate(_objects(place, "answers", answers), start=1)
+        return [(f"{place}, answer {number}", answer) for number, answer in numbered]
+    text, start = row.get("answer_text"), row.get("answer_start")
+    if _is_missing(text) and (_is_missing(start) or start in (-1, "-1")):
+        return []  # the context does not answer the question
+    return [(place, {"text": text} | ({} if _is_missing(start) else {"answer_start": start}))]
 
 
 def _identifier(place: str, value: Any) -> str:
@@ -563,17 +759,25 @@ def _identifier(place: str, value: Any) -> str:
     return whole(place, str(value), MEND)
 
 
-def _read_answer(place: str, answer: dict[str, Any], context: str) -> dict[str, Any]:
+def _read_answer(
+    place: str, answer: dict[str, Any], context: str, options: Options
+) -> dict[str, Any] | None:
+    """Return the answer; None where it stands more than once and is to be skipped."""
     _need_key(place, answer, "text")
     text = read_text(place, answer["text"], "answer")
     if _is_missing(answer.get("answer_start")):
         found = _occurrences(text, context)
-        if len(found) != 1:
+        if len(found) > 1 and options.repeated_answers == "skip":
+            options.notes["answers stand more than once in their context; skipped"] += 1
+            return None
+        if len(found) > 1 and options.repeated_answers == "first":
+            options.notes["answers stand more than once in their context; the first counts"] += 1
+        elif len(found) != 1:
             raise InputError(
                 f"{place}: the answer {text[:40]!r} is "
                 + (
                     f"{len(found)} times in the context, at {_numbers(found)}. Say which with "
-                    "answer_start."
+                    "answer_start, or pass --repeated_answers first, or skip."
                     if found
                     else f"not in the context.{_where_it_is(context, None, text)}"
                 )
@@ -660,6 +864,8 @@ def _objects(place: str, column: str, value: Any) -> list[dict[str, Any]]:
                 f"{place}: {column} is {value[:40]!r}, not JSON. A cell holds a list like "
                 f"{EXAMPLES[column]}, quoted as csv quotes; jsonl is easier."
             ) from error
+    if isinstance(value, list) and column == "entities":
+        value = [to_span(place, one) for one in value]
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise InputError(
             f"{place}: {column} is {repr(value)[:60]} where a list like {EXAMPLES[column]} belongs"

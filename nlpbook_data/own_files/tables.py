@@ -1,19 +1,23 @@
-"""The user's own files, csv, tsv, jsonl, xlsx or parquet, as validated rows."""
+"""The user's own files, csv, tsv, JSON, xlsx or parquet, as validated rows."""
 
+import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets import Features
 
+from nlpbook_data.data.labels import in_words
 from nlpbook_data.errors import InputError, first_line, nearest, shown
-from nlpbook_data.reading.json_values import parse_json
-from nlpbook_data.reading.text import csv_rows, find_encoding, read_lines
+from nlpbook_data.reading.json_values import json_layout, parse_json, read_json_items
+from nlpbook_data.reading.text import csv_rows, find_encoding, format_of, open_bytes, read_lines
 from nlpbook_data.reading.values import malformed, raise_error
-from nlpbook_data.reading.workbook import read_first_sheet
+from nlpbook_data.reading.workbook import read_sheet
 
-FORMATS = (".csv", ".tsv", ".jsonl", ".xlsx", ".parquet")
+FORMATS = (".csv", ".tsv", ".jsonl", ".json", ".xlsx", ".parquet")
 EMPTY = "the file is empty. It needs rows, and in csv, tsv and xlsx a header above them."
 NAME_YOURS = "Name yours with --text_column_name and --label_column_name."
 SAVE_AGAIN = "Save the file again."
@@ -46,6 +50,7 @@ def read_rows(
     optional: Iterable[str] | None = (),
     on_error: Callable[[InputError], None] = raise_error,
     advice: str = NAME_YOURS,
+    sheet_name: str | None = None,
 ) -> Rows:
     """Yield ``(place, {column: value})`` a row; `place` names file and line for messages.
 
@@ -53,37 +58,55 @@ def read_rows(
     `on_error` gets the error of a row, which is left out if it returns; `advice` ends the message
     about a missing column.
 
-    csv follows RFC 4180; tsv has no quoting (a quote is text, as in NSMC). The encoding is
-    UTF-8, with or without BOM, or else cp949, which is logged. Of a workbook the first sheet
-    counts; an empty cell is None.
+    csv follows RFC 4180; tsv has no quoting (a quote is text, as in NSMC), and .txt is one whose
+    first line has tabs. JSON is an object a line, an array of them, or an array under ``data``.
+    The encoding is UTF-8 or, with its mark, UTF-16, or else cp949, which is logged. Of a workbook
+    the first sheet counts, or `sheet_name`; an empty cell is None. All may be packed by gzip or
+    zstd.
 
     Raises:
         InputError: no such file, empty, another format or encoding, duplicate or missing
             columns, a row with more or fewer cells than the header.
     """
-    columns, suffix = list(columns), path.suffix.lower()
     require_file(path)
-    if suffix not in FORMATS:
-        raise InputError(
-            f"{path}: the name must end in one of {', '.join(FORMATS)}. Save it as one of them."
-        )
+    columns, suffix = list(columns), table_format(path)
     if suffix == ".parquet":
         yield from _read_parquet(path, columns, optional, advice)
-    elif suffix == ".jsonl":
-        yield from _read_jsonl(path, find_encoding(path), columns, on_error, advice)
+    elif suffix in (".jsonl", ".json"):
+        yield from _read_objects(path, columns, on_error, advice)
     else:
-        yield from _read_cells(path, columns, on_error, advice)
+        yield from _read_cells(path, suffix, columns, on_error, advice, sheet_name)
+
+
+def table_format(path: Path) -> str:
+    """Return which of `FORMATS` a table is in; a .txt whose first line has tabs is a tsv."""
+    suffix = format_of(path)
+    if suffix == ".txt" and "\t" in first_text_line(path):
+        return ".tsv"
+    if suffix not in FORMATS:
+        raise InputError(
+            f"{path}: the name must end in one of {', '.join(FORMATS)}, also followed by .gz or "
+            ".zst. Save it as one of them."
+        )
+    return suffix
+
+
+def first_text_line(path: Path) -> str:
+    """Return the first line of a text file that is not blank."""
+    lines = read_lines(path, open_encoding(path))
+    return next((line for _, line in lines if line.strip()), "")
 
 
 def check_columns(
     place: str | Path, header: Sequence[str], columns: Iterable[str], advice: str
 ) -> None:
     """Refuse a header that has a name twice, or lacks one of `columns`."""
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, times in Counter(header).items() if times > 1)
     if twice:
         raise InputError(f"{place}: the column {twice[0]!r} is there twice. Rename one.")
+    known = set(header)
     for column in columns:
-        if column not in header:
+        if column not in known:
             raise InputError(
                 f"{place}: there is no column {column!r}; the columns are {shown(header)}."
                 f"{nearest(column, header)} {advice}"
@@ -91,15 +114,19 @@ def check_columns(
 
 
 def _read_cells(
-    path: Path, columns: list[str], on_error: Callable[[InputError], None], advice: str
+    path: Path,
+    suffix: str,
+    columns: list[str],
+    on_error: Callable[[InputError], None],
+    advice: str,
+    sheet_name: str | None,
 ) -> Rows:
     """Yield the rows of csv, tsv and xlsx, whose first row is the header."""
-    rows = _rows_of_cells(path)
+    rows = _rows_of_cells(path, suffix, sheet_name)
     header = [str(cell) for cell in next(rows, ("", []))[1]]
     if not header:
         raise InputError(f"{path}: {EMPTY}")
     check_columns(path, header, columns, advice)
-    suffix = path.suffix.lower()
     for place, cells in rows:
         if suffix == ".xlsx":  # which has no cell where nothing is
             cells += [None] * (len(header) - len(cells))
@@ -112,11 +139,12 @@ def _read_cells(
         )
 
 
-def _rows_of_cells(path: Path) -> Iterator[tuple[str, list[Any]]]:
+def _rows_of_cells(
+    path: Path, suffix: str, sheet_name: str | None
+) -> Iterator[tuple[str, list[Any]]]:
     """Yield ``(place, cells)`` a row that is not blank."""
-    suffix = path.suffix.lower()
     if suffix == ".xlsx":
-        yield from read_first_sheet(path, SAVE_AGAIN)
+        yield from read_sheet(path, SAVE_AGAIN, sheet_name)
         return
     encoding = find_encoding(path)
     if suffix == ".tsv":
@@ -124,42 +152,54 @@ def _rows_of_cells(path: Path) -> Iterator[tuple[str, list[Any]]]:
             if line:
                 yield place, line.split("\t")
     else:
-        with path.open(
-            encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline=""
-        ) as file:
+        encoding = "utf-8-sig" if encoding == "utf-8" else encoding
+        with io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="") as file:
             for number, cells in csv_rows(path, file, UNCLOSED):
                 if cells:
                     yield f"{path}, line {number}", cells
 
 
-def _read_jsonl(
-    path: Path,
-    encoding: str,
-    columns: list[str],
-    on_error: Callable[[InputError], None],
-    advice: str,
+def _read_objects(
+    path: Path, columns: list[str], on_error: Callable[[InputError], None], advice: str
 ) -> Rows:
-    for place, line in read_lines(path, encoding):
-        if not line.strip():
-            continue
+    """Yield the objects of JSON: one a line, or an array. If the first lacks a column, all do."""
+    layout, encoding, first = json_layout(path), find_encoding(path), True
+    if layout == "squad":
+        raise InputError(f"{path}: SQuAD's JSON, or no array of rows. It is for the task qa.")
+    if layout == "lines":
+        values = ((place, line) for place, line in read_lines(path, encoding) if line.strip())
+    else:
+        key = "data" if layout == "data" else ""
+        values = read_json_items(path, key, encoding=encoding, advice="Mend it.")
+    for place, value in values:
         try:
-            row = _read_object(place, line, columns, advice)
+            row = _read_object(place, value, advice)
+        except InputError as error:
+            on_error(error)
+            continue
+        if first:
+            check_columns(place, list(row), columns, advice)
+            first = False
+        try:
+            check_columns(place, list(row), columns, advice)
         except InputError as error:
             on_error(error)
         else:
             yield place, row
 
 
-def _read_object(place: str, text: str, columns: list[str], advice: str) -> dict[str, Any]:
+def _read_object(place: str, value: Any, advice: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         check_columns(place, [name for name, _ in pairs], [], advice)
         return dict(pairs)
 
     each = "Each line is one object."
-    row = parse_json(place, text, each, object_pairs_hook=unique)
+    row = value
+    if isinstance(value, str):
+        row = parse_json(place, value, each, object_pairs_hook=unique)
     if not isinstance(row, dict):
-        raise malformed(place, text.strip(), "an object {…}", each)
-    check_columns(place, list(row), columns, advice)
+        found = value.strip() if isinstance(value, str) else value
+        raise malformed(place, found, "an object {…}", each)
     return row
 
 
@@ -167,7 +207,11 @@ def _read_parquet(
     path: Path, columns: list[str], optional: Iterable[str] | None, advice: str
 ) -> Rows:
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(open_bytes(path))
+        schema = file.schema_arrow
+        types = (
+            Features.from_arrow_schema(schema) if b"huggingface" in (schema.metadata or {}) else {}
+        )
         check_columns(path, file.schema_arrow.names, columns, advice)
         present = [
             name
@@ -178,7 +222,8 @@ def _read_parquet(
         for batch in file.iter_batches(columns=present):
             for values in batch.to_pylist():
                 row += 1
-                yield f"{path}, row {row}", values
+                # numbers of a ClassLabel are its words
+                yield f"{path}, row {row}", {n: in_words(types.get(n), values[n]) for n in values}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: not a whole parquet file ({first_line(error)}). Write it again."

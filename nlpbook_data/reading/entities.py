@@ -4,16 +4,23 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, overload
 
+from nlpbook_data.errors import InputError
+
 OUTSIDE = ("O", "-")
 MARK = re.compile(r"<([^<>]+?):([A-Za-z][A-Za-z0-9_-]*)>")
 CLOSE = re.compile(r":([A-Za-z][A-Za-z0-9_-]*)>")
-OPENS, CLOSES = {"B", "S", "U"}, {"E", "L", "S", "U"}
+PREFIX = re.compile(r"(?P<mark>[BIMESLUW])[-_](?P<label>.+)")
+SUFFIX = re.compile(r"(?P<label>.+)[-_](?P<mark>[BIMESLUW])")
+# A tag that is a label alone (IO): neighbours of one label are one entity.
+BARE = re.compile(r"(?P<mark>)(?P<label>[^\W\d][\w.-]*)")
+OPENS, CLOSES = {"B", "S", "U", "W"}, {"E", "L", "S", "U", "W"}
 
 
 def spans_of_tags(tags: Iterable[tuple[str, str]]) -> Iterator[tuple[int, int, str]]:
     """Yield ``(first token, one past the last, label)`` of ``(mark, label)`` a token.
 
-    The mark is one of B, I, E, S (BIOES), L, U (BILOU), or empty outside of an entity. As in
+    The mark is one of B, I, E, S (BIOES), L, U (BILOU), M, W (BMES, BMEWO), or empty outside of
+    an entity. As in
     conlleval, an inside token begins an entity where none of its label is open, so that IOB1 is
     read as well.
     """
@@ -29,6 +36,24 @@ def spans_of_tags(tags: Iterable[tuple[str, str]]) -> Iterator[tuple[int, int, s
             open_label = ""
     if open_label:
         yield start, number + 1, open_label
+
+
+def split_tag(place: str, tag: str, scheme: re.Pattern | None = None) -> tuple[str, str]:
+    """Return mark and label of a tag such as B-PER or PER_B; without a `scheme`, of either."""
+    if tag in OUTSIDE:
+        return "", ""
+    found = scheme.fullmatch(tag) if scheme else PREFIX.fullmatch(tag) or SUFFIX.fullmatch(tag)
+    if not found and scheme is None:
+        found = BARE.fullmatch(tag)
+    if not found:
+        known = {SUFFIX: "O, -, …_B or …_I", BARE: "O or a label"}.get(
+            scheme or PREFIX, "O, B-… or I-…"
+        )
+        raise InputError(
+            f"{place}: found the tag {tag[:40]!r} where one like {known} belongs. Mend the line; a "
+            "tag says whether it begins an entity or goes on with one."
+        )
+    return found["mark"] or "I", found["label"]
 
 
 def join_tokens(

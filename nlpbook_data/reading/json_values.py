@@ -2,12 +2,14 @@
 
 import codecs
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from nlpbook_data.errors import InputError, shown
-from nlpbook_data.reading.text import read_lines
+from nlpbook_data.reading.text import open_bytes, read_lines
 from nlpbook_data.reading.values import FETCH_AGAIN
 
 BLOCK_BYTES = 1 << 20
@@ -38,6 +40,42 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, of which JSON's own reader would drop all but the last of a key."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+        raise ValueError(f"the key {shown([twice])} twice in one object")
+    return value
+
+
+def json_layout(path: Path) -> str:
+    """Return ``lines`` (an object a line), ``array``, ``squad`` or ``data`` (rows under that key).
+
+    Only the beginning is read: what is wrong further on, reading says.
+    """
+    with open_bytes(path) as file:
+        head = file.read(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"["):
+        return "array" if head[1:].lstrip()[:1] == b"{" else "squad"
+    line = head.partition(b"\n")[0].decode("utf-8", "replace")
+    try:
+        first = json.loads(line)
+        if not isinstance(first, dict) or not isinstance(first.get("data"), list):
+            void = isinstance(first, dict) and not any(first.values())
+            return "squad" if void else "lines"
+        row = next(iter(first["data"]), None)
+        rows = isinstance(row, dict) and len(row) > 1 and not {"paragraphs", "qas"} & {*row}
+        return "data" if rows else "squad"
+    except (ValueError, RecursionError):
+        start = head[: 1 << 16].decode("utf-8", "replace")
+        if not re.search(r'"data"\s*:\s*\[', start):
+            return "lines" if re.match(r'\{\s*"', start) and "\n" in start else "squad"
+        squad = re.search(r'"(paragraphs|qas|context)"\s*:', start)
+        rows = re.search(r'"data"\s*:\s*\[\s*\{', start) and len(head) < BLOCK_BYTES
+        return "data" if rows and not squad else "squad"
+
+
 def read_json_items(
     path: Path,
     key: str = "",
@@ -51,7 +89,7 @@ def read_json_items(
     The array is the whole file or, with `key`, the value of that key in the file's object, whose
     other keys may stand before and after it. `name` is what a place calls a value.
     """
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         text = _JsonText(path, file, name, encoding, advice)
         if not key:
             yield from text.items()
@@ -86,7 +124,7 @@ class _JsonText:
     def __init__(self, path: Path, file: BinaryIO, name: str, encoding: str, advice: str) -> None:
         self.path, self.file = path, file
         self.name, self.encoding, self.advice = name, encoding, advice
-        self.decoder = json.JSONDecoder(parse_constant=_refuse)
+        self.decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
         self.characters = codecs.getincrementaldecoder(encoding)()
         self.text, self.position, self.ended = "", 0, False
         self.bytes, self.line, self.column = 0, 1, 1

@@ -2,16 +2,22 @@
 
 import codecs
 import csv
+import gzip
+import io
 import logging
+import shutil
+import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
 
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.reading.values import FETCH_AGAIN, malformed
 
 logger = logging.getLogger(__name__)
@@ -23,13 +29,56 @@ BLOCK_BYTES = 1 << 23
 MAX_LINE_BYTES = 1 << 26
 # A longer cell is a missing quote or line break, and would tokenize for minutes to be cut to 128.
 MAX_CHARACTERS = 1_000_000
+# What a compressed file begins with, and its endings, which come after that of the format.
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+COMPRESSED = (".gz", ".zst", ".zstd")
+MEMORY_BYTES = 1 << 26
+
+
+def format_of(path: Path) -> str:
+    """Return the ending that names the format, in small letters: ``.csv`` of ``a.csv.gz``."""
+    packed = path.suffix.lower() in COMPRESSED
+    return (Path(path.stem) if packed else path).suffix.lower()
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file: gzip and zstd come unpacked, UTF-16 with its mark (BOM) as UTF-8."""
+    file: BinaryIO = path.open("rb")
+    head = file.read(4)
+    file.seek(0)
+    try:
+        if head.startswith(GZIP):
+            file = _spooled(cast(BinaryIO, gzip.GzipFile(fileobj=file)))
+        elif head == ZSTD:
+            file.close()
+            file = _spooled(cast(BinaryIO, pa.input_stream(str(path), compression="zstd")))
+        head = file.read(2)
+        file.seek(0)
+        if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            with file:
+                file = io.BytesIO(file.read().decode("utf-16").encode())
+    except (OSError, EOFError, zlib.error, UnicodeError) as error:
+        raise InputError(
+            f"{path}: damaged, or cut off, where gzip, zstd or UTF-16 is read "
+            f"({first_line(error)}). Write it again, as UTF-8."
+        ) from error
+    return file
+
+
+def _spooled(source: BinaryIO) -> BinaryIO:
+    """Return all of `source` as a file of its own, in memory or, where it is large, on disk."""
+    target = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)
+    with source:
+        shutil.copyfileobj(source, target, 1 << 20)
+    target.seek(0)
+    return cast(BinaryIO, target)
 
 
 def read_lines(
     path: Path, encoding: str = "utf-8", advice: str = FETCH_AGAIN
 ) -> Iterator[tuple[str, str]]:
     r"""Yield ``(place, line)``: of UTF-8 with or without BOM, lines ending in \n or \r\n."""
-    with path.open("rb") as lines:
+    with open_bytes(path) as lines:
         for number, line in enumerate(lines, start=1):
             place = f"{path}, line {number}"
             try:
@@ -108,6 +157,13 @@ class Undecodable(InputError):
 
 
 def find_encoding(path: Path) -> str:
+    """Return the encoding of a file; it is read, and what is odd said, once as long as it stays."""
+    stat = path.stat()
+    return _find_encoding(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+
+
+@lru_cache(maxsize=64)
+def _find_encoding(path: Path, state: tuple[int, int, int]) -> str:
     """Return ``"utf-8"`` or ``"cp949"``; raise InputError naming the line otherwise.
 
     A NUL, which no text holds, is UTF-16 without its mark, or a block of a damaged file.
@@ -116,10 +172,7 @@ def find_encoding(path: Path) -> str:
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     line, hangul = 1, False
-    with path.open("rb") as file:
-        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            raise InputError(f"{path}: the encoding is UTF-16. Save the file as UTF-8 (CSV UTF-8).")
-        file.seek(0)
+    with open_bytes(path) as file:
         for block in chain(iter(lambda: file.read(1 << 20), b""), [b""]):
             try:
                 text = decoder.decode(block, final=not block)
@@ -135,7 +188,8 @@ def find_encoding(path: Path) -> str:
         else:
             return "utf-8"
     if not hangul:
-        content = path.read_bytes()
+        with open_bytes(path) as file:
+            content = file.read()
         try:
             _refuse_nul(path, 1, content.decode("cp949"))
             logger.warning("%s: read as cp949 (not UTF-8).", path)

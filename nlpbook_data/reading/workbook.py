@@ -1,4 +1,4 @@
-"""The first sheet of an .xlsx workbook, row by row, by openpyxl in its read-only mode."""
+"""A sheet of an .xlsx workbook, row by row, by openpyxl in its read-only mode."""
 
 import io
 import re
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.errors import InputError, first_line, shown
+from nlpbook_data.reading.text import open_bytes
 from nlpbook_data.reading.values import FETCH_AGAIN, malformed, whole
 
-Cell = str | int | float | bool | None
+Cell = str | int | float | bool | date | time | None
 
 # The shared texts of a workbook are in memory; more of them than this is a bomb, not a sheet.
 MAX_BYTES = 2 << 30
@@ -24,18 +25,22 @@ DAMAGE = (
 )
 
 
-def read_first_sheet(path: Path, advice: str = FETCH_AGAIN) -> Iterator[tuple[str, list[Cell]]]:
+def read_sheet(
+    path: Path, advice: str = FETCH_AGAIN, name: str | None = None
+) -> Iterator[tuple[str, list[Cell]]]:
     """Yield ``(place, cells)`` a row that is not empty; `place` names the sheet and the row.
 
-    Texts are str, numbers int or float, truth values bool; an empty cell is None, and those right
+    It is the first sheet, or that of this `name`. Texts are str, numbers int or float, truth
+    values bool, dates those of datetime; an empty cell is None, and those right
     of the last that is not are left out. A formula counts as the value that was saved with it.
 
     Raises:
-        InputError: no workbook, an encrypted or a damaged one, a date, or a value like #N/A.
+        InputError: no workbook, an encrypted or a damaged one, no such sheet, a value like #N/A.
     """
     from openpyxl import load_workbook  # 0.2 s, for few files
 
-    data = path.read_bytes()  # a damaged file on disk raises OSErrors that are none of the disk
+    with open_bytes(path) as file:
+        data = file.read()  # a damaged file on disk raises OSErrors that are none of the disk
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise InputError(
             f"{path}: encrypted, or of Excel before 2007. Save it as .xlsx without a password."
@@ -45,7 +50,12 @@ def read_first_sheet(path: Path, advice: str = FETCH_AGAIN) -> Iterator[tuple[st
             if sum(part.file_size for part in archive.infolist()) > MAX_BYTES:
                 raise ValueError(f"unpacked it has over {MAX_BYTES:,} bytes")
         workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        sheet = workbook.worksheets[0]
+        if name is not None and name not in workbook.sheetnames:
+            raise InputError(
+                f"{path}: there is no sheet {name!r}; the sheets are {shown(workbook.sheetnames)}. "
+                "Check --sheet_name."
+            )
+        sheet = workbook.worksheets[0] if name is None else workbook[name]
         sheet.reset_dimensions()  # which say what the program that wrote it liked
         for number, row in enumerate(sheet.iter_rows(), start=1):
             place = f"{path}, sheet {sheet.title!r}, row {number}"
@@ -72,7 +82,4 @@ def _value(place: str, cell: Any, advice: str) -> Cell:
         if cell.data_type == "e":
             raise malformed(f"{place}, column {cell.column}", value, "a value", advice)
         return (whole(place, unescape(value), advice) if "_x" in value else value) or None
-    if isinstance(value, date | time):
-        place = f"{place}, column {cell.column}"
-        raise malformed(place, value, "a text or a number, not a date,", advice)
     return value

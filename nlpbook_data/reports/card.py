@@ -14,12 +14,17 @@ from huggingface_hub.utils import validate_repo_id
 
 from nlpbook_data.corpora.licenses import find_license
 from nlpbook_data.metrics.names import KOREAN, SAMPLES, SHOWN, format_score
+from nlpbook_data.outward import redact
 from nlpbook_data.reports.outcome import Outcome
 
 TEMPLATE = Path(__file__).parent / "templates" / "card.md"
 SAMPLE_PROMPTS = 4
-LIBRARIES = {"sentence-similarity": "sentence-transformers"}
-SERVERS = {"sentence-similarity": "text-embeddings-router --model-id MODEL --port 8080"}
+LIBRARIES = {
+    "sentence-similarity": "sentence-transformers",
+    "text-ranking": "sentence-transformers",
+}
+# of text-embeddings-inference; a decoder's is in its usage
+SERVERS = {tag: "text-embeddings-router --model-id MODEL --port 8080" for tag in LIBRARIES}
 
 
 def write_card(
@@ -81,6 +86,7 @@ def write_card(
         usage=usage.replace("MODEL", json.dumps(outcome.name, ensure_ascii=False)[1:-1]),
         serving=SERVERS.get(pipeline_tag, "").replace("MODEL", shlex.quote(outcome.name)),
     )
+    card.content = redact(card.content)
     card.save(outcome.folder / "README.md")
 
 

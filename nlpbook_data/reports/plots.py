@@ -27,6 +27,7 @@ def _drawing(path: Path, *panels: int, **options: Any) -> Iterator[tuple[Any, An
     fonts = Path(package.submodule_search_locations[0]) / "fonts"
     font_manager.fontManager.addfont(str(fonts / "NanumGothic.ttf"))
     style: Any = {"font.family": ["NanumGothic", "DejaVu Sans"], "axes.unicode_minus": False}
+    style["text.parse_math"] = False  # a label may hold a $
     with pyplot.rc_context(style):
         figure, axes = pyplot.subplots(*panels, layout="constrained", **options)
         yield figure, axes
@@ -173,6 +174,34 @@ def plot_recall(curves: dict[str, dict[int, float]], path: Path) -> None:
         axes.set(xlabel="살펴본 지문 수 k", ylabel="재현율", title="재현율@k", ylim=(0, 1.03))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
+
+
+def plot_results(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw a panel a task: each model's score with its spread, and the best baseline as a line.
+
+    Args:
+        rows: of `reports.results.cells`.
+    """
+    panels: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        title = f"{row['data']} ({row['recipe']}), {KOREAN.get(row['metric'], row['metric'])}"
+        panels.setdefault(f"{title}, {row['rows']:,}행", []).append(row)
+    heights = [0.7 + 0.34 * len(panel) for panel in panels.values()]
+    size = {"figsize": (8, 0.4 + sum(heights)), "height_ratios": heights}
+    with _drawing(path, len(panels), squeeze=False, **size) as (_, axes):
+        for axis, (title, panel) in zip(axes[:, 0], panels.items(), strict=True):
+            means = [row["mean"] for row in panel]
+            spread = [row["std"] or 0.0 for row in panel]
+            bars = axis.barh(range(len(panel)), means, 0.6, xerr=spread, color=BLUE, capsize=3)
+            axis.bar_label(bars, fmt="%.3f", label_type="center", color="white", fontsize=8)
+            axis.set_yticks(range(len(panel)), [row["model"] for row in panel], fontsize=8)
+            if line := next((row for row in panel if row["baseline"]), None):
+                axis.axvline(line["baseline_score"], color=ORANGE, ls="--", label=line["baseline"])
+                axis.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+            axis.set_title(title, fontsize=9)
+            axis.invert_yaxis()
+            axis.grid(axis="x", alpha=0.3)
+            axis.set_axisbelow(True)
 
 
 def _short(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN, format_score, goodness
+from nlpbook_data.outward import printable
 from nlpbook_data.reports.columns import in_columns
 from nlpbook_data.reports.outcome import CEILING, HYBRID, Outcome
 from nlpbook_data.reports.pages import render
@@ -33,7 +34,7 @@ def print_summary(outcome: Outcome) -> None:
         folder=outcome.folder,
         next=next_command(outcome),
     )
-    sys.stdout.write(page)
+    sys.stdout.write(printable(page))
     sys.stdout.flush()
 
 

@@ -37,7 +37,7 @@ class Collection:
 
 
 def to_queries(
-    batch: Mapping[str, Sequence[Any]], label_names: Sequence[str]
+    batch: Mapping[str, Sequence[Any]], label_names: Sequence[str], positive: str | None = None
 ) -> dict[str, list[Any]]:
     """Return the rows of a search, question answering or sentence pair corpus as queries.
 
@@ -55,6 +55,8 @@ def to_queries(
             ``{"question", "context"}``, with or without ``"answers"``; or ``premise`` and
             ``hypothesis`` or ``sentence1`` and ``sentence2``, and ``label``.
         label_names: the words of the labels of pairs; [] for scores from 0 to 5.
+        positive: the label of pairs of which one text answers the other; the others say that it
+            does not. By default labels are among `ANSWERS`.
 
     Returns:
         ``{"query", "passage", "is_true", "negative"}``, texts without outer blanks and composed
@@ -75,7 +77,7 @@ def to_queries(
             ("premise", "hypothesis") if "premise" in batch else ("sentence1", "sentence2")
         )
         asked, found = batch[first], batch[second]
-        is_true = _answered(batch["label"], label_names)
+        is_true = _answered(batch["label"], label_names, positive)
     negative = batch.get("negative", [None] * len(asked))
     rows = [
         (_clean(query), _clean(passage), true, other and _clean(other))
@@ -86,11 +88,21 @@ def to_queries(
     return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
-def _answered(labels: Sequence[Any], label_names: Sequence[str]) -> list[bool | None]:
+def _answered(
+    labels: Sequence[Any], label_names: Sequence[str], positive: str | None
+) -> list[bool | None]:
+    if positive is not None:
+        if positive not in label_names:
+            raise InputError(
+                f"--positive_label {positive}: no such label. The labels are "
+                f"{', '.join(label_names) or 'scores'}."
+            )
+        return [label_names[label] == positive if label >= 0 else True for label in labels]
     if unknown := [name for name in label_names if name.lower() not in ANSWERS]:
         raise InputError(
             f"The label {unknown[0]!r} does not say whether one text of a pair answers the other. "
-            f"Write {', '.join(ANSWERS)}, or scores from 0 to 5."
+            f"Write {', '.join(ANSWERS)}, or scores from 0 to 5, or name the label that says so: "
+            "--positive_label 1."
         )
     if label_names:
         words = [ANSWERS[name.lower()] for name in label_names]

@@ -1,15 +1,16 @@
-"""A search engine over passages: their rows and vectors in a folder.
+"""A search engine over passages: their rows, vectors and words in a folder.
 
     index = SearchIndex.build("index", texts, "outputs/search")   # a SentenceTransformer's folder
     index.add(more)
+    index.delete([3, 5])
     SearchIndex.load("index").search(["한강의 길이는?"], k=10)
 
-The folder holds ``part-00000/`` and so on, one a `build` or `add`: ``rows`` (and ``morphemes`` of
-a hybrid index) as `datasets.save_to_disk` writes them, ``vectors.npy`` (rows, dimension), and in
-the last part ``bm25`` as bm25s saves it, over all parts; ``faiss-….index`` where `add_faiss` made
-one; and ``manifest.json``: the model, and the sha256 of every other file that counts. All is
-memory-mapped and nothing is pickled. The manifest is replaced in one step, as the last one: an
-interrupted `add` leaves the index as it was.
+The folder holds ``part-00000/`` and so on, one a `build` or `add`: ``rows`` (and ``morphemes``
+where words are searched) as `datasets.save_to_disk` writes them, and ``vectors.npy`` (rows,
+dimension); ``bm25-…`` as bm25s saves it, over all rows that are not deleted; ``dictionary.txt``
+where one was given; ``faiss-….index`` where `add_faiss` made one; and ``manifest.json``: the model,
+and the sha256 of every other file that counts. All is memory-mapped and nothing is pickled. The
+manifest is replaced in one step, as the last one: an interrupted change leaves the index as it was.
 """
 
 import contextlib
@@ -33,14 +34,18 @@ from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.reports.push import model_files
 from nlpbook_data.search.bm25 import (
+    K1,
+    B,
     extract_morphemes,
     index_morphemes,
     load_bm25,
     rank_passages,
-    reciprocal_rank_fusion,
 )
+from nlpbook_data.search.fusion import WEIGHT, fuse
+from nlpbook_data.search.prompts import own_prompts
 
-VERSION = 2
+VERSION = 3
+DICTIONARY = "dictionary.txt"
 TEXTS = 2048  # are encoded at a time; the encoder sorts them by length
 ROWS = 16_384  # vectors of a block of scores: 6 MB for 100 queries
 FUSED = 100  # a hybrid ranking is fused from as many of each
@@ -58,8 +63,9 @@ class Encoder(Protocol):
 class Hit:
     """A row that was found: its number, in the order of adding, from 0.
 
-    The score is the inner product of the vectors, a cosine where they are normalised; of a hybrid
-    search the sum of reciprocal ranks. `row` has all columns that the row was added with.
+    The score is the inner product of the vectors, a cosine where they are normalised; of words
+    alone BM25's; of a hybrid search that of `fusion.fuse`. `row` has all columns that the row was
+    added with.
     """
 
     id: int
@@ -80,8 +86,14 @@ class Manifest:
         model_sha256: of the folder's files; None for a Hub name.
         normalized: whether vectors are scaled to length 1, those of queries too.
         dtype: float32 or float16, in which vectors are kept.
+        dense: whether there are vectors; else BM25 alone is searched.
         hybrid: whether morphemes are kept, for BM25.
+        k1, b: BM25's.
+        weight: of the vectors in a hybrid search.
+        id_column: the column of the user's own ids.
+        deleted: the numbers of rows that are no longer found, ascending.
         parts: how many, one a build or add.
+        changes: how often it was built or changed.
         files: the sha256 of each file that counts.
         faiss: ``{"file", "parts", "probes"}``, of how many of the first parts.
     """
@@ -90,8 +102,15 @@ class Manifest:
     model_sha256: str | None
     normalized: bool
     dtype: str = "float32"
+    dense: bool = True
     hybrid: bool = False
+    k1: float = K1
+    b: float = B
+    weight: float = WEIGHT
+    id_column: str | None = None
+    deleted: list[int] = field(default_factory=list)
     parts: int = 0
+    changes: int = 0
     files: dict[str, str] = field(default_factory=dict)
     faiss: dict[str, Any] | None = None
     version: int = VERSION
@@ -109,10 +128,14 @@ class SearchIndex:
         cls,
         folder: str | os.PathLike,
         rows: Iterable[str | Mapping[str, Any]] | Dataset,
-        encoder: Encoder | str | os.PathLike,
+        encoder: Encoder | str | os.PathLike | None = None,
         *,
         dtype: str = "float32",
         hybrid: bool = False,
+        k1: float = K1,
+        b: float = B,
+        dictionary: str | os.PathLike | None = None,
+        id_column: str | None = None,
     ) -> "SearchIndex":
         """Encode `rows` into a new index in `folder`.
 
@@ -120,9 +143,13 @@ class SearchIndex:
             folder: absent or empty; it appears when all of the index is on disk.
             rows: texts, or rows whose ``text`` is encoded and whose other columns come back with
                 a hit. A Dataset stays on disk; anything else is read into memory.
-            encoder: a SentenceTransformer's folder or Hub name, or an object.
+            encoder: a SentenceTransformer's folder or Hub name, or an object; None for an index of
+                words alone, by BM25.
             dtype: float16 takes half the disk and file cache, and more time a search.
             hybrid: keep a BM25 index of morphemes too (see `search.bm25`).
+            k1, b: BM25's.
+            dictionary: words that Kiwi does not know, a file in its own format, which is copied.
+            id_column: the column of your own ids, by which `add` replaces and `delete` deletes.
 
         Raises:
             InputError: the folder is not empty, the model cannot be loaded, there is no text, or a
@@ -131,20 +158,20 @@ class SearchIndex:
         folder = Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} is there already. Name another folder, or add to it.")
-        model = None
-        if isinstance(encoder, str | os.PathLike):
-            model = str(encoder)
-            encoder = load_encoder(model)
-            if _is_folder(model):  # searches start from other folders
-                model = str(Path(model).expanduser().resolve())
-        normalized = getattr(encoder, "similarity_fn_name", "cosine") != "dot"
+        manifest, encoder = describe_encoder(
+            encoder, dtype=dtype, hybrid=hybrid, k1=k1, b=b, id_column=id_column
+        )
         partial = folder.parent / f".{folder.name}.partial"
         partial.mkdir(parents=True, exist_ok=True)
         with _locked(partial):
             try:
                 (partial / "manifest.json").unlink(missing_ok=True)  # of a build that was killed
-                manifest = Manifest(model, model and model_sha256(model), normalized, dtype, hybrid)
-                cls(partial, manifest, encoder)._add(rows)
+                if dictionary:
+                    copy_dictionary(Path(dictionary), partial / DICTIONARY)
+                    sha256 = file_sha256(partial / DICTIONARY)
+                    manifest = replace(manifest, files={DICTIONARY: sha256})
+                index = cls(partial, manifest, encoder)
+                index._change(index._new_rows(rows)[0])
                 if folder.exists():
                     folder.rmdir()
                 os.replace(partial, folder)
@@ -170,53 +197,140 @@ class SearchIndex:
         folder = Path(folder)
         manifest = _read_manifest(folder)
         if isinstance(encoder, str | os.PathLike):
-            encoder = _load_same(folder, manifest, str(encoder))
+            encoder = load_same(folder, manifest, str(encoder))
         return cls(folder, manifest, encoder)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.rows) - len(self.manifest.deleted)
 
-    def add(self, rows: Iterable[str | Mapping[str, Any]] | Dataset) -> None:
-        """Encode `rows` and append them; but BM25 of a hybrid index is computed anew of all.
+    def add(self, rows: Iterable[str | Mapping[str, Any]] | Dataset) -> tuple[int, int]:
+        """Encode `rows` and append them; BM25 is computed anew of all.
+
+        Where the index has a column of ids, a row whose id is there takes that one's place, and
+        one that is there as it is stays.
+
+        Returns:
+            How many rows are new, and how many took another's place.
 
         Raises:
-            InputError: as of `build`, or another process is adding. The index is as it was then.
+            InputError: as of `build`, or another process is changing it. The index is as it was
+                then.
         """
         with _locked(self.folder):
-            self.manifest = _read_manifest(self.folder)  # others may have added since
-            self._add(rows)
+            self._reload()
+            fresh, replaced = self._new_rows(rows)
+            if len(fresh):
+                self._change(fresh, replaced)
+            return len(fresh) - len(replaced), len(replaced)
 
-    def _add(self, rows: Iterable[str | Mapping[str, Any]] | Dataset) -> None:
-        before = self.manifest
+    def delete(self, ids: Iterable[Any]) -> None:
+        """Delete rows by their ids: those of the index' column of ids, else their numbers.
+
+        The files keep what is deleted until the index is built again.
+
+        Raises:
+            InputError: there is no such row, or none would be left. The index is as it was then.
+        """
+        with _locked(self.folder):
+            self._reload()
+            known = self._numbers()
+            numbers = {str(i): known.get(str(i)) for i in ids}
+            if unknown := [i for i, number in numbers.items() if number is None]:
+                raise InputError(
+                    f"{self.folder}: no row has the id {unknown[0]!r}. The ids are those of the "
+                    f"column {self.manifest.id_column}."
+                    if self.manifest.id_column
+                    else f"{self.folder}: there is no row of the number {unknown[0]!r}. A search "
+                    "shows the numbers."
+                )
+            if len(numbers) == len(self):
+                raise InputError(f"{self.folder}: no row would be left. Remove the folder instead.")
+            self._change(None, [number for number in numbers.values() if number is not None])
+
+    def _reload(self) -> None:
+        """Take in what others have changed since."""
+        manifest = _read_manifest(self.folder)
+        if manifest != self.manifest:
+            self.manifest = manifest
+            self._open()
+
+    def _numbers(self) -> dict[str, int]:
+        """Return the number of each row that is not deleted, by its id."""
+        column, deleted = self.manifest.id_column, set(self.manifest.deleted)
+        ids = self.rows[column] if column and len(self.rows) else range(len(self.rows))
+        return {str(i): number for number, i in enumerate(ids) if number not in deleted}
+
+    def _new_rows(
+        self, rows: Iterable[str | Mapping[str, Any]] | Dataset
+    ) -> tuple[Dataset, list[int]]:
+        """Return the rows that are not there as they are, and the numbers of those they replace."""
+        found, column = to_dataset(rows), self.manifest.id_column
+        if not column:
+            return found, []
+        if column not in found.column_names:
+            raise InputError(
+                f"There is no column {column!r} of ids; the columns are "
+                f"{', '.join(found.column_names)}. Check --id_column_name."
+            )
+        ids = [str(i) for i in found[column]]
+        for row, i in enumerate(ids, 1):
+            if i in ("", "None"):
+                raise InputError(f"Row {row} has no {column}. Give each row an id of its own.")
+        if len(set(ids)) < len(ids):
+            twice = next(i for i in ids if ids.count(i) > 1)
+            raise InputError(f"The {column} {twice!r} stands in two rows. Each needs its own.")
+        known = self._numbers()
+        fresh = [
+            place
+            for place, i in enumerate(ids)
+            if i not in known or self.rows[known[i]] != found[place]
+        ]
+        return found.select(fresh), [known[ids[place]] for place in fresh if ids[place] in known]
+
+    def _change(self, rows: Dataset | None, deleted: Sequence[int] = ()) -> None:
+        """Append `rows` and delete others, in one step."""
+        before, bm25 = self.manifest, self._bm25_folder(self.manifest.changes + 1)
         part = self._part(before.parts)
-        shutil.rmtree(part, ignore_errors=True)  # of an `add` that was killed
+        for rest in (part, bm25):  # of a change that was killed
+            shutil.rmtree(rest, ignore_errors=True)
         try:
-            rows = _to_dataset(rows)
-            try:
-                concatenate_datasets([*self._load("rows"), rows])
-            except ValueError as error:
-                what = f"{self.folder}: its rows have other columns ({error}). Mend the new ones."
-                raise InputError(what) from error
-            rows.save_to_disk(part / "rows")
-            self._write_vectors(part / "vectors.npy", rows)
-            files = before.files
+            if rows is not None:
+                self._write_part(part, rows)
+            gone, files = sorted({*before.deleted, *deleted}), before.files
+            parts = before.parts + (rows is not None)
             if before.hybrid:
-                morphemes = extract_morphemes(_texts(rows), "morphemes")
-                Dataset.from_dict({"morphemes": morphemes}).save_to_disk(part / "morphemes")
-                earlier = [row for one in self._load("morphemes") for row in one["morphemes"]]
-                index_morphemes([*earlier, *morphemes]).save(part / "bm25", show_progress=False)
-                files = {path: sha for path, sha in files.items() if "/bm25/" not in path}
-            written = {path for path in part.rglob("*") if path.is_file()}
+                left, dropped = self._load("morphemes", parts), set(gone)
+                morphemes = (row for one in left for row in one["morphemes"])
+                kept = [row for number, row in enumerate(morphemes) if number not in dropped]
+                index_morphemes(kept, before.k1, before.b).save(bm25, show_progress=False)
+                files = {path: sha for path, sha in files.items() if not path.startswith("bm25-")}
+            written = [path for made in (part, bm25) for path in made.rglob("*") if path.is_file()]
             files |= {p.relative_to(self.folder).as_posix(): file_sha256(p) for p in written}
-            self._replace_manifest(parts=before.parts + 1, files=files)
-            shutil.rmtree(self._part(before.parts - 1) / "bm25", ignore_errors=True)
+            self._replace_manifest(
+                parts=parts, files=files, deleted=gone, changes=before.changes + 1
+            )
+            shutil.rmtree(self._bm25_folder(before.changes), ignore_errors=True)
         finally:
             # What is on disk counts: a signal may come right after the manifest was replaced.
             if (self.folder / "manifest.json").exists():
                 self.manifest = _read_manifest(self.folder)
-            if self.manifest.parts == before.parts:
-                shutil.rmtree(part, ignore_errors=True)
+            if self.manifest.changes == before.changes:
+                for made in (part, bm25):
+                    shutil.rmtree(made, ignore_errors=True)
             self._open()
+
+    def _write_part(self, part: Path, rows: Dataset) -> None:
+        try:
+            concatenate_datasets([*self._load("rows", self.manifest.parts), rows])
+        except ValueError as error:
+            what = f"{self.folder}: its rows have other columns ({error}). Mend the new ones."
+            raise InputError(what) from error
+        rows.save_to_disk(part / "rows")
+        if self.manifest.dense:
+            self._write_vectors(part / "vectors.npy", rows)
+        if self.manifest.hybrid:
+            morphemes = extract_morphemes(_texts(rows), "morphemes", self._dictionary)
+            Dataset.from_dict({"morphemes": morphemes}).save_to_disk(part / "morphemes")
 
     def _write_vectors(self, path: Path, rows: Dataset) -> None:
         file: Any = None
@@ -259,18 +373,28 @@ class SearchIndex:
             return self._given
         if self.manifest.model is None:
             raise InputError(f"{self.folder}: the index names no model. Pass the encoder.")
-        return _load_same(self.folder, self.manifest, self.manifest.model)
+        return load_same(self.folder, self.manifest, self.manifest.model)
 
     def search(
-        self, queries: Sequence[str], k: int = 10, *, hybrid: bool = False, exact: bool = False
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        hybrid: bool = False,
+        exact: bool = False,
+        weight: float | None = None,
     ) -> list[list[Hit]]:
         """Return the `k` rows nearest to each query, the best first; fewer where there are fewer.
+
+        An index without vectors is searched by BM25.
 
         Args:
             queries: texts.
             k: hits a query.
-            hybrid: fuse the ranking with BM25's by reciprocal ranks, the first 100 of each.
+            hybrid: fuse the ranking with BM25's, the first 100 of each (see `search.fusion`).
             exact: compare with every vector also where there is a FAISS index.
+            weight: of the vectors in the fusion, from 0 to 1; by default what the model's training
+                chose on validation, or a half.
 
         Raises:
             InputError: a query is empty, `k` is below 1, the index is no hybrid one, or the model
@@ -279,19 +403,38 @@ class SearchIndex:
         queries = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
         if k < 1:
             raise InputError(f"k is {k}. Ask for one hit or more.")
+        if weight is not None and not 0 <= weight <= 1:
+            raise InputError(f"The weight is {weight}. Give one from 0 to 1.")
         if hybrid and not self.manifest.hybrid:
             raise InputError(f"{self.folder}: built without morphemes. Build it again as hybrid.")
         if not queries:
             return []
-        vectors = self._checked(self.encoder.encode_query(queries), queries)
-        found = self.search_vectors(vectors, max(k, FUSED) if hybrid else k, exact=exact)
-        if hybrid:
-            words, _ = rank_passages(self._bm25, extract_morphemes(queries), max(k, FUSED))
-            found = [
-                list(reciprocal_rank_fusion([[i for i, _ in dense], sparse]).items())
-                for dense, sparse in zip(found, words, strict=True)
-            ]
+        found: list[list[tuple[int, float]]] = []
+        depth = max(k, FUSED) if hybrid and self.manifest.dense else k
+        if self.manifest.dense:
+            vectors = self._checked(self.encoder.encode_query(queries), queries)
+            found = self.search_vectors(vectors, depth, exact=exact)
+        if hybrid or not self.manifest.dense:
+            words = self._search_words(queries, depth)
+            share = self.manifest.weight if weight is None else weight
+            found = (
+                [
+                    list(fuse(_columns(one), _columns(other), share).items())
+                    for one, other in zip(found, words, strict=True)
+                ]
+                if found
+                else words
+            )
         return [[Hit(i, score, self.rows[i]) for i, score in ranking[:k]] for ranking in found]
+
+    def _search_words(self, queries: Sequence[str], k: int) -> list[list[tuple[int, float]]]:
+        morphemes = extract_morphemes(queries, dictionary=self._dictionary)
+        places, scores = rank_passages(self._bm25, morphemes, k)
+        left = np.setdiff1d(np.arange(len(self.rows)), self.manifest.deleted)
+        return [
+            list(zip(left[ids].tolist(), values, strict=True)) if ids else []
+            for ids, values in zip(places, scores, strict=True)
+        ]
 
     def search_vectors(
         self, queries: np.ndarray, k: int, *, exact: bool = False
@@ -302,16 +445,20 @@ class SearchIndex:
             queries: (queries, dimension), scaled as the index' vectors are.
             exact: do not ask FAISS, which may find fewer.
         """
+        deleted = set(self.manifest.deleted)
+        most = k + len(deleted)
         if exact or self.manifest.faiss is None:
-            return search_exact(queries, self.vectors, k)
+            found = search_exact(queries, self.vectors, most)
+            return [[hit for hit in ranking if hit[0] not in deleted][:k] for ranking in found]
         # 8 bits order the candidates roughly: there are more than k, and their vectors decide.
-        _, candidates = self._faiss.search(queries.astype(np.float32), 4 * k + 32)
-        found = search_exact(queries, self.vectors[self.manifest.faiss["parts"] :], k)
+        _, candidates = self._faiss.search(queries.astype(np.float32), 4 * most + 32)
+        found = search_exact(queries, self.vectors[self.manifest.faiss["parts"] :], most)
         for query, ids, later in zip(queries, candidates, found, strict=True):
             later[:] = [(i + self._faiss.ntotal, score) for i, score in later]
             ids = np.sort(ids[ids >= 0])
             later += zip(ids.tolist(), (_gather(self.vectors, ids) @ query).tolist(), strict=True)
-        return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in found]
+        left = ([hit for hit in ranking if hit[0] not in deleted] for ranking in found)
+        return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in left]
 
     def add_faiss(self, probes: int = 128) -> None:
         """Make a FAISS index of all vectors, which `search` then asks for candidates.
@@ -329,11 +476,14 @@ class SearchIndex:
             InputError: faiss is not installed.
         """
         faiss = import_faiss()
-        cells = max(1, min(int(4 * len(self) ** 0.5), len(self) // 39))
+        if not self.manifest.dense:
+            raise InputError(f"{self.folder}: there are no vectors, but words alone. Leave it out.")
+        cells = max(1, min(int(4 * len(self.rows) ** 0.5), len(self.rows) // 39))
         index = faiss.index_factory(
             self.vectors[0].shape[1], f"IVF{cells},SQ8", faiss.METRIC_INNER_PRODUCT
         )
-        chosen = np.random.default_rng(0).choice(len(self), min(len(self), 50 * cells), False)
+        count = len(self.rows)
+        chosen = np.random.default_rng(0).choice(count, min(count, 50 * cells), False)
         index.train(_gather(self.vectors, np.sort(chosen)))
         for part in self.vectors:
             for begin in range(0, len(part), ROWS):
@@ -364,8 +514,15 @@ class SearchIndex:
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:05}"
 
-    def _load(self, name: str) -> list[Dataset]:
-        folders = (self._part(number) / name for number in range(self.manifest.parts))
+    def _bm25_folder(self, change: int) -> Path:
+        return self.folder / f"bm25-{change:05}"
+
+    @property
+    def _dictionary(self) -> Path | None:
+        return self.folder / DICTIONARY if DICTIONARY in self.manifest.files else None
+
+    def _load(self, name: str, parts: int) -> list[Dataset]:
+        folders = (self._part(number) / name for number in range(parts))
         return [load_from_disk(str(folder), keep_in_memory=False) for folder in folders]
 
     def _open(self) -> None:
@@ -376,15 +533,18 @@ class SearchIndex:
                 raise InputError(
                     f"{path}: missing, truncated or changed. Copy the index again, or build it."
                 )
-        paths = [self._part(number) / "vectors.npy" for number in range(manifest.parts)]
+        numbers = range(manifest.parts if manifest.dense else 0)
+        paths = [self._part(number) / "vectors.npy" for number in numbers]
         try:
-            self.rows = concatenate_datasets(self._load("rows") or [Dataset.from_dict({})])
+            self.rows = concatenate_datasets(
+                self._load("rows", manifest.parts) or [Dataset.from_dict({})]
+            )
             # "c": torch wants memory that could be written; nothing is, nor would the file be
             self.vectors = [np.load(path, mmap_mode="c", allow_pickle=False) for path in paths]
         except (ValueError, OSError) as error:  # objects in the .npy file, no Arrow file
             raise InputError(f"{self.folder}: damaged ({error}). Build the index again.") from error
         if manifest.hybrid and manifest.parts:
-            self._bm25 = load_bm25(self._part(manifest.parts - 1) / "bm25")
+            self._bm25 = load_bm25(self._bm25_folder(manifest.changes))
         self.__dict__.pop("_faiss", None)
 
     @cached_property
@@ -395,8 +555,9 @@ class SearchIndex:
         return index
 
     def texts(self) -> Iterator[str]:
-        """Return the texts in the order of their ids."""
-        return _texts(self.rows)
+        """Return the texts that are not deleted, in the order of their ids."""
+        deleted = set(self.manifest.deleted)
+        return (text for n, text in enumerate(_texts(self.rows)) if n not in deleted)
 
 
 def search_exact(
@@ -434,6 +595,10 @@ def search_exact(
     return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in found]
 
 
+def _columns(ranking: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    return [i for i, _ in ranking], [score for _, score in ranking]
+
+
 def _gather(vectors: Sequence[np.ndarray], ids: np.ndarray) -> np.ndarray:
     """Return the vectors of `ids`, ascending, as float32."""
     ends = np.cumsum([len(part) for part in vectors])
@@ -441,7 +606,7 @@ def _gather(vectors: Sequence[np.ndarray], ids: np.ndarray) -> np.ndarray:
     return np.concatenate([part[i - (end - len(part))] for i, part, end in parts], dtype=np.float32)
 
 
-def _to_dataset(rows: Iterable[str | Mapping[str, Any]] | Dataset) -> Dataset:
+def to_dataset(rows: Iterable[str | Mapping[str, Any]] | Dataset) -> Dataset:
     """Return `rows` with their texts checked."""
     found: Any
     texts: Iterable[Any]
@@ -488,7 +653,8 @@ def load_encoder(model: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
     try:
-        encoder = SentenceTransformer(str(Path(model).expanduser()) if _is_folder(model) else model)
+        place = str(Path(model).expanduser()) if _is_folder(model) else model
+        encoder = SentenceTransformer(place, trust_remote_code=False)
     except Exception as error:  # the loader raises a dozen unrelated types
         raise InputError(
             f"{model}: no model could be loaded ({first_line(error)}). Check the name."
@@ -498,7 +664,59 @@ def load_encoder(model: str) -> Any:
             f"{model}: compares by {encoder.similarity_fn_name}; an index compares by cosine or "
             "inner product. Choose another model."
         )
+    encoder.prompts |= own_prompts(encoder.prompts)
     return encoder
+
+
+def describe_encoder(
+    encoder: Encoder | str | os.PathLike | None, hybrid: bool, **others: Any
+) -> tuple[Manifest, Encoder | None]:
+    """Return the manifest of a new index, and the encoder, loaded.
+
+    Args:
+        encoder, hybrid: as of `SearchIndex.build`.
+        others: fields of the manifest.
+
+    Raises:
+        InputError: as `load_encoder`.
+    """
+    model = None
+    if isinstance(encoder, str | os.PathLike):
+        model = str(encoder)
+        encoder = load_encoder(model)
+        if _is_folder(model):  # searches start from other folders
+            model = str(Path(model).expanduser().resolve())
+    manifest = Manifest(
+        model,
+        model and model_sha256(model),
+        normalized=getattr(encoder, "similarity_fn_name", "cosine") != "dot",
+        dense=encoder is not None,
+        hybrid=hybrid or encoder is None,
+        weight=_weight_of(encoder),
+        **others,
+    )
+    return manifest, encoder
+
+
+def _weight_of(encoder: Any) -> float:
+    """Return what the encoder's training chose on validation as its weight beside BM25."""
+    body = getattr(encoder, "transformers_model", None)
+    if body is None:
+        return WEIGHT
+    from nlpbook_data.search.training import saved_weight
+
+    return saved_weight(body.config)
+
+
+def copy_dictionary(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise InputError(f"{source}: {error.strerror}. Check --dictionary.") from error
+    try:
+        extract_morphemes([], dictionary=target)  # its errors, before hours of encoding
+    except InputError as error:
+        raise InputError(str(error).replace(str(target), str(source))) from error
 
 
 def model_sha256(model: str) -> str | None:
@@ -516,7 +734,7 @@ def _is_folder(model: str) -> bool:
     return Path(model).expanduser().is_dir()
 
 
-def _load_same(folder: Path, manifest: Manifest, model: str) -> Encoder:
+def load_same(folder: Path, manifest: Manifest, model: str) -> Encoder:
     """Load `model` if it is the one that the index was built with."""
     found = model_sha256(model)
     if found is None and manifest.model_sha256:

@@ -23,20 +23,31 @@ from sentence_transformers.sentence_transformer.evaluation import InformationRet
 from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.util import semantic_search
 from sentence_transformers.util.file_io import is_sentence_transformer_model
-from transformers import AutoModel, PreTrainedTokenizerBase
+from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.metrics.search import CUTS, DEPTH, DocumentSearch, recall_curve
-from nlpbook_data.search.bm25 import (
-    extract_morphemes,
-    index_morphemes,
-    rank_passages,
-    reciprocal_rank_fusion,
-)
+from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
 from nlpbook_data.search.collections import Collection
-from nlpbook_data.training.arguments import ModelArguments, RecipeArguments, resolve_package
-from nlpbook_data.training.models import load_model, lora_config, named_lora_targets
+from nlpbook_data.search.fusion import WEIGHT, choose_weight, fuse
+from nlpbook_data.search.prompts import own_prompts
+from nlpbook_data.training.arguments import (
+    SETTINGS,
+    ModelArguments,
+    RecipeArguments,
+    resolve_package,
+)
+from nlpbook_data.training.models import (
+    ARCHITECTURES,
+    load_model,
+    lora_config,
+    named_lora_targets,
+    saved_settings,
+)
 from nlpbook_data.training.trainer import add_callbacks, check_metric
+from nlpbook_data.training.tuning import search
+
+HYBRID_WEIGHT = "hybrid_weight"  # among the settings in a model's config
 
 
 class GlobalBatches(DefaultBatchSampler):
@@ -116,13 +127,16 @@ class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
         super().__init__(args=args, **kwargs)
         add_callbacks(self)
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
         """Train, and make sure of the best weights: sentence-transformers only logs if it fails.
 
         Raises:
             Exception: why the best checkpoint cannot be loaded.
+            Searched: with ``--hp_trials`` many trainings are done, by themselves, in its place.
         """
-        output = super().train(*args, **kwargs)
+        if self.args.hp_trials and trial is None:
+            search(self)
+        output = super().train(*args, trial=trial, **kwargs)
         best = self.state.best_model_checkpoint
         spread = self.is_fsdp_enabled or self.is_deepspeed_enabled
         if best and self.args.load_best_model_at_end and not spread:
@@ -169,6 +183,8 @@ def load_encoder(
 ) -> SentenceTransformer:
     """Return the model with its pooling: its own, or else the mean of all tokens, normalised.
 
+    A decoder's last token alone has seen all others: it has the place of the mean.
+
     Args:
         tokenizer: with the most tokens that a text may have.
         prompts: what a ``query`` and a ``document`` begin with; None leaves the model's own.
@@ -190,15 +206,17 @@ def load_encoder(
     try:
         if not args.from_scratch and is_sentence_transformer_model(path, revision=revision):
             options = {"use_safetensors": True, "dtype": "float32"}
-            model = SentenceTransformer(path, revision=revision, model_kwargs=options, device="cpu")
+            model = SentenceTransformer(
+                path,
+                revision=revision,
+                model_kwargs=options,
+                device="cpu",
+                trust_remote_code=False,
+            )
         else:
-            with tempfile.TemporaryDirectory() as folder:  # a module takes no model, but its name
-                # not save_pretrained, which writes on the first process alone
-                save_model(encoder, f"{folder}/model.safetensors", metadata={"format": "pt"})
-                encoder.config.to_json_file(f"{folder}/config.json")
-                tokenizer.save_pretrained(folder)
-                body = Transformer(folder)
-            modules = [body, Pooling(body.get_embedding_dimension()), Normalize()]
+            body = as_module(encoder, tokenizer)
+            pooling = "lasttoken" if is_decoder(config) else "mean"
+            modules = [body, Pooling(body.get_embedding_dimension(), pooling), Normalize()]
             model = SentenceTransformer(modules=modules, device="cpu")
     except Exception as error:  # the loader raises a dozen unrelated types
         raise InputError(
@@ -218,8 +236,32 @@ def load_encoder(
     # of checkpoints' cards, which nobody reads
     model.model_card_data.generate_widget_examples = False
     model.model_card_data.local_files_only = True
+    model.prompts |= own_prompts(model.prompts)
     model.prompts |= {name: text for name, text in prompts.items() if text is not None}
     return model
+
+
+def is_decoder(config: Any) -> bool:
+    """Return whether a token of the model sees only those before it."""
+    causal, masked = (ARCHITECTURES[f"AutoModelFor{kind}LM"] for kind in ("Causal", "Masked"))
+    return type(config) in causal and type(config) not in masked
+
+
+def as_module(
+    body: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: str = "feature-extraction"
+) -> Transformer:
+    """Return model and tokenizer as a module of sentence-transformers.
+
+    It takes no model, but the name of one: what it loads from there is replaced.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        # not save_pretrained, which writes on the first process alone
+        save_model(body, f"{folder}/model.safetensors", metadata={"format": "pt"})
+        body.config.to_json_file(f"{folder}/config.json")
+        tokenizer.save_pretrained(folder)
+        module = Transformer(folder, transformer_task=task)
+    module.model, module.processor = body, tokenizer
+    return module
 
 
 def check_options(args: Any, model_args: ModelArguments, model: SentenceTransformer) -> None:
@@ -292,6 +334,10 @@ class Ranking:
     # Of --matryoshka_dims: the ids by the first so many numbers of the vectors.
     truncated: dict[int, list[list[int]]] = field(default_factory=dict)
 
+    def scored(self) -> list[tuple[list[int], list[float]]]:
+        """Return ids and scores of each query."""
+        return list(zip(self.ids, self.scores, strict=True))
+
 
 def rank(
     model: SentenceTransformer, part: Collection, batch_size: int, dims: Sequence[int] | None = None
@@ -332,7 +378,26 @@ def rank_by_words(parts: Mapping[str, Collection]) -> dict[str, Ranking]:
     return found
 
 
-def score(part: Collection, found: Ranking, words: Ranking | None = None) -> dict[str, Any]:
+def saved_weight(config: Any, default: float = WEIGHT) -> float:
+    """Return the model's weight in its fusion with BM25, as `save_weight` left it in its config."""
+    return float(saved_settings(config).get(HYBRID_WEIGHT, default))
+
+
+def save_weight(config: Any, weight: float, folder: Path | None = None) -> None:
+    """Keep the model's weight in its config, and in that of the model saved in `folder`."""
+    setattr(config, SETTINGS, saved_settings(config) | {HYBRID_WEIGHT: weight})
+    if folder and PartialState().is_main_process:
+        config.save_pretrained(folder)
+
+
+def find_weight(part: Collection, found: Ranking, words: Ranking) -> float:
+    """Return the weight of the model in its fusion with BM25 that is best on `part`."""
+    return choose_weight(found.scored(), words.scored(), part.relevant)
+
+
+def score(
+    part: Collection, found: Ranking, words: Ranking | None = None, weight: float = WEIGHT
+) -> dict[str, Any]:
     """Score a ranking, and its fusion with that of BM25, if there is one.
 
     Returns:
@@ -351,9 +416,23 @@ def score(part: Collection, found: Ranking, words: Ranking | None = None) -> dic
     for dim, ids in found.truncated.items():
         scores |= compute(ids, f"first_{dim}_")
     if words is not None:
-        pairs = zip(found.ids, words.ids, strict=True)
-        fused = [list(reciprocal_rank_fusion(pair))[:DEPTH] for pair in pairs]
-        scores |= compute(fused, "hybrid_")
+        pairs = zip(found.scored(), words.scored(), strict=True)
+        fused = [list(fuse(*pair, weight))[:DEPTH] for pair in pairs]
+        scores |= compute(fused, "hybrid_") | {"hybrid_weight": weight}
         curves["BM25"] = recall_curve(words.ids, part.relevant)
         curves["모델과 BM25"] = recall_curve(fused, part.relevant)
     return scores | {"passages": len(part.passages), "recall_curves": curves}
+
+
+def prediction_rows(part: Collection, found: Ranking) -> tuple[list, list]:
+    """Return each query with its true passages and the first ten, and the surest mistakes first."""
+    rows, wrong = [], []
+    columns = zip(part.queries, part.relevant, found.ids, found.scores, strict=True)
+    for query, true, ids, scores in columns:
+        hits = zip(ids[:10], scores[:10], strict=True)
+        first = [{"id": i, "score": s, "text": part.passages[i][:50]} for i, s in hits]
+        rows.append({"query": query, "passages": true, "prediction": first})
+        if true and ids and ids[0] not in true:
+            seen = {"passage": part.passages[true[0]], "found": part.passages[ids[0]]}
+            wrong.append(rows[-1] | seen)
+    return rows, sorted(wrong, key=lambda row: -row["prediction"][0]["score"])

@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from nlpbook_data.training.arguments import (  # noqa: E402
+    AnswerArguments,
     DataArguments,
     ModelArguments,
     RecipeArguments,
@@ -34,6 +35,7 @@ from nlpbook_data.training.trainer import RecipeTrainer, label_ids, padding  # n
 
 __all__ = [
     "ClassificationLoss",
+    "AnswerArguments",
     "DataArguments",
     "LanguageModelLoss",
     "ModelArguments",

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import importlib.util
 import math
+import reprlib
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ PACKAGE_PREFIX = "package:"
 # What is needed to use a model, beside the columns' names, and where its config holds them.
 USED = {"max_length", "stride", "label_separator", "max_answer_length"}
 SETTINGS = "recipe_settings"
+MAX_YAML = 1_000_000  # bytes
 
 
 @dataclass
@@ -36,12 +38,13 @@ class DataArguments:
     dataset_name: str | None = field(default=None, metadata={"help": "a dataset on the Hub"})
     dataset_config_name: str | None = field(default=None, metadata={"help": "its configuration"})
     train_file: str | None = field(
-        default=None, metadata={"help": "csv, tsv, xlsx, jsonl or parquet"}
+        default=None, metadata={"help": "csv, tsv, xlsx, JSON, parquet, or what a tool exports"}
     )
     validation_file: str | None = field(default=None, metadata={"help": "the same"})
     test_file: str | None = field(
         default=None, metadata={"help": "the same; without a label column it is only predicted"}
     )
+    sheet_name: str | None = field(default=None, metadata={"help": "of xlsx; by default the first"})
     text_column_name: str = field(default="text", metadata={"help": "the column of texts"})
     label_column_name: str = field(default="label", metadata={"help": "the column of labels"})
     label_separator: str = field(
@@ -66,6 +69,28 @@ class DataArguments:
         default=None, metadata={"help": "of prepared data; by default HF_DATASETS_CACHE"}
     )
     overwrite_cache: bool = field(default=False, metadata={"help": "prepare the data again"})
+
+
+@dataclass
+class AnswerArguments(DataArguments):
+    """Where questions, contexts and answers come from."""
+
+    context_column_name: str = field(default="context", metadata={"help": "the passages"})
+    question_column_name: str = field(default="question", metadata={"help": "the questions"})
+    answers_column_name: str = field(
+        default="answers", metadata={"help": "text, answer_start; or the text alone"}
+    )
+    answer_text_column_name: str = field(default="answer_text", metadata={"help": "of one answer"})
+    answer_start_column_name: str = field(
+        default="answer_start", metadata={"help": "where it begins in the context"}
+    )
+    repeated_answers: str = field(
+        default="refuse",
+        metadata={
+            "help": "that have no offset and stand more than once: the first counts, or skip them",
+            "choices": ["refuse", "first", "skip"],
+        },
+    )
 
 
 @dataclass
@@ -177,6 +202,14 @@ class RecipeArguments(TrainingArguments):
     label_names: list[str] | None = field(
         default_factory=lambda: ["labels"], metadata={"help": "the batch's columns of labels"}
     )
+    hp_space: str | None = field(
+        default=None, metadata={"help": "a YAML of settings and their ranges, to search in"}
+    )
+    hp_trials: int | None = field(
+        default=None, metadata={"help": "search: train N times, choose on validation; needs optuna"}
+    )
+    # What the YAML and the command line said; see `parse`.
+    given: dict[str, Any] = field(default_factory=dict, init=False)
     # Set when the arguments are settled: the recipe's own score of validation; --push_to_hub.
     default_metric: str = field(default="loss", init=False)
     push_at_end: bool = field(default=False, init=False)
@@ -205,7 +238,7 @@ LIMITS = (
     (1, math.inf, ("max_train_samples", "max_eval_samples", "max_predict_samples", "max_steps")),
     (1, math.inf, ("per_device_train_batch_size", "per_device_eval_batch_size", "lora_r")),
     (1, math.inf, ("gradient_accumulation_steps", "eval_accumulation_steps", "save_total_limit")),
-    (1, math.inf, ("early_stopping_patience", "samples_per_prompt")),
+    (1, math.inf, ("early_stopping_patience", "samples_per_prompt", "hp_trials")),
     (1, math.inf, ("mini_batch_size", "num_hard_negatives", "matryoshka_dims")),
     (0.001, math.inf, ("scale",)),
     (0, math.inf, ("learning_rate", "dataloader_num_workers")),
@@ -295,12 +328,15 @@ def parse(
         saved = _read_settings(given["model_name_or_path"], given.get("model_revision", "main"))
         values = {name: value for name, value in saved.items() if name in known}
     values |= given
-    _check_limits(values)
+    check_limits(values)
     values["output_dir"] = values.get("output_dir") or f"outputs/{stem}"
     # a log file holds a bar as thousands of lines
     values.setdefault("disable_tqdm", not sys.stderr.isatty())
     try:
-        return parser.parse_dict(values, allow_extra_keys=True)[: len(types)]
+        parsed = parser.parse_dict(values, allow_extra_keys=True)[: len(types)]
+        if isinstance(parsed[-1], RecipeArguments):
+            parsed[-1].given = values
+        return parsed
     except (ValueError, TypeError, ImportError) as error:  # TrainingArguments checks itself
         raise InputError(" ".join(str(error).split())) from error
 
@@ -314,7 +350,12 @@ def _read_settings(model: str, revision: str) -> dict[str, Any]:
     return config.get(SETTINGS) or {}
 
 
-def _check_limits(values: dict[str, Any]) -> None:
+def check_limits(values: dict[str, Any]) -> None:
+    """Check options that a library far below would complain of, or nothing would.
+
+    Raises:
+        InputError: one is too small or too large, or refused.
+    """
     for least, most, names in LIMITS:
         for name in values.keys() & set(names):
             numbers = values[name] if isinstance(values[name], list) else [values[name]]
@@ -405,6 +446,8 @@ def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any
 def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
     """Return the options of a YAML file, as the command line would have given them."""
     try:
+        if path.exists() and (not path.is_file() or path.stat().st_size > MAX_YAML):
+            raise InputError(f"{path}: no file of options, which is small text. Check --config.")
         text = path.read_text(encoding="utf-8")
         settings = yaml.safe_load(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -416,7 +459,7 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
             f"{path}, line {line}: not YAML ({error.problem}). Look for a bracket or a quote that "
             "is not closed, and for tabs."
         ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # 5,000 digits or [
         what = " ".join(str(error).split())
         raise InputError(f"{path}: not a YAML file in UTF-8 ({what}). Mend it.") from error
     if not isinstance(settings, dict):
@@ -439,7 +482,8 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
                 settings[key] = _as_given(value, known[key], parser)
             except InputError as error:
                 wanted = _wanted(known[key])
-                raise InputError(f"{path}: {key} is {value!r}, where {wanted} belongs.") from error
+                found = reprlib.repr(value)  # which an alias in an alias would make endless
+                raise InputError(f"{path}: {key} is {found}, where {wanted} belongs.") from error
     return settings
 
 

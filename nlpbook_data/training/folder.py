@@ -12,11 +12,11 @@ from filelock import FileLock, Timeout
 
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError
+from nlpbook_data.outward import redact
 from nlpbook_data.training.arguments import ASKED_FOR, SAME_RUN, SAME_RUN_PREFIXES, RecipeArguments
+from nlpbook_data.training.checkpoints import COMPLETE, find_fault
 
 logger = logging.getLogger(__name__)
-
-COMPLETE = "complete"  # the file that marks a whole checkpoint
 
 
 class RunFolder:
@@ -30,6 +30,7 @@ class RunFolder:
     def __init__(self, args: RecipeArguments):
         self.path = Path(args.output_dir).expanduser()
         self.resume, self.training = args.resume, args.do_train
+        self.needs_best = args.load_best_model_at_end
         self.is_main = args.process_index == 0
         self.lock: FileLock | None = None
         self.is_open = False
@@ -91,7 +92,7 @@ class RunFolder:
         """Write a JSON file, whole or not at all; only the main process does."""
         if self.is_main:
             text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
-            write_text(self.path / name, text + "\n")
+            write_text(self.path / name, redact(text) + "\n")
 
     def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Write a JSON-lines file, whole or not at all; only the main process does."""
@@ -100,16 +101,43 @@ class RunFolder:
             write_text(self.path / name, "".join(lines))
 
     def checkpoint(self) -> str | None:
-        """Return the checkpoint to continue from: the one named, or the last whole one."""
-        if self.resume not in (None, "auto", "never"):
-            return self.resume
-        whole = self.whole_checkpoints()
-        if not self.continues or not whole:
-            return None
-        logger.info("Continuing from %s.", whole[-1])
-        return str(whole[-1])
+        """Return the checkpoint to continue from: the one named, or the last whole one.
 
-    def whole_checkpoints(self) -> list[Path]:
+        Raises:
+            InputError: there are some, and none that is not damaged.
+        """
+        if self.resume not in (None, "auto", "never"):
+            if fault := find_fault(Path(self.resume), self.needs_best):
+                raise InputError(f"--resume {self.resume}: {fault}. Name another checkpoint.")
+            return self.resume
+        faults: list[str] = []
+        for path in reversed(self.marked_checkpoints() if self.continues else []):
+            fault = find_fault(path, self.needs_best)
+            if not fault:
+                logger.info("Continuing from %s.", path)
+                return str(path)
+            faults.append(f"{path.name}: {fault}")
+            logger.warning("%s is passed over: %s.", path, fault)
+        if faults:
+            raise InputError(
+                f"{self.path}: no checkpoint is whole ({'; '.join(faults)}). To train from the "
+                "beginning pass --resume never."
+            )
+        return None
+
+    def delete_damaged(self, step: int) -> None:
+        """Delete the checkpoints after `step`, from which a run goes on, that are damaged."""
+        for path in self.marked_checkpoints() if self.is_main else []:
+            if int(path.name[11:]) > step and find_fault(path, self.needs_best):
+                self._delete(path)
+
+    def delete_unmarked(self) -> None:
+        """Delete the checkpoints that were not written to their end: they may fill the disk."""
+        for path in self._checkpoints() if self.is_main else []:
+            if not (path / COMPLETE).is_file():
+                self._delete(path)
+
+    def marked_checkpoints(self) -> list[Path]:
         """Return the folders of the checkpoints that bear the mark, in the order of steps."""
         return [path for path in self._checkpoints() if (path / COMPLETE).is_file()]
 
@@ -118,8 +146,11 @@ class RunFolder:
         found = self._checkpoints()
         for path in found[: max(len(found) - keep, 0)]:
             if best is None or path.name != Path(best).name:
-                (path / COMPLETE).unlink(missing_ok=True)  # first: it may be killed halfway
-                shutil.rmtree(path)
+                self._delete(path)
+
+    def _delete(self, path: Path) -> None:
+        (path / COMPLETE).unlink(missing_ok=True)  # first: it may be killed halfway
+        shutil.rmtree(path)
 
     def _checkpoints(self) -> list[Path]:
         found = [p for p in self.path.glob("checkpoint-*") if p.name[11:].isdigit()]

@@ -146,7 +146,8 @@ class Sampler(TrainerCallback):
             return
         prompts = self.prompts[:WATCHED_PROMPTS]
         length = min(self.max_new_tokens, WATCHED_TOKENS)
-        written = sample(self.model, self.tokenizer, prompts, args.seed, length, WATCHED)
+        model = kwargs.get("model", self.model)  # another in each trial of a search
+        written = sample(model, self.tokenizer, prompts, args.seed, length, WATCHED)
         with (self.run.folder.path / BY_STEP).open("a", encoding="utf-8") as file:
             for method, texts in written.items():
                 for prompt, text in zip(prompts, texts, strict=True):
@@ -208,7 +209,9 @@ def load_judge(folder: str, labels: Sequence[str], prompts: Sequence[str], devic
         )
 
     def judge(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-        classify = pipeline("text-classification", model=folder, device=device)
+        classify = pipeline(
+            "text-classification", model=folder, device=device, trust_remote_code=False
+        )
         found = classify([row["text"].strip() for row in rows], truncation=True, batch_size=32)
         return [
             row | {"asked": asked(row["prompt"]), "judged": one["label"]}

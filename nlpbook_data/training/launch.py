@@ -21,14 +21,17 @@ from huggingface_hub import get_token
 from transformers import set_seed
 
 from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.outward import printable, secrets, set_up_outputs
 from nlpbook_data.reports.card import write_card
 from nlpbook_data.reports.outcome import Outcome
-from nlpbook_data.reports.push import full_name, push_folder
+from nlpbook_data.reports.push import card_hash, full_name, push_folder
 from nlpbook_data.reports.summary import print_summary
 from nlpbook_data.training.arguments import RecipeArguments, parse
+from nlpbook_data.training.launcher import end_with_launcher, silence_launcher
 from nlpbook_data.training.record import Interrupted, start_record
 from nlpbook_data.training.run import Run, Unchanged
 from nlpbook_data.training.seeds import combine
+from nlpbook_data.training.tuning import Searched, check_search, conclude_search
 
 logger = logging.getLogger(__name__)
 
@@ -47,13 +50,17 @@ def launch(main: Callable[..., None], *types: type) -> None:
     set_up_logging(is_first)
     runs: list[Run] = []  # those that have begun, the current one last
 
+    received: list[int] = []
+
     def on_signal(number: int, frame: Any) -> None:
+        received.append(number)
         if not runs:
             raise Interrupted(number)
         runs[-1].interrupt(number)
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    end_with_launcher(received)
     try:
         run_seeds(main, types, runs)
         # Left to the end of the interpreter, its threads can abort the process.
@@ -70,12 +77,14 @@ def launch(main: Callable[..., None], *types: type) -> None:
         what = _resource_message(error, runs[-1].folder.path if runs else None)
         if what is None:
             _record_failure(runs, "failed", f"{type(error).__name__}: {error}")
+            silence_launcher(secrets())
             raise
         status, word, message = 1, "failed", what
     _record_failure(runs, word, message)
     if is_first:
-        sys.stderr.write(f"error: {message}\n")
+        sys.stderr.write(printable(f"error: {message}\n"))
     sys.stderr.flush()
+    silence_launcher(secrets())
     # Not sys.exit: process groups and loader threads of a half-done run may wait for each other.
     logging.shutdown()
     sys.stdout.flush()
@@ -84,7 +93,7 @@ def launch(main: Callable[..., None], *types: type) -> None:
 
 def set_up_logging(is_first: bool) -> None:
     """Show our lines, of the first process alone, and not those that tell a user nothing."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    set_up_outputs()
     logging.getLogger("nlpbook_data").setLevel(logging.INFO if is_first else logging.ERROR)
     transformers.utils.logging.disable_progress_bar()
     # It warns that checkpoints of the same second are ordered by number, as they should be.
@@ -140,7 +149,14 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
         part.wants_baselines &= not any("baselines" in other.scores for other in parts)
         runs.append(part)
         set_seed(part.args.seed)
-        main(*map(copy.copy, others), part.args, part)
+        try:
+            main(*map(copy.copy, others), part.args, part)
+        except Searched as ended:
+            if part.folder.is_main:
+                part.record["search"] = ended.args[0]
+                conclude_search(ended.args[0], part.args, part.record["command"][0])
+                part.close("finished")
+            return
         whole.record["precision"] = part.record["precision"]
     if whole.folder.is_main:
         if len(parts) > 1:
@@ -148,6 +164,7 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
             combine(whole, parts)
         if args.do_train:
             write_card(outcome(whole), **whole.record["card"])
+            whole.record["card_sha256"] = card_hash(whole.folder.path)
         whole.close("finished")
         if not args.keep_checkpoints:
             for part in [*parts, whole]:
@@ -176,6 +193,7 @@ def settle_start(args: RecipeArguments, others: list[Any]) -> None:
                 "--push_to_hub: the Hub does not say whose token this is "
                 f"({first_line(error)}). Run `hf auth login` again, or see to the network."
             ) from error
+    check_search(args)
     args.resume = args.resume or args.resume_from_checkpoint
     args.dataloader_pin_memory &= args.device.type == "cuda"
     for other in others:
@@ -244,7 +262,8 @@ def _resource_message(error: BaseException, folder: Path | None) -> str | None:
     where = getattr(error, "filename", None) or folder
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     # safetensors and torch wrap the operating system's error in one of their own
-    if full or "No space left" in text or "File too large" in text:
+    words = ("No space left", "File too large", "PytorchStreamWriter failed", "inline_container.cc")
+    if full or any(word in text for word in words):
         what = getattr(error, "strerror", None) or text.splitlines()[0]
         return (
             f"{where}: no space is left on the disk ({what}). Free some, then give the same "

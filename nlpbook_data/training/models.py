@@ -243,7 +243,7 @@ def load_model(
         extra |= _quantize(args, training)
     if args.from_scratch:
         try:
-            model = auto_class.from_config(config, **extra)
+            model = auto_class.from_config(config, trust_remote_code=False, **extra)
         except (ValueError, TypeError, RuntimeError, AssertionError) as error:
             raise InputError(f"{name}: {_first_line(error)} Mend the options.") from error
         logger.warning("%s starts from random weights (--from_scratch true).", name)
@@ -284,7 +284,7 @@ def load_model(
                 f"({shown(wanted)}). To train a new one pass --ignore_mismatched_sizes true."
             )
         logger.warning("%s: its head (%s) is replaced by a new one.", name, shown(known))
-        fresh = auto_class.from_config(config).state_dict()
+        fresh = auto_class.from_config(config, trust_remote_code=False).state_dict()
         model.load_state_dict({key: fresh[key] for key in head}, strict=False)
     if lost or mismatched:
         raise InputError(

@@ -1,5 +1,6 @@
 """What run.json says of a run, and the callback that notes it while Trainer trains."""
 
+import json
 import logging
 import math
 import os
@@ -20,10 +21,11 @@ import torch
 from accelerate import PartialState
 from transformers import TrainerCallback
 
-from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError
+from nlpbook_data.outward import redact
 from nlpbook_data.training.arguments import RecipeArguments, as_record
-from nlpbook_data.training.folder import COMPLETE, RunFolder
+from nlpbook_data.training.checkpoints import COMPLETE, mark_whole
+from nlpbook_data.training.folder import RunFolder
 from nlpbook_data.training.sampler import GlobalBatchSampler
 
 logger = logging.getLogger(__name__)
@@ -40,8 +42,8 @@ def start_record(recipe: Path, args: RecipeArguments, *others: Any) -> dict[str,
     rows = args.per_device_train_batch_size * args.gradient_accumulation_steps
     return {
         "status": "running",
-        "arguments": as_record(*others, args),
-        "command": _redacted(sys.argv, args),
+        "arguments": json.loads(redact(json.dumps(as_record(*others, args), default=str))),
+        "command": [redact(word) for word in sys.argv],
         "recipe": recipe.stem,
         "global_batch": rows * args.world_size,
         "started": now(),
@@ -96,7 +98,8 @@ class RunCallback(TrainerCallback):
         self.record["resumed_from"] = (
             f"checkpoint-{state.global_step}" if state.global_step else None
         )
-        self.before = set(self.folder.whole_checkpoints())
+        self.folder.delete_damaged(state.global_step)
+        self.before = set(self.folder.marked_checkpoints())
         self.first_step, self.began = state.global_step, time.perf_counter()
         self.is_training = True
 
@@ -131,7 +134,7 @@ class RunCallback(TrainerCallback):
         """
         PartialState().wait_for_everyone()
         if self.folder.is_main:
-            write_text(self.folder.path / f"checkpoint-{state.global_step}" / COMPLETE, "")
+            mark_whole(self.folder.path / f"checkpoint-{state.global_step}")
             if self.keep:
                 self.folder.delete_checkpoints(self.keep, state.best_model_checkpoint)
         if self.signal:
@@ -179,11 +182,6 @@ def check_weights(model: torch.nn.Module, step: int) -> None:
     """Stop where a weight is no number: one bad gradient spoils them all, after its loss."""
     if not all(weights.isfinite().all() for weights in model.parameters()):
         check_loss(math.nan, step, "weights")
-
-
-def _redacted(words: list[str], args: RecipeArguments) -> list[str]:
-    secrets = {value for value in (args.hub_token, os.environ.get("HF_TOKEN")) if value}
-    return ["<token>" if any(secret in word for secret in secrets) else word for word in words]
 
 
 def _commit(folder: Path) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from transformers import PreTrainedModel
 from transformers.integrations import get_reporting_integration_callbacks
 
@@ -221,14 +222,21 @@ class Run:
         """Complete metrics.json and run.json; `launch` writes the card, and pushes last.
 
         Args:
-            baselines: ``{name: {"validation": {…}, "test": {…}, "seconds": s}}``.
+            baselines: ``{name: {"validation": {…}, "test": {…}, "seconds": s}}``; ``predictions``
+                in there, of the rows that predictions.jsonl has, go to baselines.json.
             task: its name in Korean.
             pipeline_tag: its name on the Hub.
             usage: Python source for the card; MODEL stands for the model's name.
             labels: in words.
         """
         if baselines:
-            self.scores["baselines"] = dict(baselines)
+            several = self.record["arguments"].get("multi_label", False)
+            told = {name: dict(scores) for name, scores in baselines.items()}
+            found = {n: s.pop("predictions") for n, s in told.items() if "predictions" in s}
+            words = {name: in_words(values, labels, several) for name, values in found.items()}
+            if words:
+                self.folder.write("baselines.json", words)
+            self.scores["baselines"] = told
         if "ceiling" in self.record:
             self.scores["ceiling"] = self.record.pop("ceiling")
         card = {"task": task, "pipeline_tag": pipeline_tag, "usage": usage, "labels": list(labels)}
@@ -250,6 +258,8 @@ class Run:
             run.folder.discard()
             if run.record["status"] == "running":
                 run.record["error"] = message
+                if run.folder.is_open:
+                    run.folder.delete_unmarked()  # which makes room for run.json on a full disk
                 run.close(status)
 
     def interrupt(self, number: int) -> None:
@@ -258,6 +268,25 @@ class Run:
             raise Interrupted(number)
         self.callback.signal = number
         logger.warning("Stopping after this step with a checkpoint; once more stops at once.")
+
+
+def in_words(values: Any, labels: Sequence[str], several: bool) -> list[Any]:
+    """Return what a baseline predicts of each row as predictions.jsonl has it.
+
+    Args:
+        values: probabilities (rows, labels), scores (rows,), entities, or texts.
+        several: a row has any number of `labels`.
+    """
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        if several:
+            return [[labels[n] for n in np.flatnonzero(row > 0.5)] for row in values]
+        return [labels[n] for n in values.argmax(axis=1)]
+    if isinstance(values, np.ndarray):
+        return values.tolist()
+    return [
+        [e | {"label": labels[e["label"]]} for e in row] if isinstance(row, list) else row
+        for row in values
+    ]
 
 
 def log_labels(source: Source) -> None:

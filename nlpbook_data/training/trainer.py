@@ -33,6 +33,7 @@ from nlpbook_data.training.loss import IGNORED
 from nlpbook_data.training.models import SUCH_AS, save_trained
 from nlpbook_data.training.record import check_weights
 from nlpbook_data.training.sampler import GlobalBatchSampler
+from nlpbook_data.training.tuning import search
 
 logger = logging.getLogger(__name__)
 UNKNOWN_SHARE = 0.1  # of tokens: Korean text with a Korean vocabulary has about a hundredth
@@ -63,16 +64,21 @@ class RecipeTrainer(Trainer):
         self.train_collator = train_collator
         add_callbacks(self)
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
         """Train as Trainer does, once it is certain that checkpoints can be compared.
 
         Raises:
             InputError: no score is called as ``--metric_for_best_model`` says; the loss became no
                 number.
+            Searched: with ``--hp_trials`` many trainings are done, by themselves, in its place.
         """
+        if trial is not None:
+            return super().train(*args, trial=trial, **kwargs)
         check_metric(self.args, lambda: ["loss", *self._score_names()])
         if isinstance(self.train_dataset, Dataset) and self.is_world_process_zero():
             warn_of_unknown(self.train_dataset, self.processing_class)
+        if self.args.hp_trials:
+            search(self)
         return super().train(*args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:

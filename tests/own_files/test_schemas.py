@@ -567,7 +567,7 @@ NFD = unicodedata.normalize("NFD", NFC)
         ("서울", {"start": 0}, ("a list like",)),
         ("서울", "LOC", ("not JSON",)),
         ("서울", None, ("entities is None", "[] for none")),
-        ("서울", [[0, 2, "LOC"]], ("a list like",)),
+        ("서울", [[0, 2]], ("a list like",)),
     ],
 )
 def test_entities_that_are_wrong_are_named_by_row(tmp_path, text, entities, parts):

@@ -5,7 +5,6 @@ import io
 import json
 import logging
 import string
-from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -106,7 +105,6 @@ def test_numbers_and_places_of_a_workbook(tmp_path):
     ("row", "part"),
     [
         (["가", 1, "나"], "row 2: 3 cells where the header has 2"),
-        (["가", date(2026, 1, 1)], "row 2, column 2: found .*a date"),
         (["가", "#N/A"], "row 2, column 2: found '#N/A'"),
     ],
 )
@@ -187,7 +185,7 @@ def test_a_file_cut_inside_a_syllable_is_named_by_line(tmp_path, syllables):
         find_encoding(path)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "latin-1"])
 def test_other_encodings_are_refused(tmp_path, encoding):
     text = "café" if encoding == "latin-1" else "가나다"
     path = written(tmp_path / "a.csv", f"text,label\n{text},1\n".encode(encoding))
@@ -236,7 +234,7 @@ def test_a_table_without_rows_is_refused(tmp_path):
     assert "empty" in refused(write_xlsx(tmp_path / "b.xlsx", []))
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.xls", "a", "csv", "a.csv.gz"])
+@pytest.mark.parametrize("name", ["a.txt", "a.xls", "a", "csv", "a.csv.zip"])
 def test_another_ending_is_refused_with_those_that_there_are(tmp_path, name):
     message = refused(written(tmp_path / name, "text,label\n가,1"))
     assert all(suffix in message for suffix in (".csv", ".tsv", ".jsonl", ".xlsx", ".parquet"))

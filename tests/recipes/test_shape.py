@@ -22,7 +22,7 @@ ATTRIBUTES = {
 
 
 def test_there_are_fine_tuning_recipes():
-    assert {"doccls", "paircls", "ner", "qa", "search", "generation"} <= set(FINE_TUNING)
+    assert {"doccls", "paircls", "ner", "qa", "search", "rerank", "generation"} <= set(FINE_TUNING)
 
 
 @pytest.mark.parametrize("recipe", FINE_TUNING)

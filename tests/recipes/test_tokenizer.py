@@ -131,6 +131,12 @@ def test_byte_fallback_leaves_nothing_unknown(kind, reviews, alphabet):
     assert with_bytes.decode(ids).strip() == "뷁"
 
 
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_blanks_are_known(kind, reviews, alphabet):
+    tokenizer = train_tokenizer(reviews, kind, 1200, alphabet)
+    assert "[UNK]" not in tokenizer.tokenize("이 영화 정말 좋아요")
+
+
 def test_marks_of_special_tokens_are_not_read_into_text(reviews, alphabet):
     tokenizer = train_tokenizer(reviews, "wordpiece", 1500, alphabet)
     assert set(tokenizer.all_special_tokens) == {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}

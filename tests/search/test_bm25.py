@@ -1,11 +1,9 @@
-"""BM25 over morphemes against its formula in plain Python, and reciprocal rank fusion."""
+"""BM25 over morphemes against its formula in plain Python."""
 
-import itertools
 import math
 import random
 import unicodedata
 from collections import Counter
-from fractions import Fraction
 
 import pytest
 from conftest import CORPORA
@@ -15,12 +13,7 @@ from hypothesis import strategies as st
 from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
 from nlpbook_data.metrics.search import DocumentSearch
-from nlpbook_data.search.bm25 import (
-    extract_morphemes,
-    index_morphemes,
-    rank_passages,
-    reciprocal_rank_fusion,
-)
+from nlpbook_data.search.bm25 import K1, B, extract_morphemes, index_morphemes, rank_passages
 from nlpbook_data.search.collections import collect, to_queries
 
 
@@ -52,7 +45,7 @@ def test_a_text_has_the_same_morphemes_alone_and_among_others():
     assert extract_morphemes(texts) == [extract_morphemes([text])[0] for text in texts]
 
 
-def bm25(query: list[str], passages: list[list[str]], k1: float = 1.5, b: float = 0.75):
+def bm25(query: list[str], passages: list[list[str]], k1: float = K1, b: float = B):
     """The formula of index_morphemes' docstring, a passage and a word at a time."""
     counts = [Counter(passage) for passage in passages]
     mean_length = sum(map(len, passages)) / len(passages)
@@ -71,10 +64,13 @@ def bm25(query: list[str], passages: list[list[str]], k1: float = 1.5, b: float 
 WORDS = st.lists(st.sampled_from("가나다라마바사"), max_size=8)
 
 
-@given(st.lists(WORDS, min_size=1, max_size=8).filter(any), WORDS, st.integers(1, 10))
-def test_scores_are_the_formulas(passages, query, k):
-    (ids,), (scores,) = rank_passages(index_morphemes(passages), [query], k)
-    expected = bm25(query, passages)
+CONSTANTS = st.sampled_from([(K1, B), (1.5, 0.75), (0.9, 0.0)])
+
+
+@given(st.lists(WORDS, min_size=1, max_size=8).filter(any), WORDS, st.integers(1, 10), CONSTANTS)
+def test_scores_are_the_formulas(passages, query, k, constants):
+    (ids,), (scores,) = rank_passages(index_morphemes(passages, *constants), [query], k)
+    expected = bm25(query, passages, *constants)
     assert scores == pytest.approx([expected[passage] for passage in ids], rel=1e-5)
     assert scores == pytest.approx(sorted(expected, reverse=True)[: len(ids)], rel=1e-5)
     assert len(ids) == len(set(ids)) == min(k, sum(score > 0 for score in expected))
@@ -100,25 +96,15 @@ def test_passages_without_a_word_are_an_error():
         index_morphemes([[], []])
 
 
-def test_fusion_worked_by_hand():
-    fused = reciprocal_rank_fusion([[7, 3], [3, 5]])
-    assert list(fused) == [3, 7, 5]
-    assert fused == pytest.approx({3: 1 / 62 + 1 / 61, 7: 1 / 61, 5: 1 / 62})
-    assert list(reciprocal_rank_fusion([[1, 2], [3]], k=0).items()) == [(1, 1), (3, 1), (2, 0.5)]
-
-
-RANKINGS = st.lists(st.lists(st.integers(0, 6), unique=True), max_size=4)
-
-
-@given(RANKINGS)
-def test_fusion_is_exact_in_any_order_of_rankings(rankings):
-    exact = Counter()
-    for ranking in rankings:
-        for rank, passage in enumerate(ranking, start=1):
-            exact[passage] += Fraction(1, 60 + rank)
-    expected = sorted(exact, key=lambda passage: (-exact[passage], passage))
-    for order in itertools.permutations(rankings):
-        assert list(reciprocal_rank_fusion(order)) == expected
+def test_a_users_dictionary_gives_words_that_kiwi_would_take_apart(tmp_path):
+    path = tmp_path / "words.tsv"
+    path.write_text("한강다리밟기\tNNP\n", encoding="utf-8")
+    assert extract_morphemes(["한강다리밟기"]) != [["한강다리밟기"]]
+    assert extract_morphemes(["한강다리밟기"], dictionary=path) == [["한강다리밟기"]]
+    path = tmp_path / "bad.tsv"
+    path.write_text("한강다리밟기\t없음\n", encoding="utf-8")
+    with pytest.raises(InputError, match="bad.tsv: no dictionary of Kiwi"):
+        extract_morphemes(["한강"], dictionary=path)
 
 
 @pytest.mark.corpora

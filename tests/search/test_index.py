@@ -16,12 +16,8 @@ from filelock import FileLock
 from nlpbook_data.data.cache import file_sha256
 from nlpbook_data.errors import InputError
 from nlpbook_data.search import index as search_index
-from nlpbook_data.search.bm25 import (
-    extract_morphemes,
-    index_morphemes,
-    rank_passages,
-    reciprocal_rank_fusion,
-)
+from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
+from nlpbook_data.search.fusion import fuse
 from nlpbook_data.search.index import Hit, SearchIndex, model_sha256, search_exact
 
 DIMENSION = 16
@@ -197,13 +193,77 @@ def test_hybrid_hits_are_both_rankings_fused(tmp_path):
     assert len(opened.search(["서울의 강"], 3, hybrid=True)[0]) == 2
     index = SearchIndex.load(tmp_path / "index", encoder)
     vectors = normalized(encoder.encode_document(texts))
-    dense, _ = brute_force(normalized(encoder.encode_query(["서울의 강"])), vectors, 4)
-    words, _ = rank_passages(
+    dense = brute_force(normalized(encoder.encode_query(["서울의 강"])), vectors, 4)
+    words = rank_passages(
         index_morphemes(extract_morphemes(texts)), extract_morphemes(["서울의 강"])
     )
-    expected = reciprocal_rank_fusion([dense[0].tolist(), words[0]])
-    hits = index.search(["서울의 강"], 3, hybrid=True)[0]
-    assert [(hit.id, hit.score) for hit in hits] == list(expected.items())[:3]
+    for weight in (None, 0.2):
+        hits = index.search(["서울의 강"], 3, hybrid=True, weight=weight)[0]
+        both = [(ids[0], scores[0]) for ids, scores in (dense, words)]
+        expected = list(fuse(*both, weight or 0.5).items())[:3]
+        assert [hit.id for hit in hits] == [i for i, _ in expected]
+        assert [hit.score for hit in hits] == pytest.approx([s for _, s in expected], abs=1e-5)
+
+
+def test_words_alone_are_searched_without_a_model(tmp_path):
+    rows = [
+        {"번호": 7, "text": "배송은 얼마나 걸리나요?", "답변": "사흘입니다."},
+        {"번호": 8, "text": "환불은 어떻게 하나요?", "답변": "고객 센터에 알립니다."},
+        {"번호": 9, "text": "회원 탈퇴", "답변": "설정에 있습니다."},
+    ]
+    SearchIndex.build(tmp_path / "index", rows, k1=1.2, b=0.5)
+    index = SearchIndex.load(tmp_path / "index")
+    (hits,) = index.search(["환불 받고 싶어요"])
+    assert [hit.row for hit in hits] == [rows[1]]
+    passages = extract_morphemes([row["text"] for row in rows])
+    expected = rank_passages(index_morphemes(passages, 1.2, 0.5), extract_morphemes(["환불"]))
+    assert [(h.id, h.score) for h in index.search(["환불"])[0]] == [(1, expected[1][0][0])]
+    assert index.search(["한강"]) == [[]]
+    with pytest.raises(InputError, match="there are no vectors"):
+        index.add_faiss()
+
+
+@pytest.mark.parametrize("encoder", [FakeEncoder(), None])
+def test_what_is_deleted_or_replaced_is_as_if_it_had_never_been(tmp_path, encoder):
+    def rows(*ids: int, word: str = "글") -> list[dict]:
+        return [{"번호": str(i), "text": f"{i}번째 {word}", "쪽": i} for i in ids]
+
+    index = SearchIndex.build(
+        tmp_path / "index", rows(*range(12)), encoder, hybrid=True, id_column="번호"
+    )
+    index.delete(["3", "11"])
+    assert index.add(rows(0, 4, 12) + rows(5, word="그림")) == (1, 1)  # 0 and 4 are there as is
+    index = SearchIndex.load(tmp_path / "index", encoder)
+    left = [*rows(0, 1, 2, 4, 6, 7, 8, 9, 10, 12), *rows(5, word="그림")]
+    fresh = SearchIndex.build(tmp_path / "fresh", left, encoder, hybrid=True)
+    queries = ["글", "그림", "5번째", "11번째 글"]
+    assert len(index) == 11 and set(index.texts()) == {row["text"] for row in left}
+    found, expected = (one.search(queries, 20, hybrid=True) for one in (index, fresh))
+    for hits, others in zip(found, expected, strict=True):
+        scores = {hit.text: hit.score for hit in others}
+        assert {hit.text: hit.score for hit in hits} == pytest.approx(scores, abs=1e-5)
+    before = state(tmp_path / "index")
+    for ids, message in [
+        (["3"], "no row has the id '3'"),
+        (map(str, [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 12]), "no row would be left"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            index.delete(ids)
+    with pytest.raises(InputError, match="stands in two rows"):
+        index.add(rows(20, 20))
+    assert state(tmp_path / "index") == before
+
+
+def test_the_index_keeps_its_dictionary(tmp_path):
+    path = tmp_path / "words.tsv"
+    path.write_text("한강다리밟기\tNNP\n", encoding="utf-8")
+    SearchIndex.build(tmp_path / "index", ["한강다리밟기", "한강 다리"], dictionary=path)
+    path.unlink()
+    index = SearchIndex.load(tmp_path / "index")
+    assert [hit.id for hit in index.search(["한강다리밟기"])[0]] == [0]
+    with pytest.raises(InputError, match="none.tsv: No such file"):
+        SearchIndex.build(tmp_path / "other", ["글"], dictionary=tmp_path / "none.tsv")
+    assert not (tmp_path / "other").exists()
 
 
 # What goes wrong
@@ -359,12 +419,17 @@ def test_another_dimension_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "file", ["vectors.npy", "rows/data-00000-of-00001.arrow", "bm25/data.csc.index.npy"]
+    "file",
+    [
+        "part-00000/vectors.npy",
+        "part-00000/rows/data-00000-of-00001.arrow",
+        "bm25-00001/data.csc.index.npy",
+    ],
 )
 @pytest.mark.parametrize("damage", ["truncated", "changed", "missing"])
 def test_damaged_files_are_refused(tmp_path, file, damage):
     SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder(), hybrid=True)
-    path = tmp_path / "index" / "part-00000" / file
+    path = tmp_path / "index" / file
     content = bytearray(path.read_bytes())
     if damage == "missing":
         path.unlink()
@@ -382,7 +447,7 @@ def test_damaged_files_are_refused(tmp_path, file, damage):
     [
         ("{", "damaged"),
         ("[]", "damaged"),
-        ('{"version": 2}', "damaged"),
+        ('{"version": 3}', "damaged"),
         ('{"model": null, "model_sha256": null, "normalized": true, "version": 1}', "version 1"),
     ],
 )

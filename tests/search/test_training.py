@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 
 from nlpbook_data.data.source import load_source
 from nlpbook_data.errors import InputError
+from nlpbook_data.search import index as search_index
 from nlpbook_data.search import training
 from nlpbook_data.search.collections import Collection, collect_splits, to_queries, training_rows
 from nlpbook_data.search.training import (
@@ -129,9 +130,10 @@ def test_rankings_are_by_cosine_and_by_the_first_numbers_too():
 
 def test_the_hybrid_is_scored_beside_the_model():
     part = Collection(["p0", "p1", "p2"], ["q"], [[1]], [[]])
-    scores = score(part, Ranking([[0, 1, 2]], [[]]), Ranking([[1, 2]], [[]]))
-    # 1/61 + 1/62 for passage 1, 1/61 for 0, 1/62 + 1/63 for 2
+    found, words = Ranking([[0, 1, 2]], [[0.9, 0.8, 0.1]]), Ranking([[1, 2]], [[4.0, 2.0]])
+    scores = score(part, found, words, 0.5)
     assert (scores["mrr_at_10"], scores["hybrid_mrr_at_10"]) == (0.5, 1.0)
+    assert score(part, found, words, 1.0)["hybrid_mrr_at_10"] == 0.5
     assert scores["recall_curves"]["BM25"][1] == 1.0
 
 
@@ -178,6 +180,36 @@ def test_texts_begin_with_the_given_prompt_or_else_with_the_models_own(model, tm
     assert options["prompts"] == {"passage": "문서: ", "negative_1": "문서: "}
     tokens = options["preprocess_fn"](["한강"], prompt="문서: ")["input_ids"]
     assert tokens.tolist() == given.tokenizer(["문서: 한강"])["input_ids"]
+
+
+def test_a_passage_prompt_of_the_models_own_is_not_lost(model, tmp_path):
+    """sentence-transformers knows it, and still puts an empty ``document`` before it."""
+    model.save(str(tmp_path))
+    path = tmp_path / "config_sentence_transformers.json"
+    prompts = {"query": "query: ", "passage": "passage: "}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"prompts": prompts}))
+    expected = SentenceTransformer(str(tmp_path), device="cpu").encode(["passage: 한강"])
+    for own in (
+        encoder(ModelArguments(model_name_or_path=str(tmp_path))),
+        search_index.load_encoder(str(tmp_path)),
+    ):
+        assert own.encode_document(["한강"]) == pytest.approx(expected, abs=1e-5)
+    table = Dataset.from_dict({"query": ["한강"], "passage": ["서울"]})
+    options = collating(own, table, RecipeArguments(output_dir=str(tmp_path)))
+    assert options["prompts"] == {"query": "query: ", "passage": "passage: "}
+
+
+def test_a_decoder_is_read_off_its_last_token():
+    args = ModelArguments(model_name_or_path="package:models/tiny_decoder", from_scratch=True)
+    decoder = load_encoder(
+        args, load_config(args), load_tokenizer(args), {"query": None, "document": None}
+    ).eval()
+    alone, *_, padded = decoder.encode_document(["서울의 강", "서울의 강이 길고 깊다", "서울의 강"])
+    assert padded == pytest.approx(alone, abs=1e-5)
+    tokens = decoder.tokenizer(["서울의 강"], return_tensors="pt")
+    states = decoder.transformers_model(**tokens).last_hidden_state[0, -1]
+    expected = torch.nn.functional.normalize(states, dim=0).detach().numpy()
+    assert alone == pytest.approx(expected, abs=1e-5)
 
 
 def test_all_texts_are_as_long_where_that_is_asked_for(model, tmp_path):

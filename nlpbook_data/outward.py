@@ -1,0 +1,61 @@
+"""What leaves the program, to a terminal or a file: no secret, and nothing that steers a screen."""
+
+import logging
+import os
+import re
+import sys
+import traceback
+from typing import Any
+
+TOKEN = re.compile(r"hf_(?:oauth_|jwt_)?[A-Za-z0-9]{20,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+# A token in the environment, whatever its name; a path has a slash.
+IN_ENVIRONMENT = re.compile(r"hf_[^\s/]{8,}")
+NAMED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+# Of C0 and C1 all but tab and line break, and the marks that turn the direction of writing.
+STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def secrets() -> set[str]:
+    """Return the tokens that the environment and the command line hold."""
+    found = {value for value in os.environ.values() if IN_ENVIRONMENT.fullmatch(value)}
+    found |= {value for name in NAMED if len(value := os.environ.get(name, "")) > 7}
+    for word, after in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name.startswith("--") and name.endswith("token"):
+            found.add(value if equals else after)
+    return {value for value in found if value}
+
+
+def redact(text: str) -> str:
+    """Return `text` with ``<token>`` in place of each token and password."""
+    for secret in sorted(secrets(), key=len, reverse=True):
+        text = text.replace(secret, "<token>")
+    return TOKEN.sub("<token>", text)
+
+
+def printable(text: str) -> str:
+    r"""Return `text` for a terminal: redacted, control characters as ``\x1b``."""
+    text = redact(text).replace("\r\n", "\n")
+    return STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+class Formatter(logging.Formatter):
+    """Lines of a log that are `printable`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def set_up_outputs() -> None:
+    """Log to stderr, and print what ends the program there, as `printable` text."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # cp949 has no ⟨, and not all of Hangul
+            stream.reconfigure(errors="replace")
+
+    def show(*error: Any) -> None:
+        sys.stderr.write(printable("".join(traceback.format_exception(*error))))
+
+    sys.excepthook = show

@@ -1,0 +1,122 @@
+"""Which tool wrote a file, by what stands in it, and its rows in the columns of a task."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from nlpbook_data.own_files.options import Options
+from nlpbook_data.reading import annotation_tools as tools
+from nlpbook_data.reading.conversations import (
+    is_conversation,
+    is_instruction,
+    read_conversation,
+    read_instruction,
+)
+from nlpbook_data.reading.search_rows import find_layout, read_search_row
+
+Row = Mapping[str, Any]
+# Turns a row of the file into rows of the task; none where it is not annotated.
+Convert = Callable[[str, Row], Iterable[dict[str, Any]]]
+UNUSED = "rows were left out: not annotated, or not accepted"
+# Columns of known layouts, by those that tell the layout: NSMC's, KLUE's.
+RENAMED: dict[str, list[tuple[set[str], dict[str, str]]]] = {
+    "doccls": [({"id", "document"}, {"text": "document"}), ({"guid", "title"}, {"text": "title"})],
+    "paircls": [({"guid", "premise", "gold_label"}, {"label": "gold_label"})],
+}
+
+
+def rename_columns(task: str, columns: Mapping[str, str], there: Iterable[str]) -> dict[str, str]:
+    """Return `columns` (``{the task's: the file's}``), with those of a known layout if it is it."""
+    known = {*there}
+    for told_by, names in RENAMED.get(task, []):
+        if told_by <= known and not any(columns.get(c, c) in known for c in names):
+            return {**columns, **names}
+    return dict(columns)
+
+
+def find_converter(
+    task: str,
+    rows: Sequence[Row],
+    columns: Mapping[str, str],
+    several: bool,
+    gold: bool,
+    options: Options,
+) -> tuple[str, Convert] | None:
+    """Return the name of the layout of `rows`, the first ones of a file, and what converts them.
+
+    None where they have the task's own columns, or no layout that is known. `several` labels may
+    be none; without `gold`, a file in which nothing is annotated keeps its texts.
+    """
+    first = rows[0] if rows else {}
+    text = columns.get("text", "text")
+    if task in ("ner", "doccls"):
+        return _annotated(task, rows, text, columns, several, gold, options)
+    if task == "generation":
+        if any(map(is_conversation, rows)):
+            return "conversations", read_conversation
+        if is_instruction(first):
+            return "instructions", lambda place, row: [read_instruction(row)]
+    if task == "search" and (layout := find_layout(first)):
+        return " and ".join(layout[:2]), partial(read_search_row, layout=layout)
+    if task == "paircls" and any(isinstance(row.get("labels"), dict) for row in rows):  # KLUE-STS
+        return "KLUE", lambda place, row: [{**row, "label": (row.get("labels") or {}).get("label")}]
+    return None
+
+
+def _annotated(
+    task: str,
+    rows: Sequence[Row],
+    text: str,
+    columns: Mapping[str, str],
+    several: bool,
+    gold: bool,
+    options: Options,
+) -> tuple[str, Convert] | None:
+    label = columns.get("label", "label")
+    wanted = "entities" if task == "ner" else "label"
+
+    def used(convert: Callable[[str, Row], dict[str, Any] | None]) -> Convert:
+        def is_annotated(found: dict[str, Any] | None) -> bool:
+            value = (found or {}).get(wanted)
+            return value is not None and (value not in ([], "") or several or task == "ner")
+
+        only_texts = not gold and not any(is_annotated(convert("", row)) for row in rows)
+
+        def rows_of(place: str, row: Row) -> list[dict[str, Any]]:
+            found = convert(place, row)
+            if found and only_texts:
+                return [{"text": found["text"]}]
+            if not is_annotated(found):
+                options.notes[UNUSED] += 1
+                return []
+            label = (found or {}).get("label")
+            if isinstance(label, list) and len(label) == 1 and not several:
+                return [{**(found or {}), "label": label[0]}]
+            return [found or {}]
+
+        return rows_of
+
+    if any(map(tools.is_label_studio, rows)):
+        return "Label Studio", used(lambda p, r: tools.read_label_studio(p, r, task, text))
+    if any(map(tools.is_label_studio_min, rows)):
+        return "Label Studio's JSON-MIN", used(
+            lambda p, r: tools.read_label_studio_min(p, r, task, text, label)
+        )
+    if any(map(tools.is_prodigy, rows)):
+        return "Prodigy", used(lambda p, r: tools.read_prodigy(r, task))
+    if task == "doccls":
+        own = all(text in row for row in rows) and label not in ("label", "labels")
+        found = not own and tools.is_doccano(rows)
+        return ("doccano", used(lambda p, r: tools.read_doccano(r))) if found else None
+    if column := tools.tag_column(rows):
+        names = options.ner_tag_names
+        return "tokens and tags", lambda p, r: [tools.join_tagged(p, r, column, names)]
+    own = columns.get("entities", "entities")
+    if any(own in row for row in rows):
+        return None
+    if column := tools.span_column(rows):
+        keys = (text, "text", "data")
+        return "doccano", lambda p, r: [
+            {"text": next((r[k] for k in keys if k in r), None), "entities": r.get(column) or []}
+        ]
+    return None

@@ -1,0 +1,214 @@
+"""Rows as annotation tools export them: doccano, Label Studio, Prodigy, and tokens with tags.
+
+A reader takes one exported object and returns text and entities or label, the text alone where
+nobody has annotated it, and None where what was annotated was not accepted.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nlpbook_data.errors import InputError, shown
+from nlpbook_data.reading.entities import join_tokens, split_tag
+
+Object = Mapping[str, Any]
+MEND = "Mend or drop the row."
+# Of Label Studio's JSON-MIN and csv, beside the data and the annotations.
+STUDIO = {
+    *("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"),
+    *("meta", "inner_id", "predictions", "annotations", "drafts", "file_upload", "data"),
+}
+SPAN_COLUMNS = ("entities", "spans", "labels", "label", "annotations")
+TAG_COLUMNS = ("ner_tags", "tags", "labels", "entities", "label")
+
+
+def is_span(value: Any) -> bool:
+    """Whether `value` is an entity of any tool: ``[start, end, name]`` or an object."""
+    if isinstance(value, list):
+        return len(value) == 3 and [type(part) for part in value[:2]] == [int, int]
+    starts = {"start", "start_offset"}
+    return isinstance(value, dict) and bool(starts & {*value})
+
+
+def to_span(place: str, value: Any) -> Any:
+    """Return ``{"start", "end", "label"}`` of an entity of any tool; others as they are."""
+    if not is_span(value):
+        return value
+    if isinstance(value, list):
+        return dict(zip(("start", "end", "label"), value, strict=True))
+    span = dict(value)
+    for name, others in {
+        "start": ("start_offset",),
+        "end": ("end_offset",),
+    }.items():
+        found = next((other for other in others if name not in span and other in span), None)
+        if found:
+            span[name] = span.pop(found)
+    if isinstance(names := span.get("labels"), list) and "label" not in span:  # Label Studio's
+        if len(names) != 1:
+            raise InputError(f"{place}: an entity has {len(names)} labels. Keep one.")
+        span["label"] = span.pop("labels")[0]
+    return span
+
+
+def span_column(rows: Iterable[Object]) -> str | None:
+    """Return the column that holds entities in one of `rows`."""
+    for row in rows:
+        for name in SPAN_COLUMNS:
+            value = row.get(name)
+            if isinstance(value, list) and value and all(map(is_span, value)):
+                return name
+    return None
+
+
+def tag_column(rows: Sequence[Object]) -> str | None:
+    """Return the column of the tags that go with ``tokens``."""
+    for row in rows:
+        if isinstance(row.get("tokens"), list) and all(isinstance(t, str) for t in row["tokens"]):
+            names = (n for n in TAG_COLUMNS if isinstance(row.get(n), list))
+            return next((n for n in names if len(row[n]) == len(row["tokens"])), None)
+    return None
+
+
+def join_tagged(place: str, row: Object, column: str, names: Sequence[str] = ()) -> dict[str, Any]:
+    """Return text and entities of ``tokens`` and their tags, words or numbers of `names`."""
+    tokens, tags = row.get("tokens"), row.get(column)
+    if not isinstance(tokens, list) or not all(isinstance(t, str) and t.strip() for t in tokens):
+        raise InputError(f"{place}: tokens is {repr(tokens)[:60]}, no list of words. {MEND}")
+    if not isinstance(tags, list) or len(tags) != len(tokens):
+        found = len(tags) if isinstance(tags, list) else repr(tags)[:40]
+        raise InputError(f"{place}: {len(tokens)} tokens and {found} {column}. {MEND}")
+    words = []
+    for tag in tags:
+        if isinstance(tag, int) and not isinstance(tag, bool):
+            if not 0 <= tag < len(names):
+                known = f"of {len(names)} names" if names else "without names"
+                raise InputError(
+                    f"{place}: {column} holds the number {tag} {known}. Say what the numbers stand "
+                    "for, in their order: --ner_tag_names O B-PER I-PER …"
+                )
+            tag = names[tag]
+        words.append(split_tag(place, str(tag)))
+    text, entities = join_tokens(tokens, words)
+    return {"text": text, "entities": entities}
+
+
+def is_label_studio(row: Object) -> bool:
+    """Whether `row` is a task of Label Studio's JSON, with the data under a key of its own."""
+    kept = ("annotations", "completions", "predictions")
+    return isinstance(row.get("data"), dict) and any(key in row for key in kept)
+
+
+def is_label_studio_min(row: Object) -> bool:
+    """Whether `row` is of Label Studio's JSON-MIN, or of its csv."""
+    return bool({"annotation_id", "lead_time"} & {*row}) and "data" not in row
+
+
+def read_label_studio(place: str, row: Object, task: str, text_name: str) -> dict[str, Any] | None:
+    """Return text and entities or label of a task; of several annotations the first counts."""
+    text = _studio_text(place, row["data"], text_name)
+    annotations = row.get("annotations", row.get("completions")) or []
+    kept = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
+    if not kept:
+        return None if annotations else {"text": text}
+    results = [one for one in kept[0].get("result") or [] if isinstance(one, dict)]
+    if task == "ner":
+        values = [one.get("value") for one in results if one.get("type") in ("labels", None)]
+        return {"text": text, "entities": [_studio_span(text, one) for one in values]}
+    labels: list[Any] = []
+    for one in results:
+        value = one.get("value") or {}
+        labels += value.get("choices") or [
+            ">".join(map(str, path)) for path in value.get("taxonomy") or []
+        ]
+        labels += [value["rating"]] if "rating" in value else []
+    return {"text": text, "label": labels}
+
+
+def read_label_studio_min(
+    place: str, row: Object, task: str, text_name: str, label_name: str
+) -> dict[str, Any] | None:
+    """Return text and entities or label of a row of JSON-MIN."""
+    text = _studio_text(place, {k: v for k, v in row.items() if k not in STUDIO}, text_name)
+    others = {k: v for k, v in row.items() if k not in STUDIO and v != text}
+    if task == "ner":
+        lists = [v for v in others.values() if isinstance(v, list) and all(map(is_span, v))]
+        return {"text": text, "entities": [_studio_span(text, one) for one in (lists or [[]])[0]]}
+    names = [label_name] if label_name in others else list(others)
+    if len(names) > 1:
+        raise InputError(
+            f"{place}: the label may be {' or '.join(names)}. Say which: --label_column_name."
+        )
+    value = others[names[0]] if names else []
+    return {"text": text, "label": value.get("choices") if isinstance(value, dict) else value}
+
+
+def _studio_text(place: str, data: Object, name: str) -> Any:
+    texts = [key for key, value in data.items() if isinstance(value, str)]
+    if name in data:
+        return data[name]
+    if "text" in data:
+        return data["text"]
+    if len(texts) == 1:
+        return data[texts[0]]
+    raise InputError(
+        f"{place}: the text may be any of {shown(texts) or 'nothing'}. Say which: "
+        "--text_column_name."
+    )
+
+
+def _studio_span(text: str, value: Any) -> Any:
+    """Return the span; versions before 1.5 counted UTF-16 units, which its own text tells."""
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        return value
+    start, end, said = value.get("start"), value.get("end"), value["text"]
+    if not isinstance(start, int) or not isinstance(end, int) or text[start:end] == said:
+        return value
+    units = text.encode("utf-16-le", "surrogatepass")
+    if units[2 * start : 2 * end] == said.encode("utf-16-le", "surrogatepass"):
+        begin = len(units[: 2 * start].decode("utf-16-le", "replace"))
+        return {**value, "start": begin, "end": begin + len(said)}
+    if text[start:end].strip() == said.strip():  # blanks at the ends are not always exported
+        return {**value, "text": None}
+    return value
+
+
+def is_prodigy(row: Object) -> bool:
+    """Whether `row` is of Prodigy's ``db-out``."""
+    return row.get("answer") in ("accept", "reject", "ignore") and bool(
+        {"_input_hash", "_task_hash", "spans", "accept", "options", "_view_id"} & {*row}
+    )
+
+
+def read_prodigy(row: Object, task: str) -> dict[str, Any] | None:
+    """Return text and entities or label of what was accepted."""
+    if row["answer"] != "accept":
+        return None
+    if task == "ner":
+        return {"text": row.get("text"), "entities": row.get("spans") or []}
+    chosen = row.get("accept", row.get("label"))
+    return {"text": row.get("text"), "label": chosen}
+
+
+def is_doccano(rows: Iterable[Object]) -> bool:
+    """Whether `rows` are of doccano's classes, a list a text."""
+    return any(
+        ("id" in row or "Comments" in row or "annotations" in row or "data" in row)
+        and any(isinstance(row.get(name), list) for name in ("label", "labels", "annotations"))
+        and isinstance(row.get("text", row.get("data")), str)
+        for row in rows
+    )
+
+
+def read_doccano(row: Object) -> dict[str, Any]:
+    """Return text and label of a classified text."""
+    value = row.get("label", row.get("labels", row.get("annotations")))
+    if isinstance(value, list):
+        value = [one.get("label") if isinstance(one, dict) else one for one in value]
+    return {"text": row.get("text", row.get("data")), "label": value}
+
+
+def parts_of(cell: str) -> list[str]:
+    """Return what stands in a cell that is a list as Python writes it: ``['기쁨', '슬픔']``."""
+    found = re.findall(r"'([^']*)'|\"([^\"]*)\"", cell)
+    return [one or other for one, other in found]

@@ -1,0 +1,70 @@
+"""brat's standoff: a .txt file with the text, and an .ann file with the annotations beside it."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.reading.text import find_encoding, open_bytes, read_lines
+from nlpbook_data.reading.values import raise_error
+
+SPAN = re.compile(r"T\d+\t(?P<label>\S+) (?P<offsets>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?")
+
+
+def is_brat(folder: Path) -> bool:
+    """Whether `folder` or one below it has .ann files."""
+    return folder.is_dir() and any(folder.rglob("*.ann"))
+
+
+def read_brat(
+    folder: Path,
+    gold: bool,
+    notes: Counter[str],
+    on_error: Callable[[InputError], None] = raise_error,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ``(place, {"text", "entities"})`` a text file of `folder` and those below it.
+
+    Entities in several pieces are left out and counted in `notes`. Without `gold` a text may lack
+    its .ann, and then has no entities.
+    """
+    for path in sorted(folder.rglob("*.txt")):
+        annotations = path.with_suffix(".ann")
+        try:
+            with open_bytes(path) as file:
+                text = file.read().decode(find_encoding(path)).removeprefix("\ufeff")
+            if annotations.is_file():
+                yield str(path), {"text": text, "entities": _spans(annotations, text, notes)}
+            elif gold:
+                raise InputError(f"{path}: there is no {annotations.name} beside it. Add it.")
+            else:
+                yield str(path), {"text": text}
+        except InputError as error:
+            on_error(error)
+
+
+def _spans(path: Path, text: str, notes: Counter[str]) -> list[dict[str, Any]]:
+    entities = []
+    for place, line in read_lines(path, find_encoding(path)):
+        if not line.startswith("T"):  # relations, events, attributes, notes
+            continue
+        found = SPAN.fullmatch(line)
+        if not found:
+            raise InputError(f"{place}: found {line[:60]!r}, no entity of brat. Mend the line.")
+        pieces = [tuple(map(int, piece.split())) for piece in found["offsets"].split(";")]
+        joined = all(
+            text[a[1] : b[0]].strip() == "" for a, b in zip(pieces, pieces[1:], strict=False)
+        )
+        if not joined:
+            notes["entities in several pieces were left out"] += 1
+            continue
+        start, end, said = pieces[0][0], pieces[-1][1], found["text"]
+        if said is not None and " ".join(text[start:end].split()) != " ".join(said.split()):
+            raise InputError(
+                f"{place}: {start}-{end} of {path.with_suffix('.txt').name} is "
+                f"{text[start:end][:40]!r} where the annotation says {said[:40]!r}. Mend one of "
+                "them."
+            )
+        entities.append({"start": start, "end": end, "label": found["label"]})
+    return entities

@@ -1,0 +1,60 @@
+"""Conversations and instructions as chat models learn from them, as prompts and completions."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nlpbook_data.errors import InputError
+
+ASSISTANT = {"assistant", "gpt", "chatgpt", "model", "bot"}
+INSTRUCTIONS = (("instruction", "output"), ("instruction", "response"))
+
+
+def is_conversation(row: Mapping[str, Any]) -> bool:
+    """Whether `row` has turns: ``messages`` of OpenAI, or ``conversations`` of ShareGPT."""
+    return _turns(row) is not None
+
+
+def is_instruction(row: Mapping[str, Any]) -> bool:
+    """Whether `row` is Alpaca's: instruction, input (which may be empty or missing) and output."""
+    return any(first in row and other in row for first, other in INSTRUCTIONS)
+
+
+def read_instruction(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return prompt and completion: instruction, and input below it, each with a line's end."""
+    names = next(names for names in INSTRUCTIONS if names[1] in row)
+    parts = [row[names[0]], row.get("input")]
+    prompt = "\n".join(part for part in parts if isinstance(part, str) and part.strip())
+    return {"prompt": f"{prompt}\n" if prompt else None, "completion": row[names[1]]}
+
+
+def read_conversation(place: str, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield prompt and completion of each turn of the assistant: what was said before, a turn a
+    line, and what it says."""
+    before: list[str] = []
+    for number, turn in enumerate(_turns(row) or [], start=1):
+        who, said = _turn(f"{place}, turn {number}", turn)
+        if who in ASSISTANT and said.strip() and before:
+            yield {"prompt": "\n".join(before) + "\n", "completion": said}
+        if said.strip():
+            before.append(said)
+
+
+def _turns(row: Mapping[str, Any]) -> list[Any] | None:
+    for name in ("messages", "conversations", "conversation"):
+        value = row.get(name)
+        if isinstance(value, list) and value and all(isinstance(turn, dict) for turn in value):
+            return value
+    return None
+
+
+def _turn(place: str, turn: Mapping[str, Any]) -> tuple[str, str]:
+    who = turn.get("role", turn.get("from"))
+    said = turn.get("content", turn.get("value"))
+    if isinstance(said, list):  # parts, of which some may be pictures
+        said = "\n".join(str(p["text"]) for p in said if isinstance(p, dict) and "text" in p)
+    if not isinstance(who, str) or not isinstance(said, str | None):
+        raise InputError(
+            f"{place}: found {repr(dict(turn))[:60]} where role and content, or from and value, "
+            "belong. Mend or drop the row."
+        )
+    return who.lower(), said or ""

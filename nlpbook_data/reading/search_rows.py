@@ -1,0 +1,50 @@
+"""Queries with passages as sentence-transformers and FlagEmbedding have them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+from nlpbook_data.errors import InputError
+
+# The columns of a query and of what answers it; what does not, and lists of either.
+LAYOUTS = (
+    ("anchor", "positive", re.compile(r"negatives?(_\d+)?")),
+    ("query", "positive", re.compile(r"negatives?(_\d+)?")),
+    ("query", "pos", re.compile("neg")),
+    ("query", "positives", re.compile("negatives")),
+    ("query", "passage", re.compile(r"negatives|negative_\d+")),
+)
+Layout = tuple[str, str, re.Pattern]
+
+
+def find_layout(row: Mapping[str, Any]) -> Layout | None:
+    """Return the layout of `row`; None where it has the columns of search itself."""
+    for layout in LAYOUTS:
+        query, positive, negative = layout
+        if query in row and positive in row:
+            several = isinstance(row[positive], list)
+            if positive != "passage" or several or any(map(negative.fullmatch, row)):
+                return layout
+    return None
+
+
+def read_search_row(place: str, row: Mapping[str, Any], layout: Layout) -> Iterator[dict[str, Any]]:
+    """Yield a row of query, passage and negative for each that is there."""
+    query, positive, negative = layout
+    for name in (query, positive):
+        if name not in row:
+            raise InputError(f"{place}: there is no {name}. Mend or drop the row.")
+    true = _listed(row[positive])
+    false = [one for name in row if negative.fullmatch(name) for one in _listed(row[name])]
+    if not true:
+        raise InputError(f"{place}: {positive} is empty. Mend or drop the row.")
+    for passage, other in zip_longest(true, false):
+        passage = true[0] if passage is None else passage
+        yield {"query": row[query], "passage": passage, "negative": other}
+
+
+def _listed(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    return [] if value is None or value != value or value == "" else [value]

@@ -1,0 +1,121 @@
+"""WebAnno's and INCEpTION's TSV 3: a token a line, and the layers' features in columns."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from nlpbook_data.errors import InputError
+from nlpbook_data.reading.values import raise_error
+
+FORMAT = "#FORMAT=WebAnno TSV 3"
+ESCAPED = re.compile(r"\\(.)")
+VALUE = re.compile(r"(?P<label>(?:\\.|[^\\\[\]])*?)(?:\[(?P<number>\d+)\])?")
+FEATURES = ("value", "label", "class", "type", "category")
+MEND = "Export the file again."
+
+
+@dataclass
+class _Sentence:
+    place: str
+    texts: list[str] = field(default_factory=list)
+    tokens: list[tuple[str, int, int, str, str]] = field(default_factory=list)
+
+
+def read_webanno(
+    lines: Iterable[tuple[str, str]], on_error: Callable[[InputError], None] = raise_error
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ``(place, {"text", "entities"})`` a sentence; `lines` are ``(place, line)``.
+
+    The entities are those of the layer NamedEntity, else of the first layer of spans that has a
+    feature ``value`` or ``label``, else any.
+    """
+    layers: list[tuple[str, list[str]]] = []
+    column, sentence = -1, _Sentence("")
+    for place, line in lines:
+        if line.startswith("#T_"):
+            kind, _, rest = line[3:].partition("=")
+            name, *features = rest.split("|")
+            layers.append((name if kind == "SP" else "", features))
+        elif line.startswith("#Text="):
+            if sentence.tokens:
+                yield from _finished(sentence, on_error)
+                sentence = _Sentence(place)
+            sentence.place = sentence.place or place
+            sentence.texts.append(_unescape(line.removeprefix("#Text=")))
+        elif line.startswith("#") and "\t" not in line:
+            continue
+        elif not line:
+            if sentence.tokens:
+                yield from _finished(sentence, on_error)
+            sentence = _Sentence("")
+        else:
+            column = _column(place, layers) if column < 0 else column
+            cells = line.split("\t")
+            span = re.fullmatch(r"(\d+)-(\d+)", cells[1] if len(cells) > 1 else "")
+            if not span or len(cells) <= column:
+                raise InputError(f"{place}: found {line[:60]!r}, no token of TSV 3. {MEND}")
+            sentence.place = sentence.place or place
+            sentence.tokens.append((cells[0], int(span[1]), int(span[2]), cells[2], cells[column]))
+    if sentence.tokens:
+        yield from _finished(sentence, on_error)
+
+
+def _column(place: str, layers: list[tuple[str, list[str]]]) -> int:
+    """Return the place in a line of the feature that names the entities."""
+    at, found = 3, []
+    for name, features in layers:
+        for feature in features:
+            if name:
+                better = FEATURES.index(feature) if feature in FEATURES else len(FEATURES)
+                found.append(("NamedEntity" not in name, better, at))
+            at += 1
+    if not found:
+        raise InputError(f"{place}: the file has no layer of spans. Export one with entities.")
+    return min(found)[2]
+
+
+def _finished(
+    sentence: _Sentence, on_error: Callable[[InputError], None]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        yield sentence.place, _read_sentence(sentence)
+    except InputError as error:
+        on_error(error)
+
+
+def _read_sentence(sentence: _Sentence) -> dict[str, Any]:
+    tokens = sentence.tokens
+    whole = [token for token in tokens if "." not in token[0]]
+    text = "\n".join(sentence.texts) or " ".join(token[3] for token in whole)
+    units = text.encode("utf-16-le")  # offsets are Java's, of UTF-16, and of the whole document
+    first = whole[0] if whole else tokens[0]
+    base = first[1] - _units(text[: max(text.find(_unescape(first[3])), 0)])
+
+    def place_of(offset: int) -> int:
+        return len(units[: 2 * (offset - base)].decode("utf-16-le", "replace"))
+
+    spans: dict[str, dict[str, Any]] = {}
+    for _, start, end, _, cell in tokens:
+        for number, value in enumerate(re.split(r"(?<!\\)\|", cell)):
+            found = VALUE.fullmatch(value)
+            if value in ("_", "") or not found or found["label"] in ("*", "_"):
+                continue
+            # a value without a number is an entity of this token alone
+            key = found["number"] or f"{start}-{end}-{number}"
+            span = spans.setdefault(key, {"start": start, "label": _unescape(found["label"])})
+            span["end"] = end
+    entities = [
+        {"start": place_of(span["start"]), "end": place_of(span["end"]), "label": span["label"]}
+        for span in spans.values()
+    ]
+    return {"text": text, "entities": entities}
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _unescape(text: str) -> str:
+    named = {"t": "\t", "n": "\n", "r": "\r"}
+    return ESCAPED.sub(lambda found: named.get(found[1], found[1]), text)

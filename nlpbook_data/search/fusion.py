@@ -1,0 +1,62 @@
+"""Hybrid search: one ranking of two, that of vectors or of a reranker and that of BM25."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+WEIGHT = 0.5  # of the model where none was chosen
+WEIGHTS = np.linspace(0, 1, 41)
+
+Scored = tuple[Sequence[int], Sequence[float]]  # ids of one query, the best first, and their scores
+
+
+def fuse(model: Scored, words: Scored, weight: float) -> dict[int, float]:
+    """Return ``{passage id: score}``, the best first, of two rankings of one query.
+
+    The score is ``weight · m + (1 - weight) · w`` (a convex combination: Bruch, Gai & Ingber 2023).
+    ``m`` is the model's score where its best is 1 and the last of its ranking 0, ``w`` that of BM25
+    where its best is 1; what a ranking does not have is 0 there. Of equal scores the passage that
+    BM25 scores higher comes first, then the one that the model does, then the smaller id.
+
+    Args:
+        weight: of the model, from 0 (BM25's ranking, then what only the model has) to 1.
+    """
+    ids, parts = _align(model, words)
+    scores = weight * parts[0] + (1 - weight) * parts[1]
+    order = np.argsort(-scores, kind="stable")
+    return dict(zip(ids[order].tolist(), scores[order].tolist(), strict=True))
+
+
+def choose_weight(
+    model: Sequence[Scored], words: Sequence[Scored], relevant: Sequence[Sequence[int]]
+) -> float:
+    """Return the weight of the model whose fusion has the best MRR@10 on these queries.
+
+    Either alone, 0 and 1, is among the weights. Of several that are level, the middle one.
+
+    Args:
+        relevant: the true passages of each query; queries without one do not count.
+    """
+    sums = np.zeros(len(WEIGHTS))
+    for one, other, true in zip(model, words, relevant, strict=True):
+        ids, parts = _align(one, other)
+        scores = np.stack([1 - WEIGHTS, WEIGHTS], axis=1) @ parts[::-1]
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+        hits = np.isin(ids[order], list(true))
+        sums += (hits / np.arange(1, hits.shape[1] + 1)).max(axis=1, initial=0)
+    best = np.flatnonzero(sums >= sums.max() - 1e-9)
+    return round(float(WEIGHTS[best[len(best) // 2]]), 3)
+
+
+def _align(model: Scored, words: Scored) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of both rankings in the order of ties, and their scaled scores, (2, ids)."""
+    ids = np.array(sorted({*model[0], *words[0]}), dtype=np.int64)
+    parts = np.zeros((2, len(ids)))
+    for part, (found, scores), least in zip(parts, (model, words), (None, 0.0), strict=True):
+        values = np.asarray(scores, dtype=float)
+        if len(values):
+            low = values.min() if least is None else least
+            width = values.max() - low
+            part[np.searchsorted(ids, found)] = (values - low) / width if width > 0 else 1.0
+    order = np.lexsort((ids, -parts[0], -parts[1]))
+    return ids[order], parts[:, order]

@@ -1,0 +1,279 @@
+"""The same search in a Qdrant collection: a server's, or a folder's by the client alone.
+
+Vectors are ``dense``; BM25 is a sparse vector ``words``: here how much each morpheme counts in its
+text, in Qdrant how rare it is. A point's payload is its row. The folder of the index holds
+``qdrant.json``, which says where the collection is and what made it, and never a key: that is read
+from the environment, QDRANT_API_KEY.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from nlpbook_data.data.cache import write_text
+from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.own_files.schemas import read_text
+from nlpbook_data.search.bm25 import K1, B, extract_morphemes
+from nlpbook_data.search.fusion import fuse
+from nlpbook_data.search.index import (
+    DICTIONARY,
+    FUSED,
+    Encoder,
+    Hit,
+    Manifest,
+    copy_dictionary,
+    describe_encoder,
+    load_same,
+    to_dataset,
+)
+
+FILE = "qdrant.json"
+BATCH = 256  # points that are sent at a time
+
+
+class QdrantIndex:
+    """The index in a collection, made by `build` or `load`."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], encoder: Encoder | None) -> None:
+        self.folder, self.settings, self._given = folder, settings, encoder
+        self.manifest = Manifest(**settings["index"])
+
+    @classmethod
+    def build(
+        cls,
+        folder: str | os.PathLike,
+        rows: Iterable[Any],
+        encoder: Encoder | str | os.PathLike | None = None,
+        *,
+        collection: str,
+        url: str | None = None,
+        path: str | None = None,
+        k1: float = K1,
+        b: float = B,
+        dictionary: str | os.PathLike | None = None,
+    ) -> "QdrantIndex":
+        """Encode `rows` into a new collection, and write into `folder` where it is.
+
+        Args:
+            folder: absent or empty.
+            rows, encoder, k1, b, dictionary: as of `SearchIndex.build`; words are always there.
+            collection: its name; it must not be there yet.
+            url: of a server.
+            path: of a folder, in place of a server.
+
+        Raises:
+            InputError: as of `SearchIndex.build`; the server does not answer, or has such a
+                collection. None is kept then.
+        """
+        from qdrant_client import models
+
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} is there already. Name another folder.")
+        found = to_dataset(rows)
+        manifest, encoder = describe_encoder(encoder, hybrid=True, k1=k1, b=b)
+        texts = found["text"][:]
+        words = Path(dictionary) if dictionary else None
+        morphemes = extract_morphemes(texts, "morphemes", words)
+        mean = sum(map(len, morphemes)) / len(morphemes)
+        if not mean:
+            raise InputError("There is no word in any passage. Look at the file.")
+        place = {"url": url, "path": path and str(Path(path).expanduser().resolve())}
+        place["collection"] = collection
+        vectors = {}
+        if encoder is not None:
+            width = np.asarray(encoder.encode_document(texts[:1])).shape[1]
+            distance = models.Distance.COSINE if manifest.normalized else models.Distance.DOT
+            vectors["dense"] = models.VectorParams(size=width, distance=distance)
+        client = connect(place)
+        with _said(place):
+            if client.collection_exists(collection):
+                raise InputError(
+                    f"{url or path}: there is a collection {collection} already. Name another by "
+                    "--collection, or delete it there."
+                )
+            idf = models.SparseVectorParams(modifier=models.Modifier.IDF)
+            client.create_collection(
+                collection, vectors_config=vectors, sparse_vectors_config={"words": idf}
+            )
+            try:
+                for begin in tqdm(range(0, len(texts), BATCH), "points", disable=None):
+                    part = slice(begin, begin + BATCH)
+                    dense: Any = encoder.encode_document(texts[part]) if encoder is not None else []
+                    points = [
+                        models.PointStruct(
+                            id=begin + n,
+                            payload=found[begin + n],
+                            vector={"words": _weigh(row, mean, k1, b)}
+                            | ({"dense": np.asarray(dense[n]).tolist()} if len(dense) else {}),
+                        )
+                        for n, row in enumerate(morphemes[part])
+                    ]
+                    client.upsert(collection, points)
+                folder.mkdir(parents=True, exist_ok=True)
+                if words:
+                    copy_dictionary(words, folder / DICTIONARY)
+            except BaseException:
+                client.delete_collection(collection)
+                raise
+            finally:
+                client.close()
+        settings = {"place": place, "dictionary": bool(words), "index": asdict(manifest)}
+        text = json.dumps(settings, ensure_ascii=False, indent=1)
+        write_text(folder / FILE, text + "\n")
+        return cls(folder, settings, encoder)
+
+    @classmethod
+    def load(
+        cls, folder: str | os.PathLike, encoder: Encoder | str | os.PathLike | None = None
+    ) -> "QdrantIndex":
+        """Open the index that `folder` tells of; `encoder` is as of `SearchIndex.load`.
+
+        Raises:
+            InputError: qdrant.json is damaged, or `encoder` names another model.
+        """
+        path = Path(folder) / FILE
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            manifest = Manifest(**settings["index"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path}: damaged. Build the index again.") from error
+        if isinstance(encoder, str | os.PathLike):
+            encoder = load_same(Path(folder), manifest, str(encoder))
+        return cls(Path(folder), settings, encoder)
+
+    def __len__(self) -> int:
+        with _said(self.settings["place"]):
+            return self._client.count(self.settings["place"]["collection"]).count
+
+    def search(
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        hybrid: bool = False,
+        exact: bool = False,
+        weight: float | None = None,
+    ) -> list[list[Hit]]:
+        """Return the `k` rows nearest to each query, the best first, as `SearchIndex.search` does.
+
+        Raises:
+            InputError: as there, or the server does not answer.
+        """
+        queries = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
+        if k < 1:
+            raise InputError(f"k is {k}. Ask for one hit or more.")
+        share = self.manifest.weight if weight is None else weight
+        if not 0 <= share <= 1:
+            raise InputError(f"The weight is {share}. Give one from 0 to 1.")
+        dense, words = self.manifest.dense, hybrid or not self.manifest.dense
+        depth = max(k, FUSED) if dense and words else k
+        vectors = self.encoder.encode_query(queries) if dense else [None] * len(queries)
+        dictionary = self.folder / DICTIONARY if self.settings["dictionary"] else None
+        asked = extract_morphemes(queries, dictionary=dictionary) if words else []
+        found = []
+        for n, vector in enumerate(vectors):
+            near = self._ask("dense", np.asarray(vector).tolist(), depth, exact) if dense else []
+            hits = near
+            if words:
+                same = self._ask("words", _count(asked[n]), depth, exact) if asked[n] else []
+                rows = {hit.id: hit.row for hit in (*near, *same)}
+                one, other = (([h.id for h in x], [h.score for h in x]) for x in (near, same))
+                hits = [Hit(i, s, rows[i]) for i, s in fuse(one, other, share).items()]
+                hits = hits if dense else same
+            found.append(hits[:k])
+        return found
+
+    def _ask(self, name: str, query: Any, k: int, exact: bool) -> list[Hit]:
+        from qdrant_client import models
+
+        place = self.settings["place"]
+        with _said(place):
+            points = self._client.query_points(
+                place["collection"],
+                query=query,
+                using=name,
+                limit=k,
+                search_params=models.SearchParams(exact=exact),
+            ).points
+        return [Hit(int(point.id), point.score, point.payload or {}) for point in points]
+
+    @cached_property
+    def _client(self) -> Any:
+        return connect(self.settings["place"])
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The given encoder, else the model that made the vectors, loaded."""
+        if self._given is not None:
+            return self._given
+        if self.manifest.model is None:
+            raise InputError(f"{self.folder}: the index names no model. Pass the encoder.")
+        return load_same(self.folder, self.manifest, self.manifest.model)
+
+
+def connect(place: Mapping[str, Any]) -> Any:
+    """Return the client of a server or a folder.
+
+    Raises:
+        InputError: qdrant-client is not installed, or the folder is in use.
+    """
+    try:
+        from qdrant_client import QdrantClient
+    except ImportError as error:
+        raise InputError(
+            "qdrant-client is not installed: pip install nlpbook-recipes[qdrant]."
+        ) from error
+    with _said(place):
+        if place["path"]:
+            return QdrantClient(path=place["path"])
+        key = os.environ.get("QDRANT_API_KEY")
+        return QdrantClient(url=place["url"], api_key=key, check_compatibility=False)
+
+
+@contextlib.contextmanager
+def _said(place: Mapping[str, Any]) -> Iterator[None]:
+    """Turn what the client raises into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # a dozen unrelated types, of HTTP, gRPC and the folder
+        raise InputError(
+            f"Qdrant at {place['url'] or place['path']}: {first_line(error)}. Check the address, "
+            "QDRANT_API_KEY, and that no other process uses the folder."
+        ) from error
+
+
+def _key(morpheme: str) -> int:
+    """Return the place of a morpheme in sparse vectors, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(morpheme.encode(), digest_size=4).digest(), "big")
+
+
+def _sparse(values: Mapping[str, float]) -> Any:
+    from qdrant_client import models
+
+    places: Counter[int] = Counter()
+    for word, value in values.items():
+        places[_key(word)] += value  # type: ignore[assignment]  # two words may share a place
+    return models.SparseVector(indices=list(places), values=list(map(float, places.values())))
+
+
+def _weigh(morphemes: Sequence[str], mean: float, k1: float, b: float) -> Any:
+    """Return how much each morpheme counts in a text: BM25 (`index_morphemes`) without its IDF."""
+    norm = k1 * (1 - b + b * len(morphemes) / mean)
+    return _sparse({word: tf / (tf + norm) for word, tf in Counter(morphemes).items()})
+
+
+def _count(morphemes: Sequence[str]) -> Any:
+    return _sparse(Counter(morphemes))

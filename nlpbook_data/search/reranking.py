@@ -1,0 +1,197 @@
+"""What sentence-transformers lacks for the rerank recipe, and reranking itself."""
+
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from sentence_transformers import CrossEncoder
+from sentence_transformers.base.evaluation import BaseEvaluator
+from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
+
+from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.metrics.search import DocumentSearch
+from nlpbook_data.search.collections import Collection
+from nlpbook_data.search.fusion import fuse
+from nlpbook_data.search.index import Hit
+from nlpbook_data.search.training import Ranking, RetrievalEvaluator, as_module, saved_weight
+from nlpbook_data.training.arguments import ModelArguments, RecipeArguments
+from nlpbook_data.training.models import load_model
+from nlpbook_data.training.trainer import add_callbacks, check_metric
+
+
+@dataclass
+class RerankTrainingArguments(RecipeArguments, CrossEncoderTrainingArguments):
+    """sentence-transformers' training arguments with our defaults."""
+
+    batch_sampler: str = field(
+        default="batch_sampler", metadata={"help": "in any order", "choices": ["batch_sampler"]}
+    )
+    multi_dataset_batch_sampler: str = field(
+        default="proportional", metadata={"help": "unused", "choices": ["proportional"]}
+    )
+    # The recipe settles these: they are no options.
+    prompts: Any = field(default=None, init=False)
+    router_mapping: Any = field(default=None, init=False)
+    learning_rate_mapping: Any = field(default=None, init=False)
+    warmup_ratio: Any = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.prediction_loss_only = False  # which sentence-transformers sets
+        if self.label_smoothing_factor:
+            raise InputError(
+                f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none. "
+                "Leave it out."
+            )
+
+
+class RecipeCrossEncoderTrainer(CrossEncoderTrainer):
+    """sentence-transformers' trainer with our lines for its logs, and without its model card."""
+
+    def __init__(self, model: CrossEncoder, *, args: RerankTrainingArguments, **kwargs: Any):
+        check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
+        model.accepts_loss_kwargs = False  # its losses are means of a batch: Trainer divides them
+        super().__init__(model, args=args, **kwargs)
+        add_callbacks(self)
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Leave the card to `launch`."""
+
+
+class RerankingEvaluator(BaseEvaluator):
+    """The scores of `metrics.search` of a ranking that the model has put into a new order."""
+
+    def __init__(self, part: Collection, words: Ranking, depth: int, batch_size: int):
+        super().__init__()
+        self.part, self.words, self.depth, self.batch_size = part, words, depth, batch_size
+
+    def __call__(self, model: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
+        found = rerank(model, self.part, self.words, self.depth, self.batch_size)
+        metric = DocumentSearch(keep_in_memory=True)
+        scores = metric.compute(predictions=found.ids, references=self.part.relevant)
+        return {name: scores[name] for name in RetrievalEvaluator.names}
+
+
+def load_reranker(
+    args: ModelArguments, config: Any, tokenizer: PreTrainedTokenizerBase, training: bool
+) -> CrossEncoder:
+    """Return a model that scores a query and a passage together.
+
+    Args:
+        config: of `load_config`, with one label.
+        tokenizer: with the most tokens that a pair may have.
+        training: its head may be new.
+
+    Raises:
+        InputError: as `load_model`, or an option that it does not have.
+    """
+    if args.lora or args.quantization != "none":
+        raise InputError("All weights of a reranker are trained: leave out --lora, --quantization.")
+    body = load_model(AutoModelForSequenceClassification, args, config, training)
+    module = as_module(body, tokenizer, "sequence-classification")
+    model = CrossEncoder(modules=[module], device="cpu")
+    model.model_card_data.local_files_only = True
+    return model
+
+
+def save_reranker(model: CrossEncoder, folder: Path) -> None:
+    """Write what ``CrossEncoder(folder)`` loads. No path of this machine is in it."""
+    model.config.name_or_path = ""
+    if PartialState().is_main_process:
+        model.save_pretrained(str(folder), create_model_card=False)
+        with contextlib.suppress(OSError):
+            (folder / "eval").rmdir()  # for the evaluator's file, which is not written
+
+
+def open_reranker(model: str) -> CrossEncoder:
+    """Load the CrossEncoder in the folder, or of the Hub name, `model`.
+
+    Raises:
+        InputError: it cannot be loaded, or gives a pair more than one score.
+    """
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    try:
+        reranker = CrossEncoder(model, trust_remote_code=False)
+    except Exception as error:  # the loader raises a dozen unrelated types
+        raise InputError(
+            f"{model}: no reranker could be loaded ({first_line(error)}). Name the folder of a run "
+            "of recipes/rerank.py, or a cross-encoder on the Hub."
+        ) from error
+    if reranker.num_labels != 1:
+        raise InputError(
+            f"{model}: gives a pair {reranker.num_labels} scores, and a reranker gives one. Name "
+            "another model."
+        )
+    return reranker
+
+
+def score_pairs(model: CrossEncoder, pairs: Sequence[tuple[str, str]], batch_size: int) -> list:
+    """Return the model's logit of each query and passage."""
+    options: Any = {"batch_size": batch_size, "show_progress_bar": False}
+    return model.predict(pairs, activation_fn=torch.nn.Identity(), **options).tolist()
+
+
+def rerank(
+    model: CrossEncoder, part: Collection, words: Ranking, depth: int, batch_size: int
+) -> Ranking:
+    """Return the rankings `words` with the first `depth` of each in the order of the model.
+
+    The others follow as they were, with the lowest score. Of equal scores the former order stays.
+    """
+    pairs = [
+        (query, part.passages[i])
+        for query, ids in zip(part.queries, words.ids, strict=True)
+        for i in ids[:depth]
+    ]
+    scores = iter(score_pairs(model, pairs, batch_size))
+    found = Ranking([], [])
+    for ids in words.ids:
+        scored = sorted(((i, next(scores)) for i in ids[:depth]), key=lambda pair: -pair[1])
+        least = scored[-1][1] if scored else 0.0
+        found.ids.append([i for i, _ in scored] + list(ids[depth:]))
+        found.scores.append([value for _, value in scored] + [least] * len(ids[depth:]))
+    return found
+
+
+def rerank_hits(model: CrossEncoder, query: str, hits: Sequence[Hit]) -> list[Hit]:
+    """Return the hits of a search in the order of the model, fused with the one that they had.
+
+    Its weight is what its training chose on validation, or 1 where it has chosen none.
+    """
+    scores = score_pairs(model, [(query, hit.text) for hit in hits], 32) if hits else []
+    weight = saved_weight(model.config, 1.0)
+    ids, before = [hit.id for hit in hits], [hit.score for hit in hits]
+    rows = {hit.id: hit.row for hit in hits}
+    return [Hit(i, s, rows[i]) for i, s in fuse((ids, scores), (ids, before), weight).items()]
+
+
+def keep_far(ranking: Ranking, part: Collection, margin: float) -> list[list[int]]:
+    """Return each query's ranked passages without those that may answer it too.
+
+    Passages that score as high as a true one are often copies of it, or better answers: one counts
+    as wrong only if it is below the lowest true passage by `margin` of that one's score. Where no
+    true passage is ranked, nothing is known of the others, and all count.
+    """
+    kept = []
+    for ids, scores, true in zip(ranking.ids, ranking.scores, part.relevant, strict=True):
+        least = [score for i, score in zip(ids, scores, strict=True) if i in true]
+        limit = min(least) - margin * abs(min(least)) if least else float("inf")
+        kept.append([i for i, score in zip(ids, scores, strict=True) if score <= limit])
+    return kept
+
+
+def to_lists(batch: dict[str, list[str]]) -> dict[str, list]:
+    """Return rows of `training_rows` as a query, its passages, the true one first, and labels."""
+    query, *passages = batch.values()
+    lists = [list(row) for row in zip(*passages, strict=True)]
+    return {
+        "query": query,
+        "passages": lists,
+        "labels": [[1.0, *[0.0] * (len(row) - 1)] for row in lists],
+    }

@@ -1,0 +1,358 @@
+"""What annotation tools, chat models and search libraries write, in their own layouts."""
+
+import gzip
+import json
+import unicodedata
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from datasets import ClassLabel, Dataset, Features, List, Value
+from writing import read_rows, write_rows, write_xlsx, written
+
+from nlpbook_data import InputError
+from nlpbook_data.own_files.annotations import write_annotations
+from nlpbook_data.own_files.check import check_file, format_report
+from nlpbook_data.own_files.options import Options
+from nlpbook_data.own_files.schemas import read_examples
+
+NFD = unicodedata.normalize("NFD", "긍정")
+TEXT = "👍 홍길동은 서울에 산다"
+SPANS = [(2, 5, "PER"), (7, 9, "LOC")]
+NER = {
+    "text": TEXT,
+    "entities": [dict(zip(("start", "end", "label"), s, strict=True)) for s in SPANS],
+}
+
+
+def read(path: Path, task: str = "ner", columns: Any = None, **options: Any) -> list:
+    return [row for _, row in read_examples(path, task, columns, **options)]
+
+
+def as_json(path: Path, value: Any) -> Path:
+    return written(path, json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def studio(start: int, end: int, label: str, shift: int = 0) -> dict[str, Any]:
+    value = {"start": start + shift, "end": end + shift, "text": TEXT[start:end], "labels": [label]}
+    return {"value": value, "from_name": "ner", "to_name": "t", "type": "labels"}
+
+
+def task(results: list[dict], **more: Any) -> dict[str, Any]:
+    annotations = [{"id": 1, "was_cancelled": False, "result": results}]
+    return {"id": 1, "data": {"본문": TEXT}, "annotations": annotations, "predictions": []} | more
+
+
+EXPORTS: dict[str, tuple[str, Any]] = {
+    "doccano": ("a.jsonl", [{"id": 1, "text": TEXT, "label": SPANS, "Comments": []}]),
+    "doccano, labels": ("a.jsonl", [{"id": 1, "data": TEXT, "labels": SPANS}]),
+    "doccano, relations": (
+        "a.jsonl",
+        [
+            {
+                "id": 1,
+                "text": TEXT,
+                "entities": [
+                    {"id": n, "label": label, "start_offset": start, "end_offset": end}
+                    for n, (start, end, label) in enumerate(SPANS)
+                ],
+                "relations": [],
+            }
+        ],
+    ),
+    "lists of entities": ("a.jsonl", [{"text": TEXT, "entities": SPANS}]),
+    "Label Studio": ("a.json", [task([studio(*span) for span in SPANS])]),
+    "Label Studio 1.0, UTF-16 units": ("a.json", [task([studio(*s, shift=1) for s in SPANS])]),
+    "Label Studio JSON-MIN": (
+        "a.json",
+        [
+            {
+                "id": 1,
+                "본문": TEXT,
+                "label": [studio(*span)["value"] for span in SPANS],
+                "annotator": 1,
+                "annotation_id": 3,
+                "created_at": "2026-01-01T00:00:00Z",
+                "lead_time": 3.2,
+            }
+        ],
+    ),
+    "Prodigy": (
+        "a.jsonl",
+        [
+            {
+                "text": TEXT,
+                "_input_hash": 1,
+                "tokens": [{"text": "👍", "start": 0, "end": 1, "id": 0}],
+                "spans": [
+                    {"start": start, "end": end, "label": label, "token_start": 1, "token_end": 1}
+                    for start, end, label in SPANS
+                ],
+                "answer": "accept",
+            },
+            {"text": "버린다", "_input_hash": 2, "spans": [], "answer": "reject"},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_entities_of_annotation_tools(tmp_path, name):
+    file, rows = EXPORTS[name]
+    path = (as_json if file.endswith(".json") else write_rows)(tmp_path / file, rows)
+    assert read(path) == [NER]
+    assert format_report(check_file(path, "ner")).endswith("Nothing is wrong.")
+
+
+def test_brat_is_a_folder_of_texts_with_annotations(tmp_path):
+    written(tmp_path / "b/1.txt", f"{TEXT}\n둘째 줄")
+    marks = [f"T{n}\t{label} {a} {b}\t{TEXT[a:b]}" for n, (a, b, label) in enumerate(SPANS, 1)]
+    marks += ["T3\tPER 2 3;4 5\t홍 동", "R1\tlives Arg1:T1 Arg2:T2", "#1\tAnnotatorNotes T1\t?"]
+    written(tmp_path / "b/1.ann", "\n".join(marks) + "\n")
+    options = Options()
+    (row,) = read(tmp_path / "b", options=options)
+    assert row == NER | {"text": f"{TEXT}\n둘째 줄"}
+    assert options.lines() == ["1 entities in several pieces were left out"]
+    assert check_file(tmp_path / "b", "ner").is_right
+    written(tmp_path / "b/1.ann", "T1\tPER 3 5\t홍길동\n")
+    with pytest.raises(InputError, match="1.ann, line 1: 3-5 of 1.txt is '길동'"):
+        read(tmp_path / "b")
+
+
+WEBANNO = """#FORMAT=WebAnno TSV 3.3
+#T_SP=de.tudarmstadt.ukp.dkpro.core.api.lexmorph.type.pos.POS|PosValue
+#T_SP=de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity|identifier|value
+#T_RL=webanno.custom.Relation|kind|BT_webanno.custom.Relation
+
+
+#Text=첫 문장
+1-1\t0-1\t첫\tMM\t_\t_\t_\t_\t
+1-2\t2-4\t문장\tNNG\t_\t_\t_\t_\t
+
+#Text=👍 홍길동은 서울 시\\_청에 산다
+2-1\t5-7\t👍\tSW\t_\t_\t_\t_\t
+2-2\t8-12\t홍길동은\tNNP\t_\t_\t_\t_\t
+2-2.1\t8-11\t홍길동\t_\t*\tPER\t_\t_\t
+2-3\t13-15\t서울\tNNP\t*[1]\tLOC[1]\t_\t_\t
+2-4\t16-20\t시_청에\tNNG\t*[1]\tLOC[1]\t_\t_\t
+2-5\t21-23\t산다\tVV\t_\t_\t_\t_\t
+"""
+
+
+def test_webanno_tsv(tmp_path):
+    first, second = read(written(tmp_path / "a.tsv", WEBANNO))
+    assert first == {"text": "첫 문장", "entities": []}
+    text, found = second["text"], second["entities"]
+    assert text == "👍 홍길동은 서울 시_청에 산다"
+    spans = [(text[e["start"] : e["end"]], e["label"]) for e in found]
+    assert spans == [("홍길동", "PER"), ("서울 시_청에", "LOC")]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ["O", "B-PER", "M-PER", "E-PER", "O", "S-LOC", "B-LOC", "E-LOC"],  # BMES
+        ["O", "B-PER", "M-PER", "E-PER", "O", "W-LOC", "B-LOC", "E-LOC"],  # BMEWO
+        ["O", "PER-B", "PER-I", "PER-I", "O", "LOC-B", "LOC-B", "LOC-I"],  # KoBERT-NER
+    ],
+)
+@pytest.mark.parametrize("layout", ["lines", "sentences", "objects", "numbers", "parquet"])
+def test_tags_of_any_scheme_and_layout(tmp_path, tags, layout):
+    words = "아 홍 길 동 이 서울 부산 시".split()
+    options, path = Options(), tmp_path / "a.jsonl"
+    names = sorted(set(tags))
+    numbers = [names.index(tag) for tag in tags]
+    if layout == "lines":
+        lines = [f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True)]
+        path = written(tmp_path / "a.tsv", "".join(lines))
+    elif layout == "sentences":
+        path = written(tmp_path / "a.tsv", f"{' '.join(words)}\t{' '.join(tags)}\n")
+    elif layout == "objects":
+        write_rows(path, [{"tokens": words, "ner_tags": tags}])
+    elif layout == "numbers":
+        write_rows(path, [{"id": "0", "tokens": words, "ner_tags": numbers}])
+        with pytest.raises(InputError, match="line 1: .*--ner_tag_names"):
+            read(path)
+        options = Options(ner_tag_names=names)
+    else:
+        types = Features(tokens=List(Value("string")), ner_tags=List(ClassLabel(names=names)))
+        path = tmp_path / "a.parquet"
+        Dataset.from_dict({"tokens": [words], "ner_tags": [numbers]}, types).to_parquet(path)
+    (row,) = read(path, options=options)
+    found = [(row["text"][e["start"] : e["end"]], e["label"]) for e in row["entities"]]
+    assert found == [("홍 길 동", "PER"), ("서울", "LOC"), ("부산 시", "LOC")]
+
+
+def test_2016klp_and_labels_without_marks(tmp_path):
+    klp = written(
+        tmp_path / "klp.txt",
+        "; 홍길동은 서울에 산다\n$<홍길동:PS>은 <서울:LC>에 산다\n1\t홍길동\tNNP\tB_PS\n\n",
+    )
+    (row,) = read(klp)
+    assert row["text"] == "홍길동은 서울에 산다"
+    assert [e["label"] for e in row["entities"]] == ["PS", "LC"]
+    io = written(tmp_path / "io.txt", "홍\tPER\n길동\tPER\n은\tO\n서울\tLOC\n\n또\tO\n")
+    assert [len(row["entities"]) for row in read(io)] == [2, 0]
+
+
+CLASSES = {
+    "doccano": ("a.jsonl", [{"id": 1, "text": "좋다", "label": ["긍정"], "Comments": []}]),
+    "Label Studio": (
+        "a.json",
+        [
+            {
+                "data": {"text": "좋다", "출처": "웹"},
+                "annotations": [
+                    {"was_cancelled": True, "result": []},
+                    {"result": [{"type": "choices", "value": {"choices": ["긍정"]}}]},
+                ],
+            },
+            {"data": {"text": "아직"}, "annotations": []},
+        ],
+    ),
+    "JSON-MIN": ("a.json", [{"text": "좋다", "감성": "긍정", "annotation_id": 1, "lead_time": 1}]),
+    "Prodigy": (
+        "a.jsonl",
+        [{"text": "좋다", "options": [], "accept": ["긍정"], "answer": "accept", "_task_hash": 1}],
+    ),
+    "KLUE": ("a.json", [{"guid": "y-0", "title": "좋다", "label": "긍정", "url": "u"}]),
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_classes_of_annotation_tools(tmp_path, name):
+    file, rows = CLASSES[name]
+    path = (as_json if file.endswith(".json") else write_rows)(tmp_path / file, rows)
+    assert read(path, "doccls") == [{"text": "좋다", "label": "긍정"}]
+
+
+def test_nsmc_as_txt_and_lines_to_predict(tmp_path):
+    nsmc = written(tmp_path / "ratings.txt", 'id\tdocument\tlabel\n1\t"좋다\t1\n')
+    assert read(nsmc, "doccls") == [{"text": '"좋다', "label": "1"}]
+    lines = written(tmp_path / "new.txt", "좋다\n\n나쁘다\n")
+    assert [row["text"] for row in read(lines, "doccls", gold=False)] == ["좋다", "나쁘다"]
+
+
+def test_pairs_of_klue(tmp_path):
+    rows = [
+        {"guid": "n", "premise": "가", "hypothesis": "나", "gold_label": "neutral", "label5": "x"}
+    ]
+    (row,) = read(as_json(tmp_path / "a.json", rows), "paircls")
+    assert row["label"] == "neutral"
+    sts = [{"guid": "s", "sentence1": "가", "sentence2": "나", "labels": {"label": 3.7}}]
+    assert read(as_json(tmp_path / "b.json", sts), "paircls")[0]["label"] == "3.7"
+    del rows[0]["guid"]
+    report = check_file(write_rows(tmp_path / "c.jsonl", rows * 3), "paircls")
+    assert report.wrong == 1 and "Did you mean gold_label or label5?" in report.errors[0]
+
+
+TURNS = [("system", "짧게."), ("user", "수도는?"), ("assistant", "서울"), ("user", "또?")]
+TURNS += [("assistant", "부산")]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [{"role": who, "content": said} for who, said in TURNS]},
+        {
+            "conversations": [
+                {"from": {"user": "human", "assistant": "gpt"}.get(who, who), "value": said}
+                for who, said in TURNS
+            ]
+        },
+    ],
+)
+def test_each_answer_of_a_conversation_is_a_completion(tmp_path, row):
+    path = write_rows(tmp_path / "a.jsonl", [row])
+    assert read(path, "generation") == [
+        {"prompt": "짧게.\n수도는?\n", "completion": "서울"},
+        {"prompt": "짧게.\n수도는?\n서울\n또?\n", "completion": "부산"},
+    ]
+
+
+def test_instructions(tmp_path):
+    rows = [{"instruction": "옮겨라", "input": "서울", "output": "Seoul"}]
+    rows += [{"instruction": "인사해라", "input": "", "output": "안녕"}]
+    assert read(as_json(tmp_path / "a.json", rows), "generation") == [
+        {"prompt": "옮겨라\n서울\n", "completion": "Seoul"},
+        {"prompt": "인사해라\n", "completion": "안녕"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"anchor": "수도", "positive": "서울", "negative": "부산"},
+        {"anchor": "수도", "positive": "서울", "negative_1": "부산"},
+        {"query": "수도", "pos": ["서울"], "neg": ["부산"], "prompt": "찾아라"},
+    ],
+)
+def test_queries_of_search_libraries(tmp_path, row):
+    found = {"query": "수도", "passage": "서울", "negative": "부산"}
+    assert read(write_rows(tmp_path / "a.jsonl", [row]), "search") == [found]
+
+
+def test_gzip_zstd_and_utf_16(tmp_path):
+    content = "text,label\n좋다,1\n"
+    written(tmp_path / "a.csv.gz", gzip.compress(content.encode()))
+    written(tmp_path / "b.csv", content.encode("utf-16"))
+    with pa.CompressedOutputStream(str(tmp_path / "c.csv.zst"), "zstd") as file:
+        file.write(content.encode("cp949"))
+    for path in sorted(tmp_path.iterdir()):
+        assert read(path, "doccls") == [{"text": "좋다", "label": "1"}]
+    written(tmp_path / "a.csv.gz", gzip.compress(content.encode())[:-9])
+    with pytest.raises(InputError, match="a.csv.gz: damaged"):
+        read(tmp_path / "a.csv.gz", "doccls")
+
+
+def test_labels_in_one_spelling_and_headers_in_any(tmp_path):
+    path = written(tmp_path / "a.csv", f" Text ,LABEL\n하나,1.0\n둘,1\n셋,{NFD}\n넷,nan\n")
+    options = Options()
+    assert [row["label"] for row in read(path, "doccls", options=options)] == ["1", "1"] + [
+        "긍정",
+        "nan",
+    ]
+    assert [line[:30] for line in options.lines()] == [
+        "1 labels in decomposed letters",
+        "1 labels are a word for an emp",
+    ]
+
+
+def test_a_sheet_by_name_and_dates_in_columns_that_are_not_read(tmp_path):
+    day = date(2026, 1, 1)
+    rows = [["작성일", "text", "label"], [day, "좋다", "긍정"]]
+    path = write_xlsx(tmp_path / "a.xlsx", [["비고"]], rows)
+    options = Options(sheet_name="Sheet1")
+    assert read(path, "doccls", options=options) == [{"text": "좋다", "label": "긍정"}]
+    with pytest.raises(InputError, match="row 2: found datetime.* where a label belongs"):
+        read(path, "doccls", {"label": "작성일"}, options=options)
+    with pytest.raises(InputError, match="no sheet '리뷰'; the sheets are Sheet, Sheet1"):
+        read(path, "doccls", options=Options(sheet_name="리뷰"))
+
+
+def test_answers_that_stand_twice(tmp_path):
+    rows = [{"context": "서울은 서울", "question": "?", "answers": "서울"}]
+    rows += [{"context": "부산은 항구", "question": "?", "answers": "항구"}]
+    path = write_rows(tmp_path / "a.csv", rows)
+    for how, starts in [("first", [0, 4]), ("skip", [4])]:
+        options = Options(repeated_answers=how)
+        found = read(path, "qa", options=options)
+        assert [row["answers"][0]["answer_start"] for row in found] == starts
+        assert options.lines()[0].startswith("1 answers stand more than once")
+
+
+def test_predictions_come_back_from_the_tools_they_are_written_for(tmp_path):
+    found = [entity | {"text": "x", "score": 0.5} for entity in NER["entities"]]
+    write_rows(tmp_path / "p.jsonl", [{"text": TEXT, "entities": None, "prediction": found}])
+    write_annotations(tmp_path / "p.jsonl", tmp_path / "d.jsonl", "doccano")
+    assert read(tmp_path / "d.jsonl") == [NER]
+    _, said = write_annotations(tmp_path / "p.jsonl", tmp_path / "l.json", "label_studio")
+    assert '<Label value="PER"/>' in said
+    (task,) = json.loads((tmp_path / "l.json").read_text("utf-8"))
+    accepted = {**task, "annotations": task["predictions"]}
+    assert read(as_json(tmp_path / "m.json", [accepted])) == [NER]
+    rows = [{"text": "좋다", "label": None, "prediction": "긍정", "probabilities": {"긍정": 0.9}}]
+    write_annotations(write_rows(tmp_path / "q.jsonl", rows), tmp_path / "e.jsonl", "doccano")
+    assert read_rows(tmp_path / "e.jsonl") == [{"text": "좋다", "label": ["긍정"]}]

@@ -1,0 +1,159 @@
+"""recipes/rerank.py as users run it, on rows that the test writes."""
+
+import numpy as np
+import pytest
+from conftest import TINY
+from sentence_transformers import CrossEncoder
+from writing import read_json, read_rows, write_rows
+
+from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
+from nlpbook_data.search.collections import Collection
+from nlpbook_data.search.index import Hit
+from nlpbook_data.search.reranking import keep_far, rerank, rerank_hits, to_lists
+from nlpbook_data.search.training import Ranking, save_weight
+
+MODEL = [*TINY, "--learning_rate", "1e-3", "--max_length", 32]
+NO_DROPOUT = [*MODEL]
+NO_DROPOUT[1] += ",hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
+FILES = {
+    *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+    *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
+    *("recall.png", "learning_curve.png"),
+    *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl"),
+}
+
+
+def faq(count: int) -> list[dict]:
+    words = ["봄", "여름", "가을", "겨울", "바다", "산", "강", "들", "섬", "숲", "길"]
+    return [
+        {"query": f"{words[n % 11]}에 관한 물음 {n}", "passage": f"{words[n % 11]} 이야기 {n % 17}"}
+        for n in range(count)
+    ]
+
+
+def losses(folder) -> list[float]:
+    states = sorted(folder.glob("checkpoint-*/trainer_state.json"), key=lambda p: len(str(p)))
+    return [row["loss"] for row in read_json(states[-1])["log_history"] if "loss" in row]
+
+
+def test_a_reranker_is_trained_scored_beside_bm25_and_predicts_alone(fork_recipe, tmp_path):
+    path = write_rows(tmp_path / "faq.jsonl", faq(60))
+    test = write_rows(tmp_path / "test.jsonl", faq(75)[60:])
+    data = ["--train_file", path, "--test_file", test, "--num_train_epochs", 1]
+    result = fork_recipe("rerank", *MODEL, *data, "--baselines", "true", "--output_dir", "out")
+    assert result.status == 0, result.stderr
+    assert "BM25" in result.stdout and "hybrid: model and BM25" in result.stdout
+    folder = tmp_path / "out"
+    assert {p.name for p in folder.iterdir() if not p.name.startswith(".")} == FILES
+    scores, rows = read_json(folder / "metrics.json"), read_rows(folder / "predictions.jsonl")
+    bm25 = scores["baselines"]["BM25"]["test"]
+    assert scores["test"]["recall_at_100"] == bm25["recall_at_100"]  # the same passages
+    for row in rows:  # none but BM25's, in the order of the model
+        values = [hit["score"] for hit in row["prediction"]]
+        assert values == sorted(values, reverse=True)
+    model = CrossEncoder(str(folder), device="cpu")
+    ranked = model.rank(rows[0]["query"], [hit["text"] for hit in rows[0]["prediction"]])
+    assert [hit["corpus_id"] for hit in ranked] == list(range(len(ranked)))
+    weight = read_json(folder / "config.json")["recipe_settings"]["hybrid_weight"]
+    assert weight == scores["test"]["hybrid_weight"]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert 'CrossEncoder("out")' in card and "pipeline_tag: text-ranking" in card
+
+    alone = ["--do_train", "false", "--do_eval", "false", "--model_name_or_path", folder]
+    result = fork_recipe("rerank", *alone, "--test_file", test, "--output_dir", "again")
+    assert result.status == 0, result.stderr
+    again = read_json(tmp_path / "again" / "metrics.json")["test"]
+    assert again["hybrid_weight"] == weight  # as validation had chosen it
+
+
+def test_the_loss_does_not_depend_on_how_the_global_batch_is_split(fork_recipe, tmp_path):
+    path = write_rows(tmp_path / "faq.jsonl", faq(40))
+    options = [*NO_DROPOUT, "--train_file", path, "--max_train_samples", 32, "--logging_steps", 1]
+    options += ["--num_train_epochs", 1, "--keep_checkpoints", "true", "--do_predict", "false"]
+    found = []
+    for processes, size, steps in ((1, 8, 1), (1, 4, 2), (2, 4, 1)):
+        folder = f"{processes}-{size}"
+        batch = ["--per_device_train_batch_size", size, "--gradient_accumulation_steps", steps]
+        result = fork_recipe(
+            "rerank", *options, *batch, "--output_dir", folder, processes=processes
+        )
+        assert result.status == 0, result.stderr
+        found.append(losses(tmp_path / folder))
+    assert len(found[0]) == 4
+    for other in found[1:]:
+        np.testing.assert_allclose(found[0], other, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--corpus", "nsmc"], ("nsmc is for doccls",)),
+        (["--lora", "true"], ("--lora",)),
+        (["--search_model", "nowhere"], ("nowhere", "no model could be loaded")),
+    ],
+)
+def test_bad_input_is_one_message_and_leaves_nothing(fork_recipe, tmp_path, options, parts):
+    path = write_rows(tmp_path / "faq.jsonl", faq(30))
+    data = options if "--corpus" in options else ["--train_file", path, *options]
+    result = fork_recipe("rerank", *MODEL, *data, "--output_dir", "out")
+    assert result.status == 1 and "Traceback" not in result.stderr, result.stderr
+    for part in parts:
+        assert part in result.error
+    assert not (tmp_path / "out").exists()
+
+
+# The parts
+
+
+class Longest:
+    """Scores a pair by the length of its passage."""
+
+    def predict(self, pairs: list, **options) -> np.ndarray:
+        return np.array([float(len(passage)) for _, passage in pairs])
+
+
+def test_the_first_are_put_in_order_and_the_others_follow():
+    part = Collection(["가", "나나", "다다", "라라라"], ["q", "r", "s"], [[0]] * 3, [[]] * 3)
+    words = Ranking([[0, 2, 1, 3], [], [3, 0]], [[4.0, 3.0, 2.0, 1.0], [], [2.0, 1.0]])
+    found = rerank(Longest(), part, words, 3, 8)
+    assert found.ids == [[2, 1, 0, 3], [], [3, 0]]  # of equal scores BM25's order stays
+    assert found.scores == [[2.0, 2.0, 1.0, 1.0], [], [3.0, 1.0]]
+
+
+def test_hits_are_ordered_by_the_model_in_its_own_weight():
+    from types import SimpleNamespace
+
+    model = Longest()
+    model.config = SimpleNamespace()
+    hits = [
+        Hit(5, 0.9, {"text": "가"}),
+        Hit(2, 0.6, {"text": "나나나"}),
+        Hit(1, 0.3, {"text": "다"}),
+    ]
+    assert [hit.id for hit in rerank_hits(model, "q", hits)] == [2, 5, 1]
+    save_weight(model.config, 0.25)
+    assert [hit.id for hit in rerank_hits(model, "q", hits)] == [5, 2, 1]
+
+
+def test_what_scores_as_the_true_passage_is_no_negative():
+    part = Collection(list("가나다라"), ["q", "r"], [[1, 2], [3]], [[], []])
+    ranking = Ranking([[0, 1, 2, 3], [0, 1]], [[9.0, 8.0, 4.0, 3.9], [2.0, 1.0]])
+    # of q the lowest true passage has 4.0; r's is not ranked, and nothing is known
+    assert keep_far(ranking, part, 0.02) == [[3], [0, 1]]
+    assert keep_far(ranking, part, 0.1) == [[], [0, 1]]
+    cosines = Ranking([[0, 1, 2, 3], []], [[0.1, -0.1, -0.2, -0.21], []])
+    assert keep_far(cosines, part, 0.1) == [[], []]
+
+
+def test_a_copy_of_the_true_passage_is_guarded_against():
+    passages = ["한강은 서울을 지난다", "한강은 서울을 지난다!", "한강 다리", "낙동강"]
+    part = Collection(passages, ["서울을 지나는 강은 한강"], [[0]], [[]])
+    morphemes = extract_morphemes(passages)
+    ranking = Ranking(*rank_passages(index_morphemes(morphemes), extract_morphemes(part.queries)))
+    assert 1 in ranking.ids[0] and keep_far(ranking, part, 0.05) == [[2]]
+
+
+def test_rows_become_lists():
+    batch = {"query": ["q"], "passage": ["가"], "negative_1": ["나"], "negative_2": ["다"]}
+    expected = {"query": ["q"], "passages": [["가", "나", "다"]], "labels": [[1.0, 0.0, 0.0]]}
+    assert to_lists(batch) == expected

@@ -1,0 +1,57 @@
+"""Hybrid rankings against the definition, and the choice of their weight."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nlpbook_data.search.fusion import WEIGHTS, choose_weight, fuse
+
+
+def test_fusion_worked_by_hand():
+    model = ([7, 3, 1], [0.9, 0.7, 0.5])  # 1, 0.5 and 0
+    words = ([3, 5], [8.0, 2.0])  # 1 and 0.25
+    assert fuse(model, words, 0.4) == pytest.approx({3: 0.8, 7: 0.4, 5: 0.15, 1: 0.0})
+    assert list(fuse(model, words, 0.4)) == [3, 7, 5, 1]
+    assert list(fuse(model, words, 0.0)) == [3, 5, 7, 1]  # BM25, then what only the model has
+    assert list(fuse(model, words, 1.0)) == [7, 3, 5, 1]
+    assert fuse(model, ([], []), 0.5) == pytest.approx({7: 0.5, 3: 0.25, 1: 0.0})
+    assert fuse(([], []), ([], []), 0.5) == {}
+    assert fuse(([4], [2.0]), ([], []), 1.0) == {4: 1.0}  # one alone is the best
+
+
+RANKING = st.dictionaries(st.integers(0, 9), st.integers(1, 5), max_size=6).map(
+    lambda scores: (
+        tuple(zip(*sorted(scores.items(), key=lambda item: (-item[1], item[0])), strict=True))
+        or ((), ())
+    )
+)
+QUERY = st.tuples(RANKING, RANKING, st.sets(st.integers(0, 9), max_size=2))
+
+
+def reciprocal_rank(ranking, true):
+    return next((1 / rank for rank, i in enumerate(ranking[:10], 1) if i in true), 0.0)
+
+
+@given(st.lists(QUERY, max_size=4))
+def test_the_weight_is_best_of_all_and_neither_half_alone_is_better(queries):
+    model, words, true = ([query[n] for query in queries] for n in range(3))
+
+    def mrr(weight: float) -> float:
+        columns = zip(model, words, true, strict=True)
+        return sum(reciprocal_rank(list(fuse(m, w, weight)), t) for m, w, t in columns)
+
+    chosen = mrr(choose_weight(model, words, true))
+    assert chosen == pytest.approx(max(mrr(weight) for weight in WEIGHTS))
+    for half in (model, words):
+        alone = sum(reciprocal_rank(ids, t) for (ids, _), t in zip(half, true, strict=True))
+        assert chosen >= alone - 1e-9 or half is model  # of equal scores BM25 decides
+
+
+def test_where_words_find_all_and_vectors_nothing_words_have_the_say():
+    rng = np.random.default_rng(3)
+    scores = sorted(rng.random(50), reverse=True)
+    noise = [(rng.permutation(50).tolist(), scores) for _ in range(40)]
+    right = [([n], [9.0]) for n in range(40)]
+    assert choose_weight(noise, right, [{n} for n in range(40)]) < 0.5
+    assert choose_weight(right, noise, [{n} for n in range(40)]) > 0.5
