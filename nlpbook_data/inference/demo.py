@@ -89,7 +89,8 @@ def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
         gr.on([button.click, *(box.submit for box in texts)], api_name="predict", **call)
         if service.examples:
             values = [[row[column] for column in service.columns] for row in service.examples]
-            labels = [_shorten(" / ".join(reversed(value))) for value in values]
+            told = [value[-1:] if service.task == "qa" else value for value in values]
+            labels = [_shorten(" / ".join(value)) for value in told]
             chosen = gr.Examples(values, texts, example_labels=labels, label="시험 데이터의 예")
             chosen.load_input_event.success(**call, api_visibility="private")
         page.load(None, js="() => { document.documentElement.lang = 'ko' }")
@@ -203,47 +204,50 @@ def _classes(service: Service) -> tuple[Any, Show]:
 
 
 def _entities(service: Service) -> tuple[Any, Show]:
-    def show(row: Row, answer: Row) -> Any:
-        return _marked(row["text"], answer["prediction"])
+    hues = {label: round(137.508 * n % 360) for n, label in enumerate(service.labels)}
 
-    return gr.HighlightedText(label="개체명", show_legend=True), show
+    def show(row: Row, answer: Row) -> str:
+        return _marked(row["text"], answer["prediction"], hues)
+
+    return gr.HTML(label="개체명", show_label=True, container=True, min_height=90), show
 
 
 def _answer(service: Service) -> tuple[Any, Show]:
-    outputs = [
-        gr.Textbox(label="답"),
-        gr.Number(label="점수"),
-        gr.HighlightedText(label="지문의 답"),
-    ]
+    boxes = [gr.Textbox(label="답"), gr.Number(label="점수", precision=4)]
 
     def show(row: Row, answer: Row) -> Any:
         found = [answer | {"label": "답"}] if answer["prediction"] else []
         text = answer["prediction"] or NO_ANSWER
-        return text, answer["score"], _marked(row["context"], found)
+        return text, answer["score"], _marked(row["context"], found, {"답": 50})
 
-    return outputs, show
+    return [
+        *boxes,
+        gr.HTML(label="지문의 답", show_label=True, container=True, min_height=90),
+    ], show
 
 
-def _marked(text: str, spans: list[Row]) -> dict[str, Any]:
-    return {
-        "text": text,
-        "entities": [{"entity": s["label"], "start": s["start"], "end": s["end"]} for s in spans],
-    }
+def _marked(text: str, spans: list[Row], hues: dict[str, int]) -> str:
+    """Return `text` as HTML with its spans in the colours of their labels, and a legend."""
+    parts, done = list[tuple[str, str, str]](), 0
+    for span in sorted(spans, key=lambda span: span["start"]):
+        start = max(done, span["start"])
+        parts.append((text[done:start], text[start : span["end"]], span["label"]))
+        done = max(done, span["end"])
+    return render("marks.html", parts=parts, rest=text[done:], hues=hues)
 
 
 def _text(service: Service) -> tuple[Any, Show]:
-    outputs = gr.HighlightedText(label="생성된 글", show_legend=False)
-    return outputs, lambda row, answer: [
-        (row[service.columns[0]], None),
-        (answer["prediction"], "생성"),
-    ]
+    def show(row: Row, answer: Row) -> str:
+        return row.get("prompt", "") + answer["prediction"]  # of a question the answer alone
+
+    return gr.Textbox(label="생성된 글", lines=6, max_lines=20, buttons=["copy"]), show
 
 
 def _passages(service: Service) -> tuple[Any, Show]:
     def show(row: Row, answer: Row) -> str:
         return render("hits.html", hits=answer["prediction"])
 
-    return gr.HTML(label="결과", show_label=True, container=True), show
+    return gr.HTML(label="결과", show_label=True, container=True, min_height=90), show
 
 
 OUTPUTS = {

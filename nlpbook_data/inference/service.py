@@ -97,7 +97,7 @@ def _open_index(path: Path) -> Service:
     options = {"k", "hybrid"} if index.manifest.hybrid else {"k"}
     examples = _read_examples(Path(index.manifest.model or path), ("query",))
     find = partial(_search, index)
-    find([{"query": "가"}])  # the model is loaded now, and an error of it said
+    find([{"query": "가"}], hybrid=index.manifest.hybrid)  # all is loaded now, or an error said
     name = path.resolve().name
     return Service(name, "search", ("query",), frozenset(options), [], False, examples, find)
 

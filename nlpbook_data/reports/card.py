@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ LIBRARIES = {
     "sentence-similarity": "sentence-transformers",
     "text-ranking": "sentence-transformers",
 }
+# of text-embeddings-inference; a decoder's is in its usage
+SERVERS = {tag: "text-embeddings-router --model-id MODEL --port 8080" for tag in LIBRARIES}
 
 
 def write_card(
@@ -81,6 +84,7 @@ def write_card(
         per_class=dict(list(scores.get("per_class", scores.get("per_type", {})).items())[:50]),
         samples=_samples(outcome),
         usage=usage.replace("MODEL", json.dumps(outcome.name, ensure_ascii=False)[1:-1]),
+        serving=SERVERS.get(pipeline_tag, "").replace("MODEL", shlex.quote(outcome.name)),
     )
     card.content = redact(card.content)
     card.save(outcome.folder / "README.md")

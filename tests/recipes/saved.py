@@ -1,0 +1,63 @@
+"""Folders of finished runs, made without training: random weights, settings, predictions."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules
+from writing import write_rows
+
+from nlpbook_data.search.index import SearchIndex
+from nlpbook_data.training.arguments import resolve_package
+
+HEADS = {
+    "doccls": "SequenceClassification",
+    "paircls": "SequenceClassification",
+    "ner": "TokenClassification",
+    "qa": "QuestionAnswering",
+    "generation": "CausalLM",
+}
+LABELS = {
+    "doccls": ["부정", "긍정"],
+    "paircls": ["함의", "중립", "모순"],
+    "ner": ["O", "B-인물", "I-인물"],
+}
+ROWS: dict[str, dict[str, Any]] = {
+    "doccls": {"text": "배송이 빨라요"},
+    "paircls": {"premise": "비가 온다", "hypothesis": "날이 맑다"},
+    "ner": {"text": "세종대왕은 한양에 살았다."},
+    "qa": {"context": "훈민정음은 세종대왕이 만든 글자이다.", "question": "누가 만들었나?"},
+    "generation": {"prompt": "긍정"},
+    "search": {"query": "한강은 어디에 있나?"},
+}
+PASSAGES = ["한강은 서울을 지난다.", "<img src=x onerror=alert(1)>", "${alert(1)} {{query}}"]
+
+
+def save_run(folder: Path, task: str, **settings: Any) -> Path:
+    """Return the folder of a run of `task`, or of an index of `PASSAGES` for search."""
+    torch.manual_seed(7)
+    name = "decoder" if task == "generation" else "tiny_encoder"
+    source = resolve_package(f"package:models/{name}")
+    config = transformers.AutoConfig.from_pretrained(source)
+    if task != "generation":
+        config.update({"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 64})
+    if labels := LABELS.get(task):
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: number for number, label in enumerate(labels)}
+    config.update({"recipe_settings": {"task": task, "columns": [*ROWS[task]], **settings}})
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    auto = getattr(transformers, f"AutoModelFor{HEADS[task]}" if task in HEADS else "AutoModel")
+    auto.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_rows(folder / "predictions.jsonl", [ROWS[task] | {"prediction": None}])
+    if task != "search":
+        return folder
+    encoder = modules.Transformer(str(folder))
+    pooling = modules.Pooling(encoder.get_embedding_dimension())
+    made = folder / "model"
+    SentenceTransformer(modules=[encoder, pooling], device="cpu").save(str(made))
+    (folder / "predictions.jsonl").rename(made / "predictions.jsonl")
+    SearchIndex.build(folder / "index", PASSAGES, str(made))
+    return folder / "index"
