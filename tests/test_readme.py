@@ -204,7 +204,9 @@ def user_files(new_user: tuple[Path, dict[str, str]]) -> None:
 
     csv("reviews.csv", "본문,분류", (f"{sentence(n)},{'좋음 나쁨'.split()[n % 2]}" for n in rows))
     csv("new.csv", "text", (sentence(n) for n in rows))
-    csv("faq.csv", "번호,질문,답변", (f"{n},{sentence(n)}?,{sentence(n + 1)}" for n in range(1, 40)))
+    csv(
+        "faq.csv", "번호,질문,답변", (f"{n},{sentence(n)}?,{sentence(n + 1)}" for n in range(1, 40))
+    )
     csv("pairs.csv", "sentence1,sentence2,label", (f"{sentence(n)},{n},{n % 2}" for n in rows))
     tags = [{"text": sentence(n), "label": [["연기"], [], ["연기", "음악"]][n % 3]} for n in rows]
     write_rows(folder / "tags.jsonl", tags)
