@@ -55,7 +55,6 @@ USAGE = """from transformers import pipeline
 classify = pipeline("text-classification", model="MODEL")
 classify("배송이 빠르고 마음에 들어요", truncation=True)"""
 USAGE_OF_SEVERAL = """from transformers import pipeline
-
 classify = pipeline("text-classification", model="MODEL")
 found = classify("배송이 빠르고 마음에 들어요", top_k=None, truncation=True)
 [each["label"] for each in found if each["score"] > 0.5]"""
