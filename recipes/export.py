@@ -28,7 +28,7 @@ from nlpbook_data.errors import InputError
 from nlpbook_data.inference.exported import FILE, quantize_graph, write_graph
 from nlpbook_data.inference.predictor import Predictor, Row, load_predictor
 from nlpbook_data.inference.tables import open_table
-from nlpbook_data.training import ModelArguments, load_tokenizer
+from nlpbook_data.training import ModelArguments, load_config, load_tokenizer
 from nlpbook_data.training.launch import set_up_logging
 
 logger = logging.getLogger("nlpbook_data.recipes.export")
@@ -73,10 +73,12 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
     plain, small = scratch / "export", scratch / "export" / "int8"
     write_graph(original.model, given_inputs(original, rows[:8])[0], plain)
     quantize_graph(plain, small)
-    tokenizer = load_tokenizer(ModelArguments(options.model))
+    args = ModelArguments(options.model)
+    tokenizer, config = load_tokenizer(args), load_config(args)
+    config.name_or_path = ""  # no path of this machine
     for part in (plain, small):
         tokenizer.save_pretrained(part)
-        original.model.config.save_pretrained(part)  # type: ignore[union-attr, operator]
+        config.save_pretrained(part)
 
     # 3. The three side by side: what they predict, and in what time
     models = {"torch": original, "onnx float32": load_predictor(plain)}
