@@ -107,6 +107,7 @@ def main(
     match_token_types(tokenizer, config)
     limit_length(data_args.max_length, config, tokenizer)
     model = load_reranker(model_args, config, tokenizer, args.do_train).to(args.device)
+    config = model.transformers_model.config  # its own, which is saved
     args = run.settle(args, model.transformers_model, best_by="mrr_at_10")
 
     # 3. BM25 over morphemes: what is put into a new order, and by default the hard negatives

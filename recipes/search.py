@@ -112,6 +112,7 @@ def main(
     prompts = {"query": data_args.query_prompt, "document": data_args.passage_prompt}
     model = load_encoder(model_args, config, tokenizer, prompts).to(args.device)
     check_options(task_args, model_args, model)
+    config = model.transformers_model.config  # its own, which is saved
     args = run.settle(args, model.transformers_model, best_by="mrr_at_10")
 
     # 3. BM25 over morphemes: the yardstick, half of the hybrid, and a source of hard negatives
