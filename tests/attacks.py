@@ -49,8 +49,12 @@ ROWS = [
     for word, label in (("정말 재미있어요", "긍정"), ("너무 지루해요", "부정"))
 ]
 QUESTIONS = [
-    {"context": f"{n}번 글은 서울에서 썼다.", "question": "어디서 썼나?", "answers": [
-        {"text": "서울", "answer_start": len(f"{n}번 글은 ")}], "id": str(n)}
+    {
+        "context": f"{n}번 글은 서울에서 썼다.",
+        "question": "어디서 썼나?",
+        "answers": [{"text": "서울", "answer_start": len(f"{n}번 글은 ")}],
+        "id": str(n),
+    }
     for n in range(20)
 ]
 ENTITIES = [{"text": "이순신은 서울에", "entities": [{"start": 0, "end": 3, "label": "PER"}]}] * 9
@@ -155,9 +159,20 @@ def fault(case: Case, status: int | None, output: str, folder: Path) -> str:
 
 def own_files(folder: Path) -> Iterator[Case]:
     """Every format with every kind of damage, held against `nlpbook-data check`."""
-    squad = {"data": [{"title": "글", "paragraphs": [
-        {"context": q["context"], "qas": [{k: q[k] for k in ("id", "question", "answers")}]}
-        for q in QUESTIONS]}]}
+    squad = {
+        "data": [
+            {
+                "title": "글",
+                "paragraphs": [
+                    {
+                        "context": q["context"],
+                        "qas": [{k: q[k] for k in ("id", "question", "answers")}],
+                    }
+                    for q in QUESTIONS
+                ],
+            }
+        ]
+    }
     whole = folder / "whole"
     files = {
         **{f"rows.{end}": "doccls" for end in ("csv", "tsv", "jsonl", "xlsx", "parquet")},
@@ -246,7 +261,9 @@ def odd_places(folder: Path) -> Iterator[Case]:
             wide = written(folder / "wide" / f"{count}.{end}", text)
             yield Case(f"{count} columns, {end}",
                        ["nlpbook-data", "check", wide, "--task", "doccls"], False)  # fmt: skip
-            lacking = written(folder / "wide" / f"no-{count}.{end}", text.replace("text", "txet", 1))
+            lacking = written(
+                folder / "wide" / f"no-{count}.{end}", text.replace("text", "txet", 1)
+            )
             yield Case(f"{count} columns without text, {end}",
                        ["nlpbook-data", "check", lacking, "--task", "doccls"])  # fmt: skip
         rows = [{"text": f"글 {n}", "label": n, **dict.fromkeys(names, 1)} for n in (0, 1)]
@@ -317,7 +334,9 @@ def options(folder: Path) -> Iterator[Case]:
     start = ["doccls", *DOCCLS, "--train_file", table]
     for option, values in BAD_VALUES.items():
         for value in values:
-            words = [*start, f"--{option}", *value.split(" ")] if value else [*start, f"--{option}="]
+            words = (
+                [*start, f"--{option}", *value.split(" ")] if value else [*start, f"--{option}="]
+            )
             yield Case(f"--{option} {value[:20]!r}", [*words, "--output_dir", "new"])
     yaml = {
         "deep": "[" * 100_000,
@@ -414,11 +433,15 @@ def checkpoint(folder: Path) -> Iterator[Case]:
             if name != "a flipped bit" or path.suffix in (".safetensors", ".pt"):
                 yield Case(f"{path.name} {name}", again, False, same)
             alone = folder / f"{path.name} {name}, alone"
-            shutil.copytree(here / "run" / last.name, alone / "run" / last.name)
+            shutil.copytree(last, alone / "run" / last.name)
+            damage(alone / "run" / last.name / path.name, content)
             written(alone / "run" / "run.json", json.dumps(record))
             if path.name != "complete" or content is not None:  # without a mark it is none
                 yield Case(f"{path.name} {name}, alone", again, True, kept)
-            named = [*training(folder), "--output_dir", "new", "--resume", here / "run" / last.name]
+            shutil.copytree(last, folder / "named" / f"{path.name} {name}")
+            damage(folder / "named" / f"{path.name} {name}" / path.name, content)
+            resumed = folder / "named" / f"{path.name} {name}"
+            named = [*training(folder), "--output_dir", "new", "--resume", resumed]
             yield Case(f"{path.name} {name}, named", named)
     for name in ("run.json", "metrics.json"):
         for how, content in foreign((whole / name).read_bytes()).items():

@@ -1,4 +1,4 @@
-"""What makes a checkpoint whole: files that are on the disk, and a mark that says what they hold."""
+"""What makes a checkpoint whole: its files on the disk, and a mark of what they hold."""
 
 import hashlib
 import json

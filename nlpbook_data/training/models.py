@@ -120,7 +120,13 @@ def _has_labels(config: Any) -> bool:
 
 
 def _names(config: Any) -> list[str]:
-    return [config.id2label[number] for number in sorted(config.id2label)]
+    names = [config.id2label[number] for number in sorted(config.id2label)]
+    if not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
+        raise InputError(
+            f"{config.name_or_path}: its labels ({shown(names)}) are not all words, each once. "
+            "Mend id2label in its config.json."
+        )
+    return names
 
 
 def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
@@ -391,6 +397,20 @@ def save_trained(
         model.save_pretrained(folder)
 
 
+def _read_base(adapters: Path) -> str:
+    """Return the name of the model that adapters belong to."""
+    try:
+        base = json.loads(adapters.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        base = None
+    if not isinstance(base, str):
+        raise InputError(
+            f"{adapters}: does not say which model it belongs to (base_model_name_or_path). Write "
+            "it there, or name another folder."
+        )
+    return base
+
+
 def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: Any) -> Any:
     if not name:
         raise InputError("Nothing names the model: pass --model_name_or_path, or a --config.")
@@ -400,7 +420,7 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
         raise InputError(f"{name}: no such folder. Check the path.")
     adapters = Path(path) / "adapter_config.json"
     if auto_class is AutoConfig and adapters.is_file():
-        path = json.loads(adapters.read_text(encoding="utf-8"))["base_model_name_or_path"]
+        path = _read_base(adapters)
     previous = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # its table of new weights; we say it in a line
     try:
