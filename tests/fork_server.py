@@ -33,6 +33,8 @@ def child(request: dict, env: dict[str, str]) -> None:
         runpy.run_path(request["recipe"], run_name="__main__")
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if isinstance(error.code, str):
+            sys.stderr.write(f"{error.code}\n")
     except BaseException:
         traceback.print_exc()
         status = 1
