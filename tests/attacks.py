@@ -365,7 +365,8 @@ def options(folder: Path) -> Iterator[Case]:
         for recipe in ("doccls", "ner"):
             yield Case(f"{recipe}, YAML: {name}", [recipe, "--config", path, "--output_dir", "new"])
     for recipe in ("generation", "ner", "paircls", "pretrain", "qa", "search", "tokenizer"):
-        for option, value in (("--output_dir", "/dev/null/x"), ("--corpus_dir", ""), ("--no_such", 1),
+        for option, value in (("--output_dir", "/dev/null/x"), ("--corpus_dir", ""),
+                              ("--no_such", 1),
                               ("--config", "nowhere.yaml"), ("--train_file", "nowhere.csv"),
                               ("--model_name_or_path", "./nowhere"), ("--seed", "x")):  # fmt: skip
             yield Case(f"{recipe} {option} {value}", [recipe, option, value])
@@ -433,11 +434,15 @@ def checkpoint(folder: Path) -> Iterator[Case]:
             if name != "a flipped bit" or path.suffix in (".safetensors", ".pt"):
                 yield Case(f"{path.name} {name}", again, False, same)
             alone = folder / f"{path.name} {name}, alone"
-            shutil.copytree(here / "run" / last.name, alone / "run" / last.name)
+            shutil.copytree(last, alone / "run" / last.name)
+            damage(alone / "run" / last.name / path.name, content)
             written(alone / "run" / "run.json", json.dumps(record))
             if path.name != "complete" or content is not None:  # without a mark it is none
                 yield Case(f"{path.name} {name}, alone", again, True, kept)
-            named = [*training(folder), "--output_dir", "new", "--resume", here / "run" / last.name]
+            shutil.copytree(last, folder / "named" / f"{path.name} {name}")
+            damage(folder / "named" / f"{path.name} {name}" / path.name, content)
+            resumed = folder / "named" / f"{path.name} {name}"
+            named = [*training(folder), "--output_dir", "new", "--resume", resumed]
             yield Case(f"{path.name} {name}, named", named)
     for name in ("run.json", "metrics.json"):
         for how, content in foreign((whole / name).read_bytes()).items():
@@ -606,7 +611,7 @@ def outward(folder: Path) -> Iterator[Case]:
         write_rows(path, ROWS)
 
         def card(status: int, output: str, cwd: Path, name: str = path.name) -> str:
-            text = (cwd / "new" / "README.md").read_text(encoding="utf-8")
+            text = (cwd / "new" / "README.md").read_text(encoding="utf-8").split("---\n", 2)[2]
             return "markup in the card" if re.search(r"<script>|[^\\]`b|[^\\]\*d", text) else ""
 
         yield Case(f"file {name}", ["doccls", *DOCCLS, *short, "--train_file", path], False, card)
@@ -620,7 +625,12 @@ FAMILIES = {f.__name__: f for f in (own_files, odd_places, options, checkpoint, 
 FAMILIES["outward"] = outward
 
 
-def attack(names: list[str], report: Callable[[str], Any] = print) -> Counter[str]:
+def show(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def attack(names: list[str], report: Callable[[str], Any] = show) -> Counter[str]:
     """Try the cases of the families `names`; return how many were tried, held and failed."""
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="attacks-") as temporary:
@@ -654,5 +664,5 @@ def attack(names: list[str], report: Callable[[str], Any] = print) -> Counter[st
 
 if __name__ == "__main__":
     found = attack(sys.argv[1:] or list(FAMILIES))
-    print(", ".join(f"{found[key]} {key}" for key in ("tried", "held", "failed")))
+    show(", ".join(f"{found[key]} {key}" for key in ("tried", "held", "failed")))
     sys.exit(found["failed"] > 0)

@@ -71,23 +71,22 @@ def file_sha256(path: Path, cache_dir: str | os.PathLike | None = None) -> str:
     each start. A file touched in the last two seconds is not remembered: it may change once
     more within the clock's tick. The ctime counts too: an editor may give a file its old mtime.
     """
-    state, touched = _state(path)
+    state = _state(path)
     memory = cache_root(cache_dir) / "sha256" / hashlib.sha256(state.encode()).hexdigest()
     if memory.is_file() and len(remembered := memory.read_text()) == 64:
         return remembered
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if time.time() - touched > 2 and _state(path)[0] == state:
+    if time.time() - path.stat().st_mtime > 2 and _state(path) == state:
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_text(memory, sha256)
     return sha256
 
 
-def _state(path: Path) -> tuple[str, float]:
+def _state(path: Path) -> str:
     stat = path.stat()
     times = f"{stat.st_mtime_ns} {stat.st_ctime_ns}"
-    state = f"{path.resolve()} {stat.st_size} {times} {stat.st_ino}"
-    return state, max(stat.st_mtime, stat.st_ctime)
+    return f"{path.resolve()} {stat.st_size} {times} {stat.st_ino}"
 
 
 def check_unchanged(name: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:

@@ -86,6 +86,8 @@ def read_lines(files: Sequence[str | Path]) -> Iterator[str]:
         InputError: a file that is not there, or a line that is no UTF-8.
     """
     for path in files:
+        if not Path(path).expanduser().is_file():  # a pipe or a device never ends
+            raise InputError(f"{path}: no such file. Check --text_files.")
         try:
             with open(Path(path).expanduser(), "rb") as file:
                 for number, line in enumerate(file, start=1):

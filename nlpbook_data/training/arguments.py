@@ -327,6 +327,12 @@ def parse(
         known = {action.dest for action in parser.options}
         saved = _read_settings(given["model_name_or_path"], given.get("model_revision", "main"))
         values = {name: value for name, value in saved.items() if name in known}
+        types = {action.dest: action.type for action in parser.options}
+        for name, value in values.items():
+            if types[name] is int and type(value) is not int:
+                raise InputError(
+                    f"{given['model_name_or_path']}: its {name} is {value!r}. Mend it."
+                )
     values |= given
     check_limits(values)
     values["output_dir"] = values.get("output_dir") or f"outputs/{stem}"
@@ -347,7 +353,8 @@ def _read_settings(model: str, revision: str) -> dict[str, Any]:
         config, _ = PreTrainedConfig.get_config_dict(resolve_package(model), revision=revision)
     except (OSError, InputError):
         return {}
-    return config.get(SETTINGS) or {}
+    saved = config.get(SETTINGS)
+    return saved if isinstance(saved, dict) else {}
 
 
 def check_limits(values: dict[str, Any]) -> None:

@@ -122,7 +122,13 @@ def _has_labels(config: Any) -> bool:
 
 
 def _names(config: Any) -> list[str]:
-    return [config.id2label[number] for number in sorted(config.id2label)]
+    names = [config.id2label[number] for number in sorted(config.id2label)]
+    if not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
+        raise InputError(
+            f"{config.name_or_path}: its labels ({shown(names)}) are not all words, each once. "
+            "Mend id2label in its config.json."
+        )
+    return names
 
 
 def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
@@ -404,12 +410,15 @@ def _adapted(folder: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
-    except (ValueError, KeyError, TypeError) as error:
+        base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        base = None
+    if not isinstance(base, str):
         raise InputError(
-            f"{path}: no base_model_name_or_path is to be read there ({_first_line(error)}). "
-            "Write the name of the model that the adapters belong to."
-        ) from error
+            f"{path}: does not say which model it belongs to (base_model_name_or_path). Write it "
+            "there, or name another folder."
+        )
+    return base
 
 
 def _merge_adapters(model: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel, set[str]]:

@@ -349,3 +349,12 @@ def test_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     write_text(path, "다음\r\n")
     assert path.read_bytes() == "다음\r\n".encode()
+
+
+def test_a_file_that_is_edited_and_given_its_old_time_is_hashed_again(tmp_path):
+    path = old_file(tmp_path / "a", b"one")
+    times = path.stat().st_mtime_ns
+    assert file_sha256(path, tmp_path) == sha256(b"one")
+    path.write_bytes(b"two")
+    os.utime(path, ns=(times, times))
+    assert file_sha256(path, tmp_path) == sha256(b"two")
