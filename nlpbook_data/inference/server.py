@@ -86,8 +86,8 @@ def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS)
     @app.post("/predict", responses={code: {"model": Problem} for code in (400, 413, 422, 503)})
     async def predict(
         request: Request,
-        body: body_type,  # type: ignore[valid-type]
-        options: options_type,  # type: ignore[valid-type]
+        body: body_type,
+        options: options_type,
     ) -> Answer | list[Answer | Problem]:
         """Predict a row, or each of a list of rows, in order.
 
@@ -95,8 +95,8 @@ def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS)
         """
         if limiter.statistics().tasks_waiting >= WAITING:
             raise HTTPException(503, "Too many requests are waiting. Ask again in a moment.")
-        asked = [row.model_dump() for row in (body if isinstance(body, list) else [body])]  # type: ignore[attr-defined]
-        given = options.model_dump(exclude_none=True)  # type: ignore[attr-defined]
+        asked = [row.model_dump() for row in (body if isinstance(body, list) else [body])]
+        given = options.model_dump(exclude_none=True)
         async with limiter:
             if await request.is_disconnected():
                 raise HTTPException(499, "The client has gone.")
