@@ -56,10 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="nlpbook-data", description="Korean corpora by name.")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def shared(*parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def shared(*parents: Any) -> argparse.ArgumentParser:
         return argparse.ArgumentParser(add_help=False, parents=parents)
 
-    def command(run: Callable, *parents: argparse.ArgumentParser) -> Callable:
+    def command(run: Callable, *parents: Any) -> Callable:
         """Add `run`, whose docstring is its help; return what adds an option to it."""
         words = " ".join((run.__doc__ or "").split())
         added = commands.add_parser(
@@ -505,7 +505,8 @@ def _results(options: argparse.Namespace) -> None:
     columns = results.columns_of(entries, options.metric)
     rows, tests = results.cells(entries, columns), []
     if options.compare:
-        tests = results.compare(entries, *options.compare, options.metric)
+        a, b = options.compare
+        tests = results.compare(entries, a, b, options.metric)
     lines, tested = results.table(entries, columns), results.comparison_lines(tests)
     if options.format == "json":
         _write(json.dumps({"results": rows, "tests": tests}, ensure_ascii=False, indent=1))
@@ -513,7 +514,7 @@ def _results(options: argparse.Namespace) -> None:
         _write(results.as_csv(tests or rows))
     else:
         markdown = options.format == "markdown"
-        write = results.as_markdown if markdown else results.as_terminal
+        write: Callable = results.as_markdown if markdown else results.as_terminal
         _write(write(lines, 2 if markdown else range(1, len(lines[0]))))
         if tests:
             _write("\nA: {}, B: {}\n".format(*options.compare))

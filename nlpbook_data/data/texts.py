@@ -40,7 +40,7 @@ def hash_texts(args: TextArguments) -> dict[str, str]:
     Raises:
         InputError: a file that is not there.
     """
-    hashes = {}
+    hashes: dict[str, str] = {}
     for file in [*(args.text_files or []), *(args.exclude_files or [])]:
         path = Path(file).expanduser()
         if not path.is_file():

@@ -136,7 +136,7 @@ def _read(folder: Path) -> Entry | None:
     if "seeds" in scores:
         runs = scores["seeds"]["runs"].items()
         seeds = {int(seed): (folder / f"seed-{seed}", run[split]) for seed, run in runs}
-    others = dict(outcome.rows()[1:])
+    others = {name: dict(values) for name, values in outcome.rows()[1:]}
     baselines = {n: s for n, s in others.items() if n not in (CEILING, HYBRID)}
     return Entry(_model(arguments), task, settings, seeds, baselines)
 

@@ -136,7 +136,7 @@ class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
         """
         if self.args.hp_trials and trial is None:
             search(self)
-        output = super().train(*args, trial=trial, **kwargs)
+        output = super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
         best = self.state.best_model_checkpoint
         spread = self.is_fsdp_enabled or self.is_deepspeed_enabled
         if best and self.args.load_best_model_at_end and not spread:

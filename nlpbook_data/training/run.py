@@ -279,8 +279,8 @@ def in_words(values: Any, labels: Sequence[str], several: bool) -> list[Any]:
     """
     if isinstance(values, np.ndarray) and values.ndim == 2:
         if several:
-            return [[labels[n] for n in np.flatnonzero(row > 0.5)] for row in values]
-        return [labels[n] for n in values.argmax(axis=1)]
+            return [[labels[n] for n in np.flatnonzero(row > 0.5).tolist()] for row in values]
+        return [labels[n] for n in values.argmax(axis=1).tolist()]
     if isinstance(values, np.ndarray):
         return values.tolist()
     return [

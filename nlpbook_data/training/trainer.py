@@ -73,7 +73,7 @@ class RecipeTrainer(Trainer):
             Searched: with ``--hp_trials`` many trainings are done, by themselves, in its place.
         """
         if trial is not None:
-            return super().train(*args, trial=trial, **kwargs)
+            return super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
         check_metric(self.args, lambda: ["loss", *self._score_names()])
         if isinstance(self.train_dataset, Dataset) and self.is_world_process_zero():
             warn_of_unknown(self.train_dataset, self.processing_class)
