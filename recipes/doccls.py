@@ -156,8 +156,7 @@ def main(
             scores[split] = score(probabilities, gold[split])
         rows, wrong = prediction_rows(source.splits[split], labels, probabilities)
     run.leave(scores, rows, wrong, trainer.log)
-    last = scores.get("test", scores.get("validation", {}))
-    if "confusion_matrix" in last:
+    if "confusion_matrix" in (last := scores.get("test", scores.get("validation", {}))):
         names = list(last["per_class"])
         run.figure("confusion_matrix.png", "혼동 행렬", plot_confusion_matrix, last, names)
 
