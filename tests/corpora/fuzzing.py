@@ -7,6 +7,7 @@ no column has a word that the file has not, labels and spans are possible, and w
 is refused.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -456,6 +457,8 @@ class Subject:
             return str(error)
         except Exception as error:
             raise Fault(f"a crash: {type(error).__name__}: {error}") from error
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # another spelling of it
+            data = data.decode("utf-16").encode()
         cells = self.cells(**{name: data})
         if cells is None:
             raise Fault(f"rows of what is no such file: {rows}")

@@ -15,7 +15,7 @@ from writing import read_json, read_rows, write_rows
 QUICK = [*DOCCLS, "--num_train_epochs", "1", "--max_train_samples", "64"]
 LEFT_BEHIND = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
-    *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl"),
+    *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl", "baselines.json"),
     *("learning_curve.png", "confusion_matrix.png"),
 }
 

@@ -20,7 +20,7 @@ from nlpbook_data.reports.push import pushed_files
 LEFT_BEHIND = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
     *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl", "errors.html"),
-    *("learning_curve.png", "per_type.png"),
+    *("baselines.json", "learning_curve.png", "per_type.png"),
 }
 NO_DROPOUT = ",hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
 MODEL = [*TINY, "--max_length", 24, "--stride", 4]
@@ -104,7 +104,13 @@ def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp
     assert all(spans(row["entities"]) != spans(row["prediction"]) for row in errors)
     # the corpus' texts are in the folder, and stay there
     kept = LEFT_BEHIND - set(pushed_files(folder))
-    assert kept == {"run.json", "predictions.jsonl", "errors.jsonl", "errors.html"}
+    assert kept == {
+        "run.json",
+        "predictions.jsonl",
+        "errors.jsonl",
+        "errors.html",
+        "baselines.json",
+    }
 
     # the pipeline that the card shows finds the same, particles included
     find = pipeline("token-classification", model=str(folder), aggregation_strategy="simple")

@@ -15,6 +15,7 @@ MODEL = [*TINY, "--num_train_epochs", "1"]
 COMMON = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
     *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl", "learning_curve.png"),
+    "baselines.json",
 }
 
 

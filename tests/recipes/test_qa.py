@@ -22,6 +22,7 @@ PUSHED = {
     *("metrics.json", "learning_curve.png", "breakdown.png"),
 }
 LEFT_BEHIND = PUSHED | {"run.json", "predictions.json", "predictions.jsonl", "errors.jsonl"}
+LEFT_BEHIND |= {"baselines.json"}
 NO_DROPOUT = ",hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
 LENGTHS = ["--max_length", 32, "--stride", 8]
 MODEL = [*TINY, *LENGTHS]
