@@ -34,6 +34,8 @@ def test_best_settings_are_found_on_validation_and_train_by_config(fork_recipe, 
     assert best["per_device_train_batch_size"] in (8, 16) and 1e-4 <= best["learning_rate"] <= 1e-2
     assert found["best"].items() <= best.items() and "hp_trials" not in best
 
+    again = fork_recipe("doccls", *SHORT, *asked, "--resume", "auto")
+    assert again.status == 0 and "trial" not in again.stderr.replace("3 trials", "")
     trained = fork_recipe("doccls", "--config", "search/best.yaml", "--output_dir", "best")
     assert trained.status == 0, trained.stderr
     record = json.loads((tmp_path / "best" / "run.json").read_text(encoding="utf-8"))
