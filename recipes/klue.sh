@@ -19,7 +19,7 @@ for task in ${TASKS:-doccls_klue_ynat doccls_klue_re doccls_nsmc paircls_klue_nl
     options=()
     if [ "$recipe" = qa ]; then read -ra options <<< "${QA_OPTIONS:-}"; fi
     echo "== $task" >&2
-    accelerate launch "$here/$recipe.py" --config "$here/configs/$task.yaml" "${corpora[@]}" \
+    accelerate launch --quiet "$here/$recipe.py" --config "$here/configs/$task.yaml" "${corpora[@]}" \
         --model_name_or_path "$model" --output_dir "$out/$task" --resume auto "$@" "${options[@]}" \
         || failed+=("$task")
 done

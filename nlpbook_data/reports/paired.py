@@ -14,6 +14,7 @@ CELLS = 10_000_000  # numbers that scipy draws at a time
 # What is the model's in a row of predictions.jsonl; all else is the corpus'.
 OUTPUTS = {"prediction", "probabilities", "score", "start", "end", "loss", "tokens"}
 OUTPUTS |= {"bits_per_character"}
+RIGHT_OR_WRONG = ("accuracy", "exact_match", "klue_exact_match")
 CORRELATIONS = ("pearson", "spearman")
 TESTED = ("accuracy", "macro_f1", "micro_f1", *OF_ANSWERS, *CORRELATIONS)
 TESTED += ("bits_per_character", "mrr_at_10", "recall_at_1", "recall_at_5", "recall_at_10")
@@ -147,7 +148,7 @@ def compare_rows(metric: str, a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
     if counts:  # a mean over rows
         difference = (a[:, 0, 0].mean(axis=0) - b[:, 0, 0].mean(axis=0),)
         interval = bootstrap(difference, np.mean, method="percentile", batch=batch, **size)
-        if len(a) == len(b) == 1 and np.isin(difference[0], (-1, 0, 1)).all():
+        if metric in RIGHT_OR_WRONG and len(a) == len(b) == 1:
             ours, theirs = (int((difference[0] == sign).sum()) for sign in (1, -1))
             p = binomtest(ours, ours + theirs).pvalue if ours + theirs else 1.0
             found |= {"only_a": ours, "only_b": theirs, "p": float(p), "test": "McNemar, exact"}

@@ -125,6 +125,10 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
     record = start_record(recipe, args, *others)
     whole = Run(args, record)
     whole.folder.refuse_other_run(record)
+    if whole.folder.is_asked_for and "search" in whole.folder.previous:
+        if whole.folder.is_main:
+            conclude_search(whole.folder.previous["search"], args, record["command"][0])
+        return
     if whole.folder.is_asked_for:
         with contextlib.suppress(Unchanged):
             main(*map(copy.copy, others), copy.copy(args), whole)

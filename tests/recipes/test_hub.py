@@ -71,6 +71,31 @@ def test_a_failed_push_keeps_everything_and_the_same_command_pushes_again(
     assert hub.repos["tester/reviews"].files["model.safetensors"] == weights
 
 
+def test_a_run_pushed_later_pushes_what_its_own_push_would(run_recipe, tmp_path, hub):
+    trained = run_recipe("doccls", *TRAIN)
+    assert trained.status == 0, trained.stderr
+    env = {**os.environ, **hub.env(tmp_path / "home")}
+    push = [sys.executable, "-m", "nlpbook_data", "push-run", "reviews"]
+    run = {"env": env, "capture_output": True, "text": True, "cwd": tmp_path}
+    first = subprocess.run(push, **run)
+    assert first.returncode == 0, first.stderr
+    assert set(hub.repos["tester/reviews"].files) == PUSHED
+    card = tmp_path / "reviews" / "README.md"
+    assert 'model="tester/reviews"' in hub.repos["tester/reviews"].files["README.md"].decode()
+
+    card.write_text(card.read_text(encoding="utf-8") + "고쳐 씀\n", encoding="utf-8")
+    other = subprocess.run([*push, "--hub_model_id", "tester/other"], **run)
+    assert other.returncode == 0, other.stderr
+    assert hub.repos["tester/other"].files["README.md"] == card.read_bytes()
+
+    run["env"] = {**os.environ, **hub.env(tmp_path / "stranger", token=False)}
+    refused = subprocess.run(push, **run)
+    assert refused.returncode == 1 and "hf auth login" in refused.stderr
+    (tmp_path / "reviews" / "run.json").write_text('{"status": "interrupted"}', encoding="utf-8")
+    refused = subprocess.run(push, **run)
+    assert refused.returncode == 1 and "interrupted" in refused.stderr
+
+
 @pytest.mark.parametrize("token", [(), ("--hub_token", "hf_wrong")])
 def test_a_push_that_could_not_be_is_refused_before_training(run_recipe, tmp_path, hub, token):
     env = hub.env(tmp_path / "home", token=False)
