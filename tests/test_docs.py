@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import REPOSITORY
 
 
+@pytest.mark.long
 def test_pages_of_tasks_show_what_their_code_prints(hf_home: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / "docs" / "batches.py"), "--check"],

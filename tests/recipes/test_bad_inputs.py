@@ -1076,7 +1076,9 @@ def assert_said_once(result: object, *parts: str) -> None:
         assert not [line for line in result.stderr.splitlines() if f'{ours}", line' in line]
 
 
-@pytest.mark.parametrize("case", ["option", "file", "folder"])
+@pytest.mark.parametrize(
+    "case", ["option", *(pytest.param(case, marks=pytest.mark.long) for case in ("file", "folder"))]
+)
 def test_launcher_passes_message_and_status_on(
     run_recipe: Callable, finished: Path, tmp_path: Path, case: str
 ) -> None:

@@ -303,6 +303,7 @@ def test_killed_while_tokenizing_and_run_again_is_as_if_undisturbed(toy, before)
     assert {path.name for path in toy.entry.glob("cache-*.arrow")} == kept
 
 
+@pytest.mark.long
 def test_two_runs_that_start_at_once_do_not_disturb_each_other(toy, tmp_path, before):
     shutil.rmtree(toy.cache)
     other = Toy(tmp_path / "other", toy.fork_recipe, toy.run_recipe)

@@ -96,7 +96,9 @@ def test_a_run_pushed_later_pushes_what_its_own_push_would(run_recipe, tmp_path,
     assert refused.returncode == 1 and "interrupted" in refused.stderr
 
 
-@pytest.mark.parametrize("token", [(), ("--hub_token", "hf_wrong")])
+@pytest.mark.parametrize(
+    "token", [pytest.param((), marks=pytest.mark.long), ("--hub_token", "hf_wrong")]
+)
 def test_a_push_that_could_not_be_is_refused_before_training(run_recipe, tmp_path, hub, token):
     env = hub.env(tmp_path / "home", token=False)
     result = run_recipe("doccls", *TRAIN, "--push_to_hub", "true", *token, env=env)

@@ -66,6 +66,7 @@ def test_a_reranker_is_trained_scored_beside_bm25_and_predicts_alone(fork_recipe
     assert again["hybrid_weight"] == weight  # as validation had chosen it
 
 
+@pytest.mark.long
 def test_the_loss_does_not_depend_on_how_the_global_batch_is_split(fork_recipe, tmp_path):
     path = write_rows(tmp_path / "faq.jsonl", faq(40))
     options = [*NO_DROPOUT, "--train_file", path, "--max_train_samples", 32, "--logging_steps", 1]

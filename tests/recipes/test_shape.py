@@ -87,7 +87,13 @@ def test_every_setting_of_a_yaml_is_read(config):
     assert {name for name in set(given) & ours if not name.endswith("_column_name")} <= read
 
 
-@pytest.mark.parametrize("recipe", sorted({*FINE_TUNING, "tokenizer"}))
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(recipe, marks=[] if recipe in ("doccls", "tokenizer") else pytest.mark.long)
+        for recipe in sorted({*FINE_TUNING, "tokenizer"})
+    ],
+)
 def test_help_is_one_screen_and_help_all_names_every_option(fork_recipe, recipe):
     short, everything = (fork_recipe(recipe, option) for option in ("--help", "--help-all"))
     assert short.status == everything.status == 0, short.stderr + everything.stderr
