@@ -158,7 +158,7 @@ def main(
         if source.is_labelled(split):
             scores[split] = score(part, found, words[split], saved_weight(config))
         left = prediction_rows(part, found)
-    run.leave(scores, *left)
+    run.leave(scores, *left, trainer.log)
     if last := scores.get("test", scores.get("validation")):
         run.figure("recall.png", "k개 안의 재현율", plot_recall, last["recall_curves"])
 

@@ -91,7 +91,7 @@ def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
             values = [[row[column] for column in service.columns] for row in service.examples]
             told = [value[-1:] if service.task == "qa" else value for value in values]
             labels = [_shorten(" / ".join(value)) for value in told]
-            chosen = gr.Examples(values, texts, example_labels=labels, label="시험 데이터의 예")
+            chosen = gr.Examples(values, texts, example_labels=labels, label="테스트 데이터의 예")
             chosen.load_input_event.success(**call, api_visibility="private")
         page.load(None, js="() => { document.documentElement.lang = 'ko' }")
     return page.queue(max_size=WAITING)
