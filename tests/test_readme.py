@@ -78,7 +78,7 @@ def new_user(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
             hub.repos[name] = Repo(name, files=encoder(tmp_path / name))
         name = "skt/kogpt2-base-v2"
         hub.repos[name] = Repo(name, files=kogpt2(tmp_path / name))
-        hub.repos["klue"] = Repo("klue", "dataset", files=ynat())
+        hub.repos["klue/klue"] = Repo("klue/klue", "dataset", files=ynat())
         env = hub.env(home / "hf")
         binaries = str(Path(sys.executable).parent)
         env |= {"HOME": str(home), "PATH": f"{binaries}{os.pathsep}{env['PATH']}"}
