@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -293,6 +294,7 @@ def own_fields(kind: type) -> list[str]:
     return [f.name for f in dataclasses.fields(kind) if f.name not in known]
 
 
+@functools.cache
 def read_names() -> set[str]:
     """Every name that some ``x.name`` in the package or in a recipe reads."""
     package = Path(nlpbook_data.__file__).parent
