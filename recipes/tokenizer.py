@@ -38,7 +38,7 @@ from nlpbook_data.features.vocabulary import (
 )
 from nlpbook_data.training import ModelArguments, load_config, load_model, load_tokenizer
 from nlpbook_data.training.arguments import parse
-from nlpbook_data.training.launch import set_up_logging
+from nlpbook_data.training.launch import explain, set_up_logging
 
 logger = logging.getLogger("nlpbook_data.recipes.tokenizer")
 
@@ -152,5 +152,7 @@ if __name__ == "__main__":
     set_up_logging(is_first=True)
     try:
         main(*parse(__file__, TextArguments, TokenizerArguments))
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    except (InputError, OSError) as error:
+        if (message := explain(error, None)) is None:
+            raise
+        sys.exit(f"error: {message}")

@@ -761,7 +761,12 @@ def _read_manifest(folder: Path) -> Manifest:
                 f"{path}: an index of version {content['version']}, where this is version "
                 f"{VERSION}. Build it again."
             )
-        return Manifest(**content)
+        manifest = Manifest(**content)
+        if manifest.dtype not in ("float32", "float16") or not isinstance(
+            manifest.model, str | None
+        ):
+            raise ValueError(f"dtype {manifest.dtype!r}, model {manifest.model!r}")
+        return manifest
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: damaged. Build the index again.") from error
 

@@ -254,4 +254,5 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], free: set[st
     for name, value in json.loads(json.dumps(now["arguments"], default=str)).items():
         if name in then and name not in free and not name.startswith(SAME_RUN_PREFIXES):
             words.append((name, then[name], value))
-    return [f"{word} {there} there, {here} here" for word, there, here in words if there != here]
+    said = ((word, str(there)[:60], str(here)[:60]) for word, there, here in words if there != here)
+    return [f"{word} {there} there, {here} here" for word, there, here in said]

@@ -74,7 +74,7 @@ def launch(main: Callable[..., None], *types: type) -> None:
         if not any(run.folder.is_open for run in runs):
             message = "Interrupted before training began; nothing was written."
     except BaseException as error:
-        what = _resource_message(error, runs[-1].folder.path if runs else None)
+        what = explain(error, runs[-1].folder.path if runs else None)
         if what is None:
             _record_failure(runs, "failed", f"{type(error).__name__}: {error}")
             silence_launcher(secrets())
@@ -260,8 +260,13 @@ def _record_failure(runs: list[Run], status: str, message: str) -> None:
             pass
 
 
-def _resource_message(error: BaseException, folder: Path | None) -> str | None:
-    """Return the message for a full or closed disk or memory, or None for any other error."""
+def explain(error: BaseException, folder: Path | None) -> str | None:
+    """Return the message for bad input, a full or closed disk or memory; None for other errors."""
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, InputError):  # datasets wraps what a generator raises
+        cause = cause.__cause__
+    if cause:
+        return str(cause)
     text = str(error)
     where = getattr(error, "filename", None) or folder
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -105,3 +105,10 @@ def test_a_stream_without_an_end_is_refused(tmp_path):
     )
     assert result.returncode == 1
     assert "--max_steps" in result.stderr.splitlines()[-1]
+
+
+def test_a_line_that_is_no_utf8_is_named_though_datasets_wraps_the_error(fork_recipe, tmp_path):
+    (tmp_path / "talk.txt").write_bytes("배우가 좋다\n".encode() + b"\xff\xfe\n")
+    result = fork_recipe("pretrain", "--text_files", "talk.txt", "--output_dir", "out")
+    assert result.status == 1 and result.error.startswith("talk.txt, line 2: no UTF-8")
+    assert not (tmp_path / "out").exists()
