@@ -21,7 +21,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from types import UnionType
+from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -762,13 +763,25 @@ def _read_manifest(folder: Path) -> Manifest:
                 f"{VERSION}. Build it again."
             )
         manifest = Manifest(**content)
-        if manifest.dtype not in ("float32", "float16") or not isinstance(
-            manifest.model, str | None
-        ):
-            raise ValueError(f"dtype {manifest.dtype!r}, model {manifest.model!r}")
+        if not _is_sound(manifest):
+            raise ValueError("a value of another type")
         return manifest
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: damaged. Build the index again.") from error
+
+
+def _is_sound(manifest: Manifest) -> bool:
+    """Return whether each value is of its field's type: a manifest may be written by hand."""
+    for name, kind in get_type_hints(Manifest).items():
+        kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+        allowed = {get_origin(each) or each for each in kinds}
+        if float in allowed:
+            allowed.add(int)
+        if not isinstance(getattr(manifest, name), tuple(allowed)):
+            return False
+    faiss = manifest.faiss
+    known = faiss is None or {"file", "parts", "probes"} <= faiss.keys()
+    return known and manifest.dtype in ("float32", "float16")
 
 
 def import_faiss() -> Any:
