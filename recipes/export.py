@@ -25,6 +25,7 @@ import torch
 
 from nlpbook_data.data.corpus import load_corpus
 from nlpbook_data.errors import InputError
+from nlpbook_data.inference.command_line import new_parser
 from nlpbook_data.inference.exported import FILE, quantize_graph, write_graph
 from nlpbook_data.inference.predictor import Predictor, Row, load_predictor
 from nlpbook_data.inference.tables import open_table
@@ -39,13 +40,7 @@ FASTER = 1.5  # than the original, with weights of 8 bits
 
 def parse_arguments() -> argparse.Namespace:
     """Return the command line's options."""
-    summary, _, more = (__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(
-        description=summary,
-        epilog=more,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(__doc__)
     option = parser.add_argument
     option("model", help="the folder of a finished run of doccls, paircls, ner or qa")
     option("--output", required=True, help="a new folder")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
+from nlpbook_data.inference.command_line import new_parser
 from nlpbook_data.inference.decoding import DECODING
 from nlpbook_data.inference.journal import Journal, predict_table
 from nlpbook_data.inference.predictor import INPUTS, load_predictor
@@ -35,13 +36,7 @@ OPTIONS = ("details", "threshold", "max_new_tokens", "method", "seed")  # of `Pr
 
 def parse_arguments() -> argparse.Namespace:
     """Return the command line's options."""
-    summary, _, more = (__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(
-        description=summary,
-        epilog=more,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(__doc__)
     option = parser.add_argument
     option("model", help="the folder of a finished run or of export.py, or a name on the Hub")
     option("--input", default="-", help="a file; - (the default): standard input")

@@ -15,6 +15,7 @@ import logging
 import sys
 
 from nlpbook_data.errors import InputError
+from nlpbook_data.inference.command_line import new_parser
 from nlpbook_data.inference.service import CHARACTERS, load_service, open_port
 from nlpbook_data.training.launch import set_up_logging
 
@@ -23,13 +24,7 @@ logger = logging.getLogger("nlpbook_data.recipes.serve")
 
 def parse_arguments() -> argparse.Namespace:
     """Return the command line's options."""
-    summary, _, more = (__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(
-        description=summary,
-        epilog=more,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(__doc__)
     option = parser.add_argument
     option("model", help="the folder of a finished run or an index, or a name on the Hub")
     option("--host", default="127.0.0.1", help="0.0.0.0: every machine that reaches this one")
