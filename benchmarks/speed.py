@@ -1,8 +1,9 @@
 r"""How fast every recipe is, beside padding, the plain example's settings and what the model needs.
 
     python benchmarks/speed.py
-    python benchmarks/speed.py --recipes doccls paircls ner --corpus_dir ../shared/corpora \
-        --tokenizer_name ../shared/tokenizers/kcbert-base --shape 4x256
+    python benchmarks/speed.py --corpus_dir ../shared/corpora --shape 4x256 \
+        --tokenizer_name ../shared/tokenizers/kcbert-base
+    python benchmarks/speed.py --rounds 1 --rows 160 --recipes doccls    # a trial
 
 Prints tables and writes benchmarks/speed.json. Starts are whole processes, cold (an empty cache),
 then warm, in turn with `accelerate launch` of the recipe's imports of other libraries. Training
@@ -61,8 +62,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES)
     parser.add_argument("--corpus_dir", help="train on NSMC, KLUE-NLI and KLUE-NER there")
-    parser.add_argument("--tokenizer_name", help="with --shape: of another vocabulary")
-    parser.add_argument("--shape", help="layers x width of random weights, in place of the model")
+    parser.add_argument("--tokenizer_name", help="with --shape: for its vocabulary")
+    parser.add_argument("--shape", help="layers x width of random weights, there")
     parser.add_argument("--rows", type=int, default=3200, help="of train, at most")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--starts", type=int, default=1, help="cold and warm ones")
@@ -134,7 +135,7 @@ def measure(recipe: str, options: argparse.Namespace, folder: Path) -> dict[str,
     corpus = REAL.get(recipe) if options.corpus_dir else None
     if corpus:
         words += ["--corpus", corpus, "--corpus_dir", options.corpus_dir]
-    if options.shape:
+    if options.shape and corpus:
         layers, width = map(int, options.shape.split("x"))
         shape = {"num_hidden_layers": layers, "hidden_size": width}
         shape |= {"num_attention_heads": width // 64, "intermediate_size": 4 * width}
@@ -147,23 +148,25 @@ def measure(recipe: str, options: argparse.Namespace, folder: Path) -> dict[str,
     bare.write_text(other_imports(ROOT / "recipes" / f"{recipe}.py"))
     accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1"]
     for number in range(options.starts):
-        cache = ["--cache_dir", str(folder / f"cache{number}")]
+        cache = folder / f"cache{number}"
         starts.append({"bare imports": timed_command([*accelerate, str(bare)])})
         for when in ("cold", "warm"):
-            starts[-1][when] = child(accelerate, "start", recipe, [*words, *cache], folder)
-    cache += [] if recipe == "pretrain" else ["--max_train_samples", str(options.rows)]
-    cache += [] if recipe == "pretrain" else ["--max_eval_samples", str(options.rows)]
-    rounds = child(accelerate, f"train {options.rounds}", recipe, [*words, *cache], folder)
+            starts[-1][when] = child(accelerate, "start", recipe, words, folder, cache)
+    if recipe != "pretrain":
+        words += ["--max_train_samples", str(options.rows)]
+        words += ["--max_eval_samples", str(max(options.rows // 4, 1))]
+    rounds = child(accelerate, f"train {options.rounds}", recipe, words, folder, cache)
     return {"corpus": corpus or "its sample", "starts": starts, **rounds}
 
 
 def child(
-    launcher: list[str], what: str, recipe: str, words: list[str], folder: Path
+    launcher: list[str], what: str, recipe: str, words: list[str], folder: Path, cache: Path
 ) -> dict[str, Any]:
     """Run a recipe with `Measured` in the place of its trainer; add the memory of all processes."""
     result = folder / "result.json"
     result.unlink(missing_ok=True)
-    environment = os.environ | {"SPEED": json.dumps([what, recipe, time.time(), str(result), CPU])}
+    environment = os.environ | {"HF_DATASETS_CACHE": str(cache)}
+    environment["SPEED"] = json.dumps([what, recipe, time.time(), str(result), CPU])
     log = folder / "log.txt"
     with log.open("w") as output:
         process = psutil.Popen(
@@ -249,7 +252,7 @@ def read_texts(recipe: str) -> tuple[int, list[list[str]]]:
     words = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
     sample = {"paircls": "nli", "ner": "ner", "qa": "qa", "search": "search", "rerank": "search"}
     corpus = words.get("--corpus", f"sample_{sample.get(recipe, 'reviews')}")
-    splits = load_corpus(corpus, words.get("--corpus_dir"), words["--cache_dir"]).values()
+    splits = load_corpus(corpus, words.get("--corpus_dir")).values()
     columns = TEXTS.get(recipe, ("text",))
     texts = [[text for rows in splits for text in rows[column][:]] for column in columns]
     return len(texts[0]), texts
