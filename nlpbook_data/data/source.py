@@ -503,13 +503,13 @@ def _cached(
         columns = row_columns(wanted.task, next(iter(rows[origin](options=silent)))[1])
         first = partial(rows[origin], options=silent)
         names, found, said = _find_labels(
-            lambda: _telling(first(), f"{origin}, its labels"), wanted, columns
+            lambda: telling(first(), f"{origin}, its labels"), wanted, columns
         )
         features = _features(wanted, columns, names)
         for split in rows:
             options = replace(wanted.options, notes=Counter())
             read = partial(rows[split], options=options)
-            encoded = _telling(_encode(read, wanted, features, found), split)
+            encoded = telling(_encode(read, wanted, features, found), split)
             write_split(target, split, encoded, features)
             said += [f"{split}: {line}." for line in options.lines()]
             if shares := carved_shares(splits, split):
@@ -529,7 +529,7 @@ def _cached(
     return splits_of
 
 
-def _telling(rows: Iterable[Row], what: str, every: float = 10) -> Iterator[Row]:
+def telling(rows: Iterable[Row], what: str, every: float = 10) -> Iterator[Row]:
     """Yield `rows`, and log how many there were each time that so many seconds have passed."""
     told = time.monotonic()
     for number, row in enumerate(rows, start=1):
