@@ -18,7 +18,8 @@ from datasets import ClassLabel, DatasetDict, Features, List
 
 from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError, first_line, shown
-from nlpbook_data.outward import printable, set_up_outputs
+from nlpbook_data.language import spoken
+from nlpbook_data.outward import complain, printable, set_up_outputs
 from nlpbook_data.own_files.annotations import TOOLS, write_annotations
 from nlpbook_data.own_files.options import REPEATED, Options
 from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
@@ -43,11 +44,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.run(options)
         sys.stdout.flush()
     except InputError as error:
-        sys.exit(printable(f"error: {error}"))
+        complain(error)
+        sys.exit(1)
     except BrokenPipeError:  # such as `nlpbook-data list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        sys.exit(printable(f"error: {error.filename or 'a file'}: {error.strerror or error}."))
+        complain(f"{error.filename or 'a file'}: {error.strerror or error}.")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -168,7 +171,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse whose messages print no token."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
+        super().error(printable(spoken(message)))
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -310,7 +313,7 @@ def _check(options: argparse.Namespace) -> None:
         options=Options(options.sheet_name, options.ner_tag_names or (), options.repeated_answers),
         scores=None if options.scores is None else options.scores == "true",
     )
-    _write(format_report(report))
+    _write(spoken(format_report(report)))
     if not report.is_right:
         sys.exit(1)
 
