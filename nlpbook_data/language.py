@@ -83,7 +83,8 @@ def _pattern(word: str, at: int) -> str:
         return re.escape(word)
     if word == "near":
         return f"(?P<near>{SUGGESTION})"
-    return f"(?P<{word}>{'[0-9,.]+' if NUMBER.fullmatch(word) else '.*?'})"
+    kind = "[0-9,.]+" if NUMBER.fullmatch(word) else "[^()]*?" if word == "bare" else ".*?"
+    return f"(?P<{word}>{kind})"
 
 
 def _fill(korean: str, values: dict[str, str]) -> str:
@@ -91,7 +92,8 @@ def _fill(korean: str, values: dict[str, str]) -> str:
         name, how, particle = found.groups(default="")
         value = values[name]
         if how == "ko":
-            value = "; ".join(map(_translate, value.split("; ")))
+            whole = _translate(value)
+            value = whole if whole != value else "; ".join(map(_translate, value.split("; ")))
         elif how == "list":
             value = re.sub(" (and|or) ", ", ", value)
         return value + choose_particle(value, particle)
