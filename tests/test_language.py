@@ -20,7 +20,7 @@ def in_source(node: ast.expr) -> list[str]:
     """Return the texts that `node` can be, a NUL for each value; [] where it is no text."""
     match node:
         case ast.Constant(value=str(text)):
-            return [text]
+            return [text, *text.splitlines()]
         case ast.IfExp(body=body, orelse=other):
             return in_source(body) + in_source(other)
         case ast.BinOp(op=ast.Add(), left=left, right=right):
