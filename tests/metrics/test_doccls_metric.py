@@ -67,9 +67,9 @@ def test_multilabel_scores_are_scikit_learns(rows, classes, seed):
 def test_klue_re_s_scores_are_those_worked_out_by_hand():
     """Gold rows are one of each of 없음, 나 and 가; no row is 다, which has no curve.
 
-    없음 and 나: the gold row is ranked first, precision is 1 up to recall 1, the area 1. 가: a wrong
-    row (0.5), then the gold one (0.4): precision goes from 0 at recall 0 to 1/2 at 1, a triangle of
-    1/4. Beside 없음 two rows are gold, 가 is predicted twice and right once.
+    없음 and 나: the gold row is ranked first, precision is 1 up to recall 1, the area 1. 가: a
+    wrong row (0.5), then the gold one (0.4): precision goes from 0 at recall 0 to 1/2 at 1, a
+    triangle of 1/4. Beside 없음 two rows are gold, 가 is predicted twice and right once.
     """
     scores = SINGLE.compute(
         predictions=[[0.6, 0.2, 0.1, 0.1], [0.2, 0.5, 0.3, 0.0], [0.3, 0.4, 0.2, 0.1]],
