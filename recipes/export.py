@@ -29,6 +29,7 @@ from nlpbook_data.inference.command_line import new_parser
 from nlpbook_data.inference.exported import FILE, quantize_graph, write_graph
 from nlpbook_data.inference.predictor import Predictor, Row, load_predictor
 from nlpbook_data.inference.tables import open_table
+from nlpbook_data.outward import complain
 from nlpbook_data.training import ModelArguments, load_config, load_tokenizer
 from nlpbook_data.training.launch import set_up_logging
 
@@ -194,5 +195,5 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
             main(parse_arguments(), Path(scratch))
     except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
+        complain(error)
         sys.exit(1)

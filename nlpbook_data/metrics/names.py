@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nlpbook_data.language import is_korean
+
 
 @dataclass(frozen=True)
 class Score:
@@ -53,6 +55,11 @@ SCORES = TABLE | OTHERS | SAMPLES
 KOREAN = {name: score.korean or score.shown for name, score in SCORES.items()}
 # Of all other scores more is better.
 LOWER_IS_BETTER = {name for name, score in SCORES.items() if not score.higher_is_better}
+
+
+def heading(name: str) -> str:
+    """Return what a score is called on the terminal."""
+    return (KOREAN if is_korean() else SHOWN).get(name, name)
 
 
 def goodness(metric: str, value: float | None) -> float:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from nlpbook_data.errors import InputError, nearest, shown
-from nlpbook_data.metrics.names import SHOWN, format_score, goodness
+from nlpbook_data.language import spoken
+from nlpbook_data.metrics.names import SHOWN, format_score, goodness, heading
 from nlpbook_data.reports.columns import in_columns
 from nlpbook_data.reports.outcome import CEILING, HYBRID, Outcome
 from nlpbook_data.reports.paired import compare_rows, given, measure
@@ -226,8 +227,8 @@ def table(
         linked: as Markdown, models of the Hub and scores of what was pushed are links to it.
     """
     seeds = {len(entry.seeds) for entry in entries}
-    lines = [["", *(str(task) for task, _ in columns)], ["model"]]
-    lines[1] += [SHOWN.get(metric, metric) for _, metric in columns]
+    lines = [["", *(str(task) for task, _ in columns)], [spoken("model")]]
+    lines[1] += [heading(metric) for _, metric in columns]
     for model in dict.fromkeys(entry.model for entry in entries):
         lines.append([HUB_NAME.sub(r"[\1](https://huggingface.co/\1)", model) if linked else model])
         for task, metric in columns:
@@ -240,7 +241,8 @@ def table(
             lines[-1].append(words + count if words else "")
     best = [_best_baseline(entries, *column) for column in columns]
     if any(best):
-        lines.append(["best baseline", *(f"{b[1]:.4f} {b[0]}" if b else "" for b in best)])
+        words = (f"{b[1]:.4f} {spoken(b[0])}" if b else "" for b in best)
+        lines.append([spoken("best baseline"), *words])
     return lines
 
 
