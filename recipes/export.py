@@ -14,7 +14,6 @@ import json
 import logging
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -29,9 +28,8 @@ from nlpbook_data.inference.command_line import new_parser
 from nlpbook_data.inference.exported import FILE, quantize_graph, write_graph
 from nlpbook_data.inference.predictor import Predictor, Row, load_predictor
 from nlpbook_data.inference.tables import open_table
-from nlpbook_data.outward import complain
 from nlpbook_data.training import ModelArguments, load_config, load_tokenizer
-from nlpbook_data.training.launch import set_up_logging
+from nlpbook_data.training.launch import run_program
 
 logger = logging.getLogger("nlpbook_data.recipes.export")
 
@@ -190,10 +188,5 @@ def compare(one: Any, other: Any) -> tuple[bool, float]:
 
 
 if __name__ == "__main__":
-    set_up_logging(is_first=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
-            main(parse_arguments(), Path(scratch))
-    except InputError as error:
-        complain(error)
-        sys.exit(1)
+    with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
+        run_program(lambda: main(parse_arguments(), Path(scratch)))
