@@ -26,7 +26,8 @@ from nlpbook_data.inference.journal import Journal, predict_table
 from nlpbook_data.inference.predictor import INPUTS, load_predictor
 from nlpbook_data.inference.tables import FORMATS, open_table
 from nlpbook_data.own_files.tables import check_columns
-from nlpbook_data.training.launch import set_up_logging
+from nlpbook_data.training.launch import set_up_logging, stop_on_signals
+from nlpbook_data.training.record import Interrupted
 
 logger = logging.getLogger("nlpbook_data.recipes.predict")
 
@@ -164,6 +165,7 @@ def describe_model(options: argparse.Namespace) -> Any:
 
 if __name__ == "__main__":
     set_up_logging(is_first=True)
+    stop_on_signals()
     try:
         with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
             main(parse_arguments(), Path(scratch))
@@ -173,6 +175,6 @@ if __name__ == "__main__":
     except OSError as error:
         sys.stderr.write(f"error: {error.filename or 'a file'}: {error.strerror or error}.\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped. The same command goes on from here.\n")
-        sys.exit(130)
+    except Interrupted as stopped:
+        sys.stderr.write("error: Interrupted. The same command goes on from here.\n")
+        sys.exit(128 + stopped.args[0])

@@ -38,7 +38,8 @@ from nlpbook_data.features.vocabulary import (
 )
 from nlpbook_data.training import ModelArguments, load_config, load_model, load_tokenizer
 from nlpbook_data.training.arguments import parse
-from nlpbook_data.training.launch import explain, set_up_logging
+from nlpbook_data.training.launch import explain, set_up_logging, stop_on_signals
+from nlpbook_data.training.record import Interrupted
 
 logger = logging.getLogger("nlpbook_data.recipes.tokenizer")
 
@@ -150,9 +151,13 @@ def describe(tokenizer: PreTrainedTokenizerFast, texts: list[str], samples: list
 
 if __name__ == "__main__":
     set_up_logging(is_first=True)
+    stop_on_signals()
     try:
         main(*parse(__file__, TextArguments, TokenizerArguments))
     except (InputError, OSError) as error:
         if (message := explain(error, None)) is None:
             raise
         sys.exit(f"error: {message}")
+    except Interrupted as stopped:
+        sys.stderr.write("error: Interrupted. The same command begins anew.\n")
+        sys.exit(128 + stopped.args[0])

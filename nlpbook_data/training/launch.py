@@ -35,6 +35,10 @@ from nlpbook_data.training.tuning import Searched, check_search, conclude_search
 
 logger = logging.getLogger(__name__)
 
+CONTINUES = "Interrupted. The same command continues from the last checkpoint."
+# What the libraries of collectives say where the other end of a connection is gone.
+CUT = ("gloo/transport", "Connection closed by peer", "NCCL", "Broken pipe", "recvValue failed")
+
 
 def launch(main: Callable[..., None], *types: type) -> None:
     """Run a recipe's `main` once a seed; turn what goes wrong into a message and an exit status.
@@ -50,6 +54,7 @@ def launch(main: Callable[..., None], *types: type) -> None:
     set_up_logging(is_first)
     runs: list[Run] = []  # those that have begun, the current one last
 
+    status, word = 1, "failed"
     received: list[int] = []
 
     def on_signal(number: int, frame: Any) -> None:
@@ -67,19 +72,23 @@ def launch(main: Callable[..., None], *types: type) -> None:
         PartialState().destroy_process_group()
         return
     except InputError as error:
-        status, word, message = 1, "failed", str(error)
+        message = str(error)
     except Interrupted as error:
         status, word = 128 + error.args[0], "interrupted"
-        message = "Interrupted. The same command continues from the last checkpoint."
+        message = CONTINUES
         if not any(run.folder.is_open for run in runs):
             message = "Interrupted before training began; nothing was written."
     except BaseException as error:
         what = explain(error, runs[-1].folder.path if runs else None)
+        if is_out_of_memory(error):
+            what = runs[-1].advise_memory() if runs else "The memory does not suffice to begin."
+        if received and what is None:  # another process has ended first, in the middle of a step
+            status, word, what = 128 + received[0], "interrupted", CONTINUES
         if what is None:
             _record_failure(runs, "failed", f"{type(error).__name__}: {error}")
             silence_launcher(secrets())
             raise
-        status, word, message = 1, "failed", what
+        message = what
     _record_failure(runs, word, message)
     if is_first:
         sys.stderr.write(printable(f"error: {message}\n"))
@@ -89,6 +98,16 @@ def launch(main: Callable[..., None], *types: type) -> None:
     logging.shutdown()
     sys.stdout.flush()
     os._exit(status)
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM and Ctrl-C raise `Interrupted`, in programs that `launch` does not run."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise Interrupted(number)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
 
 
 def set_up_logging(is_first: bool) -> None:
@@ -290,9 +309,20 @@ def explain(error: BaseException, folder: Path | None) -> str | None:
             f"Prepared rows in the cache are damaged ({text.splitlines()[0]}). Pass "
             "--overwrite_cache true to prepare them again."
         )
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    if several and isinstance(error, RuntimeError) and any(word in text for word in CUT):
         return (
-            "The memory does not suffice. Lower --per_device_train_batch_size and raise "
-            "--gradient_accumulation_steps by the same factor: the result stays the same."
+            f"Another process of this run has ended ({text.splitlines()[0][:200]}). See what it "
+            "says; the same command continues from the last checkpoint."
         )
     return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the device's memory, or the machine's, did not suffice."""
+    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "std::bad_alloc")
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, RuntimeError) and any(word in str(error) for word in words))
+    )
