@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -22,7 +21,10 @@ EACH = [pytest.param(name, marks=pytest.mark.long) for name in TRAINED]
 CHEAP = [
     name if name == "doccls" else pytest.param(name, marks=pytest.mark.long) for name in TRAINED
 ]
-BEFORE = "import os, resource, runpy, signal, sys\n{code}\nrunpy.run_path({recipe!r}, run_name='__main__')\n"
+BEFORE = """import os, resource, runpy, signal, sys
+{code}
+runpy.run_path({recipe!r}, run_name="__main__")
+"""
 IN_STEP = """import torch, transformers
 step = transformers.Trainer.training_step
 def training_step(self, model, inputs, *arguments, **options):
@@ -244,7 +246,7 @@ def test_the_launcher_is_stopped_or_a_process_dies(tmp_path, hf_home, processes,
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["checkpoint", "finished"])
 def test_a_power_cut_right_after_a_save(tmp_path, fork_recipe, name):
-    """The image of a mounted file system is what the disk holds; what is not flushed is not in it."""
+    """The image of a mounted file system holds what was flushed, and no more."""
     image, disk, other = tmp_path / "image", tmp_path / "disk", tmp_path / "after"
     disk.mkdir()
     other.mkdir()
