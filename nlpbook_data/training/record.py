@@ -208,13 +208,19 @@ def check_loss(loss: float, step: int, what: str = "loss", rows: Sequence[int] =
     Raises:
         InputError: it is not.
     """
-    if not math.isfinite(loss):
+    if math.isfinite(loss):
+        return
+    if rows:
         named = ", ".join(map(str, rows[:ROWS_NAMED])) + (", …" if len(rows) > ROWS_NAMED else "")
-        batch = f", whose batch has the rows {named} of train as it was tokenized" if rows else ""
         raise InputError(
-            f"The {what} became {loss} {'in' if rows else 'by'} step {step}{batch}. Lower "
-            "--learning_rate, or pass --precision float32; the checkpoints before are kept."
+            f"The {what} became {loss} in step {step}, whose batch has the rows {named} of train "
+            "as it was tokenized. Lower --learning_rate, or pass --precision float32; the "
+            "checkpoints before are kept."
         )
+    raise InputError(
+        f"The {what} became {loss} by step {step}. Lower --learning_rate, or pass "
+        "--precision float32; the checkpoints before are kept."
+    )
 
 
 def check_weights(model: torch.nn.Module, step: int) -> None:

@@ -270,28 +270,25 @@ class Run:
 
     def advise_memory(self) -> str:
         """Return what to do where memory did not suffice: the options of half the batch."""
-        given, more = self.record["arguments"], "add to the same command"
-        train, accumulation = (
-            given["per_device_train_batch_size"],
-            given["gradient_accumulation_steps"],
-        )
-        if self.callback.in_step and train % 2 == 0 and "mini_batch_size" not in given:
+        given, in_step = self.record["arguments"], self.callback.in_step
+        rows, times = given["per_device_train_batch_size"], given["gradient_accumulation_steps"]
+        if in_step and rows % 2 == 0 and "mini_batch_size" not in given:
             return (
-                f"The memory does not suffice for {train} rows at a time. For the same global "
-                f"batch, {more}: --per_device_train_batch_size {train // 2} "
-                f"--gradient_accumulation_steps {2 * accumulation}. It continues from the last "
+                f"The memory does not suffice for {rows} rows at a time. For the same global "
+                f"batch, add to the same command: --per_device_train_batch_size {rows // 2} "
+                f"--gradient_accumulation_steps {2 * times}. It continues from the last checkpoint."
+            )
+        if in_step and (texts := given.get("mini_batch_size", 1)) > 1:
+            texts = texts // 2 if given["cached"] else max(min(texts, rows // 2), 1)
+            return (
+                "The memory does not suffice for a step. For the same batch, add to the same "
+                f"command: --cached true --mini_batch_size {texts}. It continues from the last "
                 "checkpoint."
             )
-        if self.callback.in_step and (rows := given.get("mini_batch_size", 1)) > 1:
-            rows = rows // 2 if given["cached"] else min(rows, max(train // 2, 1))
+        if not in_step and (rows := given["per_device_eval_batch_size"]) > 1:
             return (
-                f"The memory does not suffice for a step. For the same global batch, {more}: "
-                f"--cached true --mini_batch_size {rows}. It continues from the last checkpoint."
-            )
-        if not self.callback.in_step and (rows := given["per_device_eval_batch_size"]) > 1:
-            return (
-                "The memory does not suffice outside of training. The result stays the same if "
-                f"you {more}: --per_device_eval_batch_size {rows // 2}."
+                "The memory does not suffice outside of training. For the same result, add to "
+                f"the same command: --per_device_eval_batch_size {rows // 2}."
             )
         return (
             "The memory does not suffice even for the smallest batch. Lower --max_length, pass "
