@@ -234,8 +234,9 @@ def kill(
                 after, at_file = random_.uniform(0.01, seconds), random_.randint(1, files)
                 by_file = random_.random() < 0.6
                 moment: dict[str, Any] = {"at_file": at_file} if by_file else {"after": after}
-                status, output, _ = runs(name, here, sent, **moment)
-                if status == 0:  # it had ended before
+                status, output, spent = runs(name, here, sent, **moment)
+                if status == 0:  # it had ended before; the first also imports
+                    expected[name] = whole, min(seconds, spent), files
                     break
                 word = f"at file {at_file}" if by_file else f"after {after:.2f} s"
                 moments.append(f"{sent.name} {word}")

@@ -82,7 +82,8 @@ def launch(main: Callable[..., None], *types: type) -> None:
         what = explain(error, runs[-1].folder.path if runs else None)
         if is_out_of_memory(error):
             what = runs[-1].advise_memory() if runs else "The memory does not suffice to begin."
-        if received and what is None:  # another process has ended first, in the middle of a step
+        several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+        if received and several:  # another process has ended first, in the middle of a step
             status, word, what = 128 + received[0], "interrupted", CONTINUES
         if what is None:
             _record_failure(runs, "failed", f"{type(error).__name__}: {error}")

@@ -227,12 +227,10 @@ def test_the_launcher_is_stopped_or_a_process_dies(tmp_path, hf_home, processes,
     status = read_json(tmp_path / "run" / "run.json")["status"]
     if ended == "launcher":
         assert status == "interrupted", output
-        assert "same command continues" in output
+        assert "Stopping after this step" in output and "same command continues" in output
     saved = [p.parent.name for p in (tmp_path / "run").glob("checkpoint-*/complete")]
     steps = max(int(name[11:]) for name in saved)
     assert 0 < steps < 400
-    if ended == "launcher":
-        assert steps % 20 or steps == 20  # saved where it was stopped
     for folder in ("run", "whole"):
         words = launched(processes, "--output_dir", folder, "--resume", "auto")
         done = subprocess.run(words, stdout=subprocess.DEVNULL, **files, timeout=240, check=False)
