@@ -157,6 +157,8 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
             "--output_dir."
         )
         whole.load()
+        if not (args.keep_checkpoints or whole.record["arguments"].get("keep_checkpoints")):
+            delete_checkpoints(whole)  # it may have been killed meanwhile
         conclude(whole)
         return
     seeds = args.seeds or [args.seed]
@@ -191,9 +193,15 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
             whole.record["card_sha256"] = card_hash(whole.folder.path)
         whole.close("finished")
         if not args.keep_checkpoints:
-            for part in [*parts, whole]:
-                part.folder.delete_checkpoints()
+            delete_checkpoints(whole)
         conclude(whole)
+
+
+def delete_checkpoints(whole: Run) -> None:
+    """Delete the checkpoints of a finished run, those of its seeds too."""
+    if whole.folder.is_main:
+        for part in [*map(whole.with_seed, whole.args.seeds or ()), whole]:
+            part.folder.delete_checkpoints()
 
 
 def settle_start(args: RecipeArguments, others: list[Any]) -> None:
