@@ -191,11 +191,11 @@ def launched(processes: int, *options: Any) -> list[str]:
     command += [RECIPES / "doccls.py", *DOCCLS, "--use_cpu", "true", "--save_strategy", "steps"]
     command += ["--eval_strategy", "no", "--load_best_model_at_end", "false", "--save_steps", 20]
     command += ["--per_device_train_batch_size", 4 // processes, "--max_train_samples", 64]
-    command += ["--max_steps", 400, "--output_dir", "run", *options]
+    command += ["--max_steps", 200, "--output_dir", "run", *options]
     return [str(word) for word in command]
 
 
-def wait_for(found: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_for(found: Callable[[], Any], seconds: float = 600) -> Any:
     end = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < end
@@ -222,7 +222,9 @@ def test_the_launcher_is_stopped_or_a_process_dies(tmp_path, hf_home, processes,
     else:
         ranks[int(ended[-1])].kill()
     output = process.communicate(timeout=60)[1]
-    gone, alive = psutil.wait_procs(ranks, timeout=60 - (time.monotonic() - begun))
+    alive = psutil.wait_procs(ranks, timeout=60 - (time.monotonic() - begun))[1]
+    for rank in alive:
+        rank.kill()
     assert not alive, output
     status = read_json(tmp_path / "run" / "run.json")["status"]
     if ended == "launcher":
@@ -230,10 +232,10 @@ def test_the_launcher_is_stopped_or_a_process_dies(tmp_path, hf_home, processes,
         assert "Stopping after this step" in output and "same command continues" in output
     saved = [p.parent.name for p in (tmp_path / "run").glob("checkpoint-*/complete")]
     steps = max(int(name[11:]) for name in saved)
-    assert 0 < steps < 400
+    assert 0 < steps < 200
     for folder in ("run", "whole"):
         words = launched(processes, "--output_dir", folder, "--resume", "auto")
-        done = subprocess.run(words, stdout=subprocess.DEVNULL, **files, timeout=240, check=False)
+        done = subprocess.run(words, stdout=subprocess.DEVNULL, **files, timeout=900, check=False)
         assert done.returncode == 0, done.stderr
     assert read_json(tmp_path / "run" / "run.json")["resumed_from"] == f"checkpoint-{steps}"
     for name in ("model.safetensors", "predictions.jsonl"):
