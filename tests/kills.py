@@ -265,7 +265,7 @@ if __name__ == "__main__":
     parser.add_argument("kills", nargs="?", type=int, default=100)
     parser.add_argument("recipes", nargs="*", help=", ".join(CASES))
     parser.add_argument("--seed", type=int, default=7)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
 
     def say(line: str) -> None:
         sys.stdout.write(f"{line}\n")
