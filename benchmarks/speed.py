@@ -277,7 +277,7 @@ class Ways:
                 if seconds := way():
                     found["rounds"][-1][name] = seconds
                 self.trainer.args, self.trainer.data_collator = map(copy.copy, self.given)
-                self.result.write_text("{}")  # what follows is no memory of the default
+                self.result.write_text(json.dumps(found))  # the memory of what follows is not noted
         found |= {"train rows": len(self.trainer.train_dataset), "tokens": self.tokens}
         found["precision"] = self.trainer.args.mixed_precision
         found["eval rows"] = self.eval_rows
