@@ -7,6 +7,8 @@ import sys
 import traceback
 from typing import Any
 
+from nlpbook_data.language import spoken
+
 TOKEN = re.compile(r"hf_(?:oauth_|jwt_)?[A-Za-z0-9]{20,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 # A token in the environment, whatever its name; a path has a slash.
 IN_ENVIRONMENT = re.compile(r"hf_[^\s/]{8,}")
@@ -39,11 +41,16 @@ def printable(text: str) -> str:
     return STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def complain(message: object) -> None:
+    """Print ``error: message`` to stderr, in the language of the terminal."""
+    sys.stderr.write(printable(f"{spoken('error')}: {spoken(str(message))}\n"))
+
+
 class Formatter(logging.Formatter):
-    """Lines of a log that are `printable`."""
+    """Lines of a log that are `printable`, in the language of the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+        return printable(spoken(super().format(record)))
 
 
 def set_up_outputs() -> None:

@@ -17,6 +17,7 @@ import sys
 from nlpbook_data.errors import InputError
 from nlpbook_data.inference.command_line import new_parser
 from nlpbook_data.inference.service import CHARACTERS, open_port
+from nlpbook_data.outward import complain
 from nlpbook_data.training.launch import set_up_logging
 
 logger = logging.getLogger("nlpbook_data.recipes.demo")
@@ -56,6 +57,7 @@ if __name__ == "__main__":
     try:
         main(parse_arguments())
     except InputError as error:
-        sys.exit(f"error: {error}")
+        complain(error)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

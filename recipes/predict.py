@@ -25,6 +25,8 @@ from nlpbook_data.inference.decoding import DECODING
 from nlpbook_data.inference.journal import Journal, predict_table
 from nlpbook_data.inference.predictor import INPUTS, load_predictor
 from nlpbook_data.inference.tables import FORMATS, open_table
+from nlpbook_data.language import spoken
+from nlpbook_data.outward import complain
 from nlpbook_data.own_files.tables import check_columns
 from nlpbook_data.training.launch import set_up_logging
 
@@ -168,11 +170,11 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
             main(parse_arguments(), Path(scratch))
     except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
+        complain(error)
         sys.exit(1)
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'a file'}: {error.strerror or error}.\n")
+        complain(f"{error.filename or 'a file'}: {error.strerror or error}.")
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped. The same command goes on from here.\n")
+        sys.stderr.write(spoken("Stopped. The same command goes on from here.\n"))
         sys.exit(130)

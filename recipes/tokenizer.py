@@ -36,6 +36,7 @@ from nlpbook_data.features.vocabulary import (
     grow_embeddings,
     train_tokenizer,
 )
+from nlpbook_data.outward import complain
 from nlpbook_data.training import ModelArguments, load_config, load_model, load_tokenizer
 from nlpbook_data.training.arguments import parse
 from nlpbook_data.training.launch import explain, set_up_logging
@@ -155,4 +156,5 @@ if __name__ == "__main__":
     except (InputError, OSError) as error:
         if (message := explain(error, None)) is None:
             raise
-        sys.exit(f"error: {message}")
+        complain(message)
+        sys.exit(1)

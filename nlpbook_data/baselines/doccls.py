@@ -86,24 +86,26 @@ def ngram_vectorizer(texts: int) -> Any:
 
 
 def fit_logistic(
-    features: Any, labels: np.ndarray, num_labels: int, tests: list[Any]
+    features: Any, labels: np.ndarray, num_labels: int, tests: list[Any], strength: float = 4.0
 ) -> list[np.ndarray]:
     """Train logistic regression and return probabilities (rows, num_labels) of each of `tests`.
 
     Args:
-        features: sparse, (n, features), as are `tests`.
+        features: (n, features), sparse or not, as are `tests`.
         labels: class ids, (n,), or 0/1 vectors, (n, num_labels).
+        strength: how closely it follows the rows, scikit-learn's C.
     """
     from sklearn.linear_model import LogisticRegression
 
     if labels.ndim == 2:  # for each label, whether a text has it
-        columns = [fit_logistic(features, has.astype(int), 2, tests) for has in labels.T]
+        by_label = [has.astype(int) for has in labels.T]
+        columns = [fit_logistic(features, has, 2, tests, strength) for has in by_label]
         return [np.column_stack([p[:, 1] for p in split]) for split in zip(*columns, strict=True)]
     present = np.unique(labels)  # a class may have no training row
     rows, width = features.shape
     if rows <= MOST_ROWS and width * len(present) > MANY_WEIGHTS:
         features, *tests = in_few_numbers(features, tests)
-    model: Any = LogisticRegression(C=4.0, max_iter=200)
+    model: Any = LogisticRegression(C=strength, max_iter=200)
     if len(present) > 1:
         model.fit(features, labels)
     outputs = []

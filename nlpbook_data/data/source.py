@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -293,6 +294,12 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
             raise InputError(f"--max_{option}_samples {most}: a split needs 1 row or more.")
         if wanted:
             splits[split] = dataset.select(range(min(most or len(dataset), len(dataset))))
+            if len(splits[split]) < len(dataset) and _is_sorted(source, split):
+                logger.warning(
+                    "%s: sorted by label, of which the first %s rows hold other shares than all. "
+                    "Shuffle the file.",
+                    *(split, f"{len(splits[split]):,}"),
+                )
     if not splits:
         raise InputError(
             f"{source.name} has {', '.join(source.splits)}, of which nothing is needed. See "
@@ -302,6 +309,15 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
     if "train" in splits and phases.do_train and source.task in ("doccls", "paircls"):
         _warn_of_missing(source, before.count_labels("train"))
     return source
+
+
+def _is_sorted(source: Source, split: str) -> bool:
+    """Whether the rows of each label of `split`, of which there are several, stand together."""
+    if source.task not in ("doccls", "paircls") or not source.label_names:
+        return False
+    labels = source.splits[split]["label"][:]
+    changes = sum(one != other for one, other in pairwise(labels))
+    return 0 < changes < len(source.label_names) < len(labels)
 
 
 def _warn_of_missing(source: Source, whole: Mapping[str, int]) -> None:
@@ -513,7 +529,13 @@ def _cached(
             write_split(target, split, encoded, features)
             said += [f"{split}: {line}." for line in options.lines()]
             if shares := carved_shares(splits, split):
-                carve_split(target, split, shares, group_columns(wanted.task, columns), True)
+                groups = group_columns(wanted.task, columns)
+                if not carve_split(target, split, shares, groups, True):
+                    said.append(
+                        f"{split}: too few different {groups[0]}s for {' and '.join(shares)} beside "
+                        "it: rows of one are on several sides, so that scores are too good. Name a "
+                        f"file: {', '.join(f'--{name}_file' for name in shares)}."
+                    )
         for split in splits:
             if len(open_split(target, split)) == 0:
                 raise InputError(

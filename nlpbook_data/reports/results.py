@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from nlpbook_data.errors import InputError, nearest, shown
-from nlpbook_data.metrics.names import SHOWN, format_score, goodness
+from nlpbook_data.language import spoken
+from nlpbook_data.metrics.names import SHOWN, format_score, goodness, heading
 from nlpbook_data.reports.columns import in_columns
 from nlpbook_data.reports.outcome import CEILING, HYBRID, Outcome
 from nlpbook_data.reports.paired import compare_rows, given, measure
@@ -215,8 +216,8 @@ def cells(entries: Sequence[Entry], columns: Sequence[tuple[Task, str]]) -> list
 def table(entries: Sequence[Entry], columns: Sequence[tuple[Task, str]]) -> list[list[str]]:
     """Return the table's lines of cells: two of head, one a model, and the best baselines."""
     seeds = {len(entry.seeds) for entry in entries}
-    lines = [["", *(str(task) for task, _ in columns)], ["model"]]
-    lines[1] += [SHOWN.get(metric, metric) for _, metric in columns]
+    lines = [["", *(str(task) for task, _ in columns)], [spoken("model")]]
+    lines[1] += [heading(metric) for _, metric in columns]
     for model in dict.fromkeys(entry.model for entry in entries):
         lines.append([model])
         for task, metric in columns:
@@ -226,7 +227,8 @@ def table(entries: Sequence[Entry], columns: Sequence[tuple[Task, str]]) -> list
             lines[-1].append(words + count if words else "")
     best = [_best_baseline(entries, *column) for column in columns]
     if any(best):
-        lines.append(["best baseline", *(f"{b[1]:.4f} {b[0]}" if b else "" for b in best)])
+        words = (f"{b[1]:.4f} {spoken(b[0])}" if b else "" for b in best)
+        lines.append([spoken("best baseline"), *words])
     return lines
 
 

@@ -21,7 +21,7 @@ from huggingface_hub import get_token
 from transformers import set_seed
 
 from nlpbook_data.errors import InputError, first_line
-from nlpbook_data.outward import printable, secrets, set_up_outputs
+from nlpbook_data.outward import complain, secrets, set_up_outputs
 from nlpbook_data.reports.card import write_card
 from nlpbook_data.reports.outcome import Outcome
 from nlpbook_data.reports.push import card_hash, full_name, push_folder
@@ -82,7 +82,7 @@ def launch(main: Callable[..., None], *types: type) -> None:
         status, word, message = 1, "failed", what
     _record_failure(runs, word, message)
     if is_first:
-        sys.stderr.write(printable(f"error: {message}\n"))
+        complain(message)
     sys.stderr.flush()
     silence_launcher(secrets())
     # Not sys.exit: process groups and loader threads of a half-done run may wait for each other.
