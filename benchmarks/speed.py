@@ -359,7 +359,7 @@ class Ways:
                 items = {}
                 if measured:
                     items = {"num_items_in_batch": measured.items(batch["labels"])}
-                with trainer.compute_loss_context_manager():
+                with trainer.accelerator.autocast():
                     loss = trainer.compute_loss(model, dict(batch), **items)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(weights, most)
@@ -373,7 +373,7 @@ class Ways:
         model.eval()
 
         def evaluate() -> None:
-            with torch.no_grad(), trainer.compute_loss_context_manager():
+            with torch.no_grad(), trainer.accelerator.autocast():
                 for batch in batches:
                     model(**{name: v for name, v in batch.items() if name != "labels"})
 
