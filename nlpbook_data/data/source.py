@@ -532,8 +532,8 @@ def _cached(
                 groups = group_columns(wanted.task, columns)
                 if not carve_split(target, split, shares, groups, True):
                     said.append(
-                        f"{split}: too few different {groups[0]}s for {' and '.join(shares)} beside "
-                        "it: rows of one are on several sides, so that scores are too good. Name a "
+                        f"{split}: too few different {groups[0]}s for {' and '.join(shares)} "
+                        "beside it: rows of one are on several sides, so that scores are too good. Name a "
                         f"file: {', '.join(f'--{name}_file' for name in shares)}."
                     )
         for split in splits:
