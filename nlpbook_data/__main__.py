@@ -102,12 +102,18 @@ def _parser() -> argparse.ArgumentParser:
     option = command(_check)
     option("file", type=Path)
     option("--task", required=True, help=", ".join(SCHEMAS))
-    for column in sorted({column for schema in SCHEMAS.values() for column in schema.all_columns}):
+    columns = {column for schema in SCHEMAS.values() for column in schema.all_columns}
+    for column in sorted(columns - {"id", "title", "question_type"}):  # the recipes name no others
         option(f"--{column}_column_name", dest=f"column {column}", metavar="NAME")
     option("--multi_label", nargs="?", const="true", default="false", help="several labels a row")
     option("--label_separator", default="|", help="between several labels in a cell")
     option("--sheet_name", help="of xlsx; by default the first")
-    option("--scores", choices=["true", "false"], help="paircls: labels are numbers, or classes")
+    option(
+        *("--scores",),
+        **{"nargs": "?", "const": "true", "choices": ["true", "false"]},
+        help="paircls: labels are numbers, or classes",
+    )
+    option("--positive_label", help="search: of pairs that answer; paircls: whose F1 counts")
     option("--ner_tag_names", nargs="+", metavar="TAG", help="what numbers in ner_tags stand for")
     option(
         "--repeated_answers", choices=REPEATED, default="refuse", help="qa, without answer_start"
@@ -318,6 +324,7 @@ def _check(options: argparse.Namespace) -> None:
         label_separator=options.label_separator if several else None,
         options=Options(options.sheet_name, options.ner_tag_names or (), options.repeated_answers),
         scores=None if options.scores is None else options.scores == "true",
+        positive_label=options.positive_label,
     )
     _say(format_report(report))
     if not report.is_right:

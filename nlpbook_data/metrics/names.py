@@ -23,6 +23,7 @@ TABLE = {
     "accuracy": Score("accuracy", "정확도"),
     "micro_f1": Score("micro-F1", "마이크로 F1"),
     "macro_f1": Score("macro-F1", "매크로 F1"),
+    "auprc": Score("AUPRC"),
     "klue_char_macro_f1": Score("KLUE char F1", "KLUE 글자 F1"),
     "f1": Score("F1"),
     "exact_match": Score("exact match", "완전 일치"),

@@ -26,6 +26,7 @@ from nlpbook_data.own_files.schemas import (
 )
 from nlpbook_data.reading.brat import is_brat
 from nlpbook_data.reading.text import find_encoding
+from nlpbook_data.search.collections import answering
 
 SHOWN_LABELS = 30
 
@@ -100,6 +101,7 @@ def check_file(
     gold: bool = True,
     options: Options | None = None,
     scores: bool | None = None,
+    positive_label: str | None = None,
 ) -> Report:
     """Read all of `path` as rows of `task` and go on after each row that is wrong.
 
@@ -112,9 +114,12 @@ def check_file(
         label_names: the labels that there may be; by default any in train or in a single file,
             and in the other splits those of train.
         label_separator: for doccls with several labels a row: what parts them in a cell.
-        gold: False: what is to be predicted may be missing, as it may from a test split.
+        gold: False: what is to be predicted may be missing, as it may from a test split, or where
+            its column is called ``none``.
         options: what else there is a choice of.
         scores: for paircls, labels are numbers; by default where they have fractions.
+        positive_label: for search, of pairs of which one text answers the other; for paircls, one
+            of the labels.
 
     Raises:
         InputError: there is no such file, task or column: nothing to report on.
@@ -123,7 +128,8 @@ def check_file(
     find_schema(task, columns or ())
     if not path.exists():
         raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
-    files, options = {"file": path}, options or Options()
+    files, options, asked = {"file": path}, options or Options(), task
+    gold = gold and (columns or {}).get(find_schema(task).gold or "") != "none"
     if path.is_dir() and not (task == "ner" and is_brat(path)):
         try:
             files = find_split_files(path)
@@ -146,7 +152,29 @@ def check_file(
         checked.notes += fresh.lines()
         if split == "train" and known is None and checked.labels:
             known = list(checked.labels)
+    first = next(iter(report.files.values()))
+    if task == "paircls" and (asked == "search" or positive_label) and first.rows:
+        try:
+            check_answers(asked, list(first.labels), positive_label)
+        except InputError as error:
+            report.errors.append(f"{first.path}: {error}")
+            report.wrong += 1
     return report
+
+
+def check_answers(task: str, labels: Sequence[str], positive: str | None) -> None:
+    """Refuse labels of pairs that do not say what answers what, or a positive one that is none.
+
+    Raises:
+        InputError: as the recipes of `task`, paircls or search, say.
+    """
+    if task == "search":
+        answering(labels, positive)
+    elif positive not in labels:
+        raise InputError(
+            f"--positive_label {positive}: no such label. The labels are "
+            f"{', '.join(labels) or 'scores'}."
+        )
 
 
 def _check(
