@@ -1,5 +1,6 @@
 """recipes/pretrain.py: it learns, it resumes to the bit, and streams."""
 
+import gzip
 import json
 import shlex
 import signal
@@ -13,7 +14,9 @@ import pytest
 import torch
 from scipy.special import rel_entr, softmax
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from writing import write_rows
 
+from nlpbook_data.data.texts import TextArguments, stream_texts
 from nlpbook_data.training.pretraining import distance
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "pretrain.py"
@@ -115,8 +118,20 @@ def test_a_stream_without_an_end_is_refused(tmp_path):
 def test_a_line_that_is_no_utf8_is_named_though_datasets_wraps_the_error(fork_recipe, tmp_path):
     (tmp_path / "talk.txt").write_bytes("배우가 좋다\n".encode() + b"\xff\xfe\n")
     result = fork_recipe("pretrain", "--text_files", "talk.txt", "--output_dir", "out")
-    assert result.status == 1 and result.error.startswith("talk.txt, line 2: no UTF-8")
-    assert not (tmp_path / "out").exists()
+    assert result.status == 1 and result.error.startswith("talk.txt, line 2: ")
+    assert "UTF-8" in result.error and not (tmp_path / "out").exists()
+
+
+def test_texts_are_read_from_the_files_that_check_reads(tmp_path):
+    lines = "배우가 좋다\n\n또 보고 싶다\n"
+    (tmp_path / "a.txt").write_bytes(lines.encode("cp949"))
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(lines.encode()))
+    (tmp_path / "c.csv").write_text("번호,text\n1,배우가 좋다\n2,또 보고 싶다\n", encoding="utf-8")
+    rows = [{"text": "배우가 좋다"}, {"text": "또 보고 싶다"}]
+    write_rows(tmp_path / "d.jsonl", rows)
+    for path in sorted(tmp_path.iterdir()):
+        found = [*stream_texts(TextArguments(text_files=[str(path)]))]
+        assert found == ["배우가 좋다", "또 보고 싶다"], path.name
 
 
 ENCODER = ("--model_name_or_path", "package:models/encoder", "--corpora", "sample_reviews")
