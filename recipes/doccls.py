@@ -47,6 +47,7 @@ from nlpbook_data.training import (
     load_model,
     load_tokenizer,
     padding,
+    predict_frozen,
     versioned,
 )
 
@@ -157,15 +158,15 @@ def main(
         rows, wrong = prediction_rows(source.splits[split], labels, probabilities)
     run.leave(scores, rows, wrong, trainer.log)
     if "confusion_matrix" in (last := scores.get("test", scores.get("validation", {}))):
-        names = list(last["per_class"])
-        run.figure("confusion_matrix.png", "혼동 행렬", plot_confusion_matrix, last, names)
+        run.figure("confusion_matrix.png", "혼동 행렬", plot_confusion_matrix, last)
 
     # 7. The baselines, scored by the same metric; then `launch` writes card and summary, and pushes
     baselines: dict[str, Any] = {}
     if run.wants_baselines:
         with run.phase("baselines"):
             found = predict_documents(source.splits["train"], source.held_out, len(labels))
-            baselines = score_baselines(found, lambda s, values: score(values, gold[s]))
+            frozen = predict_frozen(model_args, trainer, encoded, source.held_out)
+            baselines = score_baselines([*found, *frozen], lambda s, p: score(p, gold[s]))
     usage = USAGE_OF_SEVERAL if multi_label else USAGE
     run.finish(baselines, "문서 분류", "text-classification", usage, labels)
 

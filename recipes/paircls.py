@@ -154,8 +154,7 @@ def main(
         rows, wrong = prediction_rows(source.splits[split], labels, predictions)
     run.leave(scores, rows, wrong, trainer.log)
     if "confusion_matrix" in (last := scores.get(split, {})):
-        names = list(last["per_class"])
-        run.figure("confusion_matrix.png", "혼동 행렬", plot_confusion_matrix, last, names)
+        run.figure("confusion_matrix.png", "혼동 행렬", plot_confusion_matrix, last)
     elif last:
         run.figure("scores.png", "예측과 정답", plot_scores, rows)
 

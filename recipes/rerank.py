@@ -81,6 +81,7 @@ class RerankArguments:
     search_model: str | None = field(
         default=None, metadata={"help": "whose ranking gives negatives; BM25's by default"}
     )
+    positive_label: str | None = field(default=None, metadata={"help": "of pairs that answer"})
 
 
 def main(
@@ -94,7 +95,7 @@ def main(
     with run.preparation("corpus"):
         source = load_source(data_args, args, task="search", keep_train=True)
         columns = next(iter(source.splits.values())).column_names
-        labels = {"label_names": source.label_names}
+        labels = {"label_names": source.label_names, "positive": task_args.positive_label}
         rows = source.splits.map(
             versioned(to_queries), batched=True, remove_columns=columns, fn_kwargs=labels
         )

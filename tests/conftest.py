@@ -28,6 +28,7 @@ CORPORA = Path(os.environ.get("NLPBOOK_CORPORA", REPOSITORY.parent / "shared" / 
 TOKENIZERS = CORPORA.parent / "tokenizers"
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["NLPBOOK_LANG"] = "en"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -246,13 +246,23 @@ def carve_split(
     shares: Mapping[str, float],
     groups: Sequence[str] = ("text",),
     each_class: bool = False,
-) -> None:
-    """Write the splits of `shares` into `target`, and what is left of `origin`; see `carve`."""
+) -> bool:
+    """Write the splits of `shares` into `target`, and what is left of `origin`; see `carve`.
+
+    Returns:
+        False where, with `each_class`, there are too few different texts for a split each, so that
+        rows of one text stand on several sides.
+    """
     dataset = open_split(target, origin)
-    for split, rows in carve(dataset, shares, origin, groups, each_class).items():
+    chosen = carve(dataset, shares, origin, groups, each_class)
+    apart = not each_class or all(map(len, chosen.values())) or len(dataset) <= len(shares)
+    if not apart:
+        chosen = carve(dataset, shares, origin, (), each_class)
+    for split, rows in chosen.items():
         tables = dataset.with_format("arrow").select(rows).iter(CARVE_ROWS)
         write_split(target, f"{split}-carved", tables, dataset.features)
         (target / f"{split}-carved.arrow").replace(target / f"{split}.arrow")
+    return apart
 
 
 def _divide(

@@ -3,12 +3,14 @@
 import json
 import logging
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -64,6 +66,7 @@ logger = logging.getLogger(__name__)
 
 CARVED_SHARE = 0.1
 NOTES = "notes.json"
+Row = TypeVar("Row")
 UNLABELLED = -1
 # Corpora of which other tasks make their rows.
 RETOLD = {"generation": ("doccls", "pretrain"), "doccls": ("relation",)}
@@ -291,6 +294,12 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
             raise InputError(f"--max_{option}_samples {most}: a split needs 1 row or more.")
         if wanted:
             splits[split] = dataset.select(range(min(most or len(dataset), len(dataset))))
+            if len(splits[split]) < len(dataset) and _is_sorted(source, split):
+                logger.warning(
+                    "%s: sorted by label, of which the first %s rows hold other shares than all. "
+                    "Shuffle the file.",
+                    *(split, f"{len(splits[split]):,}"),
+                )
     if not splits:
         raise InputError(
             f"{source.name} has {', '.join(source.splits)}, of which nothing is needed. See "
@@ -300,6 +309,15 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
     if "train" in splits and phases.do_train and source.task in ("doccls", "paircls"):
         _warn_of_missing(source, before.count_labels("train"))
     return source
+
+
+def _is_sorted(source: Source, split: str) -> bool:
+    """Whether the rows of each label of `split`, of which there are several, stand together."""
+    if source.task not in ("doccls", "paircls") or not source.label_names:
+        return False
+    labels = source.splits[split]["label"][:]
+    changes = sum(one != other for one, other in pairwise(labels))
+    return 0 < changes < len(source.label_names) < len(labels)
 
 
 def _warn_of_missing(source: Source, whole: Mapping[str, int]) -> None:
@@ -499,15 +517,25 @@ def _cached(
         origin = "train" if "train" in rows else next(iter(rows))
         silent = replace(wanted.options, notes=Counter())  # each row is read once more
         columns = row_columns(wanted.task, next(iter(rows[origin](options=silent)))[1])
-        names, found, said = _find_labels(partial(rows[origin], options=silent), wanted, columns)
+        first = partial(rows[origin], options=silent)
+        names, found, said = _find_labels(
+            lambda: telling(first(), f"{origin}, its labels"), wanted, columns
+        )
         features = _features(wanted, columns, names)
         for split in rows:
             options = replace(wanted.options, notes=Counter())
             read = partial(rows[split], options=options)
-            write_split(target, split, _encode(read, wanted, features, found), features)
+            encoded = telling(_encode(read, wanted, features, found), split)
+            write_split(target, split, encoded, features)
             said += [f"{split}: {line}." for line in options.lines()]
             if shares := carved_shares(splits, split):
-                carve_split(target, split, shares, group_columns(wanted.task, columns), True)
+                groups = group_columns(wanted.task, columns)
+                if not carve_split(target, split, shares, groups, True):
+                    said.append(
+                        f"{split}: too few different {groups[0]}s for {' and '.join(shares)} beside "
+                        "it: rows of one are on several sides, so that scores are too good. Name a "
+                        f"file: {', '.join(f'--{name}_file' for name in shares)}."
+                    )
         for split in splits:
             if len(open_split(target, split)) == 0:
                 raise InputError(
@@ -521,6 +549,16 @@ def _cached(
     for line in json.loads((cache_root(cache_dir) / kind / key / NOTES).read_text("utf-8")):
         logger.warning("%s", line)
     return splits_of
+
+
+def telling(rows: Iterable[Row], what: str, every: float = 10) -> Iterator[Row]:
+    """Yield `rows`, and log how many there were each time that so many seconds have passed."""
+    told = time.monotonic()
+    for number, row in enumerate(rows, start=1):
+        if number % 1000 == 0 and time.monotonic() - told > every:
+            told = time.monotonic()
+            logger.info("%s: %s rows read; the next run finds them prepared", what, f"{number:,}")
+        yield row
 
 
 def _find_labels(

@@ -59,7 +59,9 @@ def carve(
 
 
 def _number_groups(dataset: Dataset, columns: Sequence[str]) -> np.ndarray:
-    """Return the number of each row's group, counted from 0."""
+    """Return the number of each row's group, counted from 0; without `columns`, of each row."""
+    if not columns:
+        return np.arange(len(dataset))
     # not an array of texts: numpy would give each the room of the longest
     columns = [[plain(text) for text in dataset[column][:]] for column in columns]
     number_of = {text: n for n, text in enumerate(sorted({t for c in columns for t in c}))}

@@ -26,6 +26,7 @@ from nlpbook_data.own_files.schemas import (
 )
 from nlpbook_data.reading.brat import is_brat
 from nlpbook_data.reading.text import find_encoding
+from nlpbook_data.search.collections import answering
 
 SHOWN_LABELS = 30
 
@@ -100,6 +101,7 @@ def check_file(
     gold: bool = True,
     options: Options | None = None,
     scores: bool | None = None,
+    positive_label: str | None = None,
 ) -> Report:
     """Read all of `path` as rows of `task` and go on after each row that is wrong.
 
@@ -112,9 +114,12 @@ def check_file(
         label_names: the labels that there may be; by default any in train or in a single file,
             and in the other splits those of train.
         label_separator: for doccls with several labels a row: what parts them in a cell.
-        gold: False: what is to be predicted may be missing, as it may from a test split.
+        gold: False: what is to be predicted may be missing, as it may from a test split, or where
+            its column is called ``none``.
         options: what else there is a choice of.
         scores: for paircls, labels are numbers; by default where they have fractions.
+        positive_label: for search, of pairs of which one text answers the other; for paircls, one
+            of the labels.
 
     Raises:
         InputError: there is no such file, task or column: nothing to report on.
@@ -123,7 +128,8 @@ def check_file(
     find_schema(task, columns or ())
     if not path.exists():
         raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
-    files, options = {"file": path}, options or Options()
+    files, options, asked = {"file": path}, options or Options(), task
+    gold = gold and (columns or {}).get(find_schema(task).gold or "") != "none"
     if path.is_dir() and not (task == "ner" and is_brat(path)):
         try:
             files = find_split_files(path)
@@ -146,7 +152,29 @@ def check_file(
         checked.notes += fresh.lines()
         if split == "train" and known is None and checked.labels:
             known = list(checked.labels)
+    first = next(iter(report.files.values()))
+    if task == "paircls" and (asked == "search" or positive_label) and first.rows:
+        try:
+            check_answers(asked, list(first.labels), positive_label)
+        except InputError as error:
+            report.errors.append(f"{first.path}: {error}")
+            report.wrong += 1
     return report
+
+
+def check_answers(task: str, labels: Sequence[str], positive: str | None) -> None:
+    """Refuse labels of pairs that do not say what answers what, or a positive one that is none.
+
+    Raises:
+        InputError: as the recipes of `task`, paircls or search, say.
+    """
+    if task == "search":
+        answering(labels, positive)
+    elif positive not in labels:
+        raise InputError(
+            f"--positive_label {positive}: no such label. The labels are "
+            f"{', '.join(labels) or 'scores'}."
+        )
 
 
 def _check(
@@ -256,8 +284,10 @@ def format_report(report: Report) -> str:
     for split, checked in report.files.items():
         name = checked.path if split == "file" else f"{split}: {checked.path}"
         lines = [f"{name} ({checked.format})" if checked.format else str(name)]
-        wrong = f", {checked.wrong:,} wrong" if checked.wrong else ""
-        lines.append(f"  {checked.rows:,} rows of {report.task}{wrong}")
+        lines.append(
+            f"  {checked.rows:,} rows of {report.task}"
+            f"{f', {checked.wrong:,} wrong' if checked.wrong else ''}"
+        )
         if checked.unanswered:
             lines.append(f"  {checked.unanswered:,} questions without an answer")
         for column, found in checked.lengths.items():
@@ -266,12 +296,15 @@ def format_report(report: Report) -> str:
                 f"{found.median:,.0f}, mean {found.mean:,.1f}"
             )
         if checked.scores:
-            lines.append("  scores from {:g} to {:g}".format(*checked.scores))
+            least, most = checked.scores
+            lines.append(f"  scores from {least:g} to {most:g}")
         if checked.labels:
-            what = "entities" if report.task == "ner" else "labels"
             shown = [f"{label} {n:,}" for label, n in [*checked.labels.items()][:SHOWN_LABELS]]
             more = len(checked.labels) - len(shown)
-            lines.append(f"  {what}: {', '.join(shown)}{f', and {more:,} more' if more else ''}")
+            lines.append(
+                f"  {'entities' if report.task == 'ner' else 'labels'}: {', '.join(shown)}"
+                f"{f', and {more:,} more' if more else ''}"
+            )
         lines += [f"  note: {note}" for note in checked.notes]
         blocks.append("\n".join(lines))
     if report.errors:

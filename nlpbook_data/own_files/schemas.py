@@ -46,6 +46,7 @@ WHOLE = re.compile(r"(-?[0-9]+)\.0+")
 EMPTY_WORDS = {"nan", "none", "null", "<na>", "n/a", "na", "nat"}
 NFD = "labels in decomposed letters (NFD) are read as composed ones (NFC)"
 NANS = "labels are a word for an empty cell, such as nan. Mend or drop those rows"
+NESTED = "entities stand inside another one (or twice), and were left out: the outermost is kept"
 SAMPLE_ROWS = 100
 MAX_LABELS = 1000
 EXAMPLES = {
@@ -674,6 +675,9 @@ def read_entities(
 ) -> list[dict[str, Any]]:
     """Return the entities of `text`, by start: spans inside it that do not overlap, with labels.
 
+    Of nested ones the outermost is kept, and `notes` counts the others: tags a token can hold no
+    more. What crosses, or is two things at once, is refused.
+
     `value` is a list of ``{"start", "end", "label"}``, with or without ``text``, which is then
     compared, or of ``[start, end, label]``; or that as JSON, as a cell of csv has it.
     """
@@ -706,12 +710,20 @@ def read_entities(
         entities.append(
             {"start": start, "end": end, "label": read_label(where, entity["label"], notes)}
         )
-    entities.sort(key=lambda entity: entity["start"])
-    for one, other in zip(entities, entities[1:], strict=False):
-        if other["start"] < one["end"]:
-            spans = [f"{e['start']}-{e['end']} {shown([e['label']])}" for e in (one, other)]
+    entities.sort(key=lambda entity: (entity["start"], -entity["end"]))
+    kept: list[dict[str, Any]] = []
+    for entity in entities:
+        outer = kept[-1] if kept else {"end": 0}
+        if entity["start"] >= outer["end"]:
+            kept.append(entity)
+            continue
+        same = (entity["start"], entity["end"]) == (outer["start"], outer["end"])
+        if entity["end"] > outer["end"] or (same and entity["label"] != outer["label"]):
+            spans = [f"{e['start']}-{e['end']} {shown([e['label']])}" for e in (outer, entity)]
             raise InputError(f"{place}: the entities {' and '.join(spans)} overlap. Keep one.")
-    return entities
+        if notes is not None:
+            notes[NESTED] += 1
+    return kept
 
 
 def _convert_question(

@@ -1,5 +1,6 @@
 """Which tool wrote a file, by what stands in it, and its rows in the columns of a task."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -75,15 +76,15 @@ def _annotated(
     label = columns.get("label", "label")
     wanted = "entities" if task == "ner" else "label"
 
-    def used(convert: Callable[[str, Row], dict[str, Any] | None]) -> Convert:
+    def used(convert: Callable[[str, Row, Counter[str]], dict[str, Any] | None]) -> Convert:
         def is_annotated(found: dict[str, Any] | None) -> bool:
             value = (found or {}).get(wanted)
             return value is not None and (value not in ([], "") or several or task == "ner")
 
-        only_texts = not gold and not any(is_annotated(convert("", row)) for row in rows)
+        only_texts = not gold and not any(is_annotated(convert("", r, Counter())) for r in rows)
 
         def rows_of(place: str, row: Row) -> list[dict[str, Any]]:
-            found = convert(place, row)
+            found = convert(place, row, options.notes)
             if found and only_texts:
                 return [{"text": found["text"]}]
             if not is_annotated(found):
@@ -97,17 +98,17 @@ def _annotated(
         return rows_of
 
     if any(map(tools.is_label_studio, rows)):
-        return "Label Studio", used(lambda p, r: tools.read_label_studio(p, r, task, text))
+        return "Label Studio", used(lambda p, r, n: tools.read_label_studio(p, r, task, text, n))
     if any(map(tools.is_label_studio_min, rows)):
         return "Label Studio's JSON-MIN", used(
-            lambda p, r: tools.read_label_studio_min(p, r, task, text, label)
+            lambda p, r, n: tools.read_label_studio_min(p, r, task, text, label)
         )
     if any(map(tools.is_prodigy, rows)):
-        return "Prodigy", used(lambda p, r: tools.read_prodigy(r, task))
+        return "Prodigy", used(lambda p, r, n: tools.read_prodigy(r, task))
     if task == "doccls":
         own = all(text in row for row in rows) and label not in ("label", "labels")
         found = not own and tools.is_doccano(rows)
-        return ("doccano", used(lambda p, r: tools.read_doccano(r))) if found else None
+        return ("doccano", used(lambda p, r, n: tools.read_doccano(r))) if found else None
     if column := tools.tag_column(rows):
         names = options.ner_tag_names
         return "tokens and tags", lambda p, r: [tools.join_tagged(p, r, column, names)]

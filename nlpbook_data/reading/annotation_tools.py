@@ -5,6 +5,7 @@ nobody has annotated it, and None where what was annotated was not accepted.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from nlpbook_data.reading.entities import join_tokens, split_tag
 
 Object = Mapping[str, Any]
 MEND = "Mend or drop the row."
+AGREE = "rows have several annotations that are equal"
+DIFFER = "rows have several annotations that differ: the first of each counts"
 # Of Label Studio's JSON-MIN and csv, beside the data and the annotations.
 STUDIO = {
     *("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"),
@@ -104,17 +107,35 @@ def is_label_studio_min(row: Object) -> bool:
     return bool({"annotation_id", "lead_time"} & {*row}) and "data" not in row
 
 
-def read_label_studio(place: str, row: Object, task: str, text_name: str) -> dict[str, Any] | None:
-    """Return text and entities or label of a task; of several annotations the first counts."""
+def read_label_studio(
+    place: str, row: Object, task: str, text_name: str, notes: Counter[str]
+) -> dict[str, Any] | None:
+    """Return text and entities or label of a task; of several annotations the first counts.
+
+    `notes` count the tasks that have several, which are equal or differ.
+    """
     text = _studio_text(place, row["data"], text_name)
     annotations = row.get("annotations", row.get("completions")) or []
     kept = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
     if not kept:
         return None if annotations else {"text": text}
-    results = [one for one in kept[0].get("result") or [] if isinstance(one, dict)]
-    if task == "ner":
-        values = [one.get("value") for one in results if one.get("type") in ("labels", None)]
-        return {"text": text, "entities": [_studio_span(text, one) for one in values]}
+    read = _studio_entities if task == "ner" else _studio_labels
+    first, *others = [
+        read(text, [part for part in one.get("result") or [] if isinstance(part, dict)])
+        for one in kept
+    ]
+    if others:
+        differ = any(_in_order(other) != _in_order(first) for other in others)
+        notes[DIFFER if differ else AGREE] += 1
+    return {"text": text, "entities" if task == "ner" else "label": first}
+
+
+def _studio_entities(text: str, results: list[Object]) -> list[Any]:
+    values = [one.get("value") for one in results if one.get("type") in ("labels", None)]
+    return [_studio_span(text, one) for one in values]
+
+
+def _studio_labels(text: str, results: list[Object]) -> list[Any]:
     labels: list[Any] = []
     for one in results:
         value = one.get("value") or {}
@@ -122,7 +143,14 @@ def read_label_studio(place: str, row: Object, task: str, text_name: str) -> dic
             ">".join(map(str, path)) for path in value.get("taxonomy") or []
         ]
         labels += [value["rating"]] if "rating" in value else []
-    return {"text": text, "label": labels}
+    return labels
+
+
+def _in_order(found: Iterable[Any]) -> list[str]:
+    """Return entities or labels as words, in an order of their own."""
+    keys = ("start", "end", "labels")
+    parts = ([one.get(k) for k in keys] if isinstance(one, dict) else one for one in found)
+    return sorted(map(repr, parts))
 
 
 def read_label_studio_min(

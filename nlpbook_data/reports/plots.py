@@ -65,7 +65,7 @@ def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) 
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
 
 
-def plot_confusion_matrix(scores: dict[str, Any], names: list[str], path: Path) -> None:
+def plot_confusion_matrix(scores: dict[str, Any], path: Path) -> None:
     """Draw counts and row shares of ``scores["confusion_matrix"]``; gold labels are rows.
 
     Over 30 classes the cells stay bare.
@@ -74,6 +74,7 @@ def plot_confusion_matrix(scores: dict[str, Any], names: list[str], path: Path) 
 
     counts = np.array(scores["confusion_matrix"])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = list(scores["per_class"])
     short = [_short(name) for name in names]
     crowded = len(names) > 4 or max(map(len, short)) > 6
     size = min(max(4.2, 1.0 + 0.62 * len(names)), 16)

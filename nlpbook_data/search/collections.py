@@ -88,24 +88,33 @@ def to_queries(
     return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
-def _answered(
-    labels: Sequence[Any], label_names: Sequence[str], positive: str | None
-) -> list[bool | None]:
+def answering(label_names: Sequence[str], positive: str | None = None) -> list[bool | None]:
+    """Return of each label of pairs whether one text answers the other, None where neither.
+
+    Raises:
+        InputError: as `to_queries`.
+    """
     if positive is not None:
         if positive not in label_names:
             raise InputError(
                 f"--positive_label {positive}: no such label. The labels are "
                 f"{', '.join(label_names) or 'scores'}."
             )
-        return [label_names[label] == positive if label >= 0 else True for label in labels]
+        return [name == positive for name in label_names]
     if unknown := [name for name in label_names if name.lower() not in ANSWERS]:
         raise InputError(
             f"The label {unknown[0]!r} does not say whether one text of a pair answers the other. "
             f"Write {', '.join(ANSWERS)}, or scores from 0 to 5, or name the label that says so: "
             "--positive_label 1."
         )
-    if label_names:
-        words = [ANSWERS[name.lower()] for name in label_names]
+    return [ANSWERS[name.lower()] for name in label_names]
+
+
+def _answered(
+    labels: Sequence[Any], label_names: Sequence[str], positive: str | None
+) -> list[bool | None]:
+    words = answering(label_names, positive)
+    if words:
         return [words[label] if label >= 0 else True for label in labels]
     return [None if 2 < score < 4 else not score <= 2 for score in labels]
 

@@ -13,6 +13,7 @@ from nlpbook_data.training.arguments import (  # noqa: E402
     RecipeArguments,
 )
 from nlpbook_data.training.features import text_lengths, versioned  # noqa: E402
+from nlpbook_data.training.frozen import predict_frozen  # noqa: E402
 from nlpbook_data.training.launch import launch  # noqa: E402
 from nlpbook_data.training.loss import (  # noqa: E402
     ClassificationLoss,
@@ -55,6 +56,7 @@ __all__ = [
     "load_tokenizer",
     "match_token_types",
     "padding",
+    "predict_frozen",
     "text_lengths",
     "versioned",
 ]

@@ -21,7 +21,8 @@ from huggingface_hub import get_token
 from transformers import set_seed
 
 from nlpbook_data.errors import InputError, first_line
-from nlpbook_data.outward import printable, secrets, set_up_outputs
+from nlpbook_data.language import spoken
+from nlpbook_data.outward import complain, secrets, set_up_outputs
 from nlpbook_data.reports.card import write_card
 from nlpbook_data.reports.outcome import Outcome
 from nlpbook_data.reports.push import card_hash, full_name, push_folder
@@ -82,13 +83,35 @@ def launch(main: Callable[..., None], *types: type) -> None:
         status, word, message = 1, "failed", what
     _record_failure(runs, word, message)
     if is_first:
-        sys.stderr.write(printable(f"error: {message}\n"))
+        complain(message)
     sys.stderr.flush()
     silence_launcher(secrets())
     # Not sys.exit: process groups and loader threads of a half-done run may wait for each other.
     logging.shutdown()
     sys.stdout.flush()
     os._exit(status)
+
+
+def run_program(main: Callable[[], None], interrupted: str = "") -> None:
+    """Run what is no training; turn what goes wrong into a message and an exit status.
+
+    1: bad input, a file that cannot be used, no space, no memory; 130: Ctrl-C, with the message
+    `interrupted`; anything else keeps its traceback, since it is a defect.
+    """
+    set_up_logging(is_first=True)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.stderr.write(spoken(interrupted))
+        sys.exit(130)
+    except Exception as error:
+        message = explain(error, None)
+        if message is None and isinstance(error, OSError) and error.strerror:
+            message = f"{error.filename or 'a file'}: {error.strerror}."
+        if message is None:
+            raise
+        complain(message)
+        sys.exit(1)
 
 
 def set_up_logging(is_first: bool) -> None:

@@ -14,7 +14,7 @@ from transformers.integrations import get_reporting_integration_callbacks
 
 from nlpbook_data.data.source import Source
 from nlpbook_data.errors import InputError
-from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN
+from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN, heading
 from nlpbook_data.reports.plots import plot_learning_curve
 from nlpbook_data.training.arguments import SETTINGS, USED, RecipeArguments
 from nlpbook_data.training.folder import RunFolder
@@ -61,10 +61,20 @@ class Run:
         return Run(args, record, whole=self)
 
     def load(self) -> None:
-        """Take record and scores from a folder whose run is finished."""
+        """Take record and scores from a folder whose run is finished.
+
+        Raises:
+            InputError: its metrics.json is missing or damaged.
+        """
         self.record = self.folder.previous
         path = self.folder.path / "metrics.json"
-        self.scores = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            self.scores = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path}: missing or damaged, though the run is finished. Pass --resume never to "
+                "train again, or choose another --output_dir."
+            ) from error
 
     def open(self) -> None:
         """Begin to write, in the folder of all seeds first; the record keeps what follows."""
@@ -209,7 +219,9 @@ class Run:
         self.record["ceiling"] = dict(scores)
         for split, values in scores.items():
             name = next(name for name in SHOWN if name in values)
-            logger.info("%s: perfect tokens would score %s %.4f", split, SHOWN[name], values[name])
+            logger.info(
+                "%s: perfect tokens would score %s %.4f", split, heading(name), values[name]
+            )
 
     def finish(
         self,
@@ -296,9 +308,11 @@ def log_labels(source: Source) -> None:
     if not first:
         return
     often = sorted(first.items(), key=lambda item: -item[1])
-    more = f" and {len(often) - LABELS_SHOWN:,} more" if len(often) > LABELS_SHOWN else ""
-    words = (f"{label} {count:,}" for label, count in often[:LABELS_SHOWN])
-    logger.info("labels of %s: %s%s", split, ", ".join(words), more)
+    words = ", ".join(f"{label} {count:,}" for label, count in often[:LABELS_SHOWN])
+    if len(often) > LABELS_SHOWN:
+        logger.info("labels of %s: %s and %d more", split, words, len(often) - LABELS_SHOWN)
+    else:
+        logger.info("labels of %s: %s", split, words)
     for other, found in counts.items():
         lacking = [label for label, count in found.items() if count and not first[label]]
         if lacking and split == "train":

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler
 
-# Rows are sorted within pools of this many global batches: 50 leave 5% padding on NSMC.
-POOL = 50
+# Rows are sorted within pools of this many global batches: 100 leave 3% padding on NSMC.
+POOL = 100
 
 
 def global_batches(

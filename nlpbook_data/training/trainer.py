@@ -26,7 +26,8 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from nlpbook_data.errors import InputError, nearest
-from nlpbook_data.metrics.names import SHOWN
+from nlpbook_data.language import spoken
+from nlpbook_data.metrics.names import SHOWN, heading
 from nlpbook_data.training.arguments import RecipeArguments
 from nlpbook_data.training.features import text_lengths
 from nlpbook_data.training.loss import IGNORED
@@ -421,15 +422,13 @@ class _EvaluationLines(TrainerCallback):
     """One line an evaluation."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        shown = {"loss": "loss"} | SHOWN
-        scores = [
-            f"{shown[name]} {logs[f'eval_{name}']:.4f}"
-            for name in shown
+        scores = "  ".join(
+            f"{heading(name)} {logs[f'eval_{name}']:.4f}"
+            for name in ("loss", *SHOWN)
             if f"eval_{name}" in (logs or {})
-        ]
+        )
         if state.is_world_process_zero and scores:
-            place = f"epoch {state.epoch:.2f}  step {state.global_step}  validation: "
-            self.write(place + "  ".join(scores))
+            self.write(f"epoch {state.epoch:.2f}  step {state.global_step}  validation: {scores}")
 
     def write(self, line: str) -> None:
         logger.info(line)
@@ -444,4 +443,4 @@ class _Progress(ProgressCallback, _EvaluationLines):
         _EvaluationLines.on_log(self, args, state, control, logs)
 
     def write(self, line: str) -> None:
-        (self.training_bar or self.prediction_bar).write(line)
+        (self.training_bar or self.prediction_bar).write(spoken(line))

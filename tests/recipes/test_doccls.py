@@ -4,13 +4,19 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import transformers
 from conftest import DOCCLS
 from safetensors.torch import load_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 from writing import read_json, read_rows, write_rows
+
+from nlpbook_data import load_corpus
 
 QUICK = [*DOCCLS, "--num_train_epochs", "1", "--max_train_samples", "64"]
 LEFT_BEHIND = {
@@ -124,6 +130,30 @@ def test_lora_trains_adapters_and_saves_a_merged_model(fork_recipe, tmp_path, en
     assert not before[query].equal(after[query])
     assert before[embedding].equal(after[embedding])
     AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+
+
+def test_what_fine_tuning_adds_is_shown_by_the_model_as_it_was(fork_recipe, tmp_path, encoder):
+    result = fork_recipe(
+        *("doccls", "--model_name_or_path", encoder, "--corpus", "sample_reviews"),
+        *("--max_train_samples", 64, "--max_steps", 2, "--max_predict_samples", 40),
+        *("--baselines", "true", "--output_dir", "out"),
+    )
+    assert result.status == 0, result.stderr
+    assert "frozen model, logistic regression" in result.stdout
+    rows = load_corpus("sample_reviews")
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    model = transformers.AutoModel.from_pretrained(encoder)
+
+    def vectors(texts):  # one text at a time: padding, order and batches change nothing
+        found = [model(**tokenizer(text, truncation=True, return_tensors="pt")) for text in texts]
+        return np.stack([each.last_hidden_state[0].mean(0).detach().numpy() for each in found])
+
+    train = rows["train"][:64]
+    classify = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
+    classify.fit(vectors(train["text"]), train["label"])
+    expected = classify.predict(vectors(rows["test"][:40]["text"]))
+    kept = read_json(tmp_path / "out" / "baselines.json")["frozen model, logistic regression"]
+    assert kept == [rows["train"].features["label"].names[number] for number in expected]
 
 
 def test_several_labels_a_text(fork_recipe, tmp_path):

@@ -8,8 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from scipy.special import rel_entr, softmax
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
+from nlpbook_data.training.pretraining import distance
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "pretrain.py"
 SMALL = "num_hidden_layers=1,intermediate_size=64"
@@ -115,3 +120,43 @@ def test_a_line_that_is_no_utf8_is_named_though_datasets_wraps_the_error(fork_re
     result = fork_recipe("pretrain", "--text_files", "talk.txt", "--output_dir", "out")
     assert result.status == 1 and result.error.startswith("talk.txt, line 2: no UTF-8")
     assert not (tmp_path / "out").exists()
+
+
+ENCODER = ("--model_name_or_path", "package:models/encoder", "--corpora", "sample_reviews")
+
+
+@pytest.mark.parametrize("objective", ["masked", "causal"])
+def test_who_is_already_like_the_teacher_has_nothing_to_learn_from_it(
+    objective, fork_recipe, tmp_path
+):
+    model = {"masked": "package:models/encoder", "causal": "package:models/decoder"}[objective]
+    losses = {}
+    for weight in ("0", "0.5", "1"):
+        result = fork_recipe(
+            *("pretrain", "--model_name_or_path", model, "--corpora", "sample_reviews"),
+            *("--objective", objective, "--block_size", "32", "--precision", "float32"),
+            *("--save_strategy", "steps", "--save_steps", "1", "--logging_steps", "1"),
+            *("--max_steps", "1", "--eval_strategy", "no", "--per_device_train_batch_size", "2"),
+            *("--teacher", model, "--distillation_weight", weight, "--output_dir", weight),
+            *("--load_best_model_at_end", "false", "--keep_checkpoints", "true"),
+        )
+        assert result.status == 0, result.stderr
+        state = (tmp_path / weight / "checkpoint-1" / "trainer_state.json").read_text()
+        losses[weight] = json.loads(state)["log_history"][0]["loss"]
+    assert losses["1"] == pytest.approx(0, abs=1e-5)
+    assert losses["0.5"] == pytest.approx(losses["0"] / 2, rel=1e-4) and losses["0"] > 1
+
+
+def test_guesses_are_as_far_apart_as_scipy_says():
+    student, teacher = np.random.default_rng(7).normal(size=(2, 5, 11)) * 3
+    for temperature in (0.5, 1.0, 2.0):
+        p, q = softmax(teacher / temperature, -1), softmax(student / temperature, -1)
+        found = distance(torch.tensor(student), torch.tensor(teacher), temperature)
+        assert float(found) == pytest.approx(rel_entr(p, q).sum(-1).mean(), rel=1e-5)
+
+
+def test_a_teacher_of_another_vocabulary_is_refused(fork_recipe, tmp_path):
+    teacher = "package:models/decoder"
+    result = fork_recipe("pretrain", *ENCODER, "--teacher", teacher, "--output_dir", "out")
+    assert result.status == 1 and f"--tokenizer_name {teacher}" in result.error
+    assert not (tmp_path / "out" / "model.safetensors").exists()

@@ -52,7 +52,8 @@ def test_confusion_matrix_has_every_glyph_and_takes_many_classes(tmp_path, class
     matrix[0] = [0] * classes  # a class without a row
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plot_confusion_matrix({"confusion_matrix": matrix}, names, tmp_path / "행렬.png")
+        scores = {"confusion_matrix": matrix, "per_class": dict.fromkeys(names)}
+        plot_confusion_matrix(scores, tmp_path / "행렬.png")
     assert_png(tmp_path / "행렬.png")
 
 
