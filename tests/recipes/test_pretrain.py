@@ -30,21 +30,27 @@ def command(folder, *options):
     return [sys.executable, RECIPE, *OPTIONS, "--output_dir", folder, *options]
 
 
-def run(folder, *options):
-    done = subprocess.run(command(folder, *options), check=True, capture_output=True, text=True)
-    (folder / "printed.txt").write_text(done.stdout)
+def scores_of(folder):
     return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["validation"]
 
 
+def run(folder, *options):
+    subprocess.run(command(folder, *options), check=True, capture_output=True)
+    return scores_of(folder)
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(recipe_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, run(folder, *STEPS, "--keep_checkpoints", "true")
+    options = (*OPTIONS, *STEPS, "--keep_checkpoints", "true", "--output_dir", folder)
+    done = recipe_server.run(folder, "pretrain", *options)
+    assert done.status == 0, done.stderr
+    return folder, done.stdout
 
 
 def test_what_is_saved_guesses_words(undisturbed):
-    folder, scores = undisturbed
-    assert set(scores) == {"loss", "bits_per_character", "masked_accuracy"}
+    folder, _ = undisturbed
+    assert set(scores_of(folder)) == {"loss", "bits_per_character", "masked_accuracy"}
     model = AutoModelForMaskedLM.from_pretrained(folder)
     assert model.config.vocab_size == len(AutoTokenizer.from_pretrained(folder))
     losses = [
@@ -58,7 +64,7 @@ def test_what_is_saved_guesses_words(undisturbed):
 
 
 def test_the_next_command_fine_tunes_what_is_saved(undisturbed, fork_recipe, tmp_path):
-    printed = (undisturbed[0] / "printed.txt").read_text()
+    printed = undisturbed[1]
     words = shlex.split(next(line for line in printed.splitlines() if line.startswith("next")))
     assert words[:3] == ["next", "accelerate", "launch"]
     cheap = ("--max_train_samples", "32", "--num_train_epochs", "1", "--baselines", "false")
@@ -107,12 +113,9 @@ def test_a_decoder_learns_what_follows(tmp_path):
     AutoModelForCausalLM.from_pretrained(tmp_path)
 
 
-def test_a_stream_without_an_end_is_refused(tmp_path):
-    result = subprocess.run(
-        command(tmp_path, "--streaming", "true"), capture_output=True, text=True
-    )
-    assert result.returncode == 1
-    assert "--max_steps" in result.stderr.splitlines()[-1]
+def test_a_stream_without_an_end_is_refused(fork_recipe):
+    result = fork_recipe("pretrain", *OPTIONS, "--output_dir", "out", "--streaming", "true")
+    assert result.status == 1 and "--max_steps" in result.error
 
 
 def test_a_line_that_is_no_utf8_is_named_though_datasets_wraps_the_error(fork_recipe, tmp_path):
