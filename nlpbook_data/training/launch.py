@@ -108,7 +108,8 @@ def run_program(main: Callable[[], None], interrupted: str = "") -> None:
     SIGTERM; anything else keeps its traceback, since it is a defect.
 
     Args:
-        interrupted: what is said where it is stopped; servers, which say nothing, end by themselves.
+        interrupted: what is said where it is stopped; without it Python's own ways apply, as for
+            servers.
     """
     set_up_logging(is_first=True)
     if interrupted:
