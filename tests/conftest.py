@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,6 +180,19 @@ def fork_recipe(recipe_server: ForkServer, tmp_path: Path) -> Callable[..., Resu
 
     def run(recipe: str, *arguments: object, cwd: Path | None = None, **options: Any) -> Result:
         return recipe_server.run(cwd or tmp_path, recipe, *arguments, **options)
+
+    return run
+
+
+@pytest.fixture
+def refused(fork_recipe: Callable[..., Result], tmp_path: Path) -> Callable[..., None]:
+    """``refused("ner", parts, *arguments)``: one message that holds `parts`; nothing is left."""
+
+    def run(recipe: str, parts: Sequence[str], *arguments: object) -> None:
+        result = fork_recipe(recipe, *arguments, "--output_dir", "out")
+        assert result.status == 1 and "Traceback" not in result.stderr, result.stderr
+        assert [part for part in parts if part not in result.error] == [], result.error
+        assert not (tmp_path / "out").exists() and result.stdout == ""
 
     return run
 

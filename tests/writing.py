@@ -20,6 +20,11 @@ def written(path: Path, content: str | bytes) -> Path:
     return path
 
 
+def visible(folder: Path) -> set[str]:
+    """Return the names in `folder` that do not begin with a dot."""
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+
+
 def read_json(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 

@@ -387,14 +387,6 @@ def test_splits_that_a_manifest_by_hand_leaves_out_are_absent_with_a_warning(mad
         made_up(splits=["train"])
 
 
-def test_a_manifest_of_a_fetch_leaves_no_split_out(made_up):
-    (made_up.folder / "test.txt").unlink()
-    manifest = {"fetched": "2026-01-01", "files": {}}
-    (made_up.folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(InputError, match="test.txt"):
-        made_up()
-
-
 def test_streamed_rows_are_those_of_the_arrow_files(made_up, tmp_path):
     streams = made_up(streaming=True)
     loaded = made_up()

@@ -97,7 +97,7 @@ def test_entities_between_token_edges_come_back_exactly(kind):
     tokenizer = make_tokenizer(kind)
     tried = Counter()
 
-    @settings(max_examples=150, deadline=None)  # so that each kind that is counted comes up
+    @settings(max_examples=60, deadline=None)  # so that each kind that is counted comes up
     @given(texts, st.data())
     def check(text, data):
         entities = draw_entities(data, text, edges_of(text, tokenizer))

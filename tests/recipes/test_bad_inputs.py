@@ -223,22 +223,6 @@ def test_missing_validation_file_is_refused_before_train_is_read(
     assert "b.csv: no such file" in message
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_label_that_train_has_not_is_refused(refuse: Callable, tmp_path: Path, split: str) -> None:
-    (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
-    (tmp_path / "b.csv").write_text(table([*ROWS, ("글", "긍정적")]), encoding="utf-8")
-    message = refuse(*TRAIN, "--train_file", "a.csv", f"--{split}_file", "b.csv")
-    assert_parts(message, (f"b.csv, line {LINE}:", "'긍정적'", "train (긍정, 부정)", "긍정?"))
-
-
-def test_label_that_the_model_has_not_is_refused(
-    refuse: Callable, finished: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "b.csv").write_text(table([*ROWS, ("글", "중립")]), encoding="utf-8")
-    message = refuse(*PREDICT, "--model_name_or_path", finished, "--test_file", "b.csv")
-    assert_parts(message, (f"b.csv, line {LINE}:", "'중립'", "the model (긍정, 부정)"))
-
-
 def test_labels_on_some_test_rows_only_are_refused(refuse: Callable, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
     (tmp_path / "b.csv").write_text(CSV + "글,\n", encoding="utf-8")
@@ -387,78 +371,6 @@ def test_corpus_is_refused_without_network_soon_and_leaves_nothing(
     path = corpora / "nsmc" / "ratings_t"
     assert_parts(message, (".txt could not be fetched", "network", str(path)))
     assert not corpora.exists()
-
-
-def test_failed_fetch_leaves_files_that_were_there(refuse: Callable, tmp_path: Path) -> None:
-    folder = tmp_path / "nsmc"
-    folder.mkdir()
-    (folder / "ratings_train.txt").write_text("id\tdocument\tlabel\n1\t글\t0\n")
-    before = listing(folder)
-    script = recipe_after(
-        "import nlpbook_data.fetch.corpus_files as fetch; fetch.ATTEMPTS = 1", tmp_path
-    )
-    arguments = [*DOCCLS, "--corpus", "nsmc", "--corpus_dir", tmp_path]
-    message = refuse(*arguments, script=script, env=without_network())
-    assert "ratings_test.txt could not be fetched" in message
-    assert listing(folder) == before
-
-
-@pytest.fixture
-def corpora(tmp_path: Path) -> Path:
-    """A small NSMC with a manifest."""
-    folder = tmp_path / "corpora" / "nsmc"
-    folder.mkdir(parents=True)
-    files = {}
-    for name in ("ratings_train.txt", "ratings_test.txt"):
-        lines = [f"{i}\t{text}\t{int(label == '긍정')}\n" for i, (text, label) in enumerate(ROWS)]
-        content = "".join(["id\tdocument\tlabel\n", *lines]).encode()
-        (folder / name).write_bytes(content)
-        sha256 = hashlib.sha256(content).hexdigest()
-        files[name] = {"bytes": len(content), "sha256": sha256, "rows": len(ROWS)}
-    (folder / "manifest.json").write_text(json.dumps({"files": files}))
-    return folder.parent
-
-
-def test_corpus_file_that_changed_is_refused_until_accepted(
-    refuse: Callable, fork_recipe: Callable, corpora: Path, tmp_path: Path
-) -> None:
-    path = corpora / "nsmc" / "ratings_test.txt"
-    sums = [hashlib.sha256(path.read_bytes()).hexdigest()]
-    with path.open("a", encoding="utf-8") as file:
-        file.write("99\t덧붙인 글\t1\n")
-    sums.append(hashlib.sha256(path.read_bytes()).hexdigest())
-    arguments = [*TRAIN, "--corpus", "nsmc", "--corpus_dir", corpora]
-    assert_parts(refuse(*arguments), (f"{path}", *sums, "manifest", "--accept_files true"))
-
-    result = fork_recipe("doccls", *arguments, "--accept_files", "true", "--output_dir", "run")
-    assert result.status == 0, result.stderr
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["data"]["rows"]["test"] == len(ROWS) + 1
-    assert record["data"]["sha256"]["ratings_test.txt"] == sums[1]
-
-
-@pytest.mark.parametrize(
-    ("content", "parts"),
-    [
-        ("{", ("manifest.json", "not a manifest", "delete it")),
-        ('{"files": []}', ("not a manifest",)),
-    ],
-)
-def test_broken_manifest_is_refused(
-    refuse: Callable, corpora: Path, content: str, parts: tuple[str, ...]
-) -> None:
-    (corpora / "nsmc" / "manifest.json").write_text(content)
-    message = refuse(*TRAIN, "--corpus", "nsmc", "--corpus_dir", corpora)
-    assert_parts(message, parts)
-
-
-def test_corpus_file_without_manifest_is_held_against_the_official_one(
-    refuse: Callable, corpora: Path
-) -> None:
-    (corpora / "nsmc" / "manifest.json").unlink()
-    message = refuse(*TRAIN, "--corpus", "nsmc", "--corpus_dir", corpora)
-    official = "e03b7d14e9e41be8d464a28057cd25d7396c53e67aa7fd5f7e552c59b0ee2940"
-    assert_parts(message, ("ratings_train.txt", official, "the official file"))
 
 
 # Training that cannot go on
@@ -1033,14 +945,6 @@ def test_nfd_is_predicted_like_nfc(fork_recipe: Callable, model: Path, tmp_path:
     assert probabilities[:3] == pytest.approx(probabilities[3:], abs=2e-6)
 
 
-def test_file_without_labels_is_predicted(
-    fork_recipe: Callable, finished: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "b.csv").write_text("text\n" + "".join(f"{t}\n" for t, _ in SOME))
-    rows, _ = predicted(fork_recipe, finished, tmp_path, "--test_file", "b.csv")
-    assert [(row["text"], row["label"]) for row in rows] == [(text, None) for text, _ in SOME]
-
-
 def test_more_tokens_than_positions_are_cut_and_said(
     fork_recipe: Callable, finished: Path, tmp_path: Path
 ) -> None:
@@ -1050,16 +954,6 @@ def test_more_tokens_than_positions_are_cut_and_said(
     rows, log = predicted(fork_recipe, finished, tmp_path, *arguments)
     assert len(rows) == 4
     assert "--max_length 4000 is more than the model takes: 128 is used." in log
-
-
-def test_number_labels_are_in_their_own_order(fork_recipe: Callable, tmp_path: Path) -> None:
-    labels = [10.0, 9.0] * 20  # as pandas writes whole numbers once a cell was missing
-    (tmp_path / "a.parquet").write_bytes(parquet(TEXTS, labels))
-    arguments = [*TRAIN, "--train_file", "a.parquet", "--num_train_epochs", "1"]
-    result = fork_recipe("doccls", *arguments, "--output_dir", "run")
-    assert result.status == 0, result.stderr
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["id2label"] == {"0": "9", "1": "10"}
 
 
 # Through the launcher: its own process, and two
@@ -1076,9 +970,8 @@ def assert_said_once(result: object, *parts: str) -> None:
         assert not [line for line in result.stderr.splitlines() if f'{ours}", line' in line]
 
 
-@pytest.mark.parametrize(
-    "case", ["option", *(pytest.param(case, marks=pytest.mark.long) for case in ("file", "folder"))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("case", ["option", "file", "folder"])
 def test_launcher_passes_message_and_status_on(
     run_recipe: Callable, finished: Path, tmp_path: Path, case: str
 ) -> None:

@@ -167,6 +167,7 @@ def test_a_finished_run_refuses_to_answer_for_what_was_not_asked_then(fork_recip
     assert (tmp_path / "run" / "metrics.json").read_bytes() == metrics
 
 
+@pytest.mark.parametrize("trained", ["doccls"], indirect=True)
 def test_a_model_that_predicts_nan_ends_in_an_error_that_names_it(trained, fork_recipe, tmp_path):
     weights = load_file(tmp_path / "first" / "model.safetensors")
     for value in (float("nan"), 3e38):  # the second overflows in the sum

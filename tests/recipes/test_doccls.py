@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
-from writing import read_json, read_rows, write_rows
+from writing import read_json, read_rows, visible, write_rows
 
 from nlpbook_data import load_corpus
 
@@ -24,10 +24,6 @@ LEFT_BEHIND = {
     *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl", "baselines.json"),
     *("learning_curve.png", "confusion_matrix.png"),
 }
-
-
-def visible(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 from transformers import AutoTokenizer, pipeline
-from writing import read_json, read_rows, write_rows
+from writing import read_json, read_rows, visible, write_rows
 
 from nlpbook_data.training.arguments import resolve_package
 
@@ -17,10 +17,6 @@ COMMON = {
     *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl", "learning_curve.png"),
     "baselines.json",
 }
-
-
-def visible(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def scored(rows: int) -> list[dict]:

@@ -3,16 +3,15 @@
 import csv
 import json
 import random
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import RECIPES, TINY
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer, ByT5Tokenizer
-from writing import read_json, read_rows
+from writing import read_json, read_rows, visible
 
 from nlpbook_data.inference.answers import load_answerer
 
@@ -29,10 +28,6 @@ FIT = ["--learning_rate", "1e-2", "--per_device_train_batch_size", 8]
 FIT += ["--per_device_eval_batch_size", 3]
 NAMES = ["김민준", "이서연", "박도윤", "최하은"]
 FILLER = ["어제", "오늘", "내일", "매우", "멀리", "다시"]
-
-
-def visible(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def write_json(path: Path, value: Any) -> Path:
@@ -289,61 +284,18 @@ def test_lora_on_own_rows_saves_a_merged_model(fork_recipe, tmp_path, trained):
     assert read_json(out / "metrics.json")["validation"]["exact_match"] > 0.6  # as the base
 
 
-GOOD = {"context": "오늘 김민준이 왔다", "question": "누가?", "answer_text": "김민준"}
-BAD: dict[str, tuple[dict, list[str], tuple[str, ...]]] = {  # what another row has, options
-    "elsewhere": ({"answer_start": 0}, [], ("a.jsonl, line 2", "answer_start 0", "stands at 3")),
-    "nowhere": ({"answer_text": "이서연"}, [], ("line 2", "not in the context", "nowhere")),
-    "empty context": ({"context": " "}, [], ("line 2", "the context is empty")),
-    "empty question": ({"question": ""}, [], ("line 2", "the question is empty")),
-    "id twice": ({"id": "1"}, [], ("line 2", "'1' is there twice")),
-    "stride": ({}, ["--stride", "31"], ("stride of 31", "windows of 32 tokens")),
-    "metric": ({}, ["--metric_for_best_model", "micro_f1"], ("micro_f1", "exact_match")),
-}
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--stride", "31"], ("stride of 31", "windows of 32 tokens")),
+        (["--metric_for_best_model", "micro_f1"], ("micro_f1", "exact_match")),
+    ],
+)
+def test_bad_input_is_one_message_and_leaves_nothing(refused, options, parts):
+    refused("qa", parts, *MODEL, "--corpus", "sample_qa", *options)
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_message_and_leaves_nothing(fork_recipe, tmp_path, case):
-    change, options, parts = BAD[case]
-    contexts = [f"오늘 김민준이 {n}번 왔다" for n in range(40)]
-    rows = [GOOD | {"context": context, "id": str(n)} for n, context in enumerate(contexts, 1)]
-    rows[1] |= change
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (tmp_path / "a.jsonl").write_text("".join(lines), encoding="utf-8")
-    refuse(fork_recipe, tmp_path, parts, *MODEL, "--train_file", "a.jsonl", *options)
-
-
-def refuse(fork_recipe: Callable, folder: Path, parts: tuple[str, ...], *arguments: Any) -> None:
-    result = fork_recipe("qa", *arguments, "--output_dir", "out")
-    assert result.status == 1 and "Traceback" not in result.stderr, result.stderr
-    for part in parts:
-        assert part in result.error, result.error
-    assert not (folder / "out").exists() and result.stdout == ""
-
-
-def test_a_corpus_of_another_task_is_refused(fork_recipe, tmp_path):
-    parts = ("sample_ner is for ner", "Choose another corpus")
-    refuse(fork_recipe, tmp_path, parts, *MODEL, "--corpus", "sample_ner")
-
-
-def test_a_model_that_was_not_trained_for_it_is_refused(fork_recipe, tmp_path, trained):
-    shutil.copytree(trained, tmp_path / "other")
-    weights = load_file(trained / "model.safetensors")
-    del weights["qa_outputs.weight"]
-    save_file(weights, tmp_path / "other" / "model.safetensors", {"format": "pt"})
-    options = [*LENGTHS, "--do_train", "false", "--model_name_or_path", "other"]
-    parts = ("other", "qa_outputs.weight", "not fine-tuned")
-    refuse(fork_recipe, tmp_path, parts, *options, "--corpus", "sample_qa")
-
-
-def test_a_model_without_such_a_head_is_refused(fork_recipe, tmp_path, trained):
-    shutil.copytree(trained, tmp_path / "other")
-    write_json(tmp_path / "other" / "config.json", {"model_type": "codegen"})
-    options = [*MODEL, "--model_name_or_path", "other", "--corpus", "sample_qa"]
-    options[1] = "n_layer=1"  # of --config_overrides
-    refuse(fork_recipe, tmp_path, ("codegen", "no head for this task"), *options)
-
-
-def test_a_slow_tokenizer_is_refused(fork_recipe, tmp_path):
+def test_a_slow_tokenizer_is_refused(refused, tmp_path):
     ByT5Tokenizer().save_pretrained(tmp_path / "slow")
     options = [*MODEL, "--tokenizer_name", "slow", "--corpus", "sample_qa"]
-    refuse(fork_recipe, tmp_path, ("ByT5Tokenizer", "fast tokenizer"), *options)
+    refused("qa", ("ByT5Tokenizer", "fast tokenizer"), *options)
