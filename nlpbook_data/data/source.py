@@ -533,8 +533,8 @@ def _cached(
                 if not carve_split(target, split, shares, groups, True):
                     said.append(
                         f"{split}: too few different {groups[0]}s for {' and '.join(shares)} "
-                        "beside it: rows of one are on several sides, so that scores are too good. Name "
-                        f"a file: {', '.join(f'--{name}_file' for name in shares)}."
+                        "beside it: rows of one are on several sides, so that scores are too good. "
+                        f"Name a file: {', '.join(f'--{name}_file' for name in shares)}."
                     )
         for split in splits:
             if len(open_split(target, split)) == 0:
