@@ -189,4 +189,7 @@ def compare(one: Any, other: Any) -> tuple[bool, float]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
-        run_program(lambda: main(parse_arguments(), Path(scratch)))
+        run_program(
+            lambda: main(parse_arguments(), Path(scratch)),
+            interrupted="Interrupted. The same command begins anew.",
+        )

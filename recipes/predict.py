@@ -166,5 +166,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
         run_program(
             lambda: main(parse_arguments(), Path(scratch)),
-            interrupted="Stopped. The same command goes on from here.\n",
+            interrupted="Interrupted. The same command goes on from here.",
         )

@@ -148,4 +148,7 @@ def describe(tokenizer: PreTrainedTokenizerFast, texts: list[str], samples: list
 
 
 if __name__ == "__main__":
-    run_program(lambda: main(*parse(__file__, TextArguments, TokenizerArguments)))
+    run_program(
+        lambda: main(*parse(__file__, TextArguments, TokenizerArguments)),
+        interrupted="Interrupted. The same command begins anew.",
+    )

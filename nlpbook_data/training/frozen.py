@@ -38,9 +38,10 @@ def predict_frozen(
     from sklearn.preprocessing import StandardScaler  # imported where it is needed, as all of it
 
     start = time.perf_counter()
-    config: Any = copy.deepcopy(trainer.model.config)  # type: ignore[union-attr]
-    encoder = load_model(AutoModel, replace(args, lora=False), config)
-    encoder = encoder.to(trainer.args.device).eval()  # type: ignore[arg-type]
+    model: Any = trainer.model
+    config = copy.deepcopy(model.config)
+    encoder: Any = load_model(AutoModel, replace(args, lora=False), config)
+    encoder = encoder.to(trainer.args.device).eval()
     train = encoded["train"].shuffle(trainer.args.seed)
     train = train.select(range(min(len(train), TRAIN_ROWS)))
     vectors = [_mean_states(encoder, trainer, rows) for rows in (train, *map(encoded.get, splits))]
@@ -53,7 +54,8 @@ def predict_frozen(
 
 def _mean_states(encoder: Any, trainer: Trainer, rows: Dataset) -> np.ndarray:
     """Return the vectors of `rows`, (rows, width); texts of like length share a batch."""
-    known = trainer.processing_class.model_input_names  # type: ignore[union-attr]
+    tokenizer: Any = trainer.processing_class
+    known = tokenizer.model_input_names
     rows = rows.select_columns([name for name in rows.column_names if name in known])
     vectors = np.zeros((len(rows), encoder.config.hidden_size), dtype=np.float32)
     order = np.argsort(text_lengths(rows), kind="stable")

@@ -17,11 +17,13 @@ from nlpbook_data.errors import InputError
 from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN, heading
 from nlpbook_data.reports.plots import plot_learning_curve
 from nlpbook_data.training.arguments import SETTINGS, USED, RecipeArguments
+from nlpbook_data.training.checkpoints import flush
 from nlpbook_data.training.folder import RunFolder
 from nlpbook_data.training.precision import choose_precision
 from nlpbook_data.training.record import Interrupted, RunCallback, now
 
 LABELS_SHOWN = 30
+REPEATED = 3  # seconds: a scheduler and torchrun tell the same signal to each process
 logger = logging.getLogger(__name__)
 
 TRAINED_IN = "training_precision"  # in the model's config: predictions repeat only in the same
@@ -261,6 +263,8 @@ class Run:
         """Write how the run ended."""
         self.record |= {"status": status, "ended": now()}
         if self.folder.is_open:
+            if status == "finished":
+                flush(self.folder.path)
             self.folder.write("run.json", self.record)
             self.folder.close()
 
@@ -274,11 +278,41 @@ class Run:
                     run.folder.delete_unmarked()  # which makes room for run.json on a full disk
                 run.close(status)
 
+    def advise_memory(self) -> str:
+        """Return what to do where memory did not suffice: the options of half the batch."""
+        given, in_step = self.record["arguments"], self.callback.in_step
+        rows, times = given["per_device_train_batch_size"], given["gradient_accumulation_steps"]
+        if in_step and rows % 2 == 0 and "mini_batch_size" not in given:
+            return (
+                f"The memory does not suffice for {rows} rows at a time. For the same global "
+                f"batch, add to the same command: --per_device_train_batch_size {rows // 2} "
+                f"--gradient_accumulation_steps {2 * times}. It continues from the last checkpoint."
+            )
+        if in_step and (texts := given.get("mini_batch_size", 1)) > 1:
+            texts = texts // 2 if given["cached"] else max(min(texts, rows // 2), 1)
+            return (
+                "The memory does not suffice for a step. For the same batch, add to the same "
+                f"command: --cached true --mini_batch_size {texts}. It continues from the last "
+                "checkpoint."
+            )
+        if not in_step and (rows := given["per_device_eval_batch_size"]) > 1:
+            return (
+                "The memory does not suffice outside of training. For the same result, add to "
+                f"the same command: --per_device_eval_batch_size {rows // 2}."
+            )
+        return (
+            "The memory does not suffice even for the smallest batch. Lower --max_length, pass "
+            "--gradient_checkpointing true, or choose a smaller model."
+        )
+
     def interrupt(self, number: int) -> None:
         """Answer a signal: by a checkpoint after this step, or at once if it cannot be."""
-        if self.callback.signal or not self.callback.is_training or self.args.world_size > 1:
+        seconds = time.monotonic() - self.callback.signalled
+        if self.callback.signal and self.args.world_size > 1 and seconds < REPEATED:
+            return
+        if self.callback.signal or not self.callback.is_training:
             raise Interrupted(number)
-        self.callback.signal = number
+        self.callback.signal, self.callback.signalled = number, time.monotonic()
         logger.warning("Stopping after this step with a checkpoint; once more stops at once.")
 
 

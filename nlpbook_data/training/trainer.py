@@ -1,6 +1,7 @@
 """HF Trainer whose result does not depend on how the global batch is split."""
 
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -32,7 +33,7 @@ from nlpbook_data.training.arguments import RecipeArguments
 from nlpbook_data.training.features import text_lengths
 from nlpbook_data.training.loss import IGNORED
 from nlpbook_data.training.models import SUCH_AS, save_trained
-from nlpbook_data.training.record import check_weights
+from nlpbook_data.training.record import check_loss, check_weights
 from nlpbook_data.training.sampler import GlobalBatchSampler
 from nlpbook_data.training.tuning import search
 
@@ -63,6 +64,7 @@ class RecipeTrainer(Trainer):
         model.accepts_loss_kwargs = False  # type: ignore[assignment]  # no module, no tensor
         super().__init__(model, **kwargs)
         self.train_collator = train_collator
+        self._spoiled = torch.tensor(0, device=self.args.device)  # the first step of such a loss
         add_callbacks(self)
 
     def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
@@ -136,6 +138,27 @@ class RecipeTrainer(Trainer):
         batches = list(islice(epoch_iterator, num_batches))
         items = sum(self.compute_loss_func.items(batch["labels"]) for batch in batches).to(device)
         return batches, self.accelerator.gather(items).sum()
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Do as Trainer does, and note the first step whose loss is no number."""
+        loss = super().training_step(*args, **kwargs)
+        known = loss.isfinite() | (self._spoiled > 0)  # on the device: nothing waits for it
+        self._spoiled = self._spoiled.where(known, self.state.global_step + 1)
+        return loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Do as Trainer does, once the losses are numbers.
+
+        Raises:
+            InputError: one is not; it names the step and the rows of its batch.
+        """
+        if not math.isfinite(logs.get("loss", 0.0)):
+            steps = self.accelerator.gather(self._spoiled).flatten().tolist()
+            step = min((step for step in steps if step), default=self.state.global_step)
+            sampler = self.get_train_dataloader().batch_sampler
+            rows = sampler.step(step) if isinstance(sampler, GlobalBatchSampler) else ()
+            check_loss(logs["loss"], step, rows=[int(row) + 1 for row in rows])
+        super().log(logs, *args, **kwargs)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Do as Trainer does, and tell the loss which tokens are padding."""
