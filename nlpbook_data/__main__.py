@@ -524,7 +524,8 @@ def _results(options: argparse.Namespace) -> None:
     if options.compare:
         a, b = options.compare
         tests = results.compare(entries, a, b, options.metric)
-    lines, tested = results.table(entries, columns), results.comparison_lines(tests)
+    lines = results.table(entries, columns, linked=options.format == "markdown")
+    tested = results.comparison_lines(tests)
     if options.format == "json":
         _write(json.dumps({"results": rows, "tests": tests}, ensure_ascii=False, indent=1))
     elif options.format == "csv":

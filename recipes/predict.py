@@ -25,10 +25,8 @@ from nlpbook_data.inference.decoding import DECODING
 from nlpbook_data.inference.journal import Journal, predict_table
 from nlpbook_data.inference.predictor import INPUTS, load_predictor
 from nlpbook_data.inference.tables import FORMATS, open_table
-from nlpbook_data.outward import complain
 from nlpbook_data.own_files.tables import check_columns
-from nlpbook_data.training.launch import set_up_logging, stop_on_signals
-from nlpbook_data.training.record import Interrupted
+from nlpbook_data.training.launch import run_program
 
 logger = logging.getLogger("nlpbook_data.recipes.predict")
 
@@ -165,17 +163,8 @@ def describe_model(options: argparse.Namespace) -> Any:
 
 
 if __name__ == "__main__":
-    set_up_logging(is_first=True)
-    stop_on_signals()
-    try:
-        with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
-            main(parse_arguments(), Path(scratch))
-    except InputError as error:
-        complain(error)
-        sys.exit(1)
-    except OSError as error:
-        complain(f"{error.filename or 'a file'}: {error.strerror or error}.")
-        sys.exit(1)
-    except Interrupted as stopped:
-        complain("Interrupted. The same command goes on from here.")
-        sys.exit(128 + stopped.args[0])
+    with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
+        run_program(
+            lambda: main(parse_arguments(), Path(scratch)),
+            interrupted="Interrupted. The same command goes on from here.",
+        )

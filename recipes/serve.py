@@ -12,13 +12,11 @@ by text-embeddings-inference (TEI); the model's card shows their commands.
 
 import argparse
 import logging
-import sys
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.inference.command_line import new_parser
 from nlpbook_data.inference.service import CHARACTERS, load_service, open_port
-from nlpbook_data.outward import complain
-from nlpbook_data.training.launch import set_up_logging
+from nlpbook_data.training.launch import run_program
 
 logger = logging.getLogger("nlpbook_data.recipes.serve")
 
@@ -56,11 +54,4 @@ def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    set_up_logging(is_first=True)
-    try:
-        main(parse_arguments())
-    except InputError as error:
-        complain(error)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_program(lambda: main(parse_arguments()))

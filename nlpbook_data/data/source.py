@@ -294,7 +294,7 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
             raise InputError(f"--max_{option}_samples {most}: a split needs 1 row or more.")
         if wanted:
             splits[split] = dataset.select(range(min(most or len(dataset), len(dataset))))
-            if len(splits[split]) < len(dataset) and _is_sorted(source, split):
+            if _cut_while_sorted(source, split, len(splits[split])):
                 logger.warning(
                     "%s: sorted by label, of which the first %s rows hold other shares than all. "
                     "Shuffle the file.",
@@ -311,13 +311,14 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
     return source
 
 
-def _is_sorted(source: Source, split: str) -> bool:
-    """Whether the rows of each label of `split`, of which there are several, stand together."""
-    if source.task not in ("doccls", "paircls") or not source.label_names:
+def _cut_while_sorted(source: Source, split: str, most: int) -> bool:
+    """Whether the rows of each label of `split` stand together and its first `most` have all."""
+    dataset = source.splits[split]
+    if most == len(dataset) or source.task not in ("doccls", "paircls") or not source.label_names:
         return False
-    labels = source.splits[split]["label"][:]
+    labels = [str(label) for label in dataset["label"][:]]  # or lists of them
     changes = sum(one != other for one, other in pairwise(labels))
-    return 0 < changes < len(source.label_names) < len(labels)
+    return 0 < changes < len({*labels}) == len({*labels[:most]})
 
 
 def _warn_of_missing(source: Source, whole: Mapping[str, int]) -> None:
@@ -531,10 +532,11 @@ def _cached(
             if shares := carved_shares(splits, split):
                 groups = group_columns(wanted.task, columns)
                 if not carve_split(target, split, shares, groups, True):
+                    rest = " and ".join(shares)
                     said.append(
-                        f"{split}: too few different {groups[0]}s for {' and '.join(shares)} beside "
-                        "it: rows of one are on several sides, so that scores are too good. Name a "
-                        f"file: {', '.join(f'--{name}_file' for name in shares)}."
+                        f"{split}: too few different {groups[0]}s for {rest} beside it: equal ones "
+                        "are on several sides, so that scores are too good. Name other files: "
+                        f"{', '.join(f'--{name}_file' for name in shares)}."
                     )
         for split in splits:
             if len(open_split(target, split)) == 0:

@@ -9,6 +9,10 @@ from nlpbook_data.data.cache import file_sha256
 from nlpbook_data.data.corpus import find_corpus, load_corpus, raw_hashes
 from nlpbook_data.data.splits import plain
 from nlpbook_data.errors import InputError
+from nlpbook_data.own_files.entities import read_text_lines
+from nlpbook_data.own_files.schemas import read_examples
+from nlpbook_data.own_files.tables import FORMATS
+from nlpbook_data.reading.text import format_of
 
 
 @dataclass
@@ -16,7 +20,7 @@ class TextArguments:
     """Where plain text comes from; files and corpora follow one another."""
 
     text_files: list[str] | None = field(
-        default=None, metadata={"help": "UTF-8 files, a text a line"}
+        default=None, metadata={"help": "a text a line, or tables with the column text"}
     )
     corpora: list[str] | None = field(
         default=None, metadata={"help": "names of `nlpbook-data list`; of each the train split"}
@@ -80,23 +84,24 @@ def _stream_all(args: TextArguments) -> Iterator[str]:
 
 
 def read_lines(files: Sequence[str | Path]) -> Iterator[str]:
-    """Yield the lines of UTF-8 text files that are not blank, without the blanks around them.
+    """Yield the texts of files that are not blank, without the blanks around them.
+
+    Of csv, xlsx, JSON and the like it is the column ``text``, as ``nlpbook-data check --task
+    pretrain`` reads them; any other file has a text a line.
 
     Raises:
-        InputError: a file that is not there, or a line that is no UTF-8.
+        InputError: a file that is not there, or that cannot be read.
     """
-    for path in files:
-        if not Path(path).expanduser().is_file():  # a pipe or a device never ends
-            raise InputError(f"{path}: no such file. Check --text_files.")
+    for file in files:
+        path = Path(file).expanduser()
+        if not path.is_file():  # a pipe or a device never ends
+            raise InputError(f"{file}: no such file. Check --text_files.")
         try:
-            with open(Path(path).expanduser(), "rb") as file:
-                for number, line in enumerate(file, start=1):
-                    if text := line.decode("utf-8-sig" if number == 1 else "utf-8").strip():
-                        yield text
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}, line {number}: no UTF-8. Convert the file, as with iconv -f cp949."
-            ) from error
+            if format_of(path) in FORMATS:
+                texts = (row["text"] for _, row in read_examples(path, "pretrain"))
+            else:
+                texts = (line for _, line in read_text_lines(path))
+            yield from (text for each in texts if (text := each.strip()))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}. Check --text_files.") from error
 

@@ -4,7 +4,7 @@ import argparse
 from typing import Any, NoReturn
 
 from nlpbook_data.language import spoken
-from nlpbook_data.outward import printable
+from nlpbook_data.outward import printable, shortened
 
 
 class _Parser(argparse.ArgumentParser):
@@ -15,7 +15,7 @@ class _Parser(argparse.ArgumentParser):
         return super().add_argument(*names, **settings)
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(spoken(message)))
+        super().error(printable(spoken(shortened(message))))
 
 
 def new_parser(text: str | None) -> argparse.ArgumentParser:

@@ -49,6 +49,11 @@ class RerankTrainingArguments(RecipeArguments, CrossEncoderTrainingArguments):
                 f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none. "
                 "Leave it out."
             )
+        if self.hp_trials or self.hp_space:
+            raise InputError(
+                "--hp_trials, --hp_space: this recipe searches no settings. Leave them out, and "
+                "compare runs by nlpbook-data results."
+            )
 
 
 class RecipeCrossEncoderTrainer(CrossEncoderTrainer):

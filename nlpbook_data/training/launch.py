@@ -101,14 +101,38 @@ def launch(main: Callable[..., None], *types: type) -> None:
     os._exit(status)
 
 
-def stop_on_signals() -> None:
-    """Let SIGTERM and Ctrl-C raise `Interrupted`, in programs that `launch` does not run."""
+def run_program(main: Callable[[], None], interrupted: str = "") -> None:
+    """Run what is no training; turn what goes wrong into a message and an exit status.
 
-    def stop(number: int, frame: Any) -> None:
-        raise Interrupted(number)
+    1: bad input, a file that cannot be used, no space, no memory; 130 and 143: stopped by Ctrl-C or
+    SIGTERM; anything else keeps its traceback, since it is a defect.
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    Args:
+        interrupted: what is said where it is stopped; servers, which say nothing, end by themselves.
+    """
+    set_up_logging(is_first=True)
+    if interrupted:
+        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGINT, _stop)
+    try:
+        main()
+    except Interrupted as stopped:
+        complain(interrupted)
+        sys.exit(128 + stopped.args[0])
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        message = explain(error, None)
+        if message is None and isinstance(error, OSError) and error.strerror:
+            message = f"{error.filename or 'a file'}: {error.strerror}."
+        if message is None:
+            raise
+        complain(message)
+        sys.exit(1)
+
+
+def _stop(number: int, frame: Any) -> None:
+    raise Interrupted(number)
 
 
 def set_up_logging(is_first: bool) -> None:

@@ -63,10 +63,20 @@ class Run:
         return Run(args, record, whole=self)
 
     def load(self) -> None:
-        """Take record and scores from a folder whose run is finished."""
+        """Take record and scores from a folder whose run is finished.
+
+        Raises:
+            InputError: its metrics.json is missing or damaged.
+        """
         self.record = self.folder.previous
         path = self.folder.path / "metrics.json"
-        self.scores = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            self.scores = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path}: missing or damaged, though the run is finished. Pass --resume never to "
+                "train again, or choose another --output_dir."
+            ) from error
 
     def open(self) -> None:
         """Begin to write, in the folder of all seeds first; the record keeps what follows."""

@@ -328,6 +328,27 @@ def test_missing_splits_are_a_tenth_of_train_each_and_said_so(load, write, given
         assert len(source.splits[split]) == 8
 
 
+def test_rows_of_too_few_texts_are_carved_all_the_same_and_that_is_said(load, write, caplog):
+    row = {"text": "홍길동", "entities": [entity(0, 3, "PER")]}
+    source = load(task="ner", train_file=write("train.jsonl", [row] * 40))
+    assert [len(source.splits[split]) for split in SPLITS] == [32, 4, 4]
+    assert "train: too few different texts for validation and test beside it" in caplog.text
+    assert "Name other files: --validation_file, --test_file." in caplog.text
+    with pytest.raises(InputError, match="no row is left for validation"):
+        load(task="ner", train_file=write("two.jsonl", [row] * 2))
+
+
+@pytest.mark.parametrize(("most", "told"), [(30, True), (40, False)])
+def test_a_file_sorted_by_label_is_told_of_where_its_first_rows_are_taken(
+    load, write, caplog, most, told
+):
+    rows = sorted(rows_of(["가", "나"], 20), key=lambda row: row["label"])
+    files = {f"{split}_file": write(f"{split}.csv", rows) for split in SPLITS}
+    source = load(**files, max_train_samples=most)
+    assert source.count_labels("train") == {"가": 20, "나": most - 20}
+    assert ("train: sorted by label, of which the first 30 rows" in caplog.text) == told
+
+
 def test_the_first_rows_are_used_where_a_number_is_given(load, write):
     rows = rows_of(["가", "나"], 20)
     files = {f"{split}_file": write(f"{split}.csv", rows) for split in SPLITS}

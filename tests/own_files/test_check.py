@@ -125,6 +125,30 @@ def test_a_file_to_predict_on_needs_no_labels_where_it_is_said(tmp_path):
     assert "no column 'label'" in check_file(path, "doccls").errors[0]
 
 
+@pytest.mark.parametrize(
+    ("task", "name", "row"),
+    [
+        ("doccls", "label", "좋다"),
+        ("doccls", "label", {"text": "좋다"}),
+        ("ner", "entities", {"text": "좋다"}),
+    ],
+)
+def test_a_file_without_what_is_predicted_is_one_whose_column_is_none(tmp_path, task, name, row):
+    path = write(tmp_path / f"a.{'txt' if isinstance(row, str) else 'jsonl'}", [row])
+    assert check_file(path, task, {name: "none"}).is_right
+    assert not check_file(path, task).is_right
+
+
+def test_labels_of_pairs_for_search_say_what_answers_what(tmp_path):
+    path = write(tmp_path / "a.jsonl", [pair(0), pair(1)])
+    (error,) = check_file(path, "search").errors
+    assert "'0' does not say whether" in error and "--positive_label" in error
+    assert check_file(path, "search", positive_label="1").is_right
+    for task in ("search", "paircls"):
+        (error,) = check_file(path, task, positive_label="2").errors
+        assert "--positive_label 2: no such label. The labels are 0, 1." in error
+
+
 def test_labels_may_be_given(tmp_path):
     path = write(tmp_path / "a.jsonl", [ner("서울", (0, 2, "LOC")), ner("가", (0, 1, "LCO"))])
     (error,) = check_file(path, "ner", label_names=["LOC", "PER"]).errors

@@ -556,7 +556,7 @@ NFD = unicodedata.normalize("NFD", NFC)
         ("서울", [{"begin": 0, "end": 2, "label": "LOC"}], ("no 'start'", "begin, end, label")),
         ("서울", [{"start": 0, "end": 2, "labels": "LOC"}], ("no 'label'", "Did you mean labels")),
         ("서울시", [entity(0, 2, "A"), entity(1, 3, "B")], ("0-2 A and 1-3 B overlap",)),
-        ("서울시", [entity(0, 3, "A"), entity(0, 2, "B")], ("overlap",)),
+        ("서울시", [entity(0, 2, "A"), entity(0, 2, "B")], ("overlap",)),
         ("서울에", [entity(1, 3, "LOC", text="서울")], ("'울에'", "'서울'", "stands at 0")),
         ("서울에", [entity(0, 2, "LOC", text="부산")], ("nowhere",)),
         ("서울에", [entity(0, 2, "LOC", text=3)], ("its text is 3",)),

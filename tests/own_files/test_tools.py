@@ -228,6 +228,47 @@ def test_classes_of_annotation_tools(tmp_path, name):
     assert read(path, "doccls") == [{"text": "좋다", "label": "긍정"}]
 
 
+def test_of_several_annotators_the_first_counts_and_is_said_to(tmp_path):
+    def by(*answers: str) -> dict[str, Any]:
+        return {
+            "data": {"text": f"글 {answers}"},
+            "annotations": [
+                {"completed_by": n, "result": [{"type": "choices", "value": {"choices": [answer]}}]}
+                for n, answer in enumerate(answers)
+            ],
+        }
+
+    path = as_json(
+        tmp_path / "a.json", [by("긍정"), by("부정", "부정"), by("긍정", "부정", "부정")]
+    )
+    for gold in (True, False):
+        options = Options()
+        rows = read(path, "doccls", gold=gold, options=options)
+        assert [row["label"] for row in rows] == ["긍정", "부정", "긍정"]
+        assert options.lines() == [
+            "1 rows have several annotations that are equal",
+            "1 rows have several annotations that differ: the first of each counts",
+        ]
+    spans = [task([studio(*SPANS[1]), studio(*SPANS[0])])]
+    spans[0]["annotations"] += task([studio(*span) for span in SPANS])["annotations"]
+    options = Options()
+    assert read(as_json(tmp_path / "b.json", spans), options=options) == [NER]
+    assert options.lines() == ["1 rows have several annotations that are equal"]
+
+
+def test_of_nested_entities_the_outermost_is_kept_and_the_others_are_counted(tmp_path):
+    text = "서울대학교 병원장"
+    spans = [(0, 2, "LOC"), (0, 8, "ORG"), (6, 8, "ORG"), (0, 8, "ORG"), (8, 9, "POH")]
+    path = write_rows(tmp_path / "a.jsonl", [{"id": 1, "text": text, "label": spans}])
+    report = check_file(path, "ner")
+    assert report.is_right and report.files["file"].labels == {"ORG": 1, "POH": 1}
+    assert report.files["file"].notes[0].startswith("3 entities stand inside another one")
+    for wrong in ([(0, 5, "ORG"), (3, 8, "LOC")], [(0, 5, "ORG"), (0, 5, "LOC")]):
+        path = write_rows(tmp_path / "b.jsonl", [{"id": 1, "text": text, "label": wrong}])
+        with pytest.raises(InputError, match="overlap. Keep one"):  # which one, nobody can tell
+            read(path)
+
+
 def test_nsmc_as_txt_and_lines_to_predict(tmp_path):
     nsmc = written(tmp_path / "ratings.txt", 'id\tdocument\tlabel\n1\t"좋다\t1\n')
     assert read(nsmc, "doccls") == [{"text": '"좋다', "label": "1"}]

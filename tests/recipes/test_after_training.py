@@ -17,7 +17,7 @@ from writing import read_rows, write_rows
 
 from nlpbook_data.inference.service import open_port
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 pytest.importorskip("onnxscript")
 gradio_client = pytest.importorskip("gradio_client")
 

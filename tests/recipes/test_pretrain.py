@@ -1,5 +1,6 @@
 """recipes/pretrain.py: it learns, it resumes to the bit, and streams."""
 
+import gzip
 import json
 import shlex
 import signal
@@ -13,7 +14,9 @@ import pytest
 import torch
 from scipy.special import rel_entr, softmax
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from writing import write_rows
 
+from nlpbook_data.data.texts import TextArguments, stream_texts
 from nlpbook_data.training.pretraining import distance
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "pretrain.py"
@@ -27,21 +30,27 @@ def command(folder, *options):
     return [sys.executable, RECIPE, *OPTIONS, "--output_dir", folder, *options]
 
 
-def run(folder, *options):
-    done = subprocess.run(command(folder, *options), check=True, capture_output=True, text=True)
-    (folder / "printed.txt").write_text(done.stdout)
+def scores_of(folder):
     return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["validation"]
 
 
+def run(folder, *options):
+    subprocess.run(command(folder, *options), check=True, capture_output=True)
+    return scores_of(folder)
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(recipe_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, run(folder, *STEPS, "--keep_checkpoints", "true")
+    options = (*OPTIONS, *STEPS, "--keep_checkpoints", "true", "--output_dir", folder)
+    done = recipe_server.run(folder, "pretrain", *options)
+    assert done.status == 0, done.stderr
+    return folder, done.stdout
 
 
 def test_what_is_saved_guesses_words(undisturbed):
-    folder, scores = undisturbed
-    assert set(scores) == {"loss", "bits_per_character", "masked_accuracy"}
+    folder, _ = undisturbed
+    assert set(scores_of(folder)) == {"loss", "bits_per_character", "masked_accuracy"}
     model = AutoModelForMaskedLM.from_pretrained(folder)
     assert model.config.vocab_size == len(AutoTokenizer.from_pretrained(folder))
     losses = [
@@ -55,7 +64,7 @@ def test_what_is_saved_guesses_words(undisturbed):
 
 
 def test_the_next_command_fine_tunes_what_is_saved(undisturbed, fork_recipe, tmp_path):
-    printed = (undisturbed[0] / "printed.txt").read_text()
+    printed = undisturbed[1]
     words = shlex.split(next(line for line in printed.splitlines() if line.startswith("next")))
     assert words[:3] == ["next", "accelerate", "launch"]
     cheap = ("--max_train_samples", "32", "--num_train_epochs", "1", "--baselines", "false")
@@ -104,19 +113,28 @@ def test_a_decoder_learns_what_follows(tmp_path):
     AutoModelForCausalLM.from_pretrained(tmp_path)
 
 
-def test_a_stream_without_an_end_is_refused(tmp_path):
-    result = subprocess.run(
-        command(tmp_path, "--streaming", "true"), capture_output=True, text=True
-    )
-    assert result.returncode == 1
-    assert "--max_steps" in result.stderr.splitlines()[-1]
+def test_a_stream_without_an_end_is_refused(fork_recipe):
+    result = fork_recipe("pretrain", *OPTIONS, "--output_dir", "out", "--streaming", "true")
+    assert result.status == 1 and "--max_steps" in result.error
 
 
 def test_a_line_that_is_no_utf8_is_named_though_datasets_wraps_the_error(fork_recipe, tmp_path):
     (tmp_path / "talk.txt").write_bytes("배우가 좋다\n".encode() + b"\xff\xfe\n")
     result = fork_recipe("pretrain", "--text_files", "talk.txt", "--output_dir", "out")
-    assert result.status == 1 and result.error.startswith("talk.txt, line 2: no UTF-8")
-    assert not (tmp_path / "out").exists()
+    assert result.status == 1 and result.error.startswith("talk.txt, line 2: ")
+    assert "UTF-8" in result.error and not (tmp_path / "out").exists()
+
+
+def test_texts_are_read_from_the_files_that_check_reads(tmp_path):
+    lines = "배우가 좋다\n\n또 보고 싶다\n"
+    (tmp_path / "a.txt").write_bytes(lines.encode("cp949"))
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(lines.encode()))
+    (tmp_path / "c.csv").write_text("번호,text\n1,배우가 좋다\n2,또 보고 싶다\n", encoding="utf-8")
+    rows = [{"text": "배우가 좋다"}, {"text": "또 보고 싶다"}]
+    write_rows(tmp_path / "d.jsonl", rows)
+    for path in sorted(tmp_path.iterdir()):
+        found = [*stream_texts(TextArguments(text_files=[str(path)]))]
+        assert found == ["배우가 좋다", "또 보고 싶다"], path.name
 
 
 ENCODER = ("--model_name_or_path", "package:models/encoder", "--corpora", "sample_reviews")

@@ -10,6 +10,9 @@ import yaml
 from conftest import RECIPES, REPOSITORY
 from transformers import TrainingArguments
 
+from nlpbook_data.__main__ import main as nlpbook_data
+from nlpbook_data.own_files.schemas import SCHEMAS
+
 TREES = {path.stem: ast.parse(path.read_text("utf-8")) for path in RECIPES.glob("*.py")}
 FINE_TUNING = [name for name, tree in TREES.items() if "launch(main" in ast.unparse(tree)]
 CONFIGS = sorted(path.name for path in (RECIPES / "configs").glob("*.yaml"))
@@ -110,3 +113,29 @@ def test_help_is_one_screen_and_help_all_names_every_option(fork_recipe, recipe)
     assert own | {"corpus_dir"} <= listed
     assert recipe == "tokenizer" or {"weight_decay", "hub_private_repo", "seeds"} <= listed
     assert {"config", "output_dir"} <= set(re.findall(r"^  --(\w+)", short.stdout, re.M)) <= listed
+
+
+# What options say of the user's own rows; the columns of the task besides.
+READING = {
+    *("multi_label", "label_separator", "sheet_name", "scores", "ner_tag_names"),
+    *("repeated_answers", "positive_label"),
+}
+
+
+def reading(recipe: str) -> set[str]:
+    return {name for name in settings(recipe)[0] if name.endswith("_column_name")} | (
+        settings(recipe)[0] & READING
+    )
+
+
+def test_check_and_the_recipes_read_files_by_the_same_options(capsys):
+    with pytest.raises(SystemExit):
+        nlpbook_data([*("check", "--help")])
+    there = {*re.findall(r"--(\w+)", capsys.readouterr().out)}
+    assert there - {"help", "task", "labels", "most"} == set().union(*map(reading, FINE_TUNING))
+    assert reading("rerank") == reading("search")
+    # `check` names columns by the schema of a task; pretrain has a single one, and no option for it
+    for recipe in set(FINE_TUNING) - {"rerank", "pretrain"}:
+        named = {f"{column}_column_name" for column in SCHEMAS[recipe].all_columns}
+        unnamed = {f"{column}_column_name" for column in ("id", "title", "question_type")}
+        assert named - unnamed <= reading(recipe)
