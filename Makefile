@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN ?= .venv/bin
 
-.PHONY: help install test long lint docs ci
+.PHONY: help install test long lint docs ci address
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -28,3 +28,6 @@ docs: ## the site, in site/, once the pages of tasks show what their code prints
 
 ci: ## everything, from a fresh clone of the last commit: tests, lint, lowest bounds, the README's main command
 	.ci/run
+
+address: ## make address ADDRESS=owner/name: where the repository lies, in the notebooks and READMEs
+	grep -rl OWNER/nlpbook-recipes notebooks README*.md | xargs sed -i 's#OWNER/nlpbook-recipes#$(ADDRESS)#g'

@@ -18,7 +18,8 @@ from datasets import ClassLabel, DatasetDict, Features, List
 
 from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError, first_line, shown
-from nlpbook_data.outward import printable, set_up_outputs
+from nlpbook_data.language import spoken
+from nlpbook_data.outward import complain, printable, set_up_outputs
 from nlpbook_data.own_files.annotations import TOOLS, write_annotations
 from nlpbook_data.own_files.options import REPEATED, Options
 from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
@@ -43,11 +44,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.run(options)
         sys.stdout.flush()
     except InputError as error:
-        sys.exit(printable(f"error: {error}"))
+        complain(error)
+        sys.exit(1)
     except BrokenPipeError:  # such as `nlpbook-data list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        sys.exit(printable(f"error: {error.filename or 'a file'}: {error.strerror or error}."))
+        complain(f"{error.filename or 'a file'}: {error.strerror or error}.")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -170,11 +173,15 @@ def _write(line: str) -> None:
     sys.stdout.write(printable(line) + "\n")
 
 
+def _say(line: str) -> None:
+    _write(spoken(line))
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse whose messages print no token."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
+        super().error(printable(spoken(message)))
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -212,7 +219,9 @@ def _show(options: argparse.Namespace) -> None:
         split.missing(folder) for name, split in corpus.splits.items() if name in chosen
     )
     if not on_disk:
-        _write(f"\nNot in {folder}: nlpbook-data fetch {corpus.name}\n{corpus.by_hand}".rstrip())
+        _say(f"\nNot in {folder}: nlpbook-data fetch {corpus.name}")
+        if corpus.by_hand:
+            _write(corpus.by_hand)
     loaded = load_corpus(options.name, options.corpus_dir, splits=chosen) if on_disk else {}
     for split, declared in corpus.splits.items():
         count = f"{len(loaded[split]):,} rows, " if split in loaded else ""
@@ -242,7 +251,7 @@ def _fetch(options: argparse.Namespace) -> None:
         ]
         find_splits(corpus, options.corpus_dir, splits)  # an unknown split is said first
         hashes = raw_hashes(corpus, options.corpus_dir, splits=splits)
-        _write(f"{corpus.name}: {len(hashes)} files in {corpus.folder(options.corpus_dir)}")
+        _say(f"{corpus.name}: {len(hashes)} files in {corpus.folder(options.corpus_dir)}")
         for file, sha256 in hashes.items():
             size = (corpus.folder(options.corpus_dir) / file).stat().st_size
             _write(f"  {file}\t{size:,} bytes\tsha256 {sha256}")
@@ -317,7 +326,7 @@ def _check(options: argparse.Namespace) -> None:
         scores=None if options.scores is None else options.scores == "true",
         positive_label=options.positive_label,
     )
-    _write(format_report(report))
+    _say(format_report(report))
     if not report.is_right:
         sys.exit(1)
 
@@ -325,7 +334,8 @@ def _check(options: argparse.Namespace) -> None:
 def _annotate(options: argparse.Namespace) -> None:
     """Write a run's predictions for doccano or Label Studio, to correct them there."""
     rows, said = write_annotations(options.predictions, options.output, options.tool)
-    _write(f"{options.output}: {rows:,} texts\n{said}")
+    _say(f"{options.output}: {rows:,} texts")
+    _say(said)
 
 
 def _prefetch(options: argparse.Namespace) -> None:
@@ -357,7 +367,7 @@ def _prefetch(options: argparse.Namespace) -> None:
                     f"{name}: could not be fetched ({said}). Check the name and the network."
                 ) from error
             weights = [file for file in os.listdir(folder) if file.endswith(".safetensors")]
-            _write(f"{name}: {folder}{'' if weights else ' (no safetensors weights)'}")
+            _say(f"{name}: {folder}{'' if weights else ' (no safetensors weights)'}")
     if data_args.corpus:
         splits = load_corpus(data_args.corpus, data_args.corpus_dir, data_args.cache_dir)
     elif data_args.dataset_name:
@@ -418,8 +428,8 @@ def _index(options: argparse.Namespace) -> None:
     if options.faiss:
         index.add_faiss()
     size = sum(path.stat().st_size for path in options.output.rglob("*") if path.is_file())
-    new = f"{changed[0]:,} new" + (f", {changed[1]:,} replaced" if changed[1] else "")
-    _write(f"{options.output}: {len(index):,} texts ({new}), {size:,} bytes")
+    new = f"{changed[0]:,} new{f', {changed[1]:,} replaced' if changed[1] else ''}"
+    _say(f"{options.output}: {len(index):,} texts ({new}), {size:,} bytes")
 
 
 def _index_qdrant(options: argparse.Namespace, made: dict[str, Any]) -> None:
@@ -436,7 +446,7 @@ def _index_qdrant(options: argparse.Namespace, made: dict[str, Any]) -> None:
     place = {"url": options.url, "path": options.path, "collection": options.collection}
     rows = _rows(options, by_text=True)
     index = QdrantIndex.build(options.output, rows, options.model, **place, **made)
-    _write(f"{options.output}: {len(index):,} texts in {options.url or options.path}")
+    _say(f"{options.output}: {len(index):,} texts in {options.url or options.path}")
 
 
 def _rows(options: argparse.Namespace, by_text: bool) -> list[dict[str, Any]]:
@@ -514,7 +524,8 @@ def _results(options: argparse.Namespace) -> None:
     if options.compare:
         a, b = options.compare
         tests = results.compare(entries, a, b, options.metric)
-    lines, tested = results.table(entries, columns), results.comparison_lines(tests)
+    lines = results.table(entries, columns, linked=options.format == "markdown")
+    tested = results.comparison_lines(tests)
     if options.format == "json":
         _write(json.dumps({"results": rows, "tests": tests}, ensure_ascii=False, indent=1))
     elif options.format == "csv":

@@ -7,12 +7,16 @@ import sys
 import traceback
 from typing import Any
 
+from nlpbook_data.language import spoken
+
 TOKEN = re.compile(r"hf_(?:oauth_|jwt_)?[A-Za-z0-9]{20,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 # A token in the environment, whatever its name; a path has a slash.
 IN_ENVIRONMENT = re.compile(r"hf_[^\s/]{8,}")
 NAMED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 # Of C0 and C1 all but tab and line break, and the marks that turn the direction of writing.
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+LONG = re.compile(r"\S{400,}")
 
 
 def secrets() -> set[str]:
@@ -39,11 +43,22 @@ def printable(text: str) -> str:
     return STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def shortened(text: str) -> str:
+    """Return `text` with what is no word, nor a path, but longer, cut: a number of 5,000 digits."""
+    return LONG.sub(lambda found: f"{found[0][:40]}… ({len(found[0]):,} characters)", text)
+
+
+def complain(message: object) -> None:
+    """Print ``error: message`` to stderr, in the language of the terminal."""
+    text = shortened(str(message))
+    sys.stderr.write(printable(f"{spoken('error')}: {spoken(text)}\n"))
+
+
 class Formatter(logging.Formatter):
-    """Lines of a log that are `printable`."""
+    """Lines of a log that are `printable`, in the language of the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+        return printable(spoken(super().format(record)))
 
 
 def set_up_outputs() -> None:

@@ -12,12 +12,11 @@ are better served by recipes/serve.py.
 import argparse
 import logging
 import os
-import sys
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.inference.command_line import new_parser
 from nlpbook_data.inference.service import CHARACTERS, open_port
-from nlpbook_data.training.launch import set_up_logging
+from nlpbook_data.training.launch import run_program
 
 logger = logging.getLogger("nlpbook_data.recipes.demo")
 
@@ -52,10 +51,4 @@ def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    set_up_logging(is_first=True)
-    try:
-        main(parse_arguments())
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_program(lambda: main(parse_arguments()))

@@ -26,7 +26,7 @@ from nlpbook_data.inference.journal import Journal, predict_table
 from nlpbook_data.inference.predictor import INPUTS, load_predictor
 from nlpbook_data.inference.tables import FORMATS, open_table
 from nlpbook_data.own_files.tables import check_columns
-from nlpbook_data.training.launch import set_up_logging
+from nlpbook_data.training.launch import run_program
 
 logger = logging.getLogger("nlpbook_data.recipes.predict")
 
@@ -163,16 +163,8 @@ def describe_model(options: argparse.Namespace) -> Any:
 
 
 if __name__ == "__main__":
-    set_up_logging(is_first=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
-            main(parse_arguments(), Path(scratch))
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(1)
-    except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'a file'}: {error.strerror or error}.\n")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped. The same command goes on from here.\n")
-        sys.exit(130)
+    with tempfile.TemporaryDirectory(prefix="nlpbook-") as scratch:
+        run_program(
+            lambda: main(parse_arguments(), Path(scratch)),
+            interrupted="Interrupted. The same command goes on from here.",
+        )

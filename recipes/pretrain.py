@@ -5,6 +5,9 @@ On what ships, without arguments (half a minute on two cores):
 A new encoder from your text, a line each, by your tokenizer (recipes/tokenizer.py):
     accelerate launch recipes/pretrain.py --model_name_or_path package:models/encoder \
         --tokenizer_name outputs/tokenizer --from_scratch true --text_files news.txt talk.txt
+A small model that learns from a large one of the same vocabulary (distillation):
+    accelerate launch recipes/pretrain.py --model_name_or_path klue/bert-base --from_scratch true \
+        --config_overrides num_hidden_layers=4 --teacher klue/bert-base --text_files news.txt
 A model that exists, adapted to your domain:
     accelerate launch recipes/pretrain.py --model_name_or_path klue/bert-base \
         --text_files clinic.txt --learning_rate 1e-4
@@ -38,7 +41,7 @@ from nlpbook_data.training import (
     load_tokenizer,
     versioned,
 )
-from nlpbook_data.training.pretraining import BlockTrainer
+from nlpbook_data.training.pretraining import BlockTrainer, load_teacher
 
 USAGE = {
     "fill-mask": """from transformers import pipeline
@@ -69,6 +72,13 @@ class PretrainArguments:
     start_from_neighbours: bool = field(
         default=False, metadata={"help": "random weights, and embeddings by co-occurrence"}
     )
+    teacher: str | None = field(
+        default=None, metadata={"help": "a larger model of the same vocabulary, to learn from"}
+    )
+    distillation_weight: float = field(
+        default=0.5, metadata={"help": "0: the text alone; 1: the teacher alone"}
+    )
+    temperature: float = field(default=2.0, metadata={"help": "of teacher and student"})
     streaming: bool = field(
         default=False, metadata={"help": "keep no blocks on the disk; needs --max_steps"}
     )
@@ -85,6 +95,8 @@ def main(
     causal, size = task_args.objective == "causal", task_args.block_size
     if task_args.streaming and args.max_steps <= 0:
         raise InputError("--streaming true has no end of its own: say how long by --max_steps.")
+    if not (0 <= task_args.distillation_weight <= 1 and task_args.temperature > 0):
+        raise InputError("--distillation_weight is from 0 to 1, and --temperature above 0.")
 
     # 1. Text: what is held out is told from train by a hash of its content, whatever the order
     hashes = hash_texts(text_args)
@@ -117,6 +129,9 @@ def main(
         with run.phase("co-occurrence"):
             lines = batches((row["text"] for row in texts["train"]), 10_000)
             start_from_neighbours(model, tokenizer, lines, args.seed)
+    teacher = None
+    if task_args.teacher and args.do_train:
+        teacher = load_teacher(task_args.teacher, auto_class, tokenizer, size)
     args = run.settle(args, model, best_by="loss")
 
     # 3. Tokenization, and blocks of equal size without a text that is cut in two
@@ -146,6 +161,8 @@ def main(
         processing_class=tokenizer,
         causal=causal,
         mask_rates=(task_args.mask_rate, task_args.last_mask_rate),
+        teacher=teacher,
+        distillation=(task_args.distillation_weight, task_args.temperature),
         callbacks=[run.callback],
     )
     if args.do_train:

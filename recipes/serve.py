@@ -12,12 +12,11 @@ by text-embeddings-inference (TEI); the model's card shows their commands.
 
 import argparse
 import logging
-import sys
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.inference.command_line import new_parser
 from nlpbook_data.inference.service import CHARACTERS, load_service, open_port
-from nlpbook_data.training.launch import set_up_logging
+from nlpbook_data.training.launch import run_program
 
 logger = logging.getLogger("nlpbook_data.recipes.serve")
 
@@ -55,10 +54,4 @@ def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    set_up_logging(is_first=True)
-    try:
-        main(parse_arguments())
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_program(lambda: main(parse_arguments()))

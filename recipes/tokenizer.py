@@ -13,7 +13,6 @@ fine-tune it, as outputs/tokenizer:
 import itertools
 import json
 import logging
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +37,7 @@ from nlpbook_data.features.vocabulary import (
 )
 from nlpbook_data.training import ModelArguments, load_config, load_model, load_tokenizer
 from nlpbook_data.training.arguments import parse
-from nlpbook_data.training.launch import explain, set_up_logging
+from nlpbook_data.training.launch import run_program
 
 logger = logging.getLogger("nlpbook_data.recipes.tokenizer")
 
@@ -149,10 +148,7 @@ def describe(tokenizer: PreTrainedTokenizerFast, texts: list[str], samples: list
 
 
 if __name__ == "__main__":
-    set_up_logging(is_first=True)
-    try:
-        main(*parse(__file__, TextArguments, TokenizerArguments))
-    except (InputError, OSError) as error:
-        if (message := explain(error, None)) is None:
-            raise
-        sys.exit(f"error: {message}")
+    run_program(
+        lambda: main(*parse(__file__, TextArguments, TokenizerArguments)),
+        interrupted="Interrupted. The same command begins anew.",
+    )

@@ -448,7 +448,7 @@ def checkpoint(folder: Path) -> Iterator[Case]:
         for how, content in foreign((whole / name).read_bytes()).items():
             if how == "a flipped bit":
                 continue
-            here = folder / f"{name} {how}"
+            here = folder / f"finished, {name} {how}"
             shutil.copytree(whole, here / "run")
             finished = json.dumps(record | {"status": "finished"})
             written(here / "run" / "run.json", finished)

@@ -2,13 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hub_double import HubDouble
 from hypothesis import settings
 
 from nlpbook_data.reports.outcome import Outcome
@@ -19,10 +23,12 @@ settings.load_profile("patient")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECIPES = REPOSITORY / "recipes"
+COMMAND = str(REPOSITORY / "nlpbook_data" / "__main__")  # for `fork_recipe` and `fork_online`
 CORPORA = Path(os.environ.get("NLPBOOK_CORPORA", REPOSITORY.parent / "shared" / "corpora"))
 TOKENIZERS = CORPORA.parent / "tokenizers"
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["NLPBOOK_LANG"] = "en"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -111,53 +117,108 @@ def run_recipe(hf_home: Path, tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
-@pytest.fixture(scope="session")
-def recipe_server(hf_home: Path) -> Iterator[subprocess.Popen]:
-    server = subprocess.Popen(
-        [sys.executable, str(Path(__file__).parent / "fork_server.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "HF_HOME": str(hf_home)},
-    )
-    yield server
-    server.stdin.close()
-    server.wait(timeout=30)
+class ForkServer:
+    """Runs recipes in forks of a process that has imported everything: seconds less a run."""
 
-
-@pytest.fixture
-def fork_recipe(recipe_server: subprocess.Popen, tmp_path: Path) -> Callable[..., Result]:
-    """Run a recipe in a fork of a process that has imported everything: seconds less a test.
-
-    Same files, arguments, exit status and output as `run_recipe`; `env` is set after the imports.
-    With `processes=2` the fork server does what accelerate's launcher does.
-    """
+    def __init__(self, env: dict[str, str]):
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "fork_server.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
 
     def run(
+        self,
+        cwd: Path,
         recipe: str,
         *arguments: object,
         processes: int = 1,
-        cwd: Path | None = None,
         env: dict[str, str] | None = None,
     ) -> Result:
-        logs = [tmp_path / ".stdout", tmp_path / ".stderr"]
-        if processes > 1:
-            arguments = (*arguments, "--use_cpu", "true")
-        request = {
-            "recipe": str(RECIPES / f"{recipe}.py"),
-            "arguments": [str(argument) for argument in arguments],
-            "processes": processes,
-            "cwd": str(cwd or tmp_path),
-            "env": env or {},
-            "logs": [str(log) for log in logs],
-        }
-        recipe_server.stdin.write(json.dumps(request) + "\n")
-        recipe_server.stdin.flush()
-        status = int(recipe_server.stdout.readline())
-        texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs]
-        for log in logs:
-            log.unlink()
+        """Run a recipe, or a script's path without its ending, in `cwd`; `env` is set at last.
+
+        With `processes=2` it does what accelerate's launcher does.
+        """
+        arguments = (*arguments, "--use_cpu", "true") if processes > 1 else arguments
+        with tempfile.TemporaryDirectory() as folder:
+            logs = [Path(folder, "stdout"), Path(folder, "stderr")]
+            request = {
+                "recipe": str(RECIPES / f"{recipe}.py"),
+                "arguments": [str(argument) for argument in arguments],
+                "processes": processes,
+                "cwd": str(cwd),
+                "env": env or {},
+                "logs": [str(log) for log in logs],
+            }
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+            status = int(self.process.stdout.readline())
+            texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs]
         return Result(status, *texts)
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def recipe_server(hf_home: Path) -> Iterator[ForkServer]:
+    server = ForkServer({**os.environ, "HF_HOME": str(hf_home)})
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def fork_recipe(recipe_server: ForkServer, tmp_path: Path) -> Callable[..., Result]:
+    """Run a recipe in a fork; files, arguments, exit status and output are `run_recipe`'s.
+
+    ``fork_recipe("doccls", *arguments, processes=1, cwd=None, env=None)``; see `ForkServer.run`.
+    """
+
+    def run(recipe: str, *arguments: object, cwd: Path | None = None, **options: Any) -> Result:
+        return recipe_server.run(cwd or tmp_path, recipe, *arguments, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def online(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[HubDouble, Path, ForkServer]]:
+    home = tmp_path_factory.mktemp("online")
+    with HubDouble() as hub:
+        server = ForkServer(hub.env(home, token=False))
+        yield hub, home, server
+        server.close()
+
+
+@pytest.fixture
+def hub(online: tuple[HubDouble, Path, ForkServer]) -> HubDouble:
+    """A double of the Hub, with nothing in it, for `fork_online`."""
+    double = online[0]
+    double.repos.clear()
+    double.requests.clear()
+    double.fail_commit = None
+    return double
+
+
+@pytest.fixture
+def fork_online(
+    online: tuple[HubDouble, Path, ForkServer], hub: HubDouble, tmp_path: Path
+) -> Callable[..., Result]:
+    """Run a recipe as `fork_recipe` does, with `hub` for the Hub; `token=False`: as a stranger.
+
+    What was fetched before is not there any more.
+    """
+
+    def run(recipe: str, *arguments: object, token: bool = True) -> Result:
+        _, home, server = online
+        shutil.rmtree(home / "hub", ignore_errors=True)
+        env = {"HF_TOKEN": hub.token if token else ""}
+        return server.run(tmp_path, recipe, *arguments, env=env)
 
     return run
 

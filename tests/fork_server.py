@@ -1,11 +1,13 @@
 """Import the recipes' libraries once, then run each request in forks; see `conftest`."""
 
+import gc
 import json
 import os
 import runpy
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 
 import evaluate  # noqa: F401
@@ -13,13 +15,28 @@ import peft  # noqa: F401
 import seqeval.metrics  # noqa: F401
 import sklearn.metrics  # noqa: F401
 import transformers
-from transformers.models.bert import modeling_bert  # noqa: F401
+from matplotlib import pyplot  # noqa: F401
 
 import nlpbook_data.data.source
 import nlpbook_data.metrics.ner
 import nlpbook_data.metrics.qa
+import nlpbook_data.search.training  # noqa: F401
 import nlpbook_data.training
 import nlpbook_data.training.trainer  # noqa: F401
+from nlpbook_data.data.cache import code_hash
+
+
+def warm() -> None:
+    """Do once what each run would do anew: read our code, build transformers' tables of names."""
+    code_hash("nlpbook_data.features")
+    config = transformers.BertConfig(
+        vocab_size=9, hidden_size=2, num_hidden_layers=1, num_attention_heads=1, intermediate_size=2
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        transformers.BertModel(config).save_pretrained(folder)
+        transformers.BertModel.from_pretrained(folder)
+    gc.collect()
+    gc.freeze()  # a fork neither looks through these objects nor copies their pages
 
 
 def child(request: dict, env: dict[str, str]) -> None:
@@ -75,6 +92,7 @@ def run(request: dict) -> int:
 
 if __name__ == "__main__":
     transformers.logging.set_verbosity_error()
+    warm()
     for line in sys.stdin:
         sys.stdout.write(f"{run(json.loads(line))}\n")
         sys.stdout.flush()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_double import HubDouble
+from conftest import COMMAND
 
 from nlpbook_data import list_corpora, load_corpus
 from nlpbook_data.__main__ import main
@@ -202,47 +202,39 @@ def test_check_of_several_labels_a_row(tmp_path):
 # Pushing
 
 
-def push(hub: HubDouble, home: Path, name: str, *options: object) -> subprocess.CompletedProcess:
-    env = {**hub.env(home), "HF_HUB_OFFLINE": "0", "PYTHONPATH": os.getcwd()}
-    return process("push", name, "--repo_id", f"tester/{name}", *options, env=env, text=True)
-
-
-def test_a_pushed_corpus_is_loaded_from_the_hub_with_its_types(nsmc, tmp_path):
-    with HubDouble() as hub:
-        done = push(hub, tmp_path / "home", "nsmc", *nsmc)
-        assert done.returncode == 0, done.stderr
-        repo = hub.repos["tester/nsmc"]
-        assert repo.repo_type == "dataset" and not repo.private
-        card = repo.files["README.md"].decode()
-        assert "license: cc0-1.0" in card and "ratings_test.txt" in card
-        for name, content in repo.files.items():
-            assert str(tmp_path).encode() not in content, name
-            assert hub.token.encode() not in content, name
-        code = "from datasets import load_dataset; d = load_dataset('tester/nsmc'); "
-        code += "print({s: len(r) for s, r in d.items()}, d['test'].features['label'].names)"
-        env = {**hub.env(tmp_path / "empty"), "HF_HUB_OFFLINE": "0"}
-        loaded = subprocess.run(
-            [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120
-        )
+def test_a_pushed_corpus_is_loaded_from_the_hub_with_its_types(nsmc, fork_online, hub, tmp_path):
+    done = fork_online(COMMAND, "push", "nsmc", "--repo_id", "tester/nsmc", *nsmc)
+    assert done.status == 0, done.stderr
+    repo = hub.repos["tester/nsmc"]
+    assert repo.repo_type == "dataset" and not repo.private
+    card = repo.files["README.md"].decode()
+    assert "license: cc0-1.0" in card and "ratings_test.txt" in card
+    for name, content in repo.files.items():
+        assert str(tmp_path).encode() not in content, name
+        assert hub.token.encode() not in content, name
+    code = "from datasets import load_dataset; d = load_dataset('tester/nsmc'); "
+    code += "print({s: len(r) for s, r in d.items()}, d['test'].features['label'].names)"
+    env = {**hub.env(tmp_path / "empty"), "HF_HUB_OFFLINE": "0"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120
+    )
     assert loaded.returncode == 0, loaded.stderr
     rows = load_corpus("nsmc", tmp_path / "corpora", tmp_path / "cache", accept_files=True)
     sizes = {split: len(dataset) for split, dataset in rows.items()}
     assert loaded.stdout.strip() == f"{sizes} ['부정', '긍정']"
 
 
-def test_a_corpus_that_may_not_be_passed_on_is_not_pushed_in_public(tmp_path):
-    with HubDouble() as hub:
-        done = push(hub, tmp_path, "modu_ne")
-        assert done.returncode == 1 and "does not let it be passed on" in done.stderr
-        assert not hub.repos
+def test_a_corpus_that_may_not_be_passed_on_is_not_pushed_in_public(fork_online, hub):
+    done = fork_online(COMMAND, "push", "modu_ne", "--repo_id", "tester/modu_ne")
+    assert done.status == 1 and "does not let it be passed on" in done.stderr
+    assert not hub.repos
 
 
-def test_a_push_that_the_hub_refuses_is_one_message_without_the_token(nsmc, tmp_path):
-    with HubDouble() as hub:
-        hub.fail_commit = 403
-        done = push(hub, tmp_path / "home", "nsmc", *nsmc)
-        assert done.returncode == 1 and "tester/nsmc: the push failed (" in done.stderr
-        assert hub.token not in done.stdout + done.stderr and "Traceback" not in done.stderr
+def test_a_push_that_the_hub_refuses_is_one_message_without_the_token(nsmc, fork_online, hub):
+    hub.fail_commit = 403
+    done = fork_online(COMMAND, "push", "nsmc", "--repo_id", "tester/nsmc", *nsmc)
+    assert done.status == 1 and "tester/nsmc: the push failed (" in done.stderr
+    assert hub.token not in done.stdout + done.stderr and "Traceback" not in done.stderr
 
 
 class LetterEncoder:

@@ -59,9 +59,13 @@ def code_hash(*modules: str) -> str:
         if spec.submodule_search_locations:
             paths = sorted(paths[0].parent.rglob("*.py"))
         for path in paths:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            digest.update(f"{module}/{path.name}\n{ast.dump(tree)}\n".encode())
+            digest.update(f"{module}/{path.name}\n{_syntax(path)}\n".encode())
     return digest.hexdigest()
+
+
+@functools.cache  # each corpus shares most of its modules with the others
+def _syntax(path: Path) -> str:
+    return ast.dump(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def file_sha256(path: Path, cache_dir: str | os.PathLike | None = None) -> str:

@@ -3,13 +3,14 @@
 import json
 import logging
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -65,6 +66,7 @@ logger = logging.getLogger(__name__)
 
 CARVED_SHARE = 0.1
 NOTES = "notes.json"
+Row = TypeVar("Row")
 UNLABELLED = -1
 # Corpora of which other tasks make their rows.
 RETOLD = {"generation": ("doccls", "pretrain"), "doccls": ("relation",)}
@@ -516,12 +518,16 @@ def _cached(
         origin = "train" if "train" in rows else next(iter(rows))
         silent = replace(wanted.options, notes=Counter())  # each row is read once more
         columns = row_columns(wanted.task, next(iter(rows[origin](options=silent)))[1])
-        names, found, said = _find_labels(partial(rows[origin], options=silent), wanted, columns)
+        first = partial(rows[origin], options=silent)
+        names, found, said = _find_labels(
+            lambda: telling(first(), f"{origin}, its labels"), wanted, columns
+        )
         features = _features(wanted, columns, names)
         for split in rows:
             options = replace(wanted.options, notes=Counter())
             read = partial(rows[split], options=options)
-            write_split(target, split, _encode(read, wanted, features, found), features)
+            encoded = telling(_encode(read, wanted, features, found), split)
+            write_split(target, split, encoded, features)
             said += [f"{split}: {line}." for line in options.lines()]
             if shares := carved_shares(splits, split):
                 groups = group_columns(wanted.task, columns)
@@ -545,6 +551,16 @@ def _cached(
     for line in json.loads((cache_root(cache_dir) / kind / key / NOTES).read_text("utf-8")):
         logger.warning("%s", line)
     return splits_of
+
+
+def telling(rows: Iterable[Row], what: str, every: float = 10) -> Iterator[Row]:
+    """Yield `rows`, and log how many there were each time that so many seconds have passed."""
+    told = time.monotonic()
+    for number, row in enumerate(rows, start=1):
+        if number % 1000 == 0 and time.monotonic() - told > every:
+            told = time.monotonic()
+            logger.info("%s: %s rows read; the next run finds them prepared", what, f"{number:,}")
+        yield row
 
 
 def _find_labels(

@@ -1,6 +1,21 @@
 """The command line of the recipes that take a finished model: predict, export, demo and serve."""
 
 import argparse
+from typing import Any, NoReturn
+
+from nlpbook_data.language import spoken
+from nlpbook_data.outward import printable, shortened
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse in the language of the terminal."""
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        settings["help"] = spoken(settings.get("help") or "")
+        return super().add_argument(*names, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(spoken(shortened(message))))
 
 
 def new_parser(text: str | None) -> argparse.ArgumentParser:
@@ -10,9 +25,9 @@ def new_parser(text: str | None) -> argparse.ArgumentParser:
         text: the recipe's ``__doc__``; None where Python left docstrings out (``-OO``).
     """
     summary, _, more = (text or "").partition("\n")
-    return argparse.ArgumentParser(
-        description=summary,
-        epilog=more,
+    return _Parser(
+        description=spoken(summary),
+        epilog=spoken(more),
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

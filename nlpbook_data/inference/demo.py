@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from nlpbook_data.inference.service import (
     CHARACTERS,
     MAX_BYTES,
-    TASKS,
     WAITING,
     Row,
     Service,
@@ -40,6 +39,12 @@ COLUMNS = {
     "query": "검색어",
 }
 FONTS = ("system-ui", "Noto Sans KR", "Apple SD Gothic Neo", "Malgun Gothic", "NanumGothic")
+# What is wrong with a row that no box refuses, by words of its error.
+PROBLEMS = {
+    "NUL": "글에 NUL 문자가 있습니다. 지우고 다시 실행해 주세요.",
+    "half of a character": "깨진 글자가 있습니다. 지우고 다시 실행해 주세요.",
+    "new tokens": "이 모델이 쓸 수 있는 길이를 넘습니다. 새 토큰 수를 줄여 주세요.",
+}
 NO_ANSWER = "지문에 답이 없습니다."
 Show = Callable[..., Any]  # of a row and its answer: what the outputs show
 
@@ -55,9 +60,8 @@ def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
     """
     service = load_service(model_dir)
     names = [COLUMNS[column] for column in service.columns]
-    title = f"{TASKS[service.task]} · {service.name}"
-    with gr.Blocks(title=title, analytics_enabled=False) as page:
-        gr.Markdown(f"# {TASKS[service.task]}\n{as_text(service.name)}{_describe(service)}")
+    with gr.Blocks(title=f"{service.title} · {service.name}", analytics_enabled=False) as page:
+        gr.Markdown(f"# {service.title}\n{as_text(service.name)}{_describe(service)}")
         with gr.Row():
             with gr.Column():
                 texts = [_text_box(column, characters) for column in service.columns]
@@ -80,7 +84,8 @@ def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
                 options["details"] = True
             (answer,) = service.predict([row], **options)
             if "error" in answer:
-                raise _problem(answer["error"])
+                said = (words for key, words in PROBLEMS.items() if key in answer["error"])
+                raise _problem(next(said, f"답을 내지 못했습니다: {answer['error']}"))
             return show(row, answer)
 
         # the model answers one question at a time

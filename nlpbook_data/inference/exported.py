@@ -31,6 +31,7 @@ class ExportedModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # cores are shared
         try:
             self.session = onnxruntime.InferenceSession(
                 folder / FILE, options, providers=["CPUExecutionProvider"]
@@ -76,20 +77,40 @@ def write_graph(model: Any, inputs: Mapping[str, torch.Tensor], folder: Path) ->
 
 
 def quantize_graph(source: Path, folder: Path) -> None:
-    """Write the graph with the weights of its matrix products in 8 bits, a scale for 32 of them.
+    """Write the graph with its matrix products in 8 bits.
 
-    What they are multiplied with becomes 8 bits in use, a scale for 32 too. With one scale for a
-    whole matrix (onnxruntime's quantize_dynamic) a fifth of the texts had other entities.
+    A product that narrows its rows, such as the second of a feed-forward layer, reads a few large
+    values, beside which the rest would be lost: it has a scale for 32 numbers. The others have one
+    for a column of weights and one for all that they read, which is faster. With the latter alone
+    24 of 1,000 reviews of NSMC had another class; with the former alone batches were 1.3 times as
+    fast as PyTorch, with both 2 times.
     """
     import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     graph = onnx.load(source / FILE)
-    quantizer = MatMulNBitsQuantizer(graph, bits=8, block_size=32, accuracy_level=4)
+    shapes = {weights.name: weights.dims for weights in graph.graph.initializer}
+    products = [node for node in graph.graph.node if node.op_type == "MatMul"]
+    narrowing = [
+        node.name
+        for node in products
+        if (shape := shapes.get(node.input[1])) and shape[0] > shape[1]
+    ]
     root = logging.getLogger()
     level = root.level
-    root.setLevel(logging.ERROR)  # it tells of each product
+    root.setLevel(logging.ERROR)  # they tell of each product
+    folder.mkdir()
+    quantize_dynamic(
+        graph,
+        folder / FILE,
+        op_types_to_quantize=["MatMul"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=narrowing,
+    )
+    graph = onnx.load(folder / FILE)
+    quantizer = MatMulNBitsQuantizer(graph, bits=8, block_size=32, accuracy_level=4)
     quantizer.process()
     root.setLevel(level)
-    folder.mkdir()
     onnx.save_model(quantizer.model.model, folder / FILE)

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nlpbook_data.inference.decoding import DECODING
 from nlpbook_data.inference.predictor import DECODING_RANGES
-from nlpbook_data.inference.service import CHARACTERS, MAX_BYTES, TASKS, WAITING, Service
+from nlpbook_data.inference.service import CHARACTERS, MAX_BYTES, WAITING, Service
 from nlpbook_data.reports.pages import render
 
 ROWS = 64
@@ -66,7 +66,7 @@ def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS)
     """
     app = FastAPI(
         title=f"{service.name} ({service.task})",
-        description=f"{TASKS[service.task]}: {rows} rows a request, {characters:,} characters a "
+        description=f"{service.title}: {rows} rows a request, {characters:,} characters a "
         "text at most.",
         docs_url=None,  # both load from a CDN
         redoc_url=None,
@@ -118,9 +118,9 @@ def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS)
         example = json.dumps(_example(service), ensure_ascii=False)
         limits = {"rows": rows, "characters": characters}
         fields = _options(service).model_json_schema().get("properties", {})
-        values = {"service": service, "task": TASKS[service.task], "limits": limits}
+        values = {"service": service, "task": service.title, "limits": limits}
         shown = {"options": fields, "example": example, "address": str(request.base_url)}
-        title = f"{service.name} · {TASKS[service.task]}"
+        title = f"{service.name} · {service.title}"
         return HTMLResponse(render("server.html", title=title, **values, **shown))
 
     @app.exception_handler(RequestValidationError)

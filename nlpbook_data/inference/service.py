@@ -55,6 +55,12 @@ class Service:
     examples: list[Row]
     predict: Callable[..., list[Row]]
 
+    @property
+    def title(self) -> str:
+        """What it does, in Korean."""
+        is_score = self.task == "paircls" and not self.labels
+        return "문장 유사도" if is_score else TASKS[self.task]
+
 
 def load_service(folder: str | Path) -> Service:
     """Return what answers from `folder`: a finished run, or an index of ``nlpbook-data index``.

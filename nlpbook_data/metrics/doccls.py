@@ -26,9 +26,11 @@ class DocumentClassification(evaluate.Metric):
     Returns:
         accuracy, macro_f1, expected_calibration_error (fractions), per_class
         {name: precision, recall, f1, support} and confusion_matrix (gold by predicted counts;
-        "multilabel": micro_f1 instead); with `negative` micro_f1, the F1 of the other classes'
-        rows together, which is KLUE-RE's. Macro-F1 is over all classes, absent ones count 0
-        (scikit-learn's ``zero_division=0``).
+        "multilabel": micro_f1 instead); with `negative` KLUE-RE's two scores: micro_f1, the F1 of
+        the other classes' rows together, and auprc, the mean of the classes' areas under their
+        curves of precision and recall, `negative`'s among them, classes without gold rows left
+        out. Macro-F1 is over all classes, absent ones count 0 (scikit-learn's
+        ``zero_division=0``).
     Examples:
         >>> metric = DocumentClassification(keep_in_memory=True)
         >>> scores = metric.compute(
@@ -79,6 +81,7 @@ class DocumentClassification(evaluate.Metric):
         if negative is not None:
             others = [np.delete(part, names.index(negative)).sum().item() for part in counts]
             scores["micro_f1"] = score_counts(*others)["f1"]
+            scores["auprc"] = area_under_curves(truth, probabilities)
         return scores | {"confusion_matrix": confusion.tolist()}
 
 
@@ -90,6 +93,23 @@ def score_counts(hits: int, predicted: int, gold: int) -> dict[str, float]:
         "f1": 2 * hits / (predicted + gold) if predicted + gold else 0.0,
         "support": gold,
     }
+
+
+def area_under_curves(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return KLUE-RE's AUPRC: the areas by trapezoids, as its own code has them, from 0 to 1.
+
+    Args:
+        truth: whether it is a row's class, (rows, classes).
+        probabilities: (rows, classes).
+    """
+    from sklearn.metrics import auc, precision_recall_curve
+
+    areas = []
+    for gold, scores in zip(truth.T, probabilities.T, strict=True):
+        if gold.any():
+            precision, recall, _ = precision_recall_curve(gold, scores)
+            areas.append(auc(recall, precision))
+    return float(np.mean(areas))
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:

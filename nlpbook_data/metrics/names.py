@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nlpbook_data.language import is_korean
+
 
 @dataclass(frozen=True)
 class Score:
@@ -21,6 +23,7 @@ TABLE = {
     "accuracy": Score("accuracy", "정확도"),
     "micro_f1": Score("micro-F1", "마이크로 F1"),
     "macro_f1": Score("macro-F1", "매크로 F1"),
+    "auprc": Score("AUPRC"),
     "klue_char_macro_f1": Score("KLUE char F1", "KLUE 글자 F1"),
     "f1": Score("F1"),
     "exact_match": Score("exact match", "완전 일치"),
@@ -52,6 +55,11 @@ SCORES = TABLE | OTHERS | SAMPLES
 KOREAN = {name: score.korean or score.shown for name, score in SCORES.items()}
 # Of all other scores more is better.
 LOWER_IS_BETTER = {name for name, score in SCORES.items() if not score.higher_is_better}
+
+
+def heading(name: str) -> str:
+    """Return what a score is called on the terminal."""
+    return (KOREAN if is_korean() else SHOWN).get(name, name)
 
 
 def goodness(metric: str, value: float | None) -> float:

@@ -284,8 +284,10 @@ def format_report(report: Report) -> str:
     for split, checked in report.files.items():
         name = checked.path if split == "file" else f"{split}: {checked.path}"
         lines = [f"{name} ({checked.format})" if checked.format else str(name)]
-        wrong = f", {checked.wrong:,} wrong" if checked.wrong else ""
-        lines.append(f"  {checked.rows:,} rows of {report.task}{wrong}")
+        lines.append(
+            f"  {checked.rows:,} rows of {report.task}"
+            f"{f', {checked.wrong:,} wrong' if checked.wrong else ''}"
+        )
         if checked.unanswered:
             lines.append(f"  {checked.unanswered:,} questions without an answer")
         for column, found in checked.lengths.items():
@@ -294,12 +296,15 @@ def format_report(report: Report) -> str:
                 f"{found.median:,.0f}, mean {found.mean:,.1f}"
             )
         if checked.scores:
-            lines.append("  scores from {:g} to {:g}".format(*checked.scores))
+            least, most = checked.scores
+            lines.append(f"  scores from {least:g} to {most:g}")
         if checked.labels:
-            what = "entities" if report.task == "ner" else "labels"
             shown = [f"{label} {n:,}" for label, n in [*checked.labels.items()][:SHOWN_LABELS]]
             more = len(checked.labels) - len(shown)
-            lines.append(f"  {what}: {', '.join(shown)}{f', and {more:,} more' if more else ''}")
+            lines.append(
+                f"  {'entities' if report.task == 'ner' else 'labels'}: {', '.join(shown)}"
+                f"{f', and {more:,} more' if more else ''}"
+            )
         lines += [f"  note: {note}" for note in checked.notes]
         blocks.append("\n".join(lines))
     if report.errors:

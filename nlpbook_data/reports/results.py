@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from nlpbook_data.errors import InputError, nearest, shown
-from nlpbook_data.metrics.names import SHOWN, format_score, goodness
+from nlpbook_data.language import spoken
+from nlpbook_data.metrics.names import SHOWN, format_score, goodness, heading
 from nlpbook_data.reports.columns import in_columns
 from nlpbook_data.reports.outcome import CEILING, HYBRID, Outcome
 from nlpbook_data.reports.paired import compare_rows, given, measure
@@ -21,6 +23,7 @@ from nlpbook_data.reports.paired import compare_rows, given, measure
 logger = logging.getLogger(__name__)
 
 BASELINES = "baselines.json"
+HUB_NAME = re.compile(r"^([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)")  # of a model on the Hub
 NAMED_SETTINGS = 2  # that tell two rows of one model apart; where more differ, the folder does
 
 
@@ -48,6 +51,7 @@ class Entry:
         seeds: by seed, the folder with its predictions and the scores of the task's split.
         baselines: by name, their scores of it.
         folders: of the runs, as the user named them.
+        hub_name: where the runs were pushed to, as user/name.
     """
 
     model: str
@@ -56,6 +60,7 @@ class Entry:
     seeds: dict[int, tuple[Path, dict[str, Any]]]
     baselines: dict[str, dict[str, Any]]
     folders: list[Path] = field(default_factory=list)
+    hub_name: str = ""
 
     def score(self, metric: str) -> Any:
         """Return a score; of several seeds ``{"mean", "std"}``; None where there is none."""
@@ -138,7 +143,8 @@ def _read(folder: Path) -> Entry | None:
         seeds = {int(seed): (folder / f"seed-{seed}", run[split]) for seed, run in runs}
     others = {name: dict(values) for name, values in outcome.rows()[1:]}
     baselines = {n: s for n, s in others.items() if n not in (CEILING, HYBRID)}
-    return Entry(_model(arguments), task, settings, seeds, baselines)
+    hub_name = arguments.get("hub_model_id") or ""
+    return Entry(_model(arguments), task, settings, seeds, baselines, hub_name=hub_name)
 
 
 def _model(arguments: dict[str, Any]) -> str:
@@ -212,21 +218,31 @@ def cells(entries: Sequence[Entry], columns: Sequence[tuple[Task, str]]) -> list
     return rows
 
 
-def table(entries: Sequence[Entry], columns: Sequence[tuple[Task, str]]) -> list[list[str]]:
-    """Return the table's lines of cells: two of head, one a model, and the best baselines."""
+def table(
+    entries: Sequence[Entry], columns: Sequence[tuple[Task, str]], linked: bool = False
+) -> list[list[str]]:
+    """Return the table's lines of cells: two of head, one a model, and the best baselines.
+
+    Args:
+        linked: as Markdown, models of the Hub and scores of what was pushed are links to it.
+    """
     seeds = {len(entry.seeds) for entry in entries}
-    lines = [["", *(str(task) for task, _ in columns)], ["model"]]
-    lines[1] += [SHOWN.get(metric, metric) for _, metric in columns]
+    lines = [["", *(str(task) for task, _ in columns)], [spoken("model")]]
+    lines[1] += [heading(metric) for _, metric in columns]
     for model in dict.fromkeys(entry.model for entry in entries):
-        lines.append([model])
+        lines.append([HUB_NAME.sub(r"[\1](https://huggingface.co/\1)", model) if linked else model])
         for task, metric in columns:
             found = [e for e in entries if (e.model, e.task) == (model, task)]
             words = format_score({metric: found[0].score(metric)}, metric) if found else ""
             count = f" ({len(found[0].seeds)})" if found and len(seeds) > 1 else ""
+            hub_name = found[0].hub_name if linked and found else ""
+            if words and "/" in hub_name:
+                words = f"[{words}](https://huggingface.co/{hub_name})"
             lines[-1].append(words + count if words else "")
     best = [_best_baseline(entries, *column) for column in columns]
     if any(best):
-        lines.append(["best baseline", *(f"{b[1]:.4f} {b[0]}" if b else "" for b in best)])
+        words = (f"{b[1]:.4f} {spoken(b[0])}" if b else "" for b in best)
+        lines.append([spoken("best baseline"), *words])
     return lines
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN, format_score, goodness
+from nlpbook_data.language import is_korean, spoken
+from nlpbook_data.metrics.names import LOWER_IS_BETTER, format_score, goodness, heading
 from nlpbook_data.outward import printable
 from nlpbook_data.reports.columns import in_columns
 from nlpbook_data.reports.outcome import CEILING, HYBRID, Outcome
@@ -19,12 +20,16 @@ from nlpbook_data.reports.push import model_files
 def print_summary(outcome: Outcome) -> None:
     """Print score beside baselines, what they mean, time, places and the next command."""
     data, names = outcome.record["data"], outcome.columns()
-    splits = [(split, f"{n:,} rows", data["splits"][split]) for split, n in data["rows"].items()]
-    scores = [[outcome.split, *(SHOWN[name] for name in names)]]
+    splits = [
+        tuple(map(spoken, (split, f"{n:,} rows", data["splits"][split])))
+        for split, n in data["rows"].items()
+    ]
+    scores = [[spoken(outcome.split), *map(heading, names)]]
     for row, values in outcome.rows():
-        scores.append([row, *(format_score(values, name) for name in names)])
+        scores.append([spoken(row), *(format_score(values, name) for name in names)])
     page = render(
-        "summary.txt",
+        "summary_ko.txt" if is_korean() else "summary.txt",
+        spoken=spoken,
         title=f"{outcome.record['recipe']}: {data['name']} ",
         splits=in_columns(splits, right=[1]),
         scores=in_columns(scores, right=range(1, len(names) + 1)) if names else "",
@@ -49,19 +54,21 @@ def verdict(outcome: Outcome) -> str:
     baselines = [(name, _value(values, metric)) for name, values in rows[1:]]
     name, best = max(baselines, key=lambda row: goodness(metric, row[1]))
     seconds = outcome.scores["baselines"][name].get("seconds")
-    cost = f" in {_duration(seconds)} on one core" if seconds else ""
-    apart = abs(model - best)
-    difference = f"{100 * apart:.1f} points {'above' if model > best else 'below'}"
-    if metric in LOWER_IS_BETTER:
-        difference = f"{apart:.3f} {SHOWN[metric]} {'worse' if model > best else 'better'} than"
-    said = f"The model is {difference} {name}{cost}"
+    rival = spoken(f"{name} in {_duration(seconds)} on one core" if seconds else name)
+    apart, points = abs(model - best), f"{100 * abs(model - best):.1f}"
     if model == best:
-        return f"The model is level with {name}{cost}."
+        return spoken(f"The model is level with {rival}.")
+    if metric in LOWER_IS_BETTER:
+        score = f"{apart:.3f} {heading(metric)}"
+        said = f"The model is {score} {'worse' if model > best else 'better'} than {rival}"
+    else:
+        said = f"The model is {points} points {'above' if model > best else 'below'} {rival}"
+    said = spoken(said)
     if goodness(metric, model) > goodness(metric, best):
         return f"{said}."
     if HYBRID in scored and (gain := _value(scored[HYBRID], metric) - best) > 0:
-        return f"{said}; ranked with it, {100 * gain:.1f} points above."
-    return (
+        return spoken(f"{said}; ranked with it, {100 * gain:.1f} points above.")
+    return spoken(
         f"{said}: it is not worth its training time as it stands.\n"
         "Start from pretrained weights, or use more data."
     )
@@ -73,7 +80,8 @@ def only_class(outcome: Outcome) -> str:
     counts = np.array(scores.get("confusion_matrix", []))
     if counts.ndim != 2 or len(counts) < 2 or (used := counts.any(axis=0)).sum() != 1:
         return ""
-    return f"The model gives every row the same label, {list(scores['per_class'])[used.argmax()]}."
+    label = list(scores["per_class"])[used.argmax()]
+    return spoken(f"The model gives every row the same label, {label}.")
 
 
 def next_command(outcome: Outcome) -> str:
@@ -105,6 +113,6 @@ def _value(scores: Mapping[str, Any], name: str) -> float:
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.1f} s"
+        return spoken(f"{seconds:.1f} s")
     minutes = seconds / 60
-    return f"{minutes:.1f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+    return spoken(f"{minutes:.1f} min" if minutes < 90 else f"{minutes / 60:.1f} h")

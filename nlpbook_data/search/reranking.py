@@ -21,7 +21,7 @@ from nlpbook_data.search.fusion import fuse
 from nlpbook_data.search.index import Hit
 from nlpbook_data.search.training import Ranking, RetrievalEvaluator, as_module, saved_weight
 from nlpbook_data.training.arguments import ModelArguments, RecipeArguments
-from nlpbook_data.training.models import load_model
+from nlpbook_data.training.models import forget_batch, load_model
 from nlpbook_data.training.trainer import add_callbacks, check_metric
 
 
@@ -48,6 +48,11 @@ class RerankTrainingArguments(RecipeArguments, CrossEncoderTrainingArguments):
             raise InputError(
                 f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none. "
                 "Leave it out."
+            )
+        if self.hp_trials or self.hp_space:
+            raise InputError(
+                "--hp_trials, --hp_space: this recipe searches no settings. Leave them out, and "
+                "compare runs by nlpbook-data results."
             )
 
 
@@ -103,6 +108,7 @@ def load_reranker(
 def save_reranker(model: CrossEncoder, folder: Path) -> None:
     """Write what ``CrossEncoder(folder)`` loads. No path of this machine is in it."""
     model.config.name_or_path = ""
+    forget_batch(model.tokenizer)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
         with contextlib.suppress(OSError):

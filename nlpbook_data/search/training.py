@@ -39,6 +39,7 @@ from nlpbook_data.training.arguments import (
 )
 from nlpbook_data.training.models import (
     ARCHITECTURES,
+    forget_batch,
     load_model,
     lora_config,
     named_lora_targets,
@@ -319,6 +320,7 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> None:
             module.model = PeftModel.from_pretrained(whole, adapters).merge_and_unload()
             model.to(body.device)
     module.model.config.name_or_path = ""
+    forget_batch(module.processor)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
         with contextlib.suppress(OSError):

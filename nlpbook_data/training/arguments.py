@@ -17,6 +17,7 @@ from transformers import HfArgumentParser, PreTrainedConfig, TrainingArguments
 from transformers.hf_argparser import string_to_bool
 
 from nlpbook_data.errors import InputError, nearest
+from nlpbook_data.language import is_korean, spoken
 
 DATA_SOURCES = ("corpus", "dataset_name", "train_file", "validation_file", "test_file")
 SOURCES = {*DATA_SOURCES, "corpora", "text_files"}  # the last two: of tokenizers and pretraining
@@ -308,8 +309,9 @@ def parse(
     parser.add_argument("--config", help="a YAML file of these options")
     asked = {"-h", "--help", "--help-all"}.intersection(argv)
     if asked:
-        about = sys.modules["__main__"].__doc__ if stem in sys.argv[0] else ""
-        sys.stdout.write(f"{about}\n{_describe_options(parser, '--help-all' in asked)}")
+        about = (sys.modules["__main__"].__doc__ if stem in sys.argv[0] else "") or ""
+        options = _describe_options(parser, "--help-all" in asked)
+        sys.stdout.write(f"{spoken(about)}\n{options}")
         raise SystemExit(0)
     given = _given(parser, argv, partial)
     config = given.pop("config", None)
@@ -400,7 +402,7 @@ def _describe_options(parser: _Parser, everything: bool) -> str:
     Without `everything` they are the recipe's own and the ones that are used most.
     """
     inherited = {f.name for kind in (DataArguments, TrainingArguments) for f in fields(kind)}
-    words = {action.dest: " ".join((action.help or "").split()) for action in parser.options}
+    words = {a.dest: spoken(" ".join((a.help or "").split())) for a in parser.options}
     defaults = {action.dest: action.default for action in parser.options}
     lines = [f"  --{'config':26} {words['config']}"]
     for kind in parser.dataclass_types:
@@ -418,11 +420,12 @@ def _describe_options(parser: _Parser, everything: bool) -> str:
                 default = " ".join(map(str, default))
             shown = "" if default in (None, "") else f" [{str(default).replace('False', 'false')}]"
             text = f"  --{name:26} {words[name]}{shown}"
-            lines += textwrap.wrap(text, 100, subsequent_indent=" " * 31)
+            width = 70 if is_korean() else 100  # a syllable has two cells
+            lines += textwrap.wrap(text, width, subsequent_indent=" " * 31)
     if not everything:
         lines += [
             "",
-            "All options, grouped: --help-all. Those of a YAML for --config are the same.",
+            spoken("All options, grouped: --help-all. Those of a YAML for --config are the same."),
         ]
     return "\n".join(lines) + "\n"
 

@@ -24,6 +24,16 @@ def mark_whole(folder: Path) -> None:
     _flush_folder(folder)
 
 
+def flush(folder: Path) -> None:
+    """Bring what a finished run leaves in `folder` to the disk: then its checkpoints can go."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.relative_to(folder).parts[0].startswith("checkpoint-"):
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+    for path in (folder, *(path for path in folder.iterdir() if path.is_dir())):
+        _flush_folder(path)
+
+
 def find_fault(folder: Path, needs_best: bool) -> str:
     """Return in words what is wrong with the checkpoint in `folder`, "" where it is whole.
 

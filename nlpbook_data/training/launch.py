@@ -21,7 +21,7 @@ from huggingface_hub import get_token
 from transformers import set_seed
 
 from nlpbook_data.errors import InputError, first_line
-from nlpbook_data.outward import printable, secrets, set_up_outputs
+from nlpbook_data.outward import complain, secrets, set_up_outputs
 from nlpbook_data.reports.card import write_card
 from nlpbook_data.reports.outcome import Outcome
 from nlpbook_data.reports.push import card_hash, full_name, push_folder
@@ -34,6 +34,10 @@ from nlpbook_data.training.seeds import combine
 from nlpbook_data.training.tuning import Searched, check_search, conclude_search
 
 logger = logging.getLogger(__name__)
+
+CONTINUES = "Interrupted. The same command continues from the last checkpoint."
+# What the libraries of collectives say where the other end of a connection is gone.
+CUT = ("gloo/transport", "Connection closed by peer", "NCCL", "Broken pipe", "recvValue failed")
 
 
 def launch(main: Callable[..., None], *types: type) -> None:
@@ -50,6 +54,7 @@ def launch(main: Callable[..., None], *types: type) -> None:
     set_up_logging(is_first)
     runs: list[Run] = []  # those that have begun, the current one last
 
+    status, word = 1, "failed"
     received: list[int] = []
 
     def on_signal(number: int, frame: Any) -> None:
@@ -67,28 +72,67 @@ def launch(main: Callable[..., None], *types: type) -> None:
         PartialState().destroy_process_group()
         return
     except InputError as error:
-        status, word, message = 1, "failed", str(error)
+        message = str(error)
     except Interrupted as error:
         status, word = 128 + error.args[0], "interrupted"
-        message = "Interrupted. The same command continues from the last checkpoint."
+        message = CONTINUES
         if not any(run.folder.is_open for run in runs):
             message = "Interrupted before training began; nothing was written."
     except BaseException as error:
         what = explain(error, runs[-1].folder.path if runs else None)
+        if is_out_of_memory(error):
+            what = runs[-1].advise_memory() if runs else "The memory does not suffice to begin."
+        several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+        if received and several:  # another process has ended first, in the middle of a step
+            status, word, what = 128 + received[0], "interrupted", CONTINUES
         if what is None:
             _record_failure(runs, "failed", f"{type(error).__name__}: {error}")
             silence_launcher(secrets())
             raise
-        status, word, message = 1, "failed", what
+        message = what
     _record_failure(runs, word, message)
     if is_first:
-        sys.stderr.write(printable(f"error: {message}\n"))
+        complain(message)
     sys.stderr.flush()
     silence_launcher(secrets())
     # Not sys.exit: process groups and loader threads of a half-done run may wait for each other.
     logging.shutdown()
     sys.stdout.flush()
     os._exit(status)
+
+
+def run_program(main: Callable[[], None], interrupted: str = "") -> None:
+    """Run what is no training; turn what goes wrong into a message and an exit status.
+
+    1: bad input, a file that cannot be used, no space, no memory; 130 and 143: stopped by Ctrl-C or
+    SIGTERM; anything else keeps its traceback, since it is a defect.
+
+    Args:
+        interrupted: what is said where it is stopped; servers, which say nothing, end by themselves.
+    """
+    set_up_logging(is_first=True)
+    if interrupted:
+        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGINT, _stop)
+    try:
+        main()
+    except Interrupted as stopped:
+        complain(interrupted)
+        sys.exit(128 + stopped.args[0])
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        message = explain(error, None)
+        if message is None and isinstance(error, OSError) and error.strerror:
+            message = f"{error.filename or 'a file'}: {error.strerror}."
+        if message is None:
+            raise
+        complain(message)
+        sys.exit(1)
+
+
+def _stop(number: int, frame: Any) -> None:
+    raise Interrupted(number)
 
 
 def set_up_logging(is_first: bool) -> None:
@@ -137,6 +181,8 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
             "--output_dir."
         )
         whole.load()
+        if not (args.keep_checkpoints or whole.record["arguments"].get("keep_checkpoints")):
+            delete_checkpoints(whole)  # it may have been killed meanwhile
         conclude(whole)
         return
     seeds = args.seeds or [args.seed]
@@ -171,9 +217,15 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
             whole.record["card_sha256"] = card_hash(whole.folder.path)
         whole.close("finished")
         if not args.keep_checkpoints:
-            for part in [*parts, whole]:
-                part.folder.delete_checkpoints()
+            delete_checkpoints(whole)
         conclude(whole)
+
+
+def delete_checkpoints(whole: Run) -> None:
+    """Delete the checkpoints of a finished run, those of its seeds too."""
+    if whole.folder.is_main:
+        for part in [*map(whole.with_seed, whole.args.seeds or ()), whole]:
+            part.folder.delete_checkpoints()
 
 
 def settle_start(args: RecipeArguments, others: list[Any]) -> None:
@@ -290,9 +342,20 @@ def explain(error: BaseException, folder: Path | None) -> str | None:
             f"Prepared rows in the cache are damaged ({text.splitlines()[0]}). Pass "
             "--overwrite_cache true to prepare them again."
         )
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    if several and isinstance(error, RuntimeError) and any(word in text for word in CUT):
         return (
-            "The memory does not suffice. Lower --per_device_train_batch_size and raise "
-            "--gradient_accumulation_steps by the same factor: the result stays the same."
+            f"Another process of this run has ended ({text.splitlines()[0][:200]}). See what it "
+            "says; the same command continues from the last checkpoint."
         )
     return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the device's memory, or the machine's, did not suffice."""
+    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "std::bad_alloc")
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, RuntimeError) and any(word in str(error) for word in words))
+    )

@@ -33,12 +33,10 @@ class ClassificationLoss:
 
     def items(self, labels: torch.Tensor) -> torch.Tensor:
         """Return what the loss of `labels` is divided by: their count, or their summed weights."""
-        if labels.is_floating_point():
-            return labels.ne(IGNORED).sum()
-        kept = labels[labels.ne(IGNORED)]
-        if self.class_weights is None:
-            return torch.tensor(kept.numel(), device=labels.device)
-        return self.class_weights.to(labels.device)[kept].sum()
+        kept = labels.ne(IGNORED)
+        if labels.is_floating_point() or self.class_weights is None:
+            return kept.sum()  # no GPU is waited for
+        return self.class_weights.to(labels.device)[labels[kept]].sum()
 
     def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Return the logits: (rows, classes)."""

@@ -394,6 +394,7 @@ def save_trained(
     model.config.name_or_path = ""
     if settings := saved_settings(model.config):
         setattr(model.config, SETTINGS, settings | {"max_length": tokenizer.model_max_length})
+    forget_batch(tokenizer)
     tokenizer.save_pretrained(folder)
     if hasattr(model, "get_base_model"):
         model.save_pretrained(folder, save_embedding_layers=False)
@@ -402,6 +403,17 @@ def save_trained(
             base.generation_config.save_pretrained(folder)
     else:
         model.save_pretrained(folder)
+
+
+def forget_batch(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Reset padding and truncation of the last batch, which would be saved as the tokenizer's own.
+
+    There is none where the rows come from the cache.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_padding()
+        backend.no_truncation()
 
 
 def _adapted(folder: Path) -> str | None:

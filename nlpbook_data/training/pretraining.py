@@ -6,11 +6,16 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812  # its usual name
 from accelerate.utils import gather_object
 from datasets import Dataset, IterableDataset
 from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from nlpbook_data.errors import InputError
 from nlpbook_data.features.pretrain import NO_LOSS, PADDING, SPECIAL, block_mask, mask_words
+from nlpbook_data.training.arguments import ModelArguments
+from nlpbook_data.training.models import limit_length, load_config, load_model, load_tokenizer
 from nlpbook_data.training.trainer import RecipeTrainer
 
 COLUMNS = ("input_ids", "position_ids", "words")
@@ -26,14 +31,28 @@ class BlockTrainer(RecipeTrainer):
     Args:
         causal: each token is guessed from those before it; else whole words from all others.
         mask_rates: the share of words that are hidden at the first step and at the last.
+        teacher: a model of the same vocabulary whose guesses are learnt beside the true tokens,
+            ``(1 - weight) * cross-entropy + weight * T² * KL(teacher ‖ student)`` of logits that
+            are divided by the temperature T (Hinton et al. 2015). Validation is without it.
+        distillation: that weight, from 0 to 1, and T.
         kwargs: RecipeTrainer's; `train_dataset` may be an ``IterableDataset``.
     """
 
     loss_is_scaled_for_ga = True  # `compute_loss` divides by the labels of the whole step
 
-    def __init__(self, *args: Any, causal: bool, mask_rates: tuple[float, float], **kwargs: Any):
+    def __init__(
+        self,
+        *args: Any,
+        causal: bool,
+        mask_rates: tuple[float, float],
+        teacher: PreTrainedModel | None = None,
+        distillation: tuple[float, float] = (0.5, 2.0),
+        **kwargs: Any,
+    ):
         super().__init__(*args, data_collator=stack, **kwargs)
         self.causal, self.mask_rates = causal, mask_rates
+        self.teacher = teacher.to(self.args.device).eval() if teacher else None
+        self.distillation = distillation
 
     def get_train_dataloader(self) -> DataLoader:
         """Return this process' micro-batches; of a stream in its own order."""
@@ -95,19 +114,32 @@ class BlockTrainer(RecipeTrainer):
         """Return the sum of the losses of a batch over the labels of the whole step."""
         labels, positions = inputs["labels"], inputs["position_ids"]
         options = {"use_cache": False} if self.causal else {}
-        outputs = model(
-            input_ids=inputs["input_ids"],
-            position_ids=positions,
-            attention_mask=block_mask(positions, self.causal),
-            labels=labels,
+        given = {
+            "input_ids": inputs["input_ids"],
+            "position_ids": positions,
+            "attention_mask": block_mask(positions, self.causal),
+            "labels": labels,
             **options,
-        )
+        }
+        outputs = model(**given)
         items = (labels != NO_LOSS).sum()
         loss = outputs["loss"]  # a mean, and no number where nothing is to be guessed
+        if self.teacher is not None and model.training:
+            with torch.no_grad():
+                theirs = self.guesses(self.teacher(**given)["logits"], labels)
+            weight, temperature = self.distillation
+            kl = distance(self.guesses(outputs["logits"], labels), theirs, temperature)
+            loss = (1 - weight) * loss + weight * temperature**2 * kl
         loss = torch.where(items > 0, loss, 0) * items
         if num_items_in_batch is not None:  # Trainer's mean over processes is a sum then
             loss = loss * self.accelerator.num_processes / num_items_in_batch
         return (loss, outputs) if return_outputs else loss
+
+    def guesses(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the logits of what is guessed, (tokens, words of the vocabulary), in order."""
+        if self.causal:  # a token is guessed from the one before it
+            logits, labels = logits[:, :-1], labels[:, 1:]
+        return logits[labels != NO_LOSS] if logits.ndim == 3 else logits  # sparse prediction
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict:
         """Score all blocks of validation, whose hidden words are always the same.
@@ -133,7 +165,7 @@ class BlockTrainer(RecipeTrainer):
             guessed = labels != NO_LOSS
             right = 0.0
             if not self.causal:
-                found = logits[guessed] if logits.ndim == 3 else logits  # sparse prediction
+                found = self.guesses(logits, labels)
                 right = float((found.argmax(dim=-1) == labels[guessed]).sum())
             sums += [float(loss), float(guessed.sum()), right]
         model.train()
@@ -154,6 +186,37 @@ class BlockTrainer(RecipeTrainer):
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+
+def load_teacher(
+    name: str, auto_class: Any, tokenizer: PreTrainedTokenizerBase, block_size: int
+) -> PreTrainedModel:
+    """Return a pretrained model to learn from.
+
+    Raises:
+        InputError: another vocabulary than `tokenizer`'s, blocks that are too long for it, or no
+            such model.
+    """
+    args = ModelArguments(model_name_or_path=name)
+    if load_tokenizer(args).get_vocab() != tokenizer.get_vocab():
+        raise InputError(
+            f"--teacher {name}: its vocabulary is not the student's, so their guesses cannot be "
+            f"compared. Give the student the teacher's by --tokenizer_name {name}."
+        )
+    config = load_config(args)
+    limit_length(block_size, config, tokenizer)
+    return load_model(auto_class, args, config, training=False)
+
+
+def distance(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return the mean KL divergence, in nats, of the student's guesses from the teacher's.
+
+    Args:
+        student, teacher: logits, (tokens, words).
+        temperature: both are divided by it first.
+    """
+    ours, theirs = ((x.float() / temperature).log_softmax(-1) for x in (student, teacher))
+    return F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
 
 
 def stack(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

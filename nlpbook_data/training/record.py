@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -31,6 +31,7 @@ from nlpbook_data.training.sampler import GlobalBatchSampler
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("transformers", "datasets", "evaluate", "accelerate", "torch", "tokenizers")
+ROWS_NAMED = 16  # of a batch
 
 
 class Interrupted(BaseException):
@@ -71,8 +72,9 @@ class RunCallback(TrainerCallback):
         record: what becomes run.json.
         keep: checkpoints to keep beside the best; None keeps all.
         history: Trainer's log of the training.
-        signal: the number of a signal that asked to stop after this step.
+        signal: the number of a signal that asked to stop after this step, at the time `signalled`.
         is_training: whether a signal can be answered by a checkpoint.
+        in_step: whether an optimizer step is being made, and no evaluation.
         before: whole checkpoints that training began beside.
         first_step: the optimizer steps that were done when training began, at the time `began`.
     """
@@ -83,7 +85,10 @@ class RunCallback(TrainerCallback):
     keep: int | None
     history: list[dict[str, Any]] = field(default_factory=list)
     signal: int | None = None
+    signalled: float = 0.0
     is_training: bool = False
+    in_step: bool = False
+    told: Any = None  # the processes' signals, on their way to all
     before: set[Path] = field(default_factory=set)
     first_step: int = 0
     began: float = 0.0
@@ -102,18 +107,24 @@ class RunCallback(TrainerCallback):
         self.before = set(self.folder.marked_checkpoints())
         self.first_step, self.began = state.global_step, time.perf_counter()
         self.is_training = True
+        if args.world_size > 1:  # not the devices' own, whose queues would have to run empty
+            self.told = _Told(torch.distributed.new_group(backend="gloo"))
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Note how long the first batch took from the start of the process."""
+        self.in_step = True
         if "seconds_to_first_batch" not in self.record:
             seconds = time.time() - psutil.Process().create_time()
             self.record["seconds_to_first_batch"] = round(seconds, 3)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """After a signal save, or stop where nothing is to be saved."""
-        if self.signal and args.save_strategy == "no":
-            raise Interrupted(self.signal)
-        control.should_save |= self.signal is not None
+        self.in_step = False
+        stop = self.told.stop(self.signal) if self.told else self.signal
+        self.signal = stop or self.signal
+        if stop and args.save_strategy == "no":
+            raise Interrupted(stop)
+        control.should_save |= bool(stop)
         if control.should_save:
             check_weights(kwargs["model"], state.global_step)
         path = self.folder.path / f"checkpoint-{state.global_step}"
@@ -137,7 +148,7 @@ class RunCallback(TrainerCallback):
             mark_whole(self.folder.path / f"checkpoint-{state.global_step}")
             if self.keep:
                 self.folder.delete_checkpoints(self.keep, state.best_model_checkpoint)
-        if self.signal:
+        if self.signal and (self.told is None or self.told.agreed):
             raise Interrupted(self.signal)
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -148,6 +159,8 @@ class RunCallback(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Note steps, speed and padding."""
         self.is_training, self.history = False, state.log_history
+        if self.signal:  # which came when nothing was left to save
+            raise Interrupted(self.signal)
         seconds = max(time.perf_counter() - self.began, 1e-9)
         best = state.best_model_checkpoint
         self.record |= {
@@ -165,17 +178,49 @@ class RunCallback(TrainerCallback):
             }
 
 
-def check_loss(loss: float, step: int, what: str = "loss") -> None:
+class _Told:
+    """A signal that one process got stops all of them after the same step.
+
+    Each step sends what the last one left, and so waits for nothing.
+    """
+
+    def __init__(self, group: Any):
+        self.group, self.sent, self.number = group, None, torch.zeros(1, dtype=torch.int64)
+        self.agreed = 0
+
+    def stop(self, signal: int | None) -> int:
+        """Return the signal that all processes have, 0 for none; called once a step by all."""
+        if self.sent is not None:
+            self.sent.wait()
+            self.agreed = int(self.number)
+        self.number = torch.tensor([signal or 0])
+        options = {"op": torch.distributed.ReduceOp.MAX, "group": self.group, "async_op": True}
+        self.sent = torch.distributed.all_reduce(self.number, **options)
+        return self.agreed
+
+
+def check_loss(loss: float, step: int, what: str = "loss", rows: Sequence[int] = ()) -> None:
     """Stop where the loss is no number.
+
+    Args:
+        rows: those of the batch of `step`, where they are known.
 
     Raises:
         InputError: it is not.
     """
-    if not math.isfinite(loss):
+    if math.isfinite(loss):
+        return
+    if rows:
+        named = ", ".join(map(str, rows[:ROWS_NAMED])) + (", …" if len(rows) > ROWS_NAMED else "")
         raise InputError(
-            f"The {what} became {loss} by step {step}. Lower --learning_rate, or pass "
-            "--precision float32; the checkpoints before are kept."
+            f"The {what} became {loss} in step {step}, whose batch has the rows {named} of train "
+            "as it was tokenized. Lower --learning_rate, or pass --precision float32; the "
+            "checkpoints before are kept."
         )
+    raise InputError(
+        f"The {what} became {loss} by step {step}. Lower --learning_rate, or pass "
+        "--precision float32; the checkpoints before are kept."
+    )
 
 
 def check_weights(model: torch.nn.Module, step: int) -> None:

@@ -14,14 +14,16 @@ from transformers.integrations import get_reporting_integration_callbacks
 
 from nlpbook_data.data.source import Source
 from nlpbook_data.errors import InputError
-from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN
+from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN, heading
 from nlpbook_data.reports.plots import plot_learning_curve
 from nlpbook_data.training.arguments import SETTINGS, USED, RecipeArguments
+from nlpbook_data.training.checkpoints import flush
 from nlpbook_data.training.folder import RunFolder
 from nlpbook_data.training.precision import choose_precision
 from nlpbook_data.training.record import Interrupted, RunCallback, now
 
 LABELS_SHOWN = 30
+REPEATED = 3  # seconds: a scheduler and torchrun tell the same signal to each process
 logger = logging.getLogger(__name__)
 
 TRAINED_IN = "training_precision"  # in the model's config: predictions repeat only in the same
@@ -61,10 +63,20 @@ class Run:
         return Run(args, record, whole=self)
 
     def load(self) -> None:
-        """Take record and scores from a folder whose run is finished."""
+        """Take record and scores from a folder whose run is finished.
+
+        Raises:
+            InputError: its metrics.json is missing or damaged.
+        """
         self.record = self.folder.previous
         path = self.folder.path / "metrics.json"
-        self.scores = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            self.scores = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path}: missing or damaged, though the run is finished. Pass --resume never to "
+                "train again, or choose another --output_dir."
+            ) from error
 
     def open(self) -> None:
         """Begin to write, in the folder of all seeds first; the record keeps what follows."""
@@ -209,7 +221,9 @@ class Run:
         self.record["ceiling"] = dict(scores)
         for split, values in scores.items():
             name = next(name for name in SHOWN if name in values)
-            logger.info("%s: perfect tokens would score %s %.4f", split, SHOWN[name], values[name])
+            logger.info(
+                "%s: perfect tokens would score %s %.4f", split, heading(name), values[name]
+            )
 
     def finish(
         self,
@@ -249,6 +263,8 @@ class Run:
         """Write how the run ended."""
         self.record |= {"status": status, "ended": now()}
         if self.folder.is_open:
+            if status == "finished":
+                flush(self.folder.path)
             self.folder.write("run.json", self.record)
             self.folder.close()
 
@@ -262,11 +278,41 @@ class Run:
                     run.folder.delete_unmarked()  # which makes room for run.json on a full disk
                 run.close(status)
 
+    def advise_memory(self) -> str:
+        """Return what to do where memory did not suffice: the options of half the batch."""
+        given, in_step = self.record["arguments"], self.callback.in_step
+        rows, times = given["per_device_train_batch_size"], given["gradient_accumulation_steps"]
+        if in_step and rows % 2 == 0 and "mini_batch_size" not in given:
+            return (
+                f"The memory does not suffice for {rows} rows at a time. For the same global "
+                f"batch, add to the same command: --per_device_train_batch_size {rows // 2} "
+                f"--gradient_accumulation_steps {2 * times}. It continues from the last checkpoint."
+            )
+        if in_step and (texts := given.get("mini_batch_size", 1)) > 1:
+            texts = texts // 2 if given["cached"] else max(min(texts, rows // 2), 1)
+            return (
+                "The memory does not suffice for a step. For the same batch, add to the same "
+                f"command: --cached true --mini_batch_size {texts}. It continues from the last "
+                "checkpoint."
+            )
+        if not in_step and (rows := given["per_device_eval_batch_size"]) > 1:
+            return (
+                "The memory does not suffice outside of training. For the same result, add to "
+                f"the same command: --per_device_eval_batch_size {rows // 2}."
+            )
+        return (
+            "The memory does not suffice even for the smallest batch. Lower --max_length, pass "
+            "--gradient_checkpointing true, or choose a smaller model."
+        )
+
     def interrupt(self, number: int) -> None:
         """Answer a signal: by a checkpoint after this step, or at once if it cannot be."""
-        if self.callback.signal or not self.callback.is_training or self.args.world_size > 1:
+        seconds = time.monotonic() - self.callback.signalled
+        if self.callback.signal and self.args.world_size > 1 and seconds < REPEATED:
+            return
+        if self.callback.signal or not self.callback.is_training:
             raise Interrupted(number)
-        self.callback.signal = number
+        self.callback.signal, self.callback.signalled = number, time.monotonic()
         logger.warning("Stopping after this step with a checkpoint; once more stops at once.")
 
 
@@ -296,9 +342,11 @@ def log_labels(source: Source) -> None:
     if not first:
         return
     often = sorted(first.items(), key=lambda item: -item[1])
-    more = f" and {len(often) - LABELS_SHOWN:,} more" if len(often) > LABELS_SHOWN else ""
-    words = (f"{label} {count:,}" for label, count in often[:LABELS_SHOWN])
-    logger.info("labels of %s: %s%s", split, ", ".join(words), more)
+    words = ", ".join(f"{label} {count:,}" for label, count in often[:LABELS_SHOWN])
+    if len(often) > LABELS_SHOWN:
+        logger.info("labels of %s: %s and %d more", split, words, len(often) - LABELS_SHOWN)
+    else:
+        logger.info("labels of %s: %s", split, words)
     for other, found in counts.items():
         lacking = [label for label, count in found.items() if count and not first[label]]
         if lacking and split == "train":

@@ -1,6 +1,7 @@
 """HF Trainer whose result does not depend on how the global batch is split."""
 
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -26,12 +27,13 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from nlpbook_data.errors import InputError, nearest
-from nlpbook_data.metrics.names import SHOWN
+from nlpbook_data.language import spoken
+from nlpbook_data.metrics.names import SHOWN, heading
 from nlpbook_data.training.arguments import RecipeArguments
 from nlpbook_data.training.features import text_lengths
 from nlpbook_data.training.loss import IGNORED
 from nlpbook_data.training.models import SUCH_AS, save_trained
-from nlpbook_data.training.record import check_weights
+from nlpbook_data.training.record import check_loss, check_weights
 from nlpbook_data.training.sampler import GlobalBatchSampler
 from nlpbook_data.training.tuning import search
 
@@ -62,6 +64,7 @@ class RecipeTrainer(Trainer):
         model.accepts_loss_kwargs = False  # type: ignore[assignment]  # no module, no tensor
         super().__init__(model, **kwargs)
         self.train_collator = train_collator
+        self._spoiled = torch.tensor(0, device=self.args.device)  # the first step of such a loss
         add_callbacks(self)
 
     def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
@@ -135,6 +138,27 @@ class RecipeTrainer(Trainer):
         batches = list(islice(epoch_iterator, num_batches))
         items = sum(self.compute_loss_func.items(batch["labels"]) for batch in batches).to(device)
         return batches, self.accelerator.gather(items).sum()
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Do as Trainer does, and note the first step whose loss is no number."""
+        loss = super().training_step(*args, **kwargs)
+        known = loss.isfinite() | (self._spoiled > 0)  # on the device: nothing waits for it
+        self._spoiled = self._spoiled.where(known, self.state.global_step + 1)
+        return loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Do as Trainer does, once the losses are numbers.
+
+        Raises:
+            InputError: one is not; it names the step and the rows of its batch.
+        """
+        if not math.isfinite(logs.get("loss", 0.0)):
+            steps = self.accelerator.gather(self._spoiled).flatten().tolist()
+            step = min((step for step in steps if step), default=self.state.global_step)
+            sampler = self.get_train_dataloader().batch_sampler
+            rows = sampler.step(step) if isinstance(sampler, GlobalBatchSampler) else ()
+            check_loss(logs["loss"], step, rows=[int(row) + 1 for row in rows])
+        super().log(logs, *args, **kwargs)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Do as Trainer does, and tell the loss which tokens are padding."""
@@ -421,15 +445,13 @@ class _EvaluationLines(TrainerCallback):
     """One line an evaluation."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        shown = {"loss": "loss"} | SHOWN
-        scores = [
-            f"{shown[name]} {logs[f'eval_{name}']:.4f}"
-            for name in shown
+        scores = "  ".join(
+            f"{heading(name)} {logs[f'eval_{name}']:.4f}"
+            for name in ("loss", *SHOWN)
             if f"eval_{name}" in (logs or {})
-        ]
+        )
         if state.is_world_process_zero and scores:
-            place = f"epoch {state.epoch:.2f}  step {state.global_step}  validation: "
-            self.write(place + "  ".join(scores))
+            self.write(f"epoch {state.epoch:.2f}  step {state.global_step}  validation: {scores}")
 
     def write(self, line: str) -> None:
         logger.info(line)
@@ -444,4 +466,4 @@ class _Progress(ProgressCallback, _EvaluationLines):
         _EvaluationLines.on_log(self, args, state, control, logs)
 
     def write(self, line: str) -> None:
-        (self.training_bar or self.prediction_bar).write(line)
+        (self.training_bar or self.prediction_bar).write(spoken(line))

@@ -1,6 +1,7 @@
 """Typed, cached splits of every task from a corpus, the user's files or a Hub dataset."""
 
 import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from writing import write_rows, written
 
 from nlpbook_data import InputError, load_corpus
 from nlpbook_data.data.publish import readable_rows
-from nlpbook_data.data.source import Source, load_source
+from nlpbook_data.data.source import Source, load_source, telling
 from nlpbook_data.training.arguments import DataArguments
 
 ALL = {"do_train": True, "do_eval": True, "do_predict": True}
@@ -644,3 +645,10 @@ def test_types_of_entities_are_counted(load):
     assert source.count_labels("test") == Counter(
         names[entity["label"]] for row in rows for entity in row["entities"]
     )
+
+
+def test_a_long_file_says_how_far_it_is_read(caplog):
+    with caplog.at_level(logging.INFO, "nlpbook_data"):
+        assert list(telling(range(2500), "train", every=0)) == list(range(2500))
+    found = [record.message.partition(" rows")[0] for record in caplog.records]
+    assert found == ["train: 1,000", "train: 2,000"]

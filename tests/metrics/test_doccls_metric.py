@@ -64,6 +64,23 @@ def test_multilabel_scores_are_scikit_learns(rows, classes, seed):
     assert scores["micro_f1"] == pytest.approx(micro)
 
 
+def test_klue_re_s_scores_are_those_worked_out_by_hand():
+    """Gold rows are one of each of 없음, 나 and 가; no row is 다, which has no curve.
+
+    없음 and 나: the gold row is ranked first, precision is 1 up to recall 1, the area 1. 가: a
+    wrong row (0.5), then the gold one (0.4): precision goes from 0 at recall 0 to 1/2 at 1, a
+    triangle of 1/4. Beside 없음 two rows are gold, 가 is predicted twice and right once.
+    """
+    scores = SINGLE.compute(
+        predictions=[[0.6, 0.2, 0.1, 0.1], [0.2, 0.5, 0.3, 0.0], [0.3, 0.4, 0.2, 0.1]],
+        references=[0, 2, 1],
+        label_names=["없음", "가", "나", "다"],
+        negative="없음",
+    )
+    assert scores["auprc"] == pytest.approx((1 + 1 / 4 + 1) / 3)
+    assert scores["micro_f1"] == pytest.approx(1 / 2)
+
+
 def test_a_hundred_and_fifty_classes_are_scored():
     rng = np.random.default_rng(0)
     gold, probabilities = rng.integers(0, 150, 3000), draw_probabilities(rng, 3000, 150)

@@ -75,7 +75,13 @@ def test_the_page_fits_the_task(tmp_path, task):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "비어"), (" \n", "비어"), ("가" * 333_000, "1,000자까지"), (None, "비어")],
+    [
+        ("", "비어"),
+        (" \n", "비어"),
+        ("가" * 333_000, "1,000자까지"),
+        (None, "비어"),
+        ("가\0", "NUL"),
+    ],
 )
 def test_what_is_empty_or_too_long_is_said_in_korean(client, text, said):
     with pytest.raises(AppError, match=said):

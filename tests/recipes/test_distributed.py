@@ -79,7 +79,7 @@ def memory() -> dict[tuple[str, str], Outcome]:
 
 @pytest.fixture
 def train(
-    memory: dict, fork_recipe: Callable, run_recipe: Callable, tmp_path_factory: Any
+    memory: dict, fork_recipe: Callable, tmp_path_factory: Any
 ) -> Callable[[str, str], Outcome]:
     """Train `case` in `split`, once a module."""
 
@@ -104,10 +104,7 @@ def train(
             *("--overwrite_cache", case == "weighted"),
         ]
         env = spy.environment(folder)
-        if processes == 1:
-            result = fork_recipe(spy.wrapper(folder), *arguments, env=env)
-        else:
-            result = run_recipe("doccls", *arguments, processes=processes, env=env)
+        result = fork_recipe(spy.wrapper(folder), *arguments, processes=processes, env=env)
         assert result.status == 0, result.stderr
         memory[case, split] = Outcome(folder)
         return memory[case, split]

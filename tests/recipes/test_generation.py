@@ -12,7 +12,6 @@ import spy
 import torch
 import transformers
 from conftest import REPOSITORY
-from hub_double import HubDouble
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 from writing import kogpt2, read_json, read_rows, write_rows
@@ -51,14 +50,14 @@ def decoder(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_packaged_setting_trains_samples_scores_and_leaves_everything(run_recipe, tmp_path):
-    with HubDouble() as hub:
-        env = {**hub.env(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
-        push = ["--push_to_hub", "true", "--hub_model_id", "tester/writer"]
-        options = ["--num_train_epochs", 1, "--precision", "float32", *push]
-        result = run_recipe("generation", *options, launcher="accelerate", env=env)
-        assert result.status == 0, result.stderr
-        assert set(hub.repos["tester/writer"].files) == PUSHED
+def test_the_packaged_setting_trains_samples_scores_and_leaves_everything(
+    fork_online, hub, tmp_path
+):
+    push = ["--push_to_hub", "true", "--hub_model_id", "tester/writer"]
+    options = ["--num_train_epochs", 1, "--precision", "float32", *push]
+    result = fork_online("generation", *options)
+    assert result.status == 0, result.stderr
+    assert set(hub.repos["tester/writer"].files) == PUSHED
     folder = tmp_path / "outputs" / "generation"
     assert {path.name for path in folder.iterdir() if path.name[0] != "."} == LEFT_BEHIND
     scores = read_json(folder / "metrics.json")

@@ -1,15 +1,12 @@
 """Push and pull through the real client against a loopback double of the Hub."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import transformers
-from conftest import DOCCLS
-from hub_double import HubDouble, Repo
+from conftest import COMMAND, DOCCLS
+from hub_double import Repo
 
 from nlpbook_data.training.arguments import resolve_package
 
@@ -20,15 +17,9 @@ PUSHED = {
 }
 
 
-@pytest.fixture
-def hub():
-    with HubDouble() as double:
-        yield double
-
-
-def test_a_pushed_model_pulled_into_an_empty_cache_predicts_the_same(run_recipe, tmp_path, hub):
+def test_a_pushed_model_pulled_into_an_empty_cache_predicts_the_same(fork_online, tmp_path, hub):
     push = ["--push_to_hub", "true", "--hub_private_repo", "true", "--hub_token", hub.token]
-    result = run_recipe("doccls", *TRAIN, *push, env=hub.env(tmp_path / "home", token=False))
+    result = fork_online("doccls", *TRAIN, *push, token=False)
 
     assert result.status == 0, result.stderr
     repo = hub.repos["tester/reviews"]
@@ -42,21 +33,21 @@ def test_a_pushed_model_pulled_into_an_empty_cache_predicts_the_same(run_recipe,
 
     command = ["doccls", "--do_train", "false", "--do_eval", "false", "--corpus", "sample_reviews"]
     command += ["--model_name_or_path", "tester/reviews", "--output_dir", "pulled"]
-    pulled = run_recipe(*command, env=hub.env(tmp_path / "empty"))
+    pulled = fork_online(*command)
     assert pulled.status == 0, pulled.stderr
     predictions = [(tmp_path / f / "predictions.jsonl").read_bytes() for f in ("reviews", "pulled")]
     assert predictions[0] == predictions[1]
 
-    refused = run_recipe(*command, env=hub.env(tmp_path / "stranger", token=False))
+    refused = fork_online(*command, token=False)
     assert refused.status == 1 and "tester/reviews" in refused.error
 
 
 def test_a_failed_push_keeps_everything_and_the_same_command_pushes_again(
-    run_recipe, tmp_path, hub
+    fork_online, tmp_path, hub
 ):
     hub.fail_commit = 403
     command = ["doccls", *TRAIN, "--push_to_hub", "true", "--hub_model_id", "tester/reviews"]
-    failed = run_recipe(*command, env=hub.env(tmp_path / "home"))
+    failed = fork_online(*command)
 
     assert failed.status == 1
     assert "push failed" in failed.error and "--resume auto" in failed.error
@@ -64,51 +55,45 @@ def test_a_failed_push_keeps_everything_and_the_same_command_pushes_again(
     assert json.loads((tmp_path / "reviews" / "run.json").read_text())["status"] == "finished"
 
     hub.fail_commit = None
-    again = run_recipe(*command, "--resume", "auto", env=hub.env(tmp_path / "home"))
+    again = fork_online(*command, "--resume", "auto")
 
     assert again.status == 0, again.stderr
     assert "nothing is trained" in again.stderr
     assert hub.repos["tester/reviews"].files["model.safetensors"] == weights
 
 
-def test_a_run_pushed_later_pushes_what_its_own_push_would(run_recipe, tmp_path, hub):
-    trained = run_recipe("doccls", *TRAIN)
+def test_a_run_pushed_later_pushes_what_its_own_push_would(fork_online, tmp_path, hub):
+    trained = fork_online("doccls", *TRAIN, token=False)
     assert trained.status == 0, trained.stderr
-    env = {**os.environ, **hub.env(tmp_path / "home")}
-    push = [sys.executable, "-m", "nlpbook_data", "push-run", "reviews"]
-    run = {"env": env, "capture_output": True, "text": True, "cwd": tmp_path}
-    first = subprocess.run(push, **run)
-    assert first.returncode == 0, first.stderr
+    push = [COMMAND, "push-run", "reviews"]
+    first = fork_online(*push)
+    assert first.status == 0, first.stderr
     assert set(hub.repos["tester/reviews"].files) == PUSHED
     card = tmp_path / "reviews" / "README.md"
     assert 'model="tester/reviews"' in hub.repos["tester/reviews"].files["README.md"].decode()
 
     card.write_text(card.read_text(encoding="utf-8") + "고쳐 씀\n", encoding="utf-8")
-    other = subprocess.run([*push, "--hub_model_id", "tester/other"], **run)
-    assert other.returncode == 0, other.stderr
+    other = fork_online(*push, "--hub_model_id", "tester/other")
+    assert other.status == 0, other.stderr
     assert hub.repos["tester/other"].files["README.md"] == card.read_bytes()
 
-    run["env"] = {**os.environ, **hub.env(tmp_path / "stranger", token=False)}
-    refused = subprocess.run(push, **run)
-    assert refused.returncode == 1 and "hf auth login" in refused.stderr
+    refused = fork_online(*push, token=False)
+    assert refused.status == 1 and "hf auth login" in refused.stderr
     (tmp_path / "reviews" / "run.json").write_text('{"status": "interrupted"}', encoding="utf-8")
-    refused = subprocess.run(push, **run)
-    assert refused.returncode == 1 and "interrupted" in refused.stderr
+    refused = fork_online(*push)
+    assert refused.status == 1 and "interrupted" in refused.stderr
 
 
-@pytest.mark.parametrize(
-    "token", [pytest.param((), marks=pytest.mark.long), ("--hub_token", "hf_wrong")]
-)
-def test_a_push_that_could_not_be_is_refused_before_training(run_recipe, tmp_path, hub, token):
-    env = hub.env(tmp_path / "home", token=False)
-    result = run_recipe("doccls", *TRAIN, "--push_to_hub", "true", *token, env=env)
+@pytest.mark.parametrize("token", [(), ("--hub_token", "hf_wrong")])
+def test_a_push_that_could_not_be_is_refused_before_training(fork_online, tmp_path, token):
+    result = fork_online("doccls", *TRAIN, "--push_to_hub", "true", *token, token=False)
 
     assert result.status == 1 and "hf auth login" in result.error
     assert not (tmp_path / "reviews").exists()
 
 
 def test_prefetch_on_a_login_node_lets_a_compute_node_start_without_a_network(
-    run_recipe, tmp_path, hub
+    run_recipe, fork_online, online, hub, tmp_path
 ):
     tokenizer = transformers.AutoTokenizer.from_pretrained(
         resolve_package("package:models/tiny_encoder")
@@ -126,13 +111,11 @@ def test_prefetch_on_a_login_node_lets_a_compute_node_start_without_a_network(
         "num_train_epochs: 1\nbaselines: false\n",
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "nlpbook_data", "prefetch", "--config", str(settings)]
-    online = {**os.environ, **hub.env(tmp_path / "home")}
-    fetched = subprocess.run(command, env=online, capture_output=True, text=True)
-    assert fetched.returncode == 0, fetched.stderr
+    fetched = fork_online(COMMAND, "prefetch", "--config", settings)
+    assert fetched.status == 0, fetched.stderr
 
     before = len(hub.requests)
-    offline = {**online, "HF_HUB_OFFLINE": "1"}
+    offline = {**hub.env(online[1]), "HF_HUB_OFFLINE": "1"}
     result = run_recipe("doccls", "--config", settings, "--output_dir", "node", env=offline)
     assert result.status == 0, result.stderr
     assert (tmp_path / "node" / "chat_template.jinja").is_file()

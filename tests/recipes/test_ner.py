@@ -84,8 +84,8 @@ def trained(fork_recipe: Callable, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder / "run"
 
 
-def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp_path):
-    result = run_recipe("ner", "--num_train_epochs", 2, launcher="accelerate")
+def test_the_default_command_trains_scores_and_leaves_everything(fork_recipe, tmp_path):
+    result = fork_recipe("ner", "--num_train_epochs", 2)
 
     assert result.status == 0, result.stderr
     folder = tmp_path / "outputs" / "ner"

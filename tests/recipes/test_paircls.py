@@ -30,8 +30,8 @@ def scored(rows: int) -> list[dict]:
     ]
 
 
-def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp_path):
-    result = run_recipe("paircls", "--num_train_epochs", 1, launcher="accelerate")
+def test_the_default_command_trains_scores_and_leaves_everything(fork_recipe, tmp_path):
+    result = fork_recipe("paircls", "--num_train_epochs", 1)
 
     assert result.status == 0, result.stderr
     folder = tmp_path / "outputs" / "paircls"

@@ -24,17 +24,8 @@ def run(tmp_path_factory, recipe_server) -> Path:
     """A tiny model that tells reviews apart, and what it predicted of the test rows."""
     folder = tmp_path_factory.mktemp("run")
     options = ["--learning_rate", "1e-2", "--num_train_epochs", "3", "--output_dir", str(folder)]
-    request = {
-        "recipe": str(RECIPES / "doccls.py"),
-        "arguments": [*DOCCLS, *options],
-        "processes": 1,
-        "cwd": str(folder.parent),
-        "env": {},
-        "logs": [str(folder.parent / "log")] * 2,
-    }
-    recipe_server.stdin.write(json.dumps(request) + "\n")
-    recipe_server.stdin.flush()
-    assert int(recipe_server.stdout.readline()) == 0, (folder.parent / "log").read_text("utf-8")
+    done = recipe_server.run(folder.parent, "doccls", *DOCCLS, *options)
+    assert done.status == 0, done.stderr
     return folder
 
 

@@ -9,11 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from scipy.special import rel_entr, softmax
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 from writing import write_rows
 
 from nlpbook_data.data.texts import TextArguments, stream_texts
+from nlpbook_data.training.pretraining import distance
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "pretrain.py"
 SMALL = "num_hidden_layers=1,intermediate_size=64"
@@ -26,21 +30,27 @@ def command(folder, *options):
     return [sys.executable, RECIPE, *OPTIONS, "--output_dir", folder, *options]
 
 
-def run(folder, *options):
-    done = subprocess.run(command(folder, *options), check=True, capture_output=True, text=True)
-    (folder / "printed.txt").write_text(done.stdout)
+def scores_of(folder):
     return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["validation"]
 
 
+def run(folder, *options):
+    subprocess.run(command(folder, *options), check=True, capture_output=True)
+    return scores_of(folder)
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(recipe_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, run(folder, *STEPS, "--keep_checkpoints", "true")
+    options = (*OPTIONS, *STEPS, "--keep_checkpoints", "true", "--output_dir", folder)
+    done = recipe_server.run(folder, "pretrain", *options)
+    assert done.status == 0, done.stderr
+    return folder, done.stdout
 
 
 def test_what_is_saved_guesses_words(undisturbed):
-    folder, scores = undisturbed
-    assert set(scores) == {"loss", "bits_per_character", "masked_accuracy"}
+    folder, _ = undisturbed
+    assert set(scores_of(folder)) == {"loss", "bits_per_character", "masked_accuracy"}
     model = AutoModelForMaskedLM.from_pretrained(folder)
     assert model.config.vocab_size == len(AutoTokenizer.from_pretrained(folder))
     losses = [
@@ -54,7 +64,7 @@ def test_what_is_saved_guesses_words(undisturbed):
 
 
 def test_the_next_command_fine_tunes_what_is_saved(undisturbed, fork_recipe, tmp_path):
-    printed = (undisturbed[0] / "printed.txt").read_text()
+    printed = undisturbed[1]
     words = shlex.split(next(line for line in printed.splitlines() if line.startswith("next")))
     assert words[:3] == ["next", "accelerate", "launch"]
     cheap = ("--max_train_samples", "32", "--num_train_epochs", "1", "--baselines", "false")
@@ -103,12 +113,9 @@ def test_a_decoder_learns_what_follows(tmp_path):
     AutoModelForCausalLM.from_pretrained(tmp_path)
 
 
-def test_a_stream_without_an_end_is_refused(tmp_path):
-    result = subprocess.run(
-        command(tmp_path, "--streaming", "true"), capture_output=True, text=True
-    )
-    assert result.returncode == 1
-    assert "--max_steps" in result.stderr.splitlines()[-1]
+def test_a_stream_without_an_end_is_refused(fork_recipe):
+    result = fork_recipe("pretrain", *OPTIONS, "--output_dir", "out", "--streaming", "true")
+    assert result.status == 1 and "--max_steps" in result.error
 
 
 def test_a_line_that_is_no_utf8_is_named_though_datasets_wraps_the_error(fork_recipe, tmp_path):
@@ -128,3 +135,43 @@ def test_texts_are_read_from_the_files_that_check_reads(tmp_path):
     for path in sorted(tmp_path.iterdir()):
         found = [*stream_texts(TextArguments(text_files=[str(path)]))]
         assert found == ["배우가 좋다", "또 보고 싶다"], path.name
+
+
+ENCODER = ("--model_name_or_path", "package:models/encoder", "--corpora", "sample_reviews")
+
+
+@pytest.mark.parametrize("objective", ["masked", "causal"])
+def test_who_is_already_like_the_teacher_has_nothing_to_learn_from_it(
+    objective, fork_recipe, tmp_path
+):
+    model = {"masked": "package:models/encoder", "causal": "package:models/decoder"}[objective]
+    losses = {}
+    for weight in ("0", "0.5", "1"):
+        result = fork_recipe(
+            *("pretrain", "--model_name_or_path", model, "--corpora", "sample_reviews"),
+            *("--objective", objective, "--block_size", "32", "--precision", "float32"),
+            *("--save_strategy", "steps", "--save_steps", "1", "--logging_steps", "1"),
+            *("--max_steps", "1", "--eval_strategy", "no", "--per_device_train_batch_size", "2"),
+            *("--teacher", model, "--distillation_weight", weight, "--output_dir", weight),
+            *("--load_best_model_at_end", "false", "--keep_checkpoints", "true"),
+        )
+        assert result.status == 0, result.stderr
+        state = (tmp_path / weight / "checkpoint-1" / "trainer_state.json").read_text()
+        losses[weight] = json.loads(state)["log_history"][0]["loss"]
+    assert losses["1"] == pytest.approx(0, abs=1e-5)
+    assert losses["0.5"] == pytest.approx(losses["0"] / 2, rel=1e-4) and losses["0"] > 1
+
+
+def test_guesses_are_as_far_apart_as_scipy_says():
+    student, teacher = np.random.default_rng(7).normal(size=(2, 5, 11)) * 3
+    for temperature in (0.5, 1.0, 2.0):
+        p, q = softmax(teacher / temperature, -1), softmax(student / temperature, -1)
+        found = distance(torch.tensor(student), torch.tensor(teacher), temperature)
+        assert float(found) == pytest.approx(rel_entr(p, q).sum(-1).mean(), rel=1e-5)
+
+
+def test_a_teacher_of_another_vocabulary_is_refused(fork_recipe, tmp_path):
+    teacher = "package:models/decoder"
+    result = fork_recipe("pretrain", *ENCODER, "--teacher", teacher, "--output_dir", "out")
+    assert result.status == 1 and f"--tokenizer_name {teacher}" in result.error
+    assert not (tmp_path / "out" / "model.safetensors").exists()

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from conftest import RECIPES, TINY
-from hub_double import HubDouble
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer, ByT5Tokenizer
 from writing import read_json, read_rows
@@ -103,14 +102,13 @@ def trained(fork_recipe: Callable, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder / "run"
 
 
-def test_short_training_on_what_ships_leaves_everything_and_pushes_no_text(run_recipe, tmp_path):
-    with HubDouble() as hub:
-        env = {**hub.env(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
-        push = ["--push_to_hub", "true", "--hub_model_id", "tester/qa"]
-        options = ["--num_train_epochs", 1, "--max_train_samples", 60, *push]
-        result = run_recipe("qa", *options, launcher="accelerate", env=env)
-        assert result.status == 0, result.stderr
-        assert set(hub.repos["tester/qa"].files) == PUSHED
+def test_short_training_on_what_ships_leaves_everything_and_pushes_no_text(
+    fork_online, hub, tmp_path
+):
+    push = ["--push_to_hub", "true", "--hub_model_id", "tester/qa"]
+    result = fork_online("qa", "--num_train_epochs", 1, "--max_train_samples", 60, *push)
+    assert result.status == 0, result.stderr
+    assert set(hub.repos["tester/qa"].files) == PUSHED
     folder = tmp_path / "outputs" / "qa"
     assert visible(folder) == LEFT_BEHIND
     scores, rows = read_json(folder / "metrics.json"), read_rows(folder / "predictions.jsonl")

@@ -90,6 +90,7 @@ def test_the_loss_does_not_depend_on_how_the_global_batch_is_split(fork_recipe, 
     [
         (["--corpus", "nsmc"], ("nsmc is for doccls",)),
         (["--lora", "true"], ("--lora",)),
+        (["--hp_trials", "2"], ("searches no settings",)),
         (["--search_model", "nowhere"], ("nowhere", "no model could be loaded")),
     ],
 )

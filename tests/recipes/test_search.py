@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import RECIPES, TINY
-from hub_double import HubDouble
 from sentence_transformers import SentenceTransformer
 from writing import read_json, read_rows, write_rows
 
@@ -64,14 +63,13 @@ def losses(folder: Path) -> list[float]:
     return [row["loss"] for row in read_json(states[-1])["log_history"] if "loss" in row]
 
 
-def test_the_default_setting_trains_scores_and_leaves_a_sentence_transformer(run_recipe, tmp_path):
-    with HubDouble() as hub:
-        env = {**hub.env(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
-        push = ["--push_to_hub", "true", "--hub_model_id", "tester/search"]
-        options = ["--num_train_epochs", 1, *push]
-        result = run_recipe("search", *options, launcher="accelerate", env=env)
-        assert result.status == 0, result.stderr
-        assert set(hub.repos["tester/search"].files) == PUSHED
+def test_the_default_setting_trains_scores_and_leaves_a_sentence_transformer(
+    fork_online, hub, tmp_path
+):
+    push = ["--push_to_hub", "true", "--hub_model_id", "tester/search"]
+    result = fork_online("search", "--num_train_epochs", 1, *push)
+    assert result.status == 0, result.stderr
+    assert set(hub.repos["tester/search"].files) == PUSHED
     folder = tmp_path / "outputs" / "search"
     assert visible(folder) == FILES
     assert "hybrid: model and BM25" in result.stdout

@@ -199,7 +199,7 @@ def test_wordpiece_finds_a_new_word_before_a_particle(reviews, alphabet):
     assert grown.tokenize("방사선치료는") == ["방사선치료", "##는"]
 
 
-def test_extend_saves_a_model_that_loads(tmp_path, reviews, alphabet):
+def test_extend_saves_a_model_that_loads(fork_recipe, tmp_path, reviews, alphabet):
     base = tmp_path / "base"
     tokenizer = train_tokenizer(reviews, "wordpiece", 1500, alphabet)
     tokenizer.save_pretrained(base)
@@ -208,11 +208,11 @@ def test_extend_saves_a_model_that_loads(tmp_path, reviews, alphabet):
         base
     )
     (tmp_path / "t.txt").write_text("방사선치료 부작용\n" * 6, encoding="utf-8")
-    command = [sys.executable, RECIPE, "--extend", base, "--text_files", tmp_path / "t.txt"]
-    command += ["--output_dir", tmp_path / "grown", "--compare", base]
-    subprocess.run(command, check=True, capture_output=True)
+    options = ["--extend", base, "--text_files", "t.txt", "--output_dir", "grown"]
+    result = fork_recipe("tokenizer", *options, "--compare", base)
+    assert result.status == 0, result.stderr
     grown = AutoTokenizer.from_pretrained(tmp_path / "grown")
     assert AutoModel.from_pretrained(tmp_path / "grown").config.vocab_size == len(grown) > 1500
     report = json.loads((tmp_path / "grown" / "report.json").read_text(encoding="utf-8"))
-    rates = [report[str(tmp_path / n)]["tokens_per_word"] for n in ("grown", "base")]
+    rates = [report[name]["tokens_per_word"] for name in ("grown", str(base))]
     assert rates[0] < rates[1]

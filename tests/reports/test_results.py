@@ -85,6 +85,18 @@ def test_models_stand_beside_each_other_and_a_pair_is_tested_seed_by_seed(output
     assert "| best baseline | 0.5000 majority |" in markdown
 
 
+def test_a_table_for_the_hub_links_its_models_and_what_was_pushed(outputs):
+    write_run(outputs / "c", "klue/bert-base", {1: wrong(0)})
+    path = outputs / "c" / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["arguments"]["hub_model_id"] = "someone/reviews"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    markdown = command("results", outputs / "c", "--format", "markdown").stdout
+    hub = "https://huggingface.co"
+    linked = (f"[klue/bert-base]({hub}/klue/bert-base)", f"[0.9500]({hub}/someone/reviews)")
+    assert f"| {' | '.join(linked)} |" in markdown
+
+
 def test_a_baseline_is_compared_by_the_rows_that_the_run_kept(outputs):
     told = command("results", outputs / "a", "--compare", outputs / "a", "majority")
     assert told.returncode == 0, told.stderr
