@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-# Up to so many rows, a regression of more weights is solved in as many numbers as there are rows.
-MOST_ROWS, MANY_WEIGHTS = 4000, 2_000_000
-
 
 def predict_documents(
     train: Dataset, held_out: Mapping[str, Dataset], num_labels: int
