@@ -16,11 +16,10 @@ from pathlib import Path
 
 import datasets
 import pytest
-import tokenizers
 import transformers
 from conftest import REPOSITORY
 from hub_double import HubDouble, Repo
-from writing import write_rows
+from writing import kogpt2, write_rows
 
 from nlpbook_data.training.arguments import resolve_package
 
@@ -99,24 +98,6 @@ def encoder(folder: Path) -> dict[str, bytes]:
         intermediate_size=64,
     )
     transformers.BertForMaskedLM(config).save_pretrained(folder)
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def kogpt2(folder: Path) -> dict[str, bytes]:
-    """A tokenizer.json that is not byte-level, beside the config of a GPT-2, as KoGPT2's."""
-    folder.mkdir(parents=True)
-    special = ["<s>", "</s>", "<pad>", "<unk>", "<mask>"]
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
-    tokenizer.decoder = tokenizers.decoders.Metaspace()
-    trainer = tokenizers.trainers.BpeTrainer(vocab_size=200, special_tokens=special)
-    tokenizer.train_from_iterator([" ".join(WORDS), "긍정 부정 질문 답 ?."], trainer)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    config = transformers.GPT2Config(
-        vocab_size=tokenizer.get_vocab_size(), n_embd=32, n_layer=1, n_head=2, bos_token_id=0,
-        eos_token_id=1,
-    )  # fmt: skip
-    transformers.GPT2LMHeadModel(config).save_pretrained(folder)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

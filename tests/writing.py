@@ -65,3 +65,26 @@ def write_xlsx(path: Path, *sheets: list[list[Any]]) -> Path:
             sheet.append(row)
     book.save(path)
     return path
+
+
+def kogpt2(folder: Path) -> dict[str, bytes]:
+    """A tokenizer.json that is not byte-level, beside the config of a GPT-2, as KoGPT2's."""
+    import tokenizers  # which most tests do without
+    import transformers
+
+    folder.mkdir(parents=True)
+    special = ["<s>", "</s>", "<pad>", "<unk>", "<mask>"]
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    tokenizer.decoder = tokenizers.decoders.Metaspace()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=200, special_tokens=special)
+    tokenizer.train_from_iterator(
+        ["영화 배우 여행 날씨 오늘 어때 좋아요", "긍정 부정 질문 답 ?."], trainer
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = transformers.GPT2Config(
+        vocab_size=tokenizer.get_vocab_size(), n_embd=32, n_layer=1, n_head=2, bos_token_id=0,
+        eos_token_id=1,
+    )  # fmt: skip
+    transformers.GPT2LMHeadModel(config).save_pretrained(folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

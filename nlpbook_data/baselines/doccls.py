@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-# Up to so many rows, a regression of more weights is solved in as many numbers as there are rows.
-MOST_ROWS, MANY_WEIGHTS = 4000, 2_000_000
-
 
 def predict_documents(
     train: Dataset, held_out: Mapping[str, Dataset], num_labels: int
@@ -102,9 +99,6 @@ def fit_logistic(
         columns = [fit_logistic(features, has, 2, tests, strength) for has in by_label]
         return [np.column_stack([p[:, 1] for p in split]) for split in zip(*columns, strict=True)]
     present = np.unique(labels)  # a class may have no training row
-    rows, width = features.shape
-    if rows <= MOST_ROWS and width * len(present) > MANY_WEIGHTS:
-        features, *tests = in_few_numbers(features, tests)
     model: Any = LogisticRegression(C=strength, max_iter=200)
     if len(present) > 1:
         model.fit(features, labels)
@@ -115,22 +109,6 @@ def fit_logistic(
         probabilities[:, present] = model.predict_proba(test) if len(present) > 1 else 1
         outputs.append(probabilities)
     return outputs
-
-
-def in_few_numbers(features: Any, tests: list[Any]) -> list[np.ndarray]:
-    """Return `features` and each of `tests` as dense rows of as many numbers as there are texts.
-
-    Their dot products stay, and with them what a regression with an L2 penalty predicts: its
-    weights are sums of training rows.
-    """
-    from scipy.linalg import cholesky, solve_triangular
-
-    features = features.astype(float)
-    products = (features @ features.T).toarray()
-    products[np.diag_indices_from(products)] += 1e-6  # texts may be equal
-    root = cholesky(products, lower=True)
-    others = [(features @ test.T).toarray() for test in tests]
-    return [root, *(solve_triangular(root, other, lower=True).T for other in others)]
 
 
 def balanced_weights(labels: np.ndarray, num_labels: int) -> np.ndarray:

@@ -95,7 +95,7 @@ def quantize_graph(source: Path, folder: Path) -> None:
     narrowing = [
         node.name
         for node in products
-        if (shape := shapes.get(node.input[1])) and shape[0] > shape[1]
+        if len(shape := shapes.get(node.input[1], ())) == 2 and shape[0] > shape[1]
     ]
     root = logging.getLogger()
     level = root.level

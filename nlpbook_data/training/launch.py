@@ -80,8 +80,8 @@ def launch(main: Callable[..., None], *types: type) -> None:
             message = "Interrupted before training began; nothing was written."
     except BaseException as error:
         what = explain(error, runs[-1].folder.path if runs else None)
-        if is_out_of_memory(error):
-            what = runs[-1].advise_memory() if runs else "The memory does not suffice to begin."
+        if is_out_of_memory(error) and runs:
+            what = runs[-1].advise_memory()
         several = int(os.environ.get("WORLD_SIZE", 1)) > 1
         if received and several:  # another process has ended first, in the middle of a step
             status, word, what = 128 + received[0], "interrupted", CONTINUES
@@ -108,8 +108,7 @@ def run_program(main: Callable[[], None], interrupted: str = "") -> None:
     SIGTERM; anything else keeps its traceback, since it is a defect.
 
     Args:
-        interrupted: what is said where it is stopped; without it Python's own ways apply, as for
-            servers.
+        interrupted: what is said where it is stopped; servers, which say nothing, end themselves.
     """
     set_up_logging(is_first=True)
     if interrupted:
@@ -349,6 +348,8 @@ def explain(error: BaseException, folder: Path | None) -> str | None:
             f"Another process of this run has ended ({text.splitlines()[0][:200]}). See what it "
             "says; the same command continues from the last checkpoint."
         )
+    if is_out_of_memory(error):
+        return "The memory does not suffice. Take a smaller --batch_size or model."
     return None
 
 

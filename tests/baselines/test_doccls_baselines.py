@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from nlpbook_data.baselines import doccls
 from nlpbook_data.baselines.doccls import balanced_weights, character_ngrams, majority
 
 GOOD = [f"{n}번 봐도 정말 재미있어요" for n in range(20)]
@@ -36,14 +35,6 @@ def test_ngrams_predict_each_split_apart_and_in_order():
     (both, turned, first), _ = character_ngrams(GOOD + BAD, labels, 2, splits)
     assert (both[::-1] == turned).all()
     assert (both[:1] == first).all()
-
-
-def test_ngrams_of_many_weights_predict_what_the_whole_regression_does(monkeypatch):
-    texts, labels = GOOD + BAD + GOOD[:5], np.array([1] * 20 + [0] * 20 + [1] * 4 + [2])
-    [whole], _ = character_ngrams(texts, labels, 3, [UNSEEN])
-    monkeypatch.setattr(doccls, "MANY_WEIGHTS", 0)
-    [found], _ = character_ngrams(texts, labels, 3, [UNSEEN])
-    assert found == pytest.approx(whole, abs=1e-3)
 
 
 def test_ngrams_give_a_class_without_training_rows_nothing():

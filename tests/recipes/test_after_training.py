@@ -29,12 +29,12 @@ TAGS = [
     for second in ("값이 싸다", "포장이 곱다", "색이 어둡다", "향이 짙다")
 ]
 CASES = {
-    "doccls": ("doccls", "encoder", ()),
-    "reviews": ("doccls", "reviews", ()),
+    "doccls": ("doccls", "encoder", ("--corpus", "sample_reviews")),
+    "reviews": ("doccls", "reviews", ("--corpus", "sample_reviews")),
     "several labels": ("doccls", "encoder", ("--multi_label", "true")),
-    "paircls": ("paircls", "encoder", ("--from_scratch", "false")),
-    "ner": ("ner", "encoder", ()),
-    "qa": ("qa", "encoder", ("--from_scratch", "false")),
+    "paircls": ("paircls", "encoder", ("--corpus", "sample_nli")),
+    "ner": ("ner", "encoder", ("--corpus", "sample_ner")),
+    "qa": ("qa", "encoder", ("--corpus", "sample_qa", "--max_length", 128, "--stride", 32)),
 }
 
 
@@ -143,8 +143,9 @@ def test_a_generation_model_is_used_as_it_is(fork_recipe, tmp_path):
 def test_a_search_model_is_asked_by_its_index(fork_recipe, tmp_path):
     run, index = tmp_path / "run", tmp_path / "index"
     trained = fork_recipe(
-        "search", "--model_name_or_path", "package:models/encoder", *FEW, "--output_dir", run
-    )
+        "search", "--model_name_or_path", "package:models/encoder", "--corpus", "sample_search",
+        *FEW, "--output_dir", run,
+    )  # fmt: skip
     assert trained.status == 0, trained.stderr
     texts = ["한강은 서울을 지난다.", "배송은 이틀 걸린다.", "비밀번호는 설정에서 바꾼다."]
     passages = tmp_path / "passages.txt"

@@ -1,14 +1,20 @@
 """recipes/generation.py as users run it, on data that ships or that the test writes."""
 
 import math
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import spy
 import torch
 import transformers
+from conftest import REPOSITORY
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
-from writing import read_json, read_rows, write_rows
+from writing import kogpt2, read_json, read_rows, write_rows
 
 from nlpbook_data.training.arguments import resolve_package
 
@@ -190,6 +196,31 @@ def test_lora_is_merged_or_saved_as_adapters_that_score_the_same(fork_recipe, tm
     assert scores == pytest.approx([scores[0]] * 4, abs=1e-5)
     result = fork_recipe("generation", *TINY, *REVIEWS, "--lora", "true", "--merge_lora", "false")
     assert result.error.startswith("--merge_lora false saves adapters of a trained model")
+
+
+def test_a_folder_as_kogpt2s_is_converted_and_trained_by_the_command_of_the_readme(
+    fork_recipe, tmp_path
+):
+    kogpt2(tmp_path / "skt/kogpt2-base-v2")
+    weights = tmp_path / "skt/kogpt2-base-v2/model.safetensors"
+    torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
+    weights.unlink()
+    rows = [{"question": f"오늘 날씨 {n} 어때?", "answer": "좋아요."} for n in range(40)]
+    write_rows(tmp_path / "talk.jsonl", rows)
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    (line,) = [line for line in readme.splitlines() if "generation.py" in line and "kogpt2" in line]
+    options = shlex.split(line.partition("recipes/generation.py")[2])
+    options += ["--max_steps", 2, "--precision", "float32", "--max_new_tokens", 8]
+    options += ["--samples_per_prompt", 2, "--sample_prompts", "오늘 날씨 어때?"]
+
+    result = fork_recipe("generation", *options)
+    assert result.status == 1 and "python -c" in result.error, result.stderr
+    convert = re.search(r"python -c (['\"]).*?\1", result.error)[0]
+    subprocess.run([sys.executable, *shlex.split(convert)[1:]], cwd=tmp_path, check=True)
+    result = fork_recipe("generation", *options)
+    assert result.status == 0, result.stderr
+    rows = read_rows(tmp_path / "outputs/talk/predictions.jsonl")
+    assert rows and all("날씨" in row["prompt"] for row in rows)  # blanks and Hangul are kept
 
 
 def test_packed_rows_train_as_padded_ones(fork_recipe, tmp_path):

@@ -189,9 +189,9 @@ def launched(processes: int, *options: Any) -> list[str]:
     command += ["--config_file", config]
     command += ["--main_process_port", "0", "--num_processes", "2"] if processes > 1 else []
     command += [RECIPES / "doccls.py", *DOCCLS, "--use_cpu", "true", "--save_strategy", "steps"]
-    command += ["--eval_strategy", "no", "--load_best_model_at_end", "false", "--save_steps", 20]
+    command += ["--eval_strategy", "no", "--load_best_model_at_end", "false", "--save_steps", 10]
     command += ["--per_device_train_batch_size", 4 // processes, "--max_train_samples", 64]
-    command += ["--max_steps", 200, "--output_dir", "run", *options]
+    command += ["--max_steps", 100, "--output_dir", "run", *options]
     return [str(word) for word in command]
 
 
@@ -204,6 +204,7 @@ def wait_for(found: Callable[[], Any], seconds: float = 600) -> Any:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("processes", "ended"), [(1, "launcher"), (2, "launcher"), (2, "rank 0"), (2, "rank 1")]
 )
@@ -232,7 +233,7 @@ def test_the_launcher_is_stopped_or_a_process_dies(tmp_path, hf_home, processes,
         assert "Stopping after this step" in output and "same command continues" in output
     saved = [p.parent.name for p in (tmp_path / "run").glob("checkpoint-*/complete")]
     steps = max(int(name[11:]) for name in saved)
-    assert 0 < steps < 200
+    assert 0 < steps < 100
     for folder in ("run", "whole"):
         words = launched(processes, "--output_dir", folder, "--resume", "auto")
         done = subprocess.run(words, stdout=subprocess.DEVNULL, **files, timeout=900, check=False)
