@@ -39,7 +39,9 @@ def lines_run(recipe: Path, arguments: list[str]) -> dict[CodeType, set[int]]:
         ours = code.co_filename.startswith(OURS) and code.co_filename.endswith(
             ".py"
         )  # no templates
-        if not ours or not code.co_flags & 0x1:  # CO_OPTIMIZED
+        # Not modules' and classes' own bodies, nor the comprehensions that stand there
+        outer = frame.f_back.f_code if code.co_name.startswith("<") and frame.f_back else code
+        if not ours or not (code.co_flags & outer.co_flags & 0x1):  # CO_OPTIMIZED
             return None
         lines = seen.setdefault(code, set())
 
