@@ -109,19 +109,14 @@ def test_the_positive_class_is_the_one_named(fork_recipe, tmp_path, positive):
     [
         (["--corpus", "nsmc"], ("nsmc is for doccls",)),
         (["--corpus", "sample_nli", "--positive_label", "반대"], ("반대", "함의, 중립, 모순")),
-        (["--train_file", "a.jsonl"], ("a.jsonl", "no such file")),
         (["--train_file", "bad.jsonl"], ("bad.jsonl, line 2", "hypothesis")),
         (["--corpus", "sample_nli", "--metric_for_best_model", "pearson"], ("pearson", "macro_f1")),
     ],
 )
-def test_bad_input_is_one_message_and_leaves_nothing(fork_recipe, tmp_path, options, parts):
+def test_bad_input_is_one_message_and_leaves_nothing(refused, tmp_path, options, parts):
     pair = {"premise": "가", "hypothesis": "나", "label": "함의"}
     write_rows(tmp_path / "bad.jsonl", [pair, {"premise": "가", "label": "함의"}])
-    result = fork_recipe("paircls", *MODEL, *options, "--output_dir", "out")
-    assert result.status == 1 and "Traceback" not in result.stderr, result.stderr
-    for part in parts:
-        assert part in result.error
-    assert not (tmp_path / "out").exists()
+    refused("paircls", parts, *MODEL, *options)
 
 
 def test_two_processes_train_as_one(fork_recipe, tmp_path):
