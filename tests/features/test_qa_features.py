@@ -309,7 +309,7 @@ def test_the_n_best_are_those_of_a_search_over_all_spans_in_any_order_of_windows
             assert one.null_difference == pytest.approx(min(nulls) - spans[0][0])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(windowed(), st.sampled_from([np.nan, 1e9, -100.0]))
 def test_padded_logits_give_what_ragged_ones_give_whatever_the_padding_is(case, filling):
     contexts, columns, questions, starts, ends, limits = case
