@@ -328,6 +328,27 @@ def test_missing_splits_are_a_tenth_of_train_each_and_said_so(load, write, given
         assert len(source.splits[split]) == 8
 
 
+def test_carved_splits_keep_rare_classes_where_they_can_and_say_where_not(load, write, caplog):
+    labels = ["흔함"] * 60 + ["드묾"] * 3 + ["둘"] * 2
+    source = load(train_file=write("train.csv", rows_of(labels)))
+    for split in SPLITS:
+        assert source.count_labels(split)["드묾"] == 1
+    assert [source.count_labels(split)["둘"] for split in SPLITS] == [1, 1, 0]
+    (said,) = [each.message for each in caplog.records if "no row has" in each.message]
+    assert said.startswith("test: no row has the label 둘 (1 in all of train; here: 드묾, 흔함).")
+
+
+def test_labels_that_are_joined_by_a_comma_are_asked_about(load, write, caplog):
+    path = write("train.csv", rows_of(["기쁨", "슬픔", "기쁨,슬픔", "분노"], 10))
+    source = load(train_file=path)
+    assert "기쁨,슬픔" in source.label_names  # as it is written, and said to be one class
+    assert "looks like several" in caplog.text and "--multi_label true" in caplog.text
+    with pytest.raises(InputError, match="'기쁨,슬픔' looks like several.*--label_separator ,"):
+        load(train_file=path, multi_label=True)
+    source = load(train_file=path, multi_label=True, label_separator=",")
+    assert source.label_names == ["기쁨", "분노", "슬픔"]
+
+
 def test_rows_of_too_few_texts_are_carved_all_the_same_and_that_is_said(load, write, caplog):
     row = {"text": "홍길동", "entities": [entity(0, 3, "PER")]}
     source = load(task="ner", train_file=write("train.jsonl", [row] * 40))
