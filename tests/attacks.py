@@ -215,7 +215,7 @@ def own_files(folder: Path) -> Iterator[Case]:
             letters = content.decode()
             damages |= {
                 "cp949": (letters.encode("cp949"), False if name != "squad.json" else None),
-                "UTF-16": (letters.encode("utf-16"), True),
+                "UTF-16": (letters.encode("utf-16"), False),
                 "UTF-8 cut in a letter": (content[:half] + b"\xec\x84" + content[half:], None),
                 "BOM": (b"\xef\xbb\xbf" + content, False),
                 "CRLF": (letters.replace("\r", "").replace("\n", "\r\n").encode(), False),
