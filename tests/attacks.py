@@ -621,8 +621,105 @@ def outward(folder: Path) -> Iterator[Case]:
                        env={"PYTHONIOENCODING": encoding})  # fmt: skip
 
 
+def programs(folder: Path) -> Iterator[Case]:
+    """The programs that come after training, and bad input of each."""
+    commands = Commands(folder)
+    whole = folder / "whole"
+    status, output = commands.run(training(folder, "--output_dir", whole), folder, {})
+    assert status == 0, output
+    rows = [{"text": row["text"]} for row in ROWS[:6]]
+    good = {end: write_rows(folder / f"given.{end}", rows) for end in ("csv", "tsv", "jsonl")}
+    good["txt"] = written(folder / "given.txt", "".join(f"{row['text']}\n" for row in rows))
+    for end, path in good.items():
+        content = path.read_bytes()
+        damages = {
+            "empty": (b"", True),
+            "a pickle": (PICKLE, True),
+            "gzip": (b"\x1f\x8b\x08\x00" + content, True),
+            "NUL": (content[:9] + b"\x00" + content[9:], None),
+            "cut in a letter": (content[:-2], None),
+            "escapes": (content + b"\x1b[2J\x07\n", None),
+            "UTF-16": (content.decode().encode("utf-16"), False),
+            "other columns": (content.replace(b"text", b"col"), None if end == "txt" else True),
+        }
+        for how, (bad, refused) in damages.items():
+            here = written(folder / "predict" / how.replace(" ", "-") / path.name, bad)
+            words = ["predict", whole, "--input", here, "--output", f"new.{end}"]
+            new = "" if end == "txt" else f"new.{end}"  # its lines come back, each with its error
+            yield Case(f"predict {end}: {how}", words, refused, new=new or "nothing")
+    start = ["predict", whole, "--input", good["csv"]]
+    (folder / "is_a_folder").mkdir()
+    os.mkfifo(folder / "pipe.csv")
+    (folder / "zero.csv").symlink_to("/dev/zero")
+    odd = {
+        "no such input": ["predict", whole, "--input", "no.csv", "--output", "new"],
+        "a folder as input": ["predict", whole, "--input", folder, "--output", "new"],
+        "a pipe as input": ["predict", whole, "--input", folder / "pipe.csv", "--output", "new"],
+        "zeros as input": ["predict", whole, "--input", folder / "zero.csv", "--output", "new"],
+        "no such model": ["predict", "no", "--input", good["csv"], "--output", "new"],
+        "a file as model": ["predict", good["csv"], "--input", good["csv"], "--output", "new"],
+        "output is the input": [*start, "--output", good["csv"], "--overwrite"],
+        "output is a folder": [*start, "--output", folder / "is_a_folder", "--overwrite"],
+        "output in a file": [*start, "--output", good["csv"] / "new.csv"],
+        "no such device": [*start, "--output", "new", "--device", "magic"],
+        "a threshold of nan": [*start, "--output", "new", "--threshold", "nan"],
+        "export of nothing": ["export", "no", "--output", "new"],
+        "export over a run": ["export", whole, "--output", whole],
+        "export of rows that are none": ["export", whole, "--output", "new", "--input", "no.csv"],
+        "demo of nothing": ["demo", "no"],
+        "demo on a port that is none": ["demo", whole, "--port", "99999"],
+        "serve nothing": ["serve", "no"],
+        "serve on a port that is none": ["serve", whole, "--port", "-1"],
+        "results of nothing": ["nlpbook-data", "results", "no"],
+        "results of a file": ["nlpbook-data", "results", good["csv"]],
+        "results of no run": ["nlpbook-data", "results", folder / "is_a_folder"],
+        "results against nothing": ["nlpbook-data", "results", whole, "--compare", "a", "b"],
+        "results of no metric": ["nlpbook-data", "results", whole, "--metric", "magic"],
+        "annotate nothing": ["nlpbook-data", "annotate", "no", "--tool", "doccano",
+                             "--output", "new"],
+        "annotate a table": ["nlpbook-data", "annotate", good["csv"], "--tool", "doccano",
+                             "--output", "new"],
+        "push nothing": ["nlpbook-data", "push-run", "no", "--hub_token", TOKEN],
+        "push no run": ["nlpbook-data", "push-run", folder / "is_a_folder", "--hub_token", TOKEN],
+        "search in nothing": ["nlpbook-data", "search", "no", "물음"],
+        "search in a run": ["nlpbook-data", "search", whole, "물음"],
+        "search in a file": ["nlpbook-data", "search", good["csv"], "물음"],
+        "index of nothing": ["nlpbook-data", "index", "no.txt", "--output", "new"],
+        "index of a folder": ["nlpbook-data", "index", folder / "is_a_folder", "--output", "new"],
+        "index by a file": ["nlpbook-data", "index", good["txt"], "--model", good["csv"],
+                            "--output", "new"],
+        "BM25 of nan": ["nlpbook-data", "index", good["txt"], "--output", "new", "--bm25_b", "nan"],
+        "qdrant without a place": ["nlpbook-data", "index", good["txt"], "--to", "qdrant",
+                                   "--output", "new"],
+        "a tokenizer of a table": ["tokenizer", "--text_files", whole / "model.safetensors",
+                                   "--output_dir", "new"],
+        "pretraining on zeros": ["pretrain", "--text_files", folder / "zero.csv",
+                                 "--output_dir", "new"],
+        "a teacher that is none": ["pretrain", "--teacher", "no", "--output_dir", "new"],
+        "rerank without rows": ["rerank", "--train_file", "no.jsonl", "--output_dir", "new"],
+    }  # fmt: skip
+    for option in ("batch_size", "max_new_tokens", "seed", "threshold"):
+        for value in ("-1", "0.5.1", "x", "", "9" * 500):
+            odd[f"{option} {value[:5]}"] = [*start, "--output", "new", f"--{option}", value]
+    for name, words in odd.items():
+        yield Case(name, words)
+        assert good["csv"].is_file() and (whole / "model.safetensors").is_file(), name
+    for file in ("run.json", "metrics.json", "config.json", "predictions.jsonl"):
+        for how, content in foreign((whole / file).read_bytes()).items():
+            here = folder / "damaged" / f"{file}-{how}".replace(" ", "-")
+            shutil.copytree(whole, here)
+            damage(here / file, content)
+            yield Case(f"results, {file} {how}", ["nlpbook-data", "results", here], None)
+            push = ["nlpbook-data", "push-run", here, "--hub_token", TOKEN]
+            yield Case(f"push-run, {file} {how}", push)
+            words = ["predict", here, "--input", good["csv"], "--output", "new"]
+            yield Case(f"predict, {file} {how}", words, None)
+    if commands.server:
+        commands.server.stdin.close()
+
+
 FAMILIES = {f.__name__: f for f in (own_files, odd_places, options, checkpoint, model, index)}
-FAMILIES["outward"] = outward
+FAMILIES |= {"outward": outward, "programs": programs}
 
 
 def show(line: str) -> None:

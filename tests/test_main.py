@@ -327,8 +327,9 @@ def test_an_faq_is_searched_by_its_words_changed_and_answers(tmp_path, capsys):
         (["search", "o", "질문"], "o: there is no index"),
     ],
 )
-def test_what_index_and_search_refuse(tmp_path, monkeypatch, arguments, message):
+def test_what_index_and_search_refuse(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(SystemExit, match="1"):
         main(arguments)
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "o").exists()

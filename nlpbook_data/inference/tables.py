@@ -104,8 +104,8 @@ def open_table(path: Path, suffix: str | None = None, separator: str | None = No
     """Return the table of a file: csv, tsv, xlsx (its first sheet), jsonl, parquet or txt.
 
     csv may have semicolons or tabs for commas: that counts which divides the header most. The
-    encoding is UTF-8, with or without BOM, or else cp949. Of txt a line is a row with the one
-    column ``text``.
+    encoding is UTF-8, with or without BOM, UTF-16 with it, or else cp949. Of txt a line is a row
+    with the one column ``text``.
 
     Args:
         suffix: how the file is read, where its name does not end so.
@@ -142,7 +142,9 @@ class _Text(Table):
             first = file.readline()
         if first.startswith(codecs.BOM_UTF8):
             self.encoding = "utf-8-sig"
-        self.line_end = "\r\n" if first.endswith(b"\r\n") else "\n"
+        elif first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            self.encoding = "utf-16"
+        self.line_end = "\r\n" if first.replace(b"\0", b"").endswith(b"\r\n") else "\n"
 
     def estimate(self) -> int | None:
         with self.path.open("rb") as file:

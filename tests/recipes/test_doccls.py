@@ -145,7 +145,7 @@ def test_what_fine_tuning_adds_is_shown_by_the_model_as_it_was(fork_recipe, tmp_
         return np.stack([each.last_hidden_state[0].mean(0).detach().numpy() for each in found])
 
     train = rows["train"][:64]
-    classify = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
+    classify = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
     classify.fit(vectors(train["text"]), train["label"])
     expected = classify.predict(vectors(rows["test"][:40]["text"]))
     kept = read_json(tmp_path / "out" / "baselines.json")["frozen model, logistic regression"]

@@ -84,6 +84,10 @@ def test_bytes_of_rows_stay_as_they_are(run, fork_recipe, tmp_path):
         '"1";"좋아요; ""정말""";부정;'
     )
     assert lines[3] == ""
+    source = written(tmp_path / "b.csv", text.encode("utf-16"))
+    assert fork_recipe("predict", run, "--input", source).status == 0
+    again = (tmp_path / "b.predicted.csv").read_bytes().decode("utf-16").split("\r\n")
+    assert again == lines
     source = written(tmp_path / "a.txt", "좋아요\n\n별로\n")
     assert fork_recipe("predict", run, "--input", source).status == 0
     lines = (tmp_path / "a.predicted.txt").read_text("utf-8").split("\n")
