@@ -383,10 +383,9 @@ class Ways:
         import numpy as np
 
         trainer, random = self.trainer, np.random.default_rng(0)
-        made = (trainer._prepare_inputs(batch) if self.is_st else batch for batch in loader)
         if self.recipe == "pretrain":
-            return [trainer.label(batch, trainer.mask_rates[0], random) for batch in made]
-        return list(made)
+            return [trainer.label(batch, trainer.mask_rates[0], random) for batch in loader]
+        return list(loader)
 
     def share(self, loader: Any) -> float:
         real, all_of_them = count_tokens(self.batches(loader))
@@ -394,10 +393,10 @@ class Ways:
 
 
 def count_tokens(batches: list[dict[str, Any]]) -> tuple[int, int]:
-    """Return the tokens that are no padding, and all."""
+    """Return the tokens that are no padding, and all; 0 of texts, which rerank's loss tokenizes."""
     masks = [v for batch in batches for name, v in batch.items() if name.endswith("attention_mask")]
     if not masks:
-        ids = sum(batch["input_ids"].numel() for batch in batches)
+        ids = sum(batch["input_ids"].numel() for batch in batches if "input_ids" in batch)
         return ids, ids
     return sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
 
@@ -436,10 +435,11 @@ def show(recipe: str, measured: dict[str, Any]) -> None:
         scored = [one[way]["evaluation"] for one in rounds if "evaluation" in one[way]]
         score = f"{measured['eval rows'] / middle(scored):9.1f}" if scored else f"{'':>9}"
         share = rounds[0][way].get("real tokens")
-        share = real / every if way == "default" else share
+        share = real / every if way == "default" and every else share
         shown = f"{share:7.3f}" if share else ""
+        tokens = f"{real / seconds:>10.0f}" if real else f"{'':>10}"
         write(
-            f"  {way:<10}{measured['train rows'] / seconds:>9.1f}{real / seconds:>10.0f}"
+            f"  {way:<10}{measured['train rows'] / seconds:>9.1f}{tokens}"
             f"{ratio:>11.2f}×{score}{shown}\n"
         )
 
