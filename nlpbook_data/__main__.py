@@ -11,13 +11,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import datasets
 from datasets import ClassLabel, DatasetDict, Features, List
 
 from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError, first_line, shown
+from nlpbook_data.inference.command_line import Parser
 from nlpbook_data.language import spoken
 from nlpbook_data.outward import complain, printable, set_up_outputs
 from nlpbook_data.own_files.annotations import TOOLS, write_annotations
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="nlpbook-data", description="Korean corpora by name.")
+    parser = Parser(prog="nlpbook-data", description="Korean corpora by name.")
     commands = parser.add_subparsers(dest="command", required=True)
 
     def shared(*parents: Any) -> argparse.ArgumentParser:
@@ -175,13 +176,6 @@ def _write(line: str) -> None:
 
 def _say(line: str) -> None:
     _write(spoken(line))
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse whose messages print no token."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(printable(spoken(message)))
 
 
 def _list(options: argparse.Namespace) -> None:

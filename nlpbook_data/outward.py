@@ -15,7 +15,6 @@ IN_ENVIRONMENT = re.compile(r"hf_[^\s/]{8,}")
 NAMED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 # Of C0 and C1 all but tab and line break, and the marks that turn the direction of writing.
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
 LONG = re.compile(r"\S{400,}")
 
 
@@ -44,7 +43,7 @@ def printable(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return `text` with what is no word, nor a path, but longer, cut: a number of 5,000 digits."""
+    """Return `text` with each run of 400 characters or more without a blank cut to 40."""
     return LONG.sub(lambda found: f"{found[0][:40]}… ({len(found[0]):,} characters)", text)
 
 

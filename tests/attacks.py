@@ -15,7 +15,6 @@ import re
 import select
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conftest import DOCCLS, RECIPES, SHAPE
+from conftest import DOCCLS, RECIPES, SHAPE, start_fork_server
 from writing import read_json, write_rows, written
 
 HERE = Path(__file__).resolve().parent
@@ -88,21 +87,12 @@ class Commands:
         self.folder, self.server = folder, None
         written(folder / "nlpbook-data.py", COMMAND)
 
-    def start(self) -> subprocess.Popen:
-        first = "import runpy, sys, sentence_transformers, matplotlib.pyplot, openpyxl; "
-        first += "runpy.run_path(sys.argv[1], run_name='__main__')"
-        return subprocess.Popen(
-            [sys.executable, "-c", first, str(HERE / "fork_server.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, "HF_HOME": str(self.folder / "hf"), "PYTHONPATH": str(HERE.parent)},
-        )
-
     def run(self, words: list[Any], cwd: Path, env: dict[str, str]) -> tuple[int | None, str]:
         """Return status, None where it hangs, and output."""
-        self.server = self.server or self.start()
+        own = {"HF_HOME": str(self.folder / "hf"), "PYTHONPATH": str(HERE.parent)}
+        self.server = self.server or start_fork_server(
+            {**os.environ, **own}, text=True, start_new_session=True
+        )
         program, *arguments = map(str, words)
         script = RECIPES / f"{program}.py"
         script = script if script.is_file() else self.folder / f"{program}.py"

@@ -117,17 +117,18 @@ def run_recipe(hf_home: Path, tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
+def start_fork_server(env: dict[str, str], **options: Any) -> subprocess.Popen:
+    """Start the process that runs requests in forks; it imports for some seconds."""
+    command = [sys.executable, str(Path(__file__).parent / "fork_server.py")]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env, **options)
+
+
 class ForkServer:
     """Runs recipes in forks of a process that has imported everything: seconds less a run."""
 
     def __init__(self, env: dict[str, str]):
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "fork_server.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=env,
-        )
+        self.process = start_fork_server(env, text=True)
 
     def run(
         self,

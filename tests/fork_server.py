@@ -11,6 +11,7 @@ import tempfile
 import traceback
 
 import evaluate  # noqa: F401
+import openpyxl  # noqa: F401
 import peft  # noqa: F401
 import seqeval.metrics  # noqa: F401
 import sklearn.metrics  # noqa: F401

@@ -20,7 +20,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from conftest import DOCCLS, RECIPES, SHAPE, TINY
+from conftest import DOCCLS, RECIPES, SHAPE, TINY, start_fork_server
 from writing import write_rows, written
 
 sys.path.append(str(Path(__file__).resolve().parent / "recipes"))  # where pytest does not run it
@@ -130,7 +129,9 @@ class Runs:
         env = {"HF_HOME": str(here / ".hf"), "HF_DATASETS_CACHE": str(here / ".hf" / "datasets")}
         request = {"recipe": str(recipe), "arguments": self.words(name, here), "processes": 1}
         request |= {"cwd": str(here), "env": env, "logs": [str(log) for log in logs]}
-        self.server = self.server or self.start()
+        self.server = self.server or start_fork_server(
+            {**os.environ, "PYTHONPATH": str(HERE.parent)}
+        )
         begun = time.monotonic()
         self.server.stdin.write(json.dumps(request).encode() + b"\n")
         self.server.stdin.flush()
@@ -155,18 +156,6 @@ class Runs:
                 timers = timers[1:]
             time.sleep(0.002)
         return int(told)
-
-    def start(self) -> subprocess.Popen:
-        """Return the fork server, which imports for some seconds."""
-        first = "import runpy, sys, sentence_transformers, matplotlib.pyplot, openpyxl; "
-        first += "runpy.run_path(sys.argv[1], run_name='__main__')"
-        server = subprocess.Popen(
-            [sys.executable, "-c", first, str(HERE / "fork_server.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(HERE.parent)},
-        )
-        return server
 
     def close(self) -> None:
         """End the fork server."""

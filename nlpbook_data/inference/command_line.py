@@ -7,15 +7,19 @@ from nlpbook_data.language import spoken
 from nlpbook_data.outward import printable, shortened
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse in the language of the terminal."""
+class Parser(argparse.ArgumentParser):
+    """argparse whose messages are in the language of the terminal and print no token."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(spoken(shortened(message))))
+
+
+class _Speaking(Parser):
+    """The same, and its help is in that language too."""
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
         settings["help"] = spoken(settings.get("help") or "")
         return super().add_argument(*names, **settings)
-
-    def error(self, message: str) -> NoReturn:
-        super().error(printable(spoken(shortened(message))))
 
 
 def new_parser(text: str | None) -> argparse.ArgumentParser:
@@ -25,7 +29,7 @@ def new_parser(text: str | None) -> argparse.ArgumentParser:
         text: the recipe's ``__doc__``; None where Python left docstrings out (``-OO``).
     """
     summary, _, more = (text or "").partition("\n")
-    return _Parser(
+    return _Speaking(
         description=spoken(summary),
         epilog=spoken(more),
         allow_abbrev=False,
