@@ -10,7 +10,7 @@ import psutil
 
 LAUNCHERS = {"accelerate", "accelerate-launch", "accelerate_cli", "torchrun"}
 LAUNCHERS |= {"accelerate.commands.accelerate_cli", "accelerate.commands.launch"}
-LAUNCHERS |= {"torch.distributed.run"}
+LAUNCHERS |= {"torch.distributed.run", "nlpbook-data", "nlpbook_data"}
 
 
 def find_launcher() -> psutil.Process | None:
