@@ -72,7 +72,7 @@ def launch(main: Callable[..., None], *types: type) -> None:
             complain(message)
         sys.stderr.flush()
         silence_launcher(secrets())
-        # Not sys.exit: process groups and loader threads of a half-done run may wait for each other.
+        # Not sys.exit: process groups and loader threads of a half-done run may wait for others.
         logging.shutdown()
         sys.stdout.flush()
         os._exit(status)

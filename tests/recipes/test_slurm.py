@@ -13,7 +13,6 @@ from conftest import DOCCLS, RECIPES
 from test_survival import wait_for
 from writing import read_json, written
 
-SCRIPTS = ["one_node", "several_nodes"]
 SRUN = f"""#!{sys.executable}
 import os, signal, subprocess, sys
 count = int(os.environ["SLURM_NNODES"])
@@ -56,7 +55,9 @@ def submit(tmp_path: Path, hf_home: Path) -> Callable[..., subprocess.Popen]:
     return submit
 
 
-@pytest.mark.parametrize(("script", "status"), [(SCRIPTS[0], 138), (SCRIPTS[1], 138), (SCRIPTS[1], 1)])
+@pytest.mark.parametrize(
+    ("script", "status"), [("one_node", 138), ("several_nodes", 138), ("several_nodes", 1)]
+)
 def test_a_job_whose_time_ends_is_queued_again_if_it_can_go_on(submit, tmp_path, script, status):
     job = submit(script, RUNS.format(status=status), "recipe.py", "--run_name", "한 판")
     count = 1 if script == "one_node" else 2
@@ -73,7 +74,7 @@ def test_a_job_whose_time_ends_is_queued_again_if_it_can_go_on(submit, tmp_path,
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", ["one_node", "several_nodes"])
 def test_a_job_goes_on_until_it_is_finished(submit, tmp_path, script):
     program = f'#!/bin/sh\nexec {sys.executable} -m nlpbook_data "$@"\n'
     words = [RECIPES / "doccls.py", *DOCCLS, "--max_train_samples", 64, "--max_steps", 300]
