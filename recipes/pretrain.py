@@ -83,6 +83,9 @@ class PretrainArguments:
         default=False, metadata={"help": "keep no blocks on the disk; needs --max_steps"}
     )
     shuffle_buffer: int = field(default=100_000, metadata={"help": "texts mixed in a stream"})
+    preprocessing_num_workers: int | None = field(
+        default=None, metadata={"help": "processes that tokenize; without it this one alone"}
+    )
 
 
 def main(
@@ -138,16 +141,16 @@ def main(
     with run.preparation("tokenization"):
         blocks = {}
         for split, rows in texts.items():
+            workers = {"num_proc": task_args.preprocessing_num_workers}
+            options = {"batched": True} | (workers if isinstance(rows, Dataset) else {})
             pieces = rows.map(
                 versioned(encode),
-                batched=True,
                 remove_columns=["text"],
                 fn_kwargs={"tokenizer": tokenizer, "max_length": size},
+                **options,
             )
             fill = {"size": size, "pad_id": tokenizer.pad_token_id}
-            blocks[split] = pieces.map(
-                versioned(pack), batched=True, batch_size=4096, fn_kwargs=fill
-            )
+            blocks[split] = pieces.map(versioned(pack), batch_size=4096, fn_kwargs=fill, **options)
     kept = {split: rows for split, rows in blocks.items() if isinstance(rows, Dataset)}
     origins = {"train": "the text", "validation": f"{task_args.validation_share:.1%} of the texts"}
     run.describe(Source(DatasetDict(kept), text_args.name, origins, hashes, task="generation"))

@@ -241,6 +241,7 @@ LIMITS = (
     (1, math.inf, ("gradient_accumulation_steps", "eval_accumulation_steps", "save_total_limit")),
     (1, math.inf, ("early_stopping_patience", "samples_per_prompt", "hp_trials")),
     (1, math.inf, ("mini_batch_size", "num_hard_negatives", "matryoshka_dims", "rerank_depth")),
+    (1, math.inf, ("preprocessing_num_workers",)),
     (0.001, math.inf, ("scale",)),
     (0, math.inf, ("learning_rate", "dataloader_num_workers")),
     (0, 1, ("label_smoothing_factor", "lora_dropout", "margin")),
