@@ -234,7 +234,7 @@ def show_model(options: argparse.Namespace) -> None:
         for gbits in options.gbits:
             sent, step = ring(size, ranks, gbits), options.step_seconds
             worst, best = step + sent, max(step, step / 3 + sent)
-            cells.append(f"{ranks * step / worst:.1f} - {ranks * step / best:.1f}")
+            cells.append(f"{ranks * step / worst:.3g} - {ranks * step / best:.3g}")
         say(ranks, *cells)
 
 

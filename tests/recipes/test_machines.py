@@ -20,9 +20,15 @@ from conftest import DOCCLS, RECIPES, SIZE
 from safetensors.torch import load_file
 from test_survival import wait_for
 from torch.distributed import TCPStore
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from writing import read_json
 
 from nlpbook_data.training.machines import Machines
+from nlpbook_data.training.models import save_trained
+from nlpbook_data.training.record import check_weights
 
 TOLERANCE = 1e-5
 WITHIN = 75  # seconds: a minute, and starting on busy cores
@@ -221,6 +227,26 @@ def test_a_cut_cable_ends_both(start, cable, tmp_path):
     cable()
     for n in (0, 1):
         assert f"machine {1 - n} of this run" in ends(two[n], begun)
+
+
+def test_a_model_that_is_spread_by_fsdp_is_saved_whole(tmp_path):
+    place = f"file://{tmp_path}/store"
+    torch.distributed.init_process_group("gloo", init_method=place, rank=0, world_size=1)
+    try:
+        folder = RECIPES.parent / "nlpbook_data" / "models" / "tiny_encoder"
+        config = AutoConfig.from_pretrained(folder)
+        model = AutoModelForSequenceClassification.from_config(config)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        fully_shard(model, mesh=init_device_mesh("cpu", (1,)))
+        check_weights(model, 1)
+        whole = StateDictOptions(full_state_dict=True)  # as accelerate's get_state_dict has it
+        weights = get_model_state_dict(model, options=whole)
+        save_trained(model, AutoTokenizer.from_pretrained(folder), tmp_path, weights=weights)
+    finally:
+        torch.distributed.destroy_process_group()
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path).state_dict()
+    assert again.keys() == before.keys()
+    assert all(torch.equal(again[name], value) for name, value in before.items())
 
 
 @pytest.mark.parametrize(
