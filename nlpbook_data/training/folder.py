@@ -18,7 +18,7 @@ from nlpbook_data.outward import redact
 from nlpbook_data.training.arguments import ASKED_FOR, SAME_RUN, SAME_RUN_PREFIXES, RecipeArguments
 from nlpbook_data.training.checkpoints import COMPLETE, find_fault
 
-SHARED_WITHIN = 30  # seconds until a network's disk shows on one machine what another wrote
+SHARED_WITHIN = 70  # seconds; NFS may show on one machine after 60 what another wrote
 logger = logging.getLogger(__name__)
 
 
