@@ -46,13 +46,13 @@ SHORT = [
 def test_a_machine_that_is_done_is_no_loss_and_one_that_is_silent_is():
     store = TCPStore("127.0.0.1", 0, is_master=True, timeout=timedelta(seconds=5))
     lost: list[str] = []
-    pace = {"beat": 0.05, "silence": 1.0}
+    pace = {"beat": 0.05, "silence": 2.0}
     first, second = (Machines(store, number, 2, lost.append, **pace) for number in (0, 1))
-    time.sleep(0.3)
+    wait_for(lambda: first.heard[1][0] and second.heard[0][0], 10)
     second.close()
-    time.sleep(1.5)
-    assert lost == []
+    wait_for(lambda: not first.heard, 10)
     first.close()
+    assert lost == []
     first = Machines(store, 2, 4, lost.append, **pace)  # 3 is never heard of
     wait_for(lambda: lost, 10)
     assert "machine 3 of" in lost[0]
