@@ -23,7 +23,7 @@ from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_pa
 
 SIZES = {
     "sample_reviews": (640, 140, 200),
-    "sample_nli": (270, 75, 75),
+    "sample_nli": (1020, 186, 228),
     "sample_ner": (440, 80, 140),
     "sample_qa": (267, 45, 72),
     "sample_search": (900, 180, 360),
@@ -66,7 +66,7 @@ def test_sizes_are_those_of_the_readme_and_texts_are_composed_hangul(samples, na
 )
 def test_no_two_texts_share_much_of_their_character_trigrams(samples, name, column, most):
     texts = sorted({row[column] for row in rows_of(samples[name])})
-    assert len(texts) == {"text": 980, "premise": 140}[column]
+    assert len(texts) == {"text": 980, "premise": 478}[column]
     trigrams = [{text[i : i + 3] for i in range(len(text) - 2)} for text in texts]
     number = {gram: n for n, gram in enumerate(sorted(set().union(*trigrams)))}
     cells = np.array([(row, number[gram]) for row, grams in enumerate(trigrams) for gram in grams])
