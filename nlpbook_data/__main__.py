@@ -1,7 +1,7 @@
 """The command ``nlpbook-data``.
 
-list | show | fetch | audit | convert | push | check | annotate | prefetch | index | search |
-results | push-run
+list | show | fetch | audit | convert | push | check | annotate | prefetch | launch | index |
+search | results | push-run
 """
 
 import argparse
@@ -127,6 +127,15 @@ def _parser() -> argparse.ArgumentParser:
     option("--output", type=Path, required=True, help="the file for the tool to import")
     option = command(_prefetch)
     option("--config", required=True, help="a YAML of recipes/configs")
+    option = command(_launch)
+    option("--machines", type=int, default=1, help="so many get this command")
+    option("--rank", type=int, default=0, help="of this machine, from 0")
+    option("--head", default="127.0.0.1", help="the address of machine 0")
+    option("--port", type=int, default=29500, help="a free one there")
+    option("--devices", type=int, help="processes on each machine; by default its GPUs")
+    option("--config_file", help="of recipes/accelerate, such as fsdp2.yaml")
+    option("recipe", help="such as recipes/doccls.py")
+    option("arguments", nargs=argparse.REMAINDER, help="the recipe's own")
     option = command(_index, where, cache)
     option("texts", nargs="?", help="a file, or one of nlpbook-data list")
     option("--model", help="a SentenceTransformer: a folder or a Hub name; without it BM25 alone")
@@ -372,6 +381,15 @@ def _prefetch(options: argparse.Namespace) -> None:
         return
     rows = ", ".join(f"{split} {len(rows):,}" for split, rows in splits.items())
     _write(f"{data_args.corpus or data_args.dataset_name}: {rows} rows")
+
+
+def _launch(options: argparse.Namespace) -> None:
+    """Train on this machine, one of several, as accelerate launch does."""
+    from nlpbook_data.starting import start
+
+    words = [options.recipe, *options.arguments]
+    place = (options.machines, options.rank, options.head, options.port)
+    sys.exit(start(words, *place, options.devices, options.config_file))
 
 
 def _index(options: argparse.Namespace) -> None:

@@ -4,10 +4,12 @@ import json
 import logging
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
 from nlpbook_data.data.cache import write_text
@@ -16,6 +18,7 @@ from nlpbook_data.outward import redact
 from nlpbook_data.training.arguments import ASKED_FOR, SAME_RUN, SAME_RUN_PREFIXES, RecipeArguments
 from nlpbook_data.training.checkpoints import COMPLETE, find_fault
 
+SHARED_WITHIN = 70  # seconds; NFS may show on one machine after 60 what another wrote
 logger = logging.getLogger(__name__)
 
 
@@ -81,6 +84,23 @@ class RunFolder:
         """Let other processes write here."""
         if self.lock is not None:
             self.lock.release()
+
+    def check_shared(self, group: Any) -> None:
+        """Check that each process of `group` sees what the main one has just written here.
+
+        Raises:
+            InputError: this one does not: its machine has a folder of its own of this name.
+        """
+        path, end = self.path / "run.json", time.monotonic() + SHARED_WITHIN
+        mark = torch.tensor([path.stat().st_mtime_ns if self.is_main else 0])
+        torch.distributed.broadcast(mark, 0, group)
+        while not (path.is_file() and path.stat().st_mtime_ns == int(mark)):
+            if time.monotonic() > end:
+                raise InputError(
+                    f"{self.path}: this machine does not see what the first one writes there. "
+                    "Choose an --output_dir on a disk that all machines share."
+                )
+            time.sleep(0.5)
 
     def discard(self) -> None:
         """Delete the empty folder that Trainer makes, of a run that wrote nothing."""

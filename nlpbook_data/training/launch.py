@@ -28,6 +28,7 @@ from nlpbook_data.reports.push import card_hash, full_name, push_folder
 from nlpbook_data.reports.summary import print_summary
 from nlpbook_data.training.arguments import RecipeArguments, parse
 from nlpbook_data.training.launcher import end_with_launcher, silence_launcher
+from nlpbook_data.training.machines import watch_machines
 from nlpbook_data.training.record import Interrupted, start_record
 from nlpbook_data.training.run import Run, Unchanged
 from nlpbook_data.training.seeds import combine
@@ -44,31 +45,48 @@ def launch(main: Callable[..., None], *types: type) -> None:
     """Run a recipe's `main` once a seed; turn what goes wrong into a message and an exit status.
 
     `main` is called with an instance of each of `types` and the `Run`. 1: bad input or no disk
-    space; 130 and 143: interrupted, with the next command; anything else keeps its traceback, since
-    it is a defect.
+    space; 130, 138 and 143: interrupted, with the next command; anything else keeps its traceback,
+    since it is a defect.
 
     Args:
         types: dataclasses; the last is `RecipeArguments` or a subclass.
     """
-    is_first = int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("RANK", 0)) == 0
-    set_up_logging(is_first)
+    speaks = int(os.environ.get("LOCAL_RANK", 0)) == 0  # each machine says why it has ended
+    set_up_logging(speaks and int(os.environ.get("RANK", 0)) == 0)
     runs: list[Run] = []  # those that have begun, the current one last
 
     status, word = 1, "failed"
     received: list[int] = []
 
     def on_signal(number: int, frame: Any) -> None:
+        if number in received and number not in (signal.SIGTERM, signal.SIGINT):
+            return  # a scheduler and its launcher both tell it
         received.append(number)
         if not runs:
             raise Interrupted(number)
         runs[-1].interrupt(number)
 
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+    def leave(message: str) -> None:
+        _record_failure(runs, word, message)
+        if speaks:
+            complain(message)
+        sys.stderr.flush()
+        silence_launcher(secrets())
+        # Not sys.exit: process groups and loader threads of a half-done run may wait for others.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(status)
+
+    for name in ("SIGTERM", "SIGINT", "SIGUSR1"):  # the last: of schedulers, and not of Windows
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), on_signal)
     end_with_launcher(received)
     try:
+        machines = watch_machines(leave, lambda: any(run.callback.signal for run in runs))
         run_seeds(main, types, runs)
-        # Left to the end of the interpreter, its threads can abort the process.
+        # Left to the end of the interpreter, threads can abort the process.
+        if machines:
+            machines.close()
         PartialState().destroy_process_group()
         return
     except InputError as error:
@@ -76,7 +94,7 @@ def launch(main: Callable[..., None], *types: type) -> None:
     except Interrupted as error:
         status, word = 128 + error.args[0], "interrupted"
         message = CONTINUES
-        if not any(run.folder.is_open for run in runs):
+        if not any(run.folder.is_open or run.callback.began for run in runs):
             message = "Interrupted before training began; nothing was written."
     except BaseException as error:
         what = explain(error, runs[-1].folder.path if runs else None)
@@ -90,15 +108,7 @@ def launch(main: Callable[..., None], *types: type) -> None:
             silence_launcher(secrets())
             raise
         message = what
-    _record_failure(runs, word, message)
-    if is_first:
-        complain(message)
-    sys.stderr.flush()
-    silence_launcher(secrets())
-    # Not sys.exit: process groups and loader threads of a half-done run may wait for each other.
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(status)
+    leave(message)
 
 
 def run_program(main: Callable[[], None], interrupted: str = "") -> None:

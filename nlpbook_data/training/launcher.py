@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Set
 from pathlib import Path
 
 import psutil
@@ -11,18 +12,17 @@ import psutil
 LAUNCHERS = {"accelerate", "accelerate-launch", "accelerate_cli", "torchrun"}
 LAUNCHERS |= {"accelerate.commands.accelerate_cli", "accelerate.commands.launch"}
 LAUNCHERS |= {"torch.distributed.run"}
+OURS = {"nlpbook-data", "nlpbook_data"}
 
 
-def find_launcher() -> psutil.Process | None:
+def find_launcher(names: Set[str] = LAUNCHERS) -> psutil.Process | None:
     """Return the launcher that started this process; None for a shell and all others."""
     try:
         parent = psutil.Process().parent()
         words = parent.cmdline()[:4] if parent else []
     except psutil.Error:
         return None
-    return (
-        parent if LAUNCHERS & {Path(word).stem for word in words} | LAUNCHERS & {*words} else None
-    )
+    return parent if names & {Path(word).stem for word in words} | names & {*words} else None
 
 
 def end_with_launcher(received: list[int]) -> None:
@@ -33,7 +33,7 @@ def end_with_launcher(received: list[int]) -> None:
     Args:
         received: the signals that came; after Ctrl-C, which reaches both, none is to follow.
     """
-    launcher = find_launcher()
+    launcher = find_launcher(LAUNCHERS | OURS)
     if launcher is None:
         return
 

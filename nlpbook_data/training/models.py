@@ -384,11 +384,15 @@ def save_trained(
     tokenizer: PreTrainedTokenizerBase,
     folder: Path,
     merge: bool = True,
+    weights: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Write model and tokenizer, without a path of this machine; adapters merged, or alone.
 
     adapter_config.json names the model that they belong to: beside a config.json the folder would
     be taken for that of a whole model.
+
+    Args:
+        weights: gathered from all processes, of a model that is spread over them.
     """
     model = merge_lora(model) if merge else model
     model.config.name_or_path = ""
@@ -402,7 +406,7 @@ def save_trained(
         if base.can_generate():
             base.generation_config.save_pretrained(folder)
     else:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=weights)
 
 
 def forget_batch(tokenizer: PreTrainedTokenizerBase) -> None:

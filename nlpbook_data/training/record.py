@@ -109,6 +109,7 @@ class RunCallback(TrainerCallback):
         self.is_training = True
         if args.world_size > 1:  # not the devices' own, whose queues would have to run empty
             self.told = _Told(torch.distributed.new_group(backend="gloo"))
+            self.folder.check_shared(self.told.group)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Note how long the first batch took from the start of the process."""

@@ -274,10 +274,13 @@ class RecipeTrainer(Trainer):
             super().save_model(output_dir, _internal_call)
             return
         check_weights(self.model, self.state.global_step)
-        model = self.accelerator.unwrap_model(self.model)
+        model, weights = self.accelerator.unwrap_model(self.model), None
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:  # each process has a part of them
+            engine = self.deepspeed if self.is_deepspeed_enabled else self.model
+            weights = self.accelerator.get_state_dict(engine)
         if self.args.should_save:
             folder = Path(self.args.output_dir).expanduser()
-            save_trained(model, self.processing_class, folder, merge_lora)
+            save_trained(model, self.processing_class, folder, merge_lora, weights)
 
     def _score_names(self) -> list[str]:
         """Return the names of the scores, before anything is trained: of predictions that are 1."""
