@@ -33,7 +33,9 @@ def test_the_default_command_trains_scores_and_leaves_everything(fork_recipe, tm
     folder = tmp_path / "outputs" / "paircls"
     assert visible(folder) == COMMON | {"confusion_matrix.png"}
     scores = read_json(folder / "metrics.json")
-    assert set(scores["baselines"]) == {"majority", "hypothesis alone", "character n-grams"}
+    assert set(scores["baselines"]) == {
+        *("majority", "hypothesis alone", "character overlap", "character n-grams")
+    }
     rows = read_rows(folder / "predictions.jsonl")
     assert set(rows[0]) == {"premise", "hypothesis", "label", "prediction", "probabilities"}
     right = np.mean([row["label"] == row["prediction"] for row in rows])
