@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -377,6 +378,24 @@ def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
     """Return the model with its adapters, if any, merged into its weights."""
     merge = getattr(model, "merge_and_unload", None)
     return merge() if merge else model
+
+
+def merge_added(model: PreTrainedModel, auto_class: Any) -> PreTrainedModel:
+    """Return the model of `auto_class` whose weights hold the adapters of ``add_adapter``, if any.
+
+    They are put into the model that they belong to, loaded anew: the one at hand cannot lose them.
+    """
+    if not getattr(model, "peft_config", None):
+        return model
+    from peft import PeftModel
+
+    with tempfile.TemporaryDirectory() as adapters:
+        model.save_pretrained(adapters)
+        options = {"config": model.config, "dtype": "float32", "use_safetensors": True}
+        whole = _load(auto_class, model.name_or_path, ModelArguments(), **options)
+        whole.config = model.config  # not a copy: the recipe writes into it
+        merged: Any = PeftModel.from_pretrained(whole, adapters).merge_and_unload()
+    return merged.to(model.device)
 
 
 def save_trained(
