@@ -88,7 +88,7 @@ def main(
     run.describe(source)
 
     # 2. Tokenizer and model; after this nothing changes the TrainingArguments
-    tokenizer = load_tokenizer(model_args)
+    tokenizer = load_tokenizer(model_args, pairs=True)
     config = load_config(
         model_args,
         labels=labels or ["score"],

@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from nlpbook_data.errors import InputError, first_line, shown
+from nlpbook_data.features.paircls import separate_pairs
 from nlpbook_data.training.arguments import SETTINGS, ModelArguments, resolve_package
 
 logger = logging.getLogger(__name__)
@@ -132,12 +133,15 @@ def _names(config: Any) -> list[str]:
     return names
 
 
-def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
+def load_tokenizer(args: ModelArguments, pairs: bool = False) -> PreTrainedTokenizerBase:
     """Return the tokenizer of the model, or of ``--tokenizer_name``.
 
     A decoder's tokenizer without a padding token pads with its end of text. With
     ``--special_tokens`` the folder's tokenizer.json is taken as it is: KoGPT2's is not the
     byte-level one that transformers makes of it, which reads no Korean.
+
+    Args:
+        pairs: it is given two texts at a time, between which something must stand.
 
     Raises:
         InputError: nothing of that name here or on the Hub, no vocabulary, or no Korean in it.
@@ -166,6 +170,8 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
     # Rows are cached by what it holds, not by where it lay; and no path is to be pushed.
     tokenizer.name_or_path = ""
     tokenizer.init_kwargs.pop("name_or_path", None)
+    if pairs and (separator := separate_pairs(tokenizer)):
+        logger.info("%s: its tokenizer put nothing between two texts; now %s.", name, separator)
     return tokenizer
 
 

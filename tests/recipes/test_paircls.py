@@ -160,6 +160,30 @@ def test_evaluation_alone_scores_what_training_scored_on_any_number_of_processes
                 np.testing.assert_allclose(*rows, rtol=1e-5)
 
 
+def test_a_decoder_gets_a_separator_that_is_said_and_saved(fork_recipe, tmp_path):
+    path = write_rows(tmp_path / "scores.jsonl", scored(40))
+    options = ["--model_name_or_path", "package:models/decoder", "--baselines", "false"]
+    options += ["--num_train_epochs", 1, "--max_length", 32, "--precision", "float32"]
+    result = fork_recipe("paircls", *options, "--train_file", path, "--output_dir", "out")
+    assert result.status == 0, result.stderr
+    assert "its tokenizer put nothing between two texts; now </s>." in result.stderr
+
+    # whoever reads the folder gives the run's own predictions: pipeline, predict.py, load_predictor
+    rows = read_rows(tmp_path / "out" / "predictions.jsonl")
+    expected = pytest.approx([row["prediction"] for row in rows], abs=1e-4)
+    ids = AutoTokenizer.from_pretrained(tmp_path / "out")("가", "나")["input_ids"]
+    assert ids.count(2) == 1 and 2 not in (ids[0], ids[-1])  # </s>
+    predict = pipeline("text-classification", model=str(tmp_path / "out"), function_to_apply="none")
+    pairs = [{"text": row["sentence1"], "text_pair": row["sentence2"]} for row in rows]
+    assert [predict(pair, truncation=True)["score"] for pair in pairs] == expected
+    texts = [{"sentence1": p["text"], "sentence2": p["text_pair"]} for p in pairs]
+    given = write_rows(tmp_path / "new.jsonl", texts)
+    result = fork_recipe("predict", "out", "--input", given, "--output", "predicted.jsonl")
+    assert result.status == 0, result.stderr
+    found = read_rows(tmp_path / "predicted.jsonl")
+    assert [row["prediction"] for row in found] == expected
+
+
 def test_a_model_of_one_token_type_saves_a_tokenizer_that_gives_none(fork_recipe, tmp_path):
     folder = tmp_path / "roberta"
     AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder")).save_pretrained(
