@@ -295,6 +295,19 @@ def test_bad_input_is_one_message_and_leaves_nothing(refused, options, parts):
     refused("qa", parts, *MODEL, "--corpus", "sample_qa", *options)
 
 
+@pytest.mark.parametrize("recipe", ["qa", "search"])
+def test_a_squad_file_whose_data_stands_twice_loses_no_half(refused, tmp_path, recipe):
+    def half(number: int) -> str:
+        answer = {"text": "서울", "answer_start": 0}
+        rows = [{"id": f"{number}", "question": "어디?", "answers": [answer]}]
+        paragraphs = [{"context": f"서울 {number}", "qas": rows}]
+        return json.dumps([{"paragraphs": paragraphs}], ensure_ascii=False)
+
+    path = tmp_path / "train.json"
+    path.write_text(f'{{"data": {half(1)}, "data": {half(2)}}}', encoding="utf-8")
+    refused(recipe, ("train.json", "data, data where"), *TINY, "--train_file", path)
+
+
 def test_a_slow_tokenizer_is_refused(refused, tmp_path):
     ByT5Tokenizer().save_pretrained(tmp_path / "slow")
     options = [*MODEL, "--tokenizer_name", "slow", "--corpus", "sample_qa"]
