@@ -4,7 +4,7 @@ import math
 import unicodedata
 from typing import Any
 
-from tokenizers.processors import TemplateProcessing
+from tokenizers.processors import ByteLevel, Sequence, TemplateProcessing
 from transformers import PreTrainedTokenizerBase
 
 
@@ -25,11 +25,13 @@ def separate_pairs(tokenizer: PreTrainedTokenizerBase) -> str | None:
     alone = _around(tokenizer("가")["input_ids"], _ids(tokenizer, "가")) or ([], [])
     opening, closing, before, after = map(tokenizer.convert_ids_to_tokens, (*alone, *around))
     special = {*opening, *closing, *before, *after, separator}
-    backend.post_processor = TemplateProcessing(
+    template = TemplateProcessing(
         single=[*opening, "$A", *closing],
         pair=[*before, "$A", separator, "$B", *after],
         special_tokens=[(token, tokenizer.convert_tokens_to_ids(token)) for token in special],
     )
+    trims = isinstance(backend.post_processor, ByteLevel)  # blanks off the characters of tokens
+    backend.post_processor = Sequence([backend.post_processor, template]) if trims else template
     return separator
 
 
