@@ -114,12 +114,40 @@ def pretrained(folder: Path, family: str = "Bert") -> Path:
     return folder
 
 
-def test_lora_is_trained_killed_continued_merged_and_searched_with(fork_recipe, tmp_path):
-    path = write_rows(tmp_path / "faq.jsonl", faq(60))
+def lora(tmp_path: Path) -> tuple[Path, list]:
+    """Return a model to adapt, and what adapts it to an FAQ."""
     base = pretrained(tmp_path / "base")
+    path = write_rows(tmp_path / "faq.jsonl", faq(60))
     options = ["--model_name_or_path", base, "--train_file", path, "--lora", "true"]
     options += ["--learning_rate", "1e-2", "--max_length", 32, "--num_train_epochs", 2]
-    options += ["--per_device_train_batch_size", 16, "--precision", "float32"]
+    return base, [*options, "--per_device_train_batch_size", 16, "--precision", "float32"]
+
+
+def test_lora_is_trained_merged_and_searched_with(fork_recipe, tmp_path):
+    base, options = lora(tmp_path)
+    result = fork_recipe("rerank", *options, "--output_dir", "out")
+    assert result.status == 0, result.stderr
+    folder = tmp_path / "out"
+    assert {p.name for p in folder.iterdir() if not p.name.startswith(".")} == FILES
+    before, after = (load_file(f / "model.safetensors") for f in (base, folder))
+    query, embedding = "encoder.layer.0.attention.self.query.weight", "word_embeddings.weight"
+    assert not before[query].equal(after[f"bert.{query}"])
+    assert before[f"embeddings.{embedding}"].equal(after[f"bert.embeddings.{embedding}"])
+    model, row = CrossEncoder(str(folder), device="cpu"), read_rows(folder / "predictions.jsonl")[0]
+    pairs = [(row["query"], hit["text"]) for hit in row["prediction"]]
+    expected = [hit["score"] for hit in row["prediction"]]
+    assert score_pairs(model, pairs, 8) == pytest.approx(expected, abs=1e-4)
+
+    passages = write_rows(tmp_path / "passages.jsonl", [{"text": t} for _, t in pairs])
+    result = fork_recipe(COMMAND, "index", passages, "--output", "index")
+    assert result.status == 0, result.stderr
+    result = fork_recipe(COMMAND, "search", "index", row["query"], "--rerank", "out")
+    assert result.status == 0 and pairs[0][1] in result.stdout, result.stderr
+
+
+@pytest.mark.long
+def test_lora_killed_and_continued_ends_in_the_same_weights(fork_recipe, tmp_path):
+    _, options = lora(tmp_path)
     killer = tmp_path / "rerank.py"
     killer.write_text(KILLER.format(recipe=str(RECIPES / "rerank.py")))
     results = []
@@ -137,23 +165,6 @@ def test_lora_is_trained_killed_continued_merged_and_searched_with(fork_recipe, 
         results.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in files])
     assert read_json(tmp_path / "killed" / "run.json")["resumed_from"]
     assert results[0] == results[1]
-
-    folder = tmp_path / "whole"
-    assert {p.name for p in folder.iterdir() if not p.name.startswith(".")} == FILES
-    before, after = (load_file(f / "model.safetensors") for f in (base, folder))
-    query, embedding = "encoder.layer.0.attention.self.query.weight", "word_embeddings.weight"
-    assert not before[query].equal(after[f"bert.{query}"])
-    assert before[f"embeddings.{embedding}"].equal(after[f"bert.embeddings.{embedding}"])
-    model, row = CrossEncoder(str(folder), device="cpu"), read_rows(folder / "predictions.jsonl")[0]
-    pairs = [(row["query"], hit["text"]) for hit in row["prediction"]]
-    expected = [hit["score"] for hit in row["prediction"]]
-    assert score_pairs(model, pairs, 8) == pytest.approx(expected, abs=1e-4)
-
-    passages = write_rows(tmp_path / "passages.jsonl", [{"text": t} for _, t in pairs])
-    result = fork_recipe(COMMAND, "index", passages, "--output", "index")
-    assert result.status == 0, result.stderr
-    result = fork_recipe(COMMAND, "search", "index", row["query"], "--rerank", "whole")
-    assert result.status == 0 and pairs[0][1] in result.stdout, result.stderr
 
 
 @pytest.mark.long
