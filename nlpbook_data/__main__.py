@@ -57,20 +57,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="nlpbook-data", description="Korean corpora by name.")
+    parser = Parser(prog="nlpbook-data", description=spoken("Korean corpora by name."))
     commands = parser.add_subparsers(dest="command", required=True)
 
     def shared(*parents: Any) -> argparse.ArgumentParser:
-        return argparse.ArgumentParser(add_help=False, parents=parents)
+        return Parser(add_help=False, parents=parents)
 
     def command(run: Callable, *parents: Any) -> Callable:
         """Add `run`, whose docstring is its help; return what adds an option to it."""
-        words = " ".join((run.__doc__ or "").split())
+        lines = [spoken(line.strip()) for line in (run.__doc__ or "").splitlines() if line.strip()]
         added = commands.add_parser(
             run.__name__.strip("_").replace("_", "-"),
             parents=parents,
-            description=words,
-            help=words.split(".")[0],
+            description=" ".join(lines),
+            help="".join(lines[:1]).rstrip("."),
         )
         added.set_defaults(run=run)
         return added.add_argument
@@ -199,7 +199,9 @@ def _list(options: argparse.Namespace) -> None:
         rows = f"{sum(counts.values()):,}" if needed <= set(counts) else "?"
         row = [name, corpus.task, rows, corpus.license, "yes" if corpus.commercial else "no"]
         lines.append([*row, corpus.presence(options.corpus_dir), corpus.title])
-    _write(in_columns(lines, right=[2]))
+    head, *rest = lines
+    table = [[*map(spoken, head)], *([*r[:4], *map(spoken, r[4:6]), r[6]] for r in rest)]
+    _write(in_columns(table, right=[2]))
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -207,9 +209,11 @@ def _show(options: argparse.Namespace) -> None:
     from nlpbook_data.data.publish import readable_rows
 
     corpus = find_corpus(options.name)
-    commercial = "" if corpus.commercial else " (no commercial use)"
     _write(f"{corpus.name}: {corpus.title}")
-    _write(f"task {corpus.task}; licence {corpus.license}{commercial}")
+    _say(
+        f"task {corpus.task}; licence {corpus.license}"
+        f"{'' if corpus.commercial else ' (no commercial use)'}"
+    )
     _write(f"{corpus.homepage}\n{corpus.citation}".rstrip())
     for name, feature in corpus.features.items():
         _write(f"  {name}: {_describe(feature)}")
@@ -228,7 +232,7 @@ def _show(options: argparse.Namespace) -> None:
     loaded = load_corpus(options.name, options.corpus_dir, splits=chosen) if on_disk else {}
     for split, declared in corpus.splits.items():
         count = f"{len(loaded[split]):,} rows, " if split in loaded else ""
-        _write(f"\n{split}: {count}{declared.source}")
+        _say(f"\n{split}: {count}{declared.source}")
         if split in loaded:
             first = loaded[split].select(range(min(options.rows, len(loaded[split]))))
             for row in readable_rows(first):
@@ -257,7 +261,7 @@ def _fetch(options: argparse.Namespace) -> None:
         _say(f"{corpus.name}: {len(hashes)} files in {corpus.folder(options.corpus_dir)}")
         for file, sha256 in hashes.items():
             size = (corpus.folder(options.corpus_dir) / file).stat().st_size
-            _write(f"  {file}\t{size:,} bytes\tsha256 {sha256}")
+            _say(f"  {file}\t{size:,} bytes\tsha256 {sha256}")
 
 
 def _load(options: argparse.Namespace) -> DatasetDict:
@@ -300,7 +304,7 @@ def _convert(options: argparse.Namespace) -> None:
     from nlpbook_data.data.publish import convert_corpus
 
     for path in convert_corpus(_load(options), options.output_dir, options.format):
-        _write(f"{path}\t{path.stat().st_size:,} bytes")
+        _say(f"{path}\t{path.stat().st_size:,} bytes")
 
 
 def _push(options: argparse.Namespace) -> None:
@@ -380,7 +384,7 @@ def _prefetch(options: argparse.Namespace) -> None:
     else:
         return
     rows = ", ".join(f"{split} {len(rows):,}" for split, rows in splits.items())
-    _write(f"{data_args.corpus or data_args.dataset_name}: {rows} rows")
+    _say(f"{data_args.corpus or data_args.dataset_name}: {rows} rows")
 
 
 def _launch(options: argparse.Namespace) -> None:
@@ -395,8 +399,8 @@ def _launch(options: argparse.Namespace) -> None:
 def _index(options: argparse.Namespace) -> None:
     """Make a search engine over the texts of a file or a corpus.
 
-    The texts are the lines of a .txt file, a column of a csv, tsv, jsonl, xlsx or parquet file, or
-    a corpus' first text column (contexts, reviews); each once, with its first row's other columns.
+    Texts are the lines of a .txt file, a column of a table, or the first texts of a corpus' rows.
+    Each text counts once, with the other columns of its first row.
     With a column of ids each row counts, also where texts are equal.
     """
     from nlpbook_data.search.index import SearchIndex, import_faiss
@@ -521,8 +525,9 @@ def _search(options: argparse.Namespace) -> None:
 def _results(options: argparse.Namespace) -> None:
     """Put finished runs into a table of models and tasks, and test one against another.
 
-    Scores are of test, as mean and spread over seeds. Two runs are compared row by row: by
-    McNemar's exact test where rows are right or wrong, else by exchanging their rows at random.
+    Scores are of test, as mean and spread over seeds.
+    Two runs are compared row by row.
+    Where rows are right or wrong, by McNemar's exact test; else by exchanging them at random.
     """
     from nlpbook_data.reports import results
 

@@ -44,6 +44,7 @@ from nlpbook_data.training import (
     load_tokenizer,
     match_token_types,
     padding,
+    predict_frozen,
     versioned,
 )
 
@@ -88,7 +89,7 @@ def main(
     run.describe(source)
 
     # 2. Tokenizer and model; after this nothing changes the TrainingArguments
-    tokenizer = load_tokenizer(model_args)
+    tokenizer = load_tokenizer(model_args, pairs=True)
     config = load_config(
         model_args,
         labels=labels or ["score"],
@@ -147,8 +148,7 @@ def main(
     scores, rows, wrong = {}, [], []
     for split in (name for name in ("validation", "test") if name in encoded):
         with run.phase(f"evaluation on {split}"):
-            output = trainer.predict(encoded[split])
-        predictions = to_predictions(output.predictions)
+            predictions = to_predictions(trainer.predict(encoded[split]).predictions)
         if source.is_labelled(split):
             scores[split] = score(predictions, gold[split])
         rows, wrong = prediction_rows(source.splits[split], labels, predictions)
@@ -163,7 +163,8 @@ def main(
     if run.wants_baselines:
         with run.phase("baselines"):
             found = predict_pairs(source.splits["train"], source.held_out, len(labels))
-            baselines = score_baselines(found, lambda s, values: score(values, gold[s]))
+            frozen = predict_frozen(model_args, trainer, encoded, source.held_out)
+            baselines = score_baselines([*found, *frozen], lambda s, p: score(p, gold[s]))
     run.finish(baselines, "문장 쌍 분류", "text-classification", USAGE, labels)
 
 

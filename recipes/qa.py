@@ -81,7 +81,7 @@ def main(
     run.describe(source)
 
     # 2. Tokenizer and model; after this nothing changes the TrainingArguments
-    tokenizer = load_tokenizer(model_args)
+    tokenizer = load_tokenizer(model_args, pairs=True)
     tokenizer.padding_side = "right"  # answers are places in a window, counted from its left
     config = load_config(model_args, pad_token_id=tokenizer.pad_token_id)
     match_token_types(tokenizer, config)

@@ -103,7 +103,7 @@ def main(
     collections = collect_splits(rows)
 
     # 2. Tokenizer and model; after this nothing changes the training arguments
-    tokenizer = load_tokenizer(model_args)
+    tokenizer = load_tokenizer(model_args, pairs=True)
     config = load_config(model_args, ["score"], pad_token_id=tokenizer.pad_token_id)
     match_token_types(tokenizer, config)
     limit_length(data_args.max_length, config, tokenizer)

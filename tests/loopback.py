@@ -55,7 +55,8 @@ class Handler(BaseHTTPRequestHandler):
     ``other range`` answers from byte 0 what is asked from later on; ``mute`` leaves the validators
     out of 206. ``cut`` breaks off half-way, ``cut no ranges`` too; ``hang`` stops half-way and
     ``deaf`` before it answers. ``no length`` ends by closing, ``chunked`` and ``chunked cut`` are
-    that; ``short`` announces less than there is. ``page`` is HTML called HTML, ``page as text`` is
+    that; ``short`` announces less than there is. ``gzip`` packs where it was asked to, ``always
+    gzip`` anyway, ``gzip in gzip`` twice. ``page`` is HTML called HTML, ``page as text`` is
     not called so, ``html type`` is a good file called HTML.
     """
 
@@ -95,6 +96,8 @@ class Handler(BaseHTTPRequestHandler):
             body, headers = gzip.compress(body), {"Content-Encoding": "gzip"}
         if how == "always gzip":
             body, headers = gzip.compress(body), {**headers, "Content-Encoding": "gzip"}
+        if how == "gzip in gzip":
+            body, headers = gzip.compress(gzip.compress(body)), {"Content-Encoding": "gzip, gzip"}
         if how in ("page", "page as text"):
             body = PAGE
         if how in ("page", "html type"):

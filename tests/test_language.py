@@ -90,6 +90,18 @@ def test_nearly_all_messages_are_in_the_catalogue(catalogue, record_property):
     assert share >= COVERED, "\n".join(f"{place}: {text}" for place, text in lacking)
 
 
+def test_all_help_of_the_command_is_in_the_catalogue(catalogue):
+    source = (REPOSITORY / "nlpbook_data" / "__main__.py").read_text(encoding="utf-8")
+    tree, wanted = ast.parse(source), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "help":
+            wanted |= {*in_source(node.value)}
+        if isinstance(node, ast.FunctionDef) and f"command({node.name}" in source:
+            wanted |= {*(ast.get_docstring(node) or "").splitlines()}
+    assert len(wanted) > 80
+    assert [text for text in wanted - {""} if key(text) not in catalogue] == []
+
+
 def test_each_korean_has_the_values_of_its_english(catalogue):
     for entry in catalogue.values():
         names = PLACEHOLDER.findall(entry.msgid)

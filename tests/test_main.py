@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -66,6 +67,37 @@ def test_list_says_what_there_is_and_what_is_on_disk(tmp_path):
     assert rows["nsmc"][1:6] == ["doccls", "200,000", "CC0-1.0", "yes", "yes"]
     assert rows["sample_reviews"][1:6] == ["doccls", "980", "CC0-1.0", "yes", "yes"]
     assert rows["korsts"][5] == "partly" and rows["klue-ynat"][5] == "no"
+
+
+def test_help_and_its_errors_are_korean_where_that_is_wanted(monkeypatch):
+    monkeypatch.setenv("NLPBOOK_LANG", "ko")
+    everything = command("--help").stdout
+    assert everything.startswith("사용법: nlpbook-data")
+    assert "search              index로 만든 검색 엔진에서 찾습니다" in everything
+    one = command("search", "--help").stdout
+    for line in ("인자:", "옵션:", "--exact               FAISS를 쓰지 않습니다"):
+        assert line in one
+    assert "이 도움말을 보여 주고 끝냅니다" in one
+    done = command("search", "--eaxct")
+    assert done.stderr.startswith("사용법: ")
+    assert "nlpbook-data search: 오류: 필요한 인자가 빠졌습니다: folder, query" in done.stderr
+
+
+def test_list_show_and_audit_are_korean_where_that_is_wanted(monkeypatch):
+    monkeypatch.setenv("NLPBOOK_LANG", "ko")
+    head, *rows = command("list").stdout.splitlines()
+    assert head.split() == "이름 작업 행 라이선스 상업적 이용 내려받음 제목".split()
+    [row] = [row for row in rows if row.startswith("sample_nli ")]
+    assert row.split()[1:6] == ["paircls", "1,434", "CC0-1.0", "예", "예"]
+    shown = command("show", "sample_nli").stdout
+    assert "작업 paircls; 라이선스 CC0-1.0" in shown and "학습 데이터: 1,020행" in shown
+
+    said = command("audit", "sample_reviews").stdout
+    english = {"train", "validation", "test", "text", "label", "jsonl", "CC0", "sample_reviews"}
+    words = {*re.findall(r"[A-Za-z_0-9]*[A-Za-z][A-Za-z_0-9]*", said.partition("\n예 (")[0])}
+    assert words - english <= {"nlpbook_data", "samples", "ㅋㅋ"}, words - english
+    for line in ("사본이 있는 텍스트", "text 글자 수, 평균", "label, 행"):
+        assert line in said
 
 
 def test_a_terminal_that_lacks_a_character_gets_another(tmp_path):

@@ -5,10 +5,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from nlpbook_data.audit.figures import INFORMATION, Audit, Balance, Lengths, most_common, share
+from nlpbook_data.audit.figures import (
+    FINDINGS,
+    INFORMATION,
+    Audit,
+    Balance,
+    Lengths,
+    most_common,
+    share,
+)
 from nlpbook_data.audit.page import make_page
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError
+from nlpbook_data.language import is_korean, spoken
 from nlpbook_data.reports.columns import in_columns
 
 MOST_POINTS = 4
@@ -42,8 +51,9 @@ def to_json(audit: Audit) -> str:
 def format_audit(audit: Audit) -> str:
     """Return the audit as a table with a column for each split, and the examples below it."""
     commercial = "" if audit.commercial else " (no commercial use)"
-    lines = [f"{audit.name}: {audit.title}", f"licence {audit.license}{commercial}", audit.homepage]
-    lines += [f"{split}: {found.source}" for split, found in audit.splits.items()]
+    licence = spoken(f"licence {audit.license}") + spoken(commercial)
+    lines = [f"{audit.name}: {audit.title}", licence, audit.homepage]
+    lines += [f"{split}: {spoken(found.source)}" for split, found in audit.splits.items()]
     figures = [["", *audit.splits], *_figures(audit), *_labels(audit)]
     lines += ["", in_columns(figures, right=range(1, len(audit.splits) + 1))]
     for title, section in {
@@ -53,7 +63,7 @@ def format_audit(audit: Audit) -> str:
         "examples (rows count from 0)": _examples(audit),
     }.items():
         found = list(section)
-        lines += ["", title, *found] if found else []
+        lines += ["", spoken(title), *found] if found else []
     return "\n".join(lines)
 
 
@@ -62,7 +72,10 @@ def _figures(audit: Audit) -> Iterator[list[str]]:
     splits = list(audit.splits.values())
 
     def counts(name: str, values: Iterable[int | str]) -> list[str]:
-        return [name, *(f"{value:,}" if isinstance(value, int) else value for value in values)]
+        return [
+            spoken(name),
+            *(f"{value:,}" if isinstance(value, int) else value for value in values),
+        ]
 
     yield counts("rows", (s.rows for s in splits))
     yield counts("texts that have copies", (s.copies.texts for s in splits))
@@ -79,19 +92,20 @@ def _figures(audit: Audit) -> Iterator[list[str]]:
         yield from _lengths("tokens of an input", tokens)
         for most in tokens[0].over:
             cut = (share(t.over[most], s.rows) for t, s in zip(tokens, splits, strict=True))
-            yield [f"  cut at {most}", *cut]
+            yield [spoken(f"  cut at {most}"), *cut]
     for name, found in audit.found().items():
         information = name in INFORMATION
         row = f"rows, {name.replace('_', ' ')}{' (information)' if information else ''}"
+        row = FINDINGS[name] if is_korean() else row
         points = [] if information else most_common(found.values(), MOST_POINTS)
         remark = " ".join(point for point, _ in points)
         yield [*counts(row, (finding.rows for finding in found.values())), remark]
 
 
 def _lengths(name: str, lengths: list[Lengths]) -> Iterator[list[str]]:
-    yield [f"{name}, mean", *(f"{s.mean:.1f}" for s in lengths)]
-    yield ["  median / p95", *(f"{s.median:,} / {s.p95:,}" for s in lengths)]
-    yield ["  p99 / longest", *(f"{s.p99:,} / {s.max:,}" for s in lengths)]
+    yield [f"{spoken(name)}, {spoken('mean')}", *(f"{s.mean:.1f}" for s in lengths)]
+    yield [spoken("  median / p95"), *(f"{s.median:,} / {s.p95:,}" for s in lengths)]
+    yield [spoken("  p99 / longest"), *(f"{s.p99:,} / {s.max:,}" for s in lengths)]
 
 
 def _labels(audit: Audit) -> Iterator[list[str]]:
@@ -99,26 +113,28 @@ def _labels(audit: Audit) -> Iterator[list[str]]:
     splits = list(audit.splits.values())
     columns = dict.fromkeys(column for split in splits for column in split.labels)
     if columns:
-        yield from ([], ["labels"])
+        yield from ([], [spoken("labels")])
     for column in columns:
         balances = [split.labels.get(column, Balance("", {}, 0)) for split in splits]
         unit = next(balance.unit for balance in balances if balance.unit)
         totals = [sum(balance.counts.values()) for balance in balances]
-        yield [f"{column}, {unit}", *(f"{total:,}" for total in totals)]
+        yield [f"{column}, {spoken(unit)}", *(f"{total:,}" for total in totals)]
         for label in dict.fromkeys(label for balance in balances for label in balance.counts):
             counts = [balance.counts.get(label, 0) for balance in balances]
             yield [f"  {label}", *map(share, counts, totals)]
         if any(balance.none for balance in balances):
             name = "  rows without" if unit == "entities" else "  unlabelled"
-            yield [name, *(f"{balance.none:,}" for balance in balances)]
+            yield [spoken(name), *(f"{balance.none:,}" for balance in balances)]
 
 
 def _overlaps(audit: Audit) -> Iterator[str]:
     for overlap in audit.overlaps:
-        columns = [f"{column} alone {rows:,}" for column, rows in overlap.columns.items()]
+        columns = [spoken(f"{name} alone {rows:,}") for name, rows in overlap.columns.items()]
         if overlap.rows or any(overlap.columns.values()):
-            numbers = ", ".join([f"{overlap.rows:,} rows", *columns])
-            yield f"  {overlap.split} in {overlap.other}: {numbers}"
+            numbers = ", ".join([spoken(f"{overlap.rows:,} rows"), *columns])
+            here, there = overlap.split, overlap.other
+            place = f"{here}: {there}에도 있음" if is_korean() else f"{here} in {there}"
+            yield f"  {place}: {numbers}"
             for example in overlap.examples[:2]:
                 yield f"    {example.row:>9}  {example.text}"
 
@@ -126,9 +142,11 @@ def _overlaps(audit: Audit) -> Iterator[str]:
 def _conflicts(audit: Audit) -> Iterator[str]:
     for column, found in audit.conflicts.items():
         if found.texts:
-            outvoted = f", {found.outvoted:,} of them outvoted" if found.outvoted else ""
-            numbers = f"{found.texts:,} texts in {found.rows:,} rows{outvoted}"
-            yield f"  {column}: {numbers}, all splits together"
+            numbers = (
+                f"{found.texts:,} texts in {found.rows:,} rows"
+                f"{f', {found.outvoted:,} of them outvoted' if found.outvoted else ''}"
+            )
+            yield spoken(f"  {column}: {numbers}, all splits together")
             for example in found.examples:
                 labels = " | ".join(f"{vote.label} ×{vote.rows:,}" for vote in example.labels)
                 yield f"    {example.text}  →  {labels}"
@@ -146,7 +164,7 @@ def _examples(audit: Audit) -> Iterator[str]:
     for name, found in audit.found().items():
         if name in INFORMATION:
             continue
-        yield f"  {name.replace('_', ' ')}"
+        yield f"  {FINDINGS[name] if is_korean() else name.replace('_', ' ')}"
         for split, finding in found.items():
             for example in finding.examples[:2]:
                 yield f"    {split} {example.row:>9}  {example.text}"

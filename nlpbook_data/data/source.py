@@ -393,7 +393,11 @@ def _from_files(
     names = [path.name for path in files.values()]
 
     def check() -> None:
-        check_unchanged(", ".join(names), hashes, find_hashes())
+        before, now = (
+            {str(files[split]): sha256 for split, sha256 in found.items()}
+            for found in (hashes, find_hashes())
+        )
+        check_unchanged(", ".join(names), before, now)
 
     splits = {split: Split(path.name, files=(path.name,)) for split, path in files.items()}
     key = wanted.key(files=hashes, formats=[path.suffix.lower() for path in files.values()])

@@ -4,7 +4,35 @@ import math
 import unicodedata
 from typing import Any
 
+from tokenizers.processors import ByteLevel, Sequence, TemplateProcessing
 from transformers import PreTrainedTokenizerBase
+
+
+def separate_pairs(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """Let a tokenizer that puts nothing between two texts, as decoders' do, put its separator.
+
+    That is its separator token, or else its end of text. It is saved with the tokenizer: whoever
+    gives it two texts later gets the same ids.
+
+    Returns:
+        What stands between two texts from now on, or None where nothing was to do.
+    """
+    separator = tokenizer.sep_token or tokenizer.eos_token
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    around = _around_pairs(tokenizer)
+    if around is None or separator is None or backend is None:
+        return None
+    alone = _around(tokenizer("가")["input_ids"], _ids(tokenizer, "가")) or ([], [])
+    opening, closing, before, after = map(tokenizer.convert_ids_to_tokens, (*alone, *around))
+    special = {*opening, *closing, *before, *after, separator}
+    template = TemplateProcessing(
+        single=[*opening, "$A", *closing],
+        pair=[*before, "$A", separator, "$B", *after],
+        special_tokens=[(token, tokenizer.convert_tokens_to_ids(token)) for token in special],
+    )
+    trims = isinstance(backend.post_processor, ByteLevel)  # blanks off the characters of tokens
+    backend.post_processor = Sequence([backend.post_processor, template]) if trims else template
+    return separator
 
 
 def encode(
@@ -16,9 +44,10 @@ def encode(
 ) -> dict[str, list[Any]]:
     """Tokenize the two `columns` together and carry ``label`` over as ``labels``.
 
-    Texts are NFC-normalised. A tokenizer that puts nothing between two texts, as decoders' do, gets
-    its separator or end of text there. A pair of more than `max_length` tokens, special ones
-    included, loses tokens of the longer text until both are as long, then of both.
+    Texts are NFC-normalised. Where the tokenizer puts nothing between two texts, the second begins
+    with its separator: `separate_pairs` makes that its own. A pair of more than `max_length`
+    tokens, special ones included, loses tokens of the longer text until both are as long, then of
+    both.
 
     Args:
         batch: the two columns of str, and ``label``: int, or float for scores.
@@ -34,8 +63,7 @@ def encode(
     first, second = (
         [unicodedata.normalize("NFC", text) for text in batch[column]] for column in columns
     )
-    special = tokenizer.num_special_tokens_to_add
-    if special(pair=True) <= special(pair=False):  # as of decoders: two texts would be one
+    if _around_pairs(tokenizer) is not None:  # two texts would be one
         separator = tokenizer.sep_token or tokenizer.eos_token or "\n"
         second = [separator + text for text in second]
     encoded = tokenizer(
@@ -51,3 +79,21 @@ def encode(
     if not any(label is None or label == -1 or math.isnan(label) for label in labels):
         columns["labels"] = labels
     return columns
+
+
+def _around_pairs(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]] | None:
+    """Return the ids before and after two texts, or None where some stand between them."""
+    texts = _ids(tokenizer, "가") + _ids(tokenizer, "나")
+    return _around(tokenizer("가", "나")["input_ids"], texts)
+
+
+def _around(ids: list[int], part: list[int]) -> tuple[list[int], list[int]] | None:
+    """Return what stands before and after `part` in `ids`, or None where it is not there whole."""
+    for at in range(len(ids) - len(part) + 1):
+        if ids[at : at + len(part)] == part:
+            return ids[:at], ids[at + len(part) :]
+    return None
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -1,21 +1,37 @@
 """The command line of the recipes that take a finished model: predict, export, demo and serve."""
 
 import argparse
+import re
+import sys
+from functools import partial
 from typing import Any, NoReturn
 
-from nlpbook_data.language import spoken
+from nlpbook_data.language import is_korean, spoken
 from nlpbook_data.outward import printable, shortened
+
+HEADINGS = re.compile(r"^(usage|positional arguments|options):", re.MULTILINE)
+KOREAN_WIDTH = 70  # a syllable has two cells
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose messages are in the language of the terminal and print no token."""
+    """argparse whose help and messages are in the language of the terminal and print no token."""
+
+    def __init__(self, **settings: Any):
+        if is_korean():
+            formatter = settings.get("formatter_class", argparse.HelpFormatter)
+            settings["formatter_class"] = partial(formatter, width=KOREAN_WIDTH)
+        super().__init__(**settings)
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(spoken(shortened(message))))
+        self.print_usage(sys.stderr)
+        said = printable(spoken(shortened(message)))
+        self.exit(2, f"{self.prog}: {spoken('error')}: {said}\n")
 
+    def format_help(self) -> str:
+        return HEADINGS.sub(lambda found: spoken(found[0]), super().format_help())
 
-class _Speaking(Parser):
-    """The same, and its help is in that language too."""
+    def format_usage(self) -> str:
+        return HEADINGS.sub(lambda found: spoken(found[0]), super().format_usage())
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
         settings["help"] = spoken(settings.get("help") or "")
@@ -29,7 +45,7 @@ def new_parser(text: str | None) -> argparse.ArgumentParser:
         text: the recipe's ``__doc__``; None where Python left docstrings out (``-OO``).
     """
     summary, _, more = (text or "").partition("\n")
-    return _Speaking(
+    return Parser(
         description=spoken(summary),
         epilog=spoken(more),
         allow_abbrev=False,

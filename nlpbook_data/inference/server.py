@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from nlpbook_data.inference.decoding import DECODING
 from nlpbook_data.inference.predictor import DECODING_RANGES
 from nlpbook_data.inference.service import CHARACTERS, MAX_BYTES, WAITING, Service
+from nlpbook_data.language import spoken
 from nlpbook_data.reports.pages import render
 
 ROWS = 64
@@ -102,9 +103,12 @@ def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS)
                 raise HTTPException(499, "The client has gone.")
             answers = await anyio.to_thread.run_sync(lambda: service.predict(asked, **given))
         if isinstance(body, list):
-            return [(Problem if "error" in one else Answer)(**one) for one in answers]
+            return [
+                Problem(error=_said(one["error"])) if "error" in one else Answer(**one)
+                for one in answers
+            ]
         if "error" in answers[0]:
-            raise HTTPException(422, answers[0]["error"])
+            raise HTTPException(422, _said(answers[0]["error"]))
         return Answer(**answers[0])
 
     @app.get("/health")
@@ -133,7 +137,7 @@ def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS)
         said = first["msg"]
         if first["type"] == "model_attributes_type":
             said = "A row, or a list of rows, belongs here, with Content-Type: application/json"
-        return _problem(422, f"{place or 'body'}: {said}.")
+        return _problem(422, f"{place or 'body'}: {spoken(said)}.")
 
     @app.exception_handler(AnyHTTPException)
     async def explain(request: Request, error: AnyHTTPException) -> Response:
@@ -143,8 +147,13 @@ def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS)
 
 
 def _problem(status: int, said: str, headers: Mapping[str, str] | None = None) -> Response:
-    content = json.dumps({"error": said}, ensure_ascii=False).encode("utf-8", "replace")
+    content = json.dumps({"error": spoken(said)}, ensure_ascii=False).encode("utf-8", "replace")
     return Response(content, status, headers, "application/json")
+
+
+def _said(error: str) -> str:
+    """Return the error of a row in the server's language; elsewhere it begins with a place."""
+    return spoken(spoken(f"row: {error}").removeprefix("row: "))
 
 
 def _example(service: Service) -> dict[str, str]:

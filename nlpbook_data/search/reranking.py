@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,36 @@ from accelerate import PartialState
 from sentence_transformers import CrossEncoder
 from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
-from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.metrics.search import DocumentSearch
 from nlpbook_data.search.collections import Collection
 from nlpbook_data.search.fusion import fuse
 from nlpbook_data.search.index import Hit
-from nlpbook_data.search.training import Ranking, RetrievalEvaluator, as_module, saved_weight
-from nlpbook_data.training.arguments import ModelArguments, RecipeArguments
-from nlpbook_data.training.models import forget_batch, load_model
+from nlpbook_data.search.training import (
+    Ranking,
+    RetrievalEvaluator,
+    as_module,
+    check_best,
+    saved_weight,
+)
+from nlpbook_data.training.arguments import ModelArguments, RecipeArguments, resolve_package
+from nlpbook_data.training.models import (
+    forget_batch,
+    load_config,
+    load_model,
+    lora_config,
+    merge_added,
+    named_lora_targets,
+)
 from nlpbook_data.training.trainer import add_callbacks, check_metric
+
+HEADS = ("classifier", "score")  # of models that score a pair; trained whole beside adapters
 
 
 @dataclass
@@ -65,6 +84,16 @@ class RecipeCrossEncoderTrainer(CrossEncoderTrainer):
         super().__init__(model, args=args, **kwargs)
         add_callbacks(self)
 
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train, and make sure of the best weights, as the search recipe does.
+
+        Raises:
+            Exception: why the best checkpoint cannot be loaded.
+        """
+        output = super().train(*args, **kwargs)
+        check_best(self, CrossEncoder)
+        return output
+
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Leave the card to `launch`."""
 
@@ -96,17 +125,49 @@ def load_reranker(
     Raises:
         InputError: as `load_model`, or an option that it does not have.
     """
-    if args.lora or args.quantization != "none":
-        raise InputError("All weights of a reranker are trained: leave out --lora, --quantization.")
-    body = load_model(AutoModelForSequenceClassification, args, config, training)
+    if args.quantization != "none":
+        raise InputError("--quantization: a reranker keeps its weights. Leave it out.")
+    if args.lora and args.from_scratch:
+        raise InputError("--lora adapts a trained model; random weights are trained whole.")
+    auto_class = AutoModelForSequenceClassification
+    body = load_model(auto_class, replace(args, lora=False), config, training)
+    if args.lora:
+        check_base(body, args)
     module = as_module(body, tokenizer, "sequence-classification")
     model = CrossEncoder(modules=[module], device="cpu")
     model.model_card_data.local_files_only = True
+    if args.lora:
+        adapters = lora_config(args, auto_class)
+        adapters.modules_to_save = [name for name in HEADS if hasattr(body, name)]
+        with named_lora_targets(args):
+            model.add_adapter(adapters)
     return model
 
 
+def check_base(body: PreTrainedModel, args: ModelArguments) -> None:
+    """Check that a checkpoint of adapters can be read again, from the name of the model alone.
+
+    Raises:
+        InputError: the model is adapters itself, or its head, which gives way, has other labels.
+    """
+    own = load_config(args)
+    headed = (own.architectures or [""])[0].endswith("ForSequenceClassification")
+    adapted = body.name_or_path != resolve_package(args.model_name_or_path or "")
+    if adapted or (headed and own.num_labels != 1):
+        raise InputError(
+            f"--lora: {args.model_name_or_path} "
+            f"{'holds adapters' if adapted else f'has a head of {own.num_labels} labels'}, and "
+            "such adapters could not be loaded again. Leave out --lora, or name another model."
+        )
+
+
 def save_reranker(model: CrossEncoder, folder: Path) -> None:
-    """Write what ``CrossEncoder(folder)`` loads. No path of this machine is in it."""
+    """Merge the adapters, if any, and write what ``CrossEncoder(folder)`` loads.
+
+    No path of this machine is in it.
+    """
+    module: Any = model[0]
+    module.model = merge_added(module.model, AutoModelForSequenceClassification)
     model.config.name_or_path = ""
     forget_batch(model.tokenizer)
     if PartialState().is_main_process:

@@ -42,6 +42,7 @@ from nlpbook_data.training.models import (
     forget_batch,
     load_model,
     lora_config,
+    merge_added,
     named_lora_targets,
     saved_settings,
 )
@@ -138,17 +139,28 @@ class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
         if self.args.hp_trials and trial is None:
             search(self)
         output = super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
-        best = self.state.best_model_checkpoint
-        spread = self.is_fsdp_enabled or self.is_deepspeed_enabled
-        if best and self.args.load_best_model_at_end and not spread:
-            weights = SentenceTransformer(best, device="cpu").state_dict()
-            for name, here in self.model.state_dict().items():
-                if not torch.equal(here.cpu(), weights[name]):
-                    raise RuntimeError(f"{best}: its {name} was not loaded.")
+        check_best(self, SentenceTransformer)
         return output
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Leave the card to `launch`: this one would draw examples from the random state."""
+
+
+def check_best(trainer: Any, model_class: Any) -> None:
+    """Check that sentence-transformers' `trainer` has taken the best weights: it only logs faults.
+
+    Raises:
+        Exception: why the best checkpoint cannot be loaded.
+    """
+    best = trainer.state.best_model_checkpoint
+    spread = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    if not best or not trainer.args.load_best_model_at_end or spread:
+        return
+    weights = model_class(best, device="cpu").state_dict()
+    for name, here in trainer.model.state_dict().items():
+        unused = "original_module" in name  # a head's copy from before the adapters
+        if not unused and not torch.equal(here.cpu(), weights[name]):
+            raise RuntimeError(f"{best}: its {name} was not loaded.")
 
 
 class RetrievalEvaluator(InformationRetrievalEvaluator):
@@ -307,18 +319,7 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> None:
     No path of this machine is in it.
     """
     module: Any = model[0]
-    body = module.model
-    if getattr(body, "peft_config", None):
-        from peft import PeftModel
-
-        with tempfile.TemporaryDirectory() as adapters:
-            body.save_pretrained(adapters)
-            whole = AutoModel.from_pretrained(
-                body.name_or_path, dtype="float32", trust_remote_code=False
-            )
-            whole.config = body.config
-            module.model = PeftModel.from_pretrained(whole, adapters).merge_and_unload()
-            model.to(body.device)
+    module.model = merge_added(module.model, AutoModel)
     module.model.config.name_or_path = ""
     forget_batch(module.processor)
     if PartialState().is_main_process:

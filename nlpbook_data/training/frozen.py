@@ -26,19 +26,20 @@ def predict_frozen(
 ) -> Iterator[tuple[str, dict[str, np.ndarray], float]]:
     """Yield the name, the probabilities of each of `splits`, and the seconds that it took.
 
-    A text is the mean of the last hidden states of its tokens. Of train at most `TRAIN_ROWS` rows
-    count, drawn by the seed. Of random weights there is nothing to yield.
+    A text, or a pair read together, is the mean of the last hidden states of its tokens. Of train
+    at most `TRAIN_ROWS` rows count, drawn by the seed. Of random weights, and of scores in place of
+    classes, there is nothing to yield.
 
     Args:
         trainer: whose collator, device, batch size and labels are taken; its model is not.
         encoded: what the trainer takes, of train and of `splits`.
     """
-    if args.from_scratch:
+    model: Any = trainer.model
+    if args.from_scratch or model.config.problem_type == "regression":
         return
     from sklearn.preprocessing import StandardScaler  # imported where it is needed, as all of it
 
     start = time.perf_counter()
-    model: Any = trainer.model
     config = copy.deepcopy(model.config)
     encoder: Any = load_model(AutoModel, replace(args, lora=False), config)
     encoder = encoder.to(trainer.args.device).eval()

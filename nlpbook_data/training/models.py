@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from transformers import (
 )
 
 from nlpbook_data.errors import InputError, first_line, shown
+from nlpbook_data.features.paircls import separate_pairs
 from nlpbook_data.training.arguments import SETTINGS, ModelArguments, resolve_package
 
 logger = logging.getLogger(__name__)
@@ -131,12 +133,15 @@ def _names(config: Any) -> list[str]:
     return names
 
 
-def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
+def load_tokenizer(args: ModelArguments, pairs: bool = False) -> PreTrainedTokenizerBase:
     """Return the tokenizer of the model, or of ``--tokenizer_name``.
 
     A decoder's tokenizer without a padding token pads with its end of text. With
     ``--special_tokens`` the folder's tokenizer.json is taken as it is: KoGPT2's is not the
     byte-level one that transformers makes of it, which reads no Korean.
+
+    Args:
+        pairs: it is given two texts at a time, between which something must stand.
 
     Raises:
         InputError: nothing of that name here or on the Hub, no vocabulary, or no Korean in it.
@@ -165,6 +170,8 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
     # Rows are cached by what it holds, not by where it lay; and no path is to be pushed.
     tokenizer.name_or_path = ""
     tokenizer.init_kwargs.pop("name_or_path", None)
+    if pairs and (separator := separate_pairs(tokenizer)):
+        logger.info("%s: its tokenizer put nothing between two texts; now %s.", name, separator)
     return tokenizer
 
 
@@ -377,6 +384,24 @@ def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
     """Return the model with its adapters, if any, merged into its weights."""
     merge = getattr(model, "merge_and_unload", None)
     return merge() if merge else model
+
+
+def merge_added(model: PreTrainedModel, auto_class: Any) -> PreTrainedModel:
+    """Return the model of `auto_class` whose weights hold the adapters of ``add_adapter``, if any.
+
+    They are put into the model that they belong to, loaded anew: the one at hand cannot lose them.
+    """
+    if not getattr(model, "peft_config", None):
+        return model
+    from peft import PeftModel
+
+    with tempfile.TemporaryDirectory() as adapters:
+        model.save_pretrained(adapters)
+        options = {"config": model.config, "dtype": "float32", "use_safetensors": True}
+        whole = _load(auto_class, model.name_or_path, ModelArguments(), **options)
+        whole.config = model.config  # not a copy: the recipe writes into it
+        merged: Any = PeftModel.from_pretrained(whole, adapters).merge_and_unload()
+    return merged.to(model.device)
 
 
 def save_trained(

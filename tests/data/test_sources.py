@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from datasets import ClassLabel, Features, List, Value
 from writing import write_rows, written
 
 from nlpbook_data import InputError, load_corpus
+from nlpbook_data.data import source
 from nlpbook_data.data.publish import readable_rows
 from nlpbook_data.data.source import Source, load_source, telling
 from nlpbook_data.training.arguments import DataArguments
@@ -482,6 +484,28 @@ def test_a_changed_file_gives_the_new_rows_and_another_hash(load, write):
     assert first.hashes.keys() == second.hashes.keys() == {"train.csv"}
     assert first.hashes != second.hashes
     assert dict(in_words(second, "train"))["0번째 글"] == "나"
+
+
+def test_a_file_replaced_while_it_is_read_leaves_nothing(load, write, monkeypatch):
+    path, other = (
+        write(name, rows_of(labels, 3000))
+        for name, labels in (("train.csv", ["가", "나"]), ("other.csv", ["다", "라"]))
+    )
+    read, passes = source.read_examples, []
+
+    def reading(*arguments, **options):
+        rows = read(*arguments, **options)
+        yield next(rows)
+        passes.append(1)
+        if len(passes) == 2:  # the first looks for the labels
+            os.replace(other, path)
+        yield from rows
+
+    monkeypatch.setattr(source, "read_examples", reading)
+    with pytest.raises(InputError, match=f"{path} changed while it was read, and nothing was"):
+        load(train_file=path)
+    found = load(train_file=path)  # the new file's rows, under the new file's hash
+    assert found.label_names == ["다", "라"]
 
 
 def test_an_option_that_changes_the_rows_is_not_served_from_the_cache(load, write):

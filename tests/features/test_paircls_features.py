@@ -1,13 +1,16 @@
 """Pairs of texts into token ids: which are cut, and what is carried over."""
 
+import copy
 import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kinds import make_tokenizer
+from tokenizers import processors
 from transformers import AutoTokenizer
 
-from nlpbook_data.features.paircls import encode
+from nlpbook_data.features.paircls import encode, separate_pairs
 from nlpbook_data.training.arguments import resolve_package
 
 
@@ -63,6 +66,40 @@ def test_a_decoder_knows_where_the_second_text_begins():
         assert ids.count(decoder.eos_token_id) == 1 and len(ids) <= 16
         before, after = decoder.decode(ids).removeprefix("<s>").split("</s>")
         assert first.startswith(before) and after == second
+
+
+def test_a_separator_is_put_between_two_texts_and_saved(tmp_path):
+    decoder = AutoTokenizer.from_pretrained(resolve_package("package:models/decoder"))
+    alone, bare = decoder("가 나")["input_ids"], decoder("가", "나")["input_ids"]
+    as_before = encoded(decoder, ("가", "나", 0), token_types=False)["input_ids"]
+    assert separate_pairs(decoder) == decoder.eos_token
+    assert separate_pairs(decoder) is None  # it is there already
+    decoder.save_pretrained(tmp_path)
+    for tokenizer in (decoder, AutoTokenizer.from_pretrained(tmp_path)):
+        ids = tokenizer("가", "나")["input_ids"]
+        assert [number for number in ids if number != decoder.eos_token_id] == bare
+        assert encoded(tokenizer, ("가", "나", 0), token_types=False)["input_ids"] == [ids]
+        assert [ids] == as_before
+        assert tokenizer("가 나")["input_ids"] == alone  # a single text has nothing new
+
+
+def test_characters_of_tokens_stay_as_they_were():
+    tokenizer = copy.deepcopy(make_tokenizer("byte-level"))
+    tokenizer.eos_token = "[SEP]"
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    texts = ("서울 부산", "강 산")
+    before = tokenizer(*texts, return_offsets_mapping=True)["offset_mapping"]
+    assert separate_pairs(tokenizer) == "[SEP]"
+    after = tokenizer(*texts, return_offsets_mapping=True)
+    pairs = zip(after["offset_mapping"], after.sequence_ids(), strict=True)
+    assert [place for place, side in pairs if side is not None] == before
+    assert after.sequence_ids().count(None) == 1
+
+
+def test_a_tokenizer_that_separates_texts_is_left_alone(tokenizer):
+    before = tokenizer("가", "나")["input_ids"]
+    assert separate_pairs(tokenizer) is None
+    assert tokenizer("가", "나")["input_ids"] == before
 
 
 def test_a_model_without_token_types_gets_none(tokenizer):

@@ -178,6 +178,33 @@ def test_an_answer_without_end_is_cut_at_the_official_length(server, tmp_path):
     assert kept(tmp_path) == set()
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_an_answer_packed_as_bombs_are_is_refused(server, tmp_path, monkeypatch, known):
+    monkeypatch.setattr("nlpbook_data.fetch.download.HARMLESS", 1_000_000)
+    server.script, server.content = ["always gzip"], bytes(50_000_000)  # 49 kB on the way
+    message = "more than the .* of the official file" if known else "packed into .*, as bombs are"
+    with pytest.raises(InputError, match=message):
+        fetch(server, tmp_path, known)
+    assert kept(tmp_path) == set()
+    assert len(server.requests) == 1  # it is not asked again
+
+
+def test_an_answer_packed_twice_is_refused(server, tmp_path):
+    server.script = ["gzip in gzip"]
+    with pytest.raises(InputError, match="packs the file by gzip, gzip, which was not asked for"):
+        fetch(server, tmp_path, known=False)
+    assert not tmp_path.exists() or kept(tmp_path) == set()
+
+
+@pytest.mark.parametrize("how", ["ranges", "no length", "chunked", "always gzip"])
+def test_a_file_of_which_nothing_is_known_has_a_limit_too(server, tmp_path, monkeypatch, how):
+    monkeypatch.setattr("nlpbook_data.fetch.download.MOST", len(CONTENT) - 1)
+    server.script = [how]
+    with pytest.raises(InputError, match=f"more than {len(CONTENT) - 1:,} bytes, as no corpus has"):
+        fetch(server, tmp_path, known=False)
+    assert kept(tmp_path) == set()
+
+
 def test_the_official_file_is_taken_even_if_it_is_called_html(server, tmp_path):
     server.script = ["html type"]
     with pytest.raises(InputError, match="HTML page"):
@@ -636,6 +663,26 @@ def test_load_corpus_fetches_what_is_missing_and_then_needs_no_network(server, l
     monkeypatch.setattr(socket.socket, "connect", None)
     assert load(rebuild=True)["train"]["text"][:] == TEXTS
     assert len(server.requests) == 1
+
+
+def test_a_file_replaced_while_it_is_read_leaves_nothing(server, load, tmp_path, monkeypatch):
+    load()
+    [module] = [m for name, m in sys.modules.items() if name.endswith("corpora.made_up")]
+    parse, path = module.parse, tmp_path / "corpora" / "made-up" / FILE
+    other = [CONTENT[::-1].decode("utf-8", "replace").encode()]
+
+    def parsing(files):  # the first time another file takes its place behind the first row
+        rows = iter(parse(files))
+        yield next(rows)
+        if other:
+            (tmp_path / "other").write_bytes(other.pop())
+            os.replace(tmp_path / "other", path)
+        yield from rows
+
+    monkeypatch.setattr(module, "parse", parsing)
+    with pytest.raises(InputError, match=f"made-up: {FILE} changed while it was read"):
+        load(rebuild=True, accept_files=True)
+    assert load(accept_files=True)["train"]["text"][:] == path.read_text("utf-8").splitlines()
 
 
 def test_load_corpus_at_once_from_two_sides_fetches_once(server, load):

@@ -1001,6 +1001,40 @@ def test_two_processes_say_it_once_and_end(run_recipe: Callable, tmp_path: Path)
     assert listing(tmp_path) == before
 
 
+DEFECT = """import runpy, transformers
+def train(self, *arguments, **options):
+    raise RuntimeError("a defect")
+transformers.Trainer.train = train
+runpy.run_path({recipe!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("processes", "defect"),
+    [
+        (1, False),
+        pytest.param(1, True, marks=pytest.mark.long),
+        pytest.param(2, True, marks=pytest.mark.long),
+    ],
+)
+def test_no_traceback_of_the_launcher_shows_a_token(
+    run_recipe: Callable, tmp_path: Path, processes: int, defect: bool
+) -> None:
+    """Its own would print the command."""
+    secret = "hf_" + "Zz9" * 10
+    script = tmp_path / "doccls.py"
+    script.write_text(DEFECT.format(recipe=str(RECIPES / "doccls.py")), encoding="utf-8")
+    (tmp_path / "a.csv").write_text(CSV if defect else CSV + "글,\n", encoding="utf-8")
+    arguments = [*TRAIN, "--train_file", "a.csv", "--hub_token", secret, "--output_dir", "out"]
+    recipe = script.with_suffix("") if defect else "doccls"
+    result = run_recipe(recipe, *arguments, processes=processes, launcher="accelerate")
+    assert result.status != 0
+    assert ("a defect" if defect else "the label is missing") in result.stderr
+    assert secret not in result.stderr + result.stdout
+    for path in tmp_path.rglob("*.json"):
+        assert secret not in path.read_text(encoding="utf-8"), path
+
+
 def test_the_first_rows_of_a_file_sorted_by_label_are_told(fork_recipe, tmp_path):
     rows = [f"{n}번째 글,{label}\n" for label in ("기쁨", "슬픔") for n in range(30)]
     (tmp_path / "sorted.csv").write_text("text,label\n" + "".join(rows), encoding="utf-8")

@@ -9,11 +9,14 @@ from writing import read_rows, write_rows
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
+DECODER = ("--model_name_or_path", "package:models/tiny_decoder", "--config_overrides", "n_layer=1")
+
 
 @pytest.mark.parametrize(
     ("recipe", "corpus", "extra"),
     [
         ("paircls", "sample_nli", ()),
+        pytest.param("paircls", "sample_nli", DECODER, marks=pytest.mark.long),  # and its separator
         pytest.param("doccls", "sample_reviews", (), marks=pytest.mark.long),
         pytest.param("ner", "sample_ner", (), marks=pytest.mark.long),
         pytest.param("qa", "sample_qa", ("--stride", 32), marks=pytest.mark.long),

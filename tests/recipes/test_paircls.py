@@ -5,10 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import TINY
-from transformers import AutoTokenizer, pipeline
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from transformers import AutoModel, AutoTokenizer, BertConfig, pipeline
 from writing import read_json, read_rows, visible, write_rows
 
+from nlpbook_data import load_corpus
 from nlpbook_data.training.arguments import resolve_package
 
 MODEL = [*TINY, "--num_train_epochs", "1"]
@@ -17,6 +22,7 @@ COMMON = {
     *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl", "learning_curve.png"),
     "baselines.json",
 }
+FROZEN = "frozen model, logistic regression"
 
 
 def scored(rows: int) -> list[dict]:
@@ -27,14 +33,16 @@ def scored(rows: int) -> list[dict]:
 
 
 def test_the_default_command_trains_scores_and_leaves_everything(fork_recipe, tmp_path):
-    result = fork_recipe("paircls", "--num_train_epochs", 1)
+    # a machine may find bf16 faster, and what is loaded again runs in float32
+    once = ("--num_train_epochs", 1, "--precision", "float32")
+    result = fork_recipe("paircls", *once)
 
     assert result.status == 0, result.stderr
     folder = tmp_path / "outputs" / "paircls"
     assert visible(folder) == COMMON | {"confusion_matrix.png"}
     scores = read_json(folder / "metrics.json")
     assert set(scores["baselines"]) == {
-        *("majority", "hypothesis alone", "character overlap", "character n-grams")
+        *("majority", "hypothesis alone", "character overlap", "character n-grams", FROZEN)
     }
     rows = read_rows(folder / "predictions.jsonl")
     assert set(rows[0]) == {"premise", "hypothesis", "label", "prediction", "probabilities"}
@@ -158,6 +166,68 @@ def test_evaluation_alone_scores_what_training_scored_on_any_number_of_processes
                     [json.loads(r)["prediction"] for r in b.splitlines()] for b in (found, known)
                 ]
                 np.testing.assert_allclose(*rows, rtol=1e-5)
+
+
+def test_what_fine_tuning_adds_is_shown_by_the_model_as_it_was(fork_recipe, tmp_path):
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder"))
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(tokenizer), intermediate_size=64, **sizes)
+    for part in (tokenizer, AutoModel.from_config(config)):
+        part.save_pretrained(tmp_path / "encoder")
+    options = ["--model_name_or_path", "encoder", "--baselines", "true", "--max_steps", 2]
+    options += ["--corpus", "sample_nli", "--max_train_samples", 64, "--max_predict_samples", 40]
+    result = fork_recipe("paircls", *options, "--output_dir", "out")
+    assert result.status == 0, result.stderr
+    assert FROZEN in result.stdout
+
+    rows = load_corpus("sample_nli")
+    model = AutoModel.from_pretrained(tmp_path / "encoder")
+
+    def vectors(pairs):  # one pair at a time: padding, order and batches change nothing
+        texts = zip(pairs["premise"], pairs["hypothesis"], strict=True)
+        found = [model(**tokenizer(*pair, return_tensors="pt")) for pair in texts]
+        return np.stack([each.last_hidden_state[0].mean(0).detach().numpy() for each in found])
+
+    train = rows["train"][:64]
+    classify = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
+    classify.fit(vectors(train), train["label"])
+    expected = classify.predict(vectors(rows["test"][:40]))
+    kept = read_json(tmp_path / "out" / "baselines.json")[FROZEN]
+    assert kept == [rows["train"].features["label"].names[number] for number in expected]
+
+
+def test_scores_have_no_row_of_the_frozen_model(fork_recipe, tmp_path):
+    path = write_rows(tmp_path / "scores.jsonl", scored(40))
+    options = ["--model_name_or_path", "package:models/decoder", "--baselines", "true"]
+    options += ["--max_steps", 2, "--max_length", 32, "--output_dir", "out"]
+    result = fork_recipe("paircls", *options, "--train_file", path)
+    assert result.status == 0, result.stderr
+    assert "character overlap" in result.stdout and FROZEN not in result.stdout
+
+
+def test_a_decoder_gets_a_separator_that_is_said_and_saved(fork_recipe, tmp_path):
+    path = write_rows(tmp_path / "scores.jsonl", scored(40))
+    options = ["--model_name_or_path", "package:models/decoder", "--baselines", "false"]
+    options += ["--num_train_epochs", 1, "--max_length", 32, "--precision", "float32"]
+    result = fork_recipe("paircls", *options, "--train_file", path, "--output_dir", "out")
+    assert result.status == 0, result.stderr
+    assert "its tokenizer put nothing between two texts; now </s>." in result.stderr
+
+    # whoever reads the folder gives the run's own predictions: pipeline, predict.py, load_predictor
+    rows = read_rows(tmp_path / "out" / "predictions.jsonl")
+    expected = pytest.approx([row["prediction"] for row in rows], abs=1e-4)
+    ids = AutoTokenizer.from_pretrained(tmp_path / "out")("가", "나")["input_ids"]
+    assert ids.count(2) == 1 and 2 not in (ids[0], ids[-1])  # </s>
+    predict = pipeline("text-classification", model=str(tmp_path / "out"), function_to_apply="none")
+    pairs = [{"text": row["sentence1"], "text_pair": row["sentence2"]} for row in rows]
+    assert [predict(pair, truncation=True)["score"] for pair in pairs] == expected
+    texts = [{"sentence1": p["text"], "sentence2": p["text_pair"]} for p in pairs]
+    given = write_rows(tmp_path / "new.jsonl", texts)
+    result = fork_recipe("predict", "out", "--input", given, "--output", "predicted.jsonl")
+    assert result.status == 0, result.stderr
+    found = read_rows(tmp_path / "predicted.jsonl")
+    assert [row["prediction"] for row in found] == expected
 
 
 def test_a_model_of_one_token_type_saves_a_tokenizer_that_gives_none(fork_recipe, tmp_path):

@@ -295,6 +295,33 @@ def test_bad_input_is_one_message_and_leaves_nothing(refused, options, parts):
     refused("qa", parts, *MODEL, "--corpus", "sample_qa", *options)
 
 
+def test_a_decoder_gets_a_separator_between_question_and_context(fork_recipe, tmp_path):
+    file = write_csv(tmp_path / "flat.csv", questions(7, 30, 8))
+    options = ["--model_name_or_path", "package:models/tiny_decoder", "--from_scratch", "true"]
+    options += ["--baselines", "false", "--precision", "float32", "--num_train_epochs", 1, *LENGTHS]
+    result = fork_recipe("qa", *options, "--train_file", file, "--output_dir", "out")
+    assert result.status == 0, result.stderr
+    assert "its tokenizer put nothing between two texts; now </s>." in result.stderr
+    rows = read_rows(tmp_path / "out" / "predictions.jsonl")
+    answer = load_answerer(tmp_path / "out", device="cpu")
+    assert answer.tokenizer("가", "나")["input_ids"].count(answer.tokenizer.eos_token_id) == 1
+    found = answer([row["question"] for row in rows], [row["context"] for row in rows])
+    assert [one["answer"] for one in found] == [row["prediction"] for row in rows]
+
+
+@pytest.mark.parametrize("recipe", ["qa", "search"])
+def test_a_squad_file_whose_data_stands_twice_loses_no_half(refused, tmp_path, recipe):
+    def half(number: int) -> str:
+        answer = {"text": "서울", "answer_start": 0}
+        rows = [{"id": f"{number}", "question": "어디?", "answers": [answer]}]
+        paragraphs = [{"context": f"서울 {number}", "qas": rows}]
+        return json.dumps([{"paragraphs": paragraphs}], ensure_ascii=False)
+
+    path = tmp_path / "train.json"
+    path.write_text(f'{{"data": {half(1)}, "data": {half(2)}}}', encoding="utf-8")
+    refused(recipe, ("train.json", "data, data where"), *TINY, "--train_file", path)
+
+
 def test_a_slow_tokenizer_is_refused(refused, tmp_path):
     ByT5Tokenizer().save_pretrained(tmp_path / "slow")
     options = [*MODEL, "--tokenizer_name", "slow", "--corpus", "sample_qa"]

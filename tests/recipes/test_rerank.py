@@ -1,16 +1,33 @@
 """recipes/rerank.py as users run it, on rows that the test writes."""
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
-from conftest import TINY
+import torch
+import transformers
+from conftest import COMMAND, RECIPES, TINY
+from safetensors.torch import load_file
 from sentence_transformers import CrossEncoder
 from writing import read_json, read_rows, write_rows
 
+from nlpbook_data.errors import InputError
 from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
 from nlpbook_data.search.collections import Collection
 from nlpbook_data.search.index import Hit
-from nlpbook_data.search.reranking import keep_far, rerank, rerank_hits, to_lists
+from nlpbook_data.search.reranking import (
+    keep_far,
+    load_reranker,
+    rerank,
+    rerank_hits,
+    save_reranker,
+    score_pairs,
+    to_lists,
+)
 from nlpbook_data.search.training import Ranking, save_weight
+from nlpbook_data.training.arguments import ModelArguments, resolve_package
+from nlpbook_data.training.models import load_config, load_tokenizer
 
 MODEL = [*TINY, "--learning_rate", "1e-3", "--max_length", 32]
 NO_DROPOUT = [*MODEL]
@@ -21,6 +38,19 @@ FILES = {
     *("recall.png", "learning_curve.png"),
     *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl"),
 }
+KILLER = """
+import os, runpy, signal
+from transformers import Trainer
+
+def training_step(self, *args, step=Trainer.training_step, seen=[], **kwargs):
+    seen.append(1)
+    if len(seen) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, *args, **kwargs)
+
+Trainer.training_step = training_step
+runpy.run_path({recipe!r}, run_name="__main__")
+"""
 
 
 def faq(count: int) -> list[dict]:
@@ -66,6 +96,77 @@ def test_a_reranker_is_trained_scored_beside_bm25_and_predicts_alone(fork_recipe
     assert again["hybrid_weight"] == weight  # as validation had chosen it
 
 
+def pretrained(folder: Path, family: str = "Bert") -> Path:
+    """Return a folder of a small model without a head, as pretraining leaves it."""
+    torch.manual_seed(0)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
+        resolve_package("package:models/tiny_encoder")
+    )
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    if family == "GPT2":  # decoders have no padding token
+        backend = tokenizer.backend_tokenizer
+        special = {"eos_token": "[SEP]", "unk_token": "[UNK]"}
+        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **special)
+        sizes = {"n_embd": 32, "n_layer": 1, "n_head": 2}
+    tokenizer.save_pretrained(folder)
+    config = getattr(transformers, f"{family}Config")(vocab_size=len(tokenizer), **sizes)
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    return folder
+
+
+def lora(tmp_path: Path) -> tuple[Path, list]:
+    """Return a model to adapt, and what adapts it to an FAQ."""
+    base = pretrained(tmp_path / "base")
+    path = write_rows(tmp_path / "faq.jsonl", faq(60))
+    options = ["--model_name_or_path", base, "--train_file", path, "--lora", "true"]
+    options += ["--learning_rate", "1e-2", "--max_length", 32, "--num_train_epochs", 2]
+    return base, [*options, "--per_device_train_batch_size", 16, "--precision", "float32"]
+
+
+def test_lora_is_trained_merged_and_searched_with(fork_recipe, tmp_path):
+    base, options = lora(tmp_path)
+    result = fork_recipe("rerank", *options, "--output_dir", "out")
+    assert result.status == 0, result.stderr
+    folder = tmp_path / "out"
+    assert {p.name for p in folder.iterdir() if not p.name.startswith(".")} == FILES
+    before, after = (load_file(f / "model.safetensors") for f in (base, folder))
+    query, embedding = "encoder.layer.0.attention.self.query.weight", "word_embeddings.weight"
+    assert not before[query].equal(after[f"bert.{query}"])
+    assert before[f"embeddings.{embedding}"].equal(after[f"bert.embeddings.{embedding}"])
+    model, row = CrossEncoder(str(folder), device="cpu"), read_rows(folder / "predictions.jsonl")[0]
+    pairs = [(row["query"], hit["text"]) for hit in row["prediction"]]
+    expected = [hit["score"] for hit in row["prediction"]]
+    assert score_pairs(model, pairs, 8) == pytest.approx(expected, abs=1e-4)
+
+    passages = write_rows(tmp_path / "passages.jsonl", [{"text": t} for _, t in pairs])
+    result = fork_recipe(COMMAND, "index", passages, "--output", "index")
+    assert result.status == 0, result.stderr
+    result = fork_recipe(COMMAND, "search", "index", row["query"], "--rerank", "out")
+    assert result.status == 0 and pairs[0][1] in result.stdout, result.stderr
+
+
+@pytest.mark.long
+def test_lora_killed_and_continued_ends_in_the_same_weights(fork_recipe, tmp_path):
+    _, options = lora(tmp_path)
+    killer = tmp_path / "rerank.py"
+    killer.write_text(KILLER.format(recipe=str(RECIPES / "rerank.py")))
+    results = []
+    for recipe, folder in (
+        ("rerank", "whole"),
+        (killer.with_suffix(""), "killed"),
+        ("rerank", "killed"),
+    ):
+        result = fork_recipe(recipe, *options, "--output_dir", folder)
+        if recipe != "rerank":
+            assert result.status == -9, result.stderr
+            continue
+        assert result.status == 0, result.stderr
+        files = [tmp_path / folder / n for n in ("model.safetensors", "predictions.jsonl")]
+        results.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in files])
+    assert read_json(tmp_path / "killed" / "run.json")["resumed_from"]
+    assert results[0] == results[1]
+
+
 @pytest.mark.long
 def test_the_loss_does_not_depend_on_how_the_global_batch_is_split(fork_recipe, tmp_path):
     path = write_rows(tmp_path / "faq.jsonl", faq(40))
@@ -89,7 +190,7 @@ def test_the_loss_does_not_depend_on_how_the_global_batch_is_split(fork_recipe, 
     ("options", "parts"),
     [
         (["--corpus", "nsmc"], ("nsmc is for doccls",)),
-        (["--lora", "true"], ("--lora",)),
+        (["--lora", "true"], ("--lora", "random weights")),
         (["--hp_trials", "2"], ("searches no settings",)),
         (["--search_model", "nowhere"], ("nowhere", "no model could be loaded")),
     ],
@@ -101,6 +202,40 @@ def test_bad_input_is_one_message_and_leaves_nothing(refused, tmp_path, options,
 
 
 # The parts
+
+
+@pytest.mark.parametrize("family", ["Bert", "Electra", "GPT2"])
+def test_adapters_and_head_are_merged_into_what_is_saved(tmp_path, family):
+    base = pretrained(tmp_path / "base", family)
+    args = ModelArguments(model_name_or_path=str(base), lora=True)
+    tokenizer = load_tokenizer(args)
+    config = load_config(args, ["score"], pad_token_id=tokenizer.pad_token_id)
+    tokenizer.model_max_length = 32
+    model = load_reranker(args, config, tokenizer, True).eval()
+    trained = {name for name, weights in model.named_parameters() if weights.requires_grad}
+    assert trained and all("lora_" in name or "modules_to_save" in name for name in trained)
+    for name, weights in model.named_parameters():
+        if name in trained:
+            torch.nn.init.normal_(weights, std=0.1)
+    pairs = [("한강의 길이는?", "한강은 길다"), ("한강의 길이는?", "산은 높다")]
+    expected = score_pairs(model, pairs, 2)
+    save_reranker(model, tmp_path / "out")
+    for merged in (model, CrossEncoder(str(tmp_path / "out"), device="cpu")):
+        assert score_pairs(merged, pairs, 2) == pytest.approx(expected, abs=1e-5)
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "model.safetensors" in files and not any(name.startswith("adapter") for name in files)
+    assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
+
+
+def test_adapters_of_another_head_are_refused(tmp_path):
+    base = pretrained(tmp_path / "base")
+    made = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=3)
+    made.save_pretrained(base)
+    options = {"lora": True, "ignore_mismatched_sizes": True}
+    args = ModelArguments(model_name_or_path=str(base), **options)
+    tokenizer = load_tokenizer(args)
+    with pytest.raises(InputError, match="base has a head of 3 labels.*Leave out --lora"):
+        load_reranker(args, load_config(args, ["score"]), tokenizer, True)
 
 
 class Longest:

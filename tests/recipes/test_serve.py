@@ -1,6 +1,7 @@
 """The JSON server: what it answers, what it refuses, what it survives."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -109,6 +110,41 @@ def test_what_it_cannot_read_gets_one_sentence_and_a_4xx(client, body, query, st
     reply = client.post(f"/predict{query}", content=body, headers=headers)
     assert reply.status_code == status and [*reply.json()] == ["error"]
     assert said in reply.json()["error"] and len(reply.json()["error"]) < 200
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "said"),
+    [
+        (b'{"text": ', "", "본문이 JSON이 아닙니다. "),
+        (b"3", "", "body: "),
+        (b"{}", "", "text: 값이 있어야 합니다."),
+        (b"[]", "", "body: 행이 1개 이상이어야 하는데 0개입니다."),
+        (b'{"text": ""}', "", "text: 1자 이상이어야 합니다."),
+        (b'{"text": "  "}', "", "text 값이 비어 있습니다"),
+        (b'{"text": 3}', "", "text: 문자열이어야 합니다."),
+        (
+            b'[{"text": "a"}' + b', {"text": "a"}' * 8 + b"]",
+            "",
+            "body: 행이 8개 이하",
+        ),
+        ('{"text": "%s"}' % ("가" * 3000), "", "text: 1000자 이하여야 합니다."),
+        (b" " * (5 << 20), "", "요청이 4,194,304바이트를 넘습니다. 나누어 보내세요."),
+        (b'{"text": "a"}', "?detials=1", "query.detials: 없는 옵션입니다."),
+        (b'{"text": "a"}', "?details=x", "query.details: true나 false여야 합니다."),
+    ],
+)
+def test_a_server_in_korean_refuses_in_korean(client, monkeypatch, body, query, said):
+    monkeypatch.setenv("NLPBOOK_LANG", "ko")
+    headers = {"Content-Type": "application/json"}
+    error = client.post(f"/predict{query}", content=body, headers=headers).json()["error"]
+    assert error.startswith(said) and not re.search("should|is |Input|belongs", error)
+
+
+def test_a_row_of_several_that_fails_is_told_in_korean_too(client, monkeypatch):
+    monkeypatch.setenv("NLPBOOK_LANG", "ko")
+    first, second = client.post("/predict", json=[{"text": " "}, {"text": TEXT}]).json()
+    assert first["error"].startswith("text 값이 비어 있습니다") and "prediction" in second
+    assert client.get("/nowhere").json() == {"error": "그런 주소가 없습니다"}
 
 
 def test_a_row_that_fails_takes_no_other_with_it(client):
