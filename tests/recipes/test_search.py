@@ -63,7 +63,8 @@ def test_the_default_setting_trains_scores_and_leaves_a_sentence_transformer(
     fork_online, hub, tmp_path
 ):
     push = ["--push_to_hub", "true", "--hub_model_id", "tester/search"]
-    result = fork_online("search", "--num_train_epochs", 1, *push)
+    quick = ["--num_train_epochs", 1, "--max_train_samples", 96, "--max_length", 48]
+    result = fork_online("search", *quick, *push)
     assert result.status == 0, result.stderr
     assert set(hub.repos["tester/search"].files) == PUSHED
     folder = tmp_path / "outputs" / "search"
