@@ -1,4 +1,4 @@
-"""The command line of the recipes that take a finished model: predict, export, demo and serve."""
+"""The command line of the recipes that use a finished model: predict, export, demo and serve."""
 
 import argparse
 from typing import Any, NoReturn
@@ -8,14 +8,14 @@ from nlpbook_data.outward import printable, shortened
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose messages are in the language of the terminal and print no token."""
+    """argparse with messages in the language of the terminal and without tokens."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(spoken(shortened(message))))
 
 
 class _Speaking(Parser):
-    """The same, and its help is in that language too."""
+    """The same, with help in that language too."""
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
         settings["help"] = spoken(settings.get("help") or "")
@@ -23,10 +23,10 @@ class _Speaking(Parser):
 
 
 def new_parser(text: str | None) -> argparse.ArgumentParser:
-    """Return a parser whose help is a recipe's docstring: its first line, options, then the rest.
+    """Return a parser whose help is a recipe's docstring: first line, options, then the rest.
 
     Args:
-        text: the recipe's ``__doc__``; None where Python left docstrings out (``-OO``).
+        text: the recipe's ``__doc__``; None if Python runs without docstrings (``-OO``).
     """
     summary, _, more = (text or "").partition("\n")
     return _Speaking(
