@@ -138,9 +138,7 @@ class _JsonText:
         return InputError(f"{place}: not JSON ({found}). {self.advice}")
 
     def read(self) -> None:
-        """Drop the text already read and append a block or more; at the end of the file set
-        `ended`.
-        """
+        """Drop the text already read, and append a block or more; at the end set `ended`."""
         gone = self.text[: self.position]
         self.line += gone.count("\n")
         self.column = len(gone) - gone.rfind("\n") if "\n" in gone else self.column + len(gone)

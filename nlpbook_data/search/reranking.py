@@ -1,4 +1,4 @@
-"""What sentence-transformers lacks for the rerank recipe, and reranking itself."""
+"""Additions to sentence-transformers for the rerank recipe, and reranking itself."""
 
 import contextlib
 import logging
@@ -35,7 +35,7 @@ class RerankTrainingArguments(RecipeArguments, CrossEncoderTrainingArguments):
     multi_dataset_batch_sampler: str = field(
         default="proportional", metadata={"help": "unused", "choices": ["proportional"]}
     )
-    # The recipe settles these: they are no options.
+    # The recipe sets these: they are not options.
     prompts: Any = field(default=None, init=False)
     router_mapping: Any = field(default=None, init=False)
     learning_rate_mapping: Any = field(default=None, init=False)
@@ -43,7 +43,7 @@ class RerankTrainingArguments(RecipeArguments, CrossEncoderTrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.prediction_loss_only = False  # which sentence-transformers sets
+        self.prediction_loss_only = False  # sentence-transformers sets it to True
         if self.label_smoothing_factor:
             raise InputError(
                 f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none. "
@@ -57,20 +57,20 @@ class RerankTrainingArguments(RecipeArguments, CrossEncoderTrainingArguments):
 
 
 class RecipeCrossEncoderTrainer(CrossEncoderTrainer):
-    """sentence-transformers' trainer with our lines for its logs, and without its model card."""
+    """sentence-transformers' trainer with our log lines, and without its model card."""
 
     def __init__(self, model: CrossEncoder, *, args: RerankTrainingArguments, **kwargs: Any):
         check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
-        model.accepts_loss_kwargs = False  # its losses are means of a batch: Trainer divides them
+        model.accepts_loss_kwargs = False  # its losses are batch means: Trainer must average them
         super().__init__(model, args=args, **kwargs)
         add_callbacks(self)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Leave the card to `launch`."""
+        """Do nothing: `launch` writes the card."""
 
 
 class RerankingEvaluator(BaseEvaluator):
-    """The scores of `metrics.search` of a ranking that the model has put into a new order."""
+    """Scores of `metrics.search` for rankings reordered by the model."""
 
     def __init__(self, part: Collection, words: Ranking, depth: int, batch_size: int):
         super().__init__()
@@ -86,15 +86,15 @@ class RerankingEvaluator(BaseEvaluator):
 def load_reranker(
     args: ModelArguments, config: Any, tokenizer: PreTrainedTokenizerBase, training: bool
 ) -> CrossEncoder:
-    """Return a model that scores a query and a passage together.
+    """Return a cross-encoder: a model that scores a query and a passage together.
 
     Args:
-        config: of `load_config`, with one label.
-        tokenizer: with the most tokens that a pair may have.
-        training: its head may be new.
+        config: from `load_config`, with one label.
+        tokenizer: its `model_max_length` is the most tokens of a pair.
+        training: the head may be new.
 
     Raises:
-        InputError: as `load_model`, or an option that it does not have.
+        InputError: see `load_model`, or an option that does not fit.
     """
     if args.lora or args.quantization != "none":
         raise InputError("All weights of a reranker are trained: leave out --lora, --quantization.")
@@ -106,25 +106,25 @@ def load_reranker(
 
 
 def save_reranker(model: CrossEncoder, folder: Path) -> None:
-    """Write what ``CrossEncoder(folder)`` loads. No path of this machine is in it."""
+    """Save the model for ``CrossEncoder(folder)``, without paths of this machine."""
     model.config.name_or_path = ""
     forget_batch(model.tokenizer)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
         with contextlib.suppress(OSError):
-            (folder / "eval").rmdir()  # for the evaluator's file, which is not written
+            (folder / "eval").rmdir()  # of the evaluator, which writes nothing
 
 
 def open_reranker(model: str) -> CrossEncoder:
     """Load the CrossEncoder in the folder, or of the Hub name, `model`.
 
     Raises:
-        InputError: it cannot be loaded, or gives a pair more than one score.
+        InputError: it cannot be loaded, or gives more than one score for a pair.
     """
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     try:
         reranker = CrossEncoder(model, trust_remote_code=False)
-    except Exception as error:  # the loader raises a dozen unrelated types
+    except Exception as error:  # the loader raises many unrelated types
         raise InputError(
             f"{model}: no reranker could be loaded ({first_line(error)}). Name the folder of a run "
             "of recipes/rerank.py, or a cross-encoder on the Hub."
@@ -138,7 +138,7 @@ def open_reranker(model: str) -> CrossEncoder:
 
 
 def score_pairs(model: CrossEncoder, pairs: Sequence[tuple[str, str]], batch_size: int) -> list:
-    """Return the model's logit of each query and passage."""
+    """Return the model's logit for each pair of query and passage."""
     options: Any = {"batch_size": batch_size, "show_progress_bar": False}
     return model.predict(pairs, activation_fn=torch.nn.Identity(), **options).tolist()
 
@@ -146,9 +146,10 @@ def score_pairs(model: CrossEncoder, pairs: Sequence[tuple[str, str]], batch_siz
 def rerank(
     model: CrossEncoder, part: Collection, words: Ranking, depth: int, batch_size: int
 ) -> Ranking:
-    """Return the rankings `words` with the first `depth` of each in the order of the model.
+    """Return the rankings `words` with the first `depth` passages reordered by the model.
 
-    The others follow as they were, with the lowest score. Of equal scores the former order stays.
+    The other passages follow in their old order, with the lowest score. Passages with equal scores
+    keep their order.
     """
     pairs = [
         (query, part.passages[i])
@@ -166,9 +167,9 @@ def rerank(
 
 
 def rerank_hits(model: CrossEncoder, query: str, hits: Sequence[Hit]) -> list[Hit]:
-    """Return the hits of a search in the order of the model, fused with the one that they had.
+    """Return the hits of a search reordered: the model's ranking fused with the old one.
 
-    Its weight is what its training chose on validation, or 1 where it has chosen none.
+    The model's weight is the one that its training chose on validation, or 1 without one.
     """
     scores = score_pairs(model, [(query, hit.text) for hit in hits], 32) if hits else []
     weight = saved_weight(model.config, 1.0)
@@ -178,11 +179,11 @@ def rerank_hits(model: CrossEncoder, query: str, hits: Sequence[Hit]) -> list[Hi
 
 
 def keep_far(ranking: Ranking, part: Collection, margin: float) -> list[list[int]]:
-    """Return each query's ranked passages without those that may answer it too.
+    """Return each query's ranked passages without those that may also answer it.
 
-    Passages that score as high as a true one are often copies of it, or better answers: one counts
-    as wrong only if it is below the lowest true passage by `margin` of that one's score. Where no
-    true passage is ranked, nothing is known of the others, and all count.
+    Passages that score as high as a true one are often copies of it, or better answers. So a
+    passage is kept as a negative only if its score is below that of the lowest true passage by
+    `margin` times that score. If no true passage is ranked, all passages are kept.
     """
     kept = []
     for ids, scores, true in zip(ranking.ids, ranking.scores, part.relevant, strict=True):
@@ -193,7 +194,7 @@ def keep_far(ranking: Ranking, part: Collection, margin: float) -> list[list[int
 
 
 def to_lists(batch: dict[str, list[str]]) -> dict[str, list]:
-    """Return rows of `training_rows` as a query, its passages, the true one first, and labels."""
+    """Return rows of `training_rows` as query, passages (the true one first) and labels."""
     query, *passages = batch.values()
     lists = [list(row) for row in zip(*passages, strict=True)]
     return {
