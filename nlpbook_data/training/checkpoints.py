@@ -1,4 +1,4 @@
-"""What makes a checkpoint whole: files on the disk, and a mark that says what they hold."""
+"""Complete checkpoints: all files on disk, and a mark with their hashes."""
 
 import hashlib
 import json
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from nlpbook_data.data.cache import write_text
 
-COMPLETE = "complete"  # the mark: ``{file: sha256}`` of all files beside it
+COMPLETE = "complete"  # the mark: ``{file: sha256}`` of all other files
 
 
 def mark_whole(folder: Path) -> None:
-    """Bring the checkpoint in `folder` to the disk, then mark it: a power cut leaves no half."""
+    """Flush the checkpoint in `folder` to disk, then mark it, so it survives a power cut."""
     hashes = {}
     for path in _files(folder):
-        with path.open("rb+") as file:  # Windows flushes what can be written
+        with path.open("rb+") as file:  # Windows only flushes writable files
             hashes[path.relative_to(folder).as_posix()] = _sha256(path)
             os.fsync(file.fileno())
     for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
@@ -25,7 +25,7 @@ def mark_whole(folder: Path) -> None:
 
 
 def flush(folder: Path) -> None:
-    """Bring what a finished run leaves in `folder` to the disk: then its checkpoints can go."""
+    """Flush the files of a finished run to disk; after that its checkpoints can be deleted."""
     for path in folder.rglob("*"):
         if path.is_file() and not path.relative_to(folder).parts[0].startswith("checkpoint-"):
             with path.open("rb+") as file:
@@ -35,10 +35,10 @@ def flush(folder: Path) -> None:
 
 
 def find_fault(folder: Path, needs_best: bool) -> str:
-    """Return in words what is wrong with the checkpoint in `folder`, "" where it is whole.
+    """Return a description of the fault of the checkpoint in `folder`, "" if it is complete.
 
     Args:
-        needs_best: the best checkpoint beside it, whose weights are taken at the end, must be too.
+        needs_best: the best checkpoint, whose weights are loaded at the end, must be complete too.
     """
     try:
         hashes = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
@@ -70,7 +70,7 @@ def _sha256(path: Path) -> str:
 
 
 def _flush_folder(path: Path) -> None:
-    """Bring the names in a folder to the disk, where the system can."""
+    """Flush a folder's list of names to disk, if the system can."""
     if hasattr(os, "O_DIRECTORY"):
         number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
