@@ -307,7 +307,7 @@ class Run:
         )
 
     def interrupt(self, number: int) -> None:
-        """Handle a signal: save a checkpoint after this step, or stop at once if none can be saved."""
+        """Handle a signal: save a checkpoint after this step, or stop at once if it cannot be."""
         seconds = time.monotonic() - self.callback.signalled
         if self.callback.signal and self.args.world_size > 1 and seconds < REPEATED:
             return
