@@ -83,7 +83,7 @@ class Lengths:
 
     `over` counts the rows with more than 128, 256 and 512 tokens: a model with that many positions
     truncates them. `counts` is a histogram: each number counts the rows from one of `edges` up to
-    the next, the lower edge included. The last number counts all rows longer than the last edge.
+    the next, the lower edge included. The last number counts all rows from the last edge on.
     """
 
     mean: float

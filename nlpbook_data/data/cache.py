@@ -79,12 +79,17 @@ def file_sha256(path: Path, cache_dir: str | os.PathLike | None = None) -> str:
     memory = cache_root(cache_dir) / "sha256" / hashlib.sha256(state.encode()).hexdigest()
     if memory.is_file() and len(remembered := memory.read_text()) == 64:
         return remembered
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = hash_file(path)
     if time.time() - path.stat().st_mtime > 2 and _state(path) == state:
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_text(memory, sha256)
     return sha256
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of `path`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _state(path: Path) -> str:

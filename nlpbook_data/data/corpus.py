@@ -94,7 +94,7 @@ def load_corpus(
     if deduplicate and splits is not None:  # leaks are found by the held-out splits
         all_there = find_splits(corpus, corpus_dir)
         chosen = [split for split in corpus.splits if split in {*wanted, *all_there}]
-    hashes = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, chosen)
+    hashes = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, splits=chosen)
     if streaming and corpus.large:
         if deduplicate:
             raise InputError(f"{name}: deduplicate and streaming exclude each other here.")
@@ -113,12 +113,12 @@ def load_corpus(
     def build(target: Path) -> None:
         for split in origins:
             _build_split(corpus, target, folder, split, rows)
-        now = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, chosen)
+        now = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, splits=chosen)
         check_unchanged(name, hashes, now)
 
     loaded = cached_splits(f"corpora/{name}", key, build, cache_dir, rebuild)
-    loaded = DatasetDict({split: loaded[split] for split in chosen})
     if deduplicate:
+        loaded = DatasetDict({split: loaded[split] for split in chosen})
         loaded = _without_leaks(corpus, loaded, key, cache_dir, rebuild)
     loaded = DatasetDict({split: loaded[split] for split in wanted})
     if streaming:
@@ -167,14 +167,15 @@ def find_splits(
 
 def raw_hashes(
     corpus: Corpus,
-    corpus_dir: str | os.PathLike | None = None,
+    corpus_dir: str | os.PathLike | None,
     cache_dir: str | os.PathLike | None = None,
     accept_files: bool = False,
-    splits: Sequence[str] | None = None,
+    *,
+    splits: Sequence[str],
 ) -> dict[str, str]:
     """Return ``{file name: sha256}`` of the raw files of `splits`; missing files are downloaded."""
     folder = corpus.folder(corpus_dir)
-    chosen = [corpus.splits[s] for s in splits or find_splits(corpus, corpus_dir)]
+    chosen = [corpus.splits[split] for split in splits]
     chosen += [corpus.splits[split.carved_from] for split in chosen if split.carved_from]
     missing = list(dict.fromkeys(file for split in chosen for file in split.missing(folder)))
     if missing:

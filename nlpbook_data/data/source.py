@@ -215,22 +215,23 @@ def load_source(
         )
     if multi_label and not args.label_separator:
         raise InputError("--label_separator is empty; name what stands between two labels.")
-    separator = args.label_separator if multi_label else None
     if task == "search":
         task = _search_task(args, files)
-    fixed = None if phases.do_train else label_names
-    options = Options(
-        args.sheet_name,
-        getattr(args, "ner_tag_names", None) or (),
-        getattr(args, "repeated_answers", "refuse"),
-    )
-    wanted = _Wanted(task, _columns(args, task), fixed, separator, scores, options)
     if args.corpus:
         source = _from_corpus(args, task, multi_label)
-    elif args.dataset_name:
-        source = _from_hub(args, wanted)
     else:
-        source = _from_files(files, wanted, args.cache_dir, args.overwrite_cache)
+        options = Options(
+            args.sheet_name,
+            getattr(args, "ner_tag_names", None) or (),
+            getattr(args, "repeated_answers", "refuse"),
+        )
+        fixed = None if phases.do_train else label_names
+        separator = args.label_separator if multi_label else None
+        wanted = _Wanted(task, _columns(args, task), fixed, separator, scores, options)
+        if args.dataset_name:
+            source = _from_hub(args, wanted)
+        else:
+            source = _from_files(files, wanted, args.cache_dir, args.overwrite_cache)
     names = list(label_names or [])
     if phases.do_train and {*names} != {*source.label_names}:
         names = []
@@ -287,7 +288,6 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
     if phases.do_train and "train" not in source.splits:
         raise InputError(f"{source.name}: there is no train split; pass --train_file or another.")
     splits = DatasetDict()
-    before = source
     for split, dataset in source.splits.items():
         wanted, most = needed.get(split, (False, None))
         if most is not None and most < 1:
@@ -306,10 +306,10 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
             f"{source.name} has {', '.join(source.splits)}, of which nothing is needed. See "
             "--do_train, --do_eval and --do_predict."
         )
-    source = replace(source, splits=splits)
+    used = replace(source, splits=splits)
     if "train" in splits and phases.do_train and source.task in ("doccls", "paircls"):
-        _warn_of_missing(source, before.count_labels("train"))
-    return source
+        _warn_of_missing(used, source.count_labels("train"))
+    return used
 
 
 def _cut_while_sorted(source: Source, split: str, most: int) -> bool:
@@ -427,7 +427,7 @@ def _from_hub(args: Any, wanted: _Wanted) -> Source:
             cache_dir=args.cache_dir,
             keep_in_memory=False,  # rows have changed if their files have
         )
-    except Exception as error:  # the client raises a dozen unrelated types
+    except Exception as error:  # the client raises many unrelated types
         raise InputError(
             f"The dataset {args.dataset_name} could not be loaded ({first_line(error)}). Check its "
             "name, --dataset_config_name and the network, or fetch it first with nlpbook-data "

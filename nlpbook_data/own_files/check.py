@@ -108,7 +108,7 @@ def check_file(
     Args:
         path: a file; a folder of files named by split; for doccls also a folder with one sub-folder
             of .txt files for each label.
-        task: one of `examples.SCHEMAS`.
+        task: one of `schemas.SCHEMAS`.
         columns: ``{the task's column: the file's}``, if they differ.
         most: the number of errors to keep; all are counted.
         label_names: the allowed labels; by default any label in train or in a single file, and the

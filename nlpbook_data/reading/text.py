@@ -212,8 +212,8 @@ def _refuse_nul(path: Path, line: int, text: str) -> None:
         )
 
 
-def tables_of_lines(path: Path, column: str = "text") -> Iterator[pa.Table]:
-    r"""Yield the lines of a plain-text file as tables of one column; lines end in \n or \r\n.
+def tables_of_lines(path: Path) -> Iterator[pa.Table]:
+    r"""Yield the lines of a plain-text file as tables of ``text``; lines end in \n or \r\n.
 
     No Python object is made for a line: Arrow's buffers are the bytes of the file without line
     breaks, and the positions of the line breaks.
@@ -245,7 +245,7 @@ def tables_of_lines(path: Path, column: str = "text") -> Iterator[pa.Table]:
                 line = number + data.count(b"\n", 0, data.index(b"\0"))
                 raise InputError(f"{path}, line {line}: a NUL, which no text holds. {FETCH_AGAIN}")
             if len(texts):
-                yield pa.table({column: texts})
+                yield pa.table({"text": texts})
             number += len(texts)
 
 

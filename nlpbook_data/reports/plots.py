@@ -102,16 +102,14 @@ def plot_scores(rows: list[dict[str, Any]], path: Path) -> None:
         axes.grid(alpha=0.3)
 
 
-def plot_per_class(
-    scores: dict[str, dict[str, float]], path: Path, title: str = "유형별 점수"
-) -> None:
+def plot_per_class(scores: dict[str, dict[str, float]], path: Path) -> None:
     """Draw the precision, recall and F1 of each type as bars.
 
     Args:
         scores: ``{name: {"precision", "recall", "f1", "support"}}``, fractions and a count.
     """
     bars = {"precision": "정밀도", "recall": "재현율", "f1": "F1"}
-    _draw_bars({title: scores}, bars, path)
+    _draw_bars({"유형별 점수": scores}, bars, path)
 
 
 def plot_breakdown(scores: dict[str, Any], path: Path) -> None:

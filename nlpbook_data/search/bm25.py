@@ -108,7 +108,7 @@ def load_bm25(folder: Path) -> "BM25":
 
 
 def rank_passages(
-    index: "BM25", queries: Sequence[Sequence[str]], k: int = 100, progress: str | None = None
+    index: "BM25", queries: Sequence[Sequence[str]], k: int = 100
 ) -> tuple[list[list[int]], list[list[float]]]:
     """Return the ids and the scores of at most `k` passages for each query, best first.
 
@@ -120,7 +120,7 @@ def rank_passages(
         queries: lists of morphemes.
     """
     ids, scores = [], []
-    for query in tqdm(queries, progress, disable=None if progress else True):
+    for query in queries:
         # bm25s refuses queries without a known word
         known = [word for word in query if word in index.vocab_dict]
         all_scores = index.get_scores(known) if known else np.zeros(0)

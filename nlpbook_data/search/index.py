@@ -371,11 +371,7 @@ class SearchIndex:
     @cached_property
     def encoder(self) -> Encoder:
         """The given encoder, else the manifest's model, loaded."""
-        if self._given is not None:
-            return self._given
-        if self.manifest.model is None:
-            raise InputError(f"{self.folder}: the index names no model. Pass the encoder.")
-        return load_same(self.folder, self.manifest, self.manifest.model)
+        return find_encoder(self.folder, self.manifest, self._given)
 
     def search(
         self,
@@ -402,11 +398,7 @@ class SearchIndex:
             InputError: a query is empty, `k` is below 1, the index is not hybrid, or the model is
                 not the one of `build`.
         """
-        queries = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
-        if k < 1:
-            raise InputError(f"k is {k}. Ask for one hit or more.")
-        if weight is not None and not 0 <= weight <= 1:
-            raise InputError(f"The weight is {weight}. Give one from 0 to 1.")
+        queries = read_queries(queries, k, weight)
         if hybrid and not self.manifest.hybrid:
             raise InputError(f"{self.folder}: built without morphemes. Build it again as hybrid.")
         if not queries:
@@ -597,6 +589,16 @@ def search_exact(
     return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in found]
 
 
+def read_queries(queries: Sequence[str], k: int, weight: float | None) -> list[str]:
+    """Return the checked texts of a search; refuse a wrong `k` or `weight`."""
+    found = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
+    if k < 1:
+        raise InputError(f"k is {k}. Ask for one hit or more.")
+    if weight is not None and not 0 <= weight <= 1:
+        raise InputError(f"The weight is {weight}. Give one from 0 to 1.")
+    return found
+
+
 def _columns(ranking: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
     return [i for i, _ in ranking], [score for _, score in ranking]
 
@@ -734,6 +736,15 @@ def model_sha256(model: str) -> str | None:
 
 def _is_folder(model: str) -> bool:
     return Path(model).expanduser().is_dir()
+
+
+def find_encoder(folder: Path, manifest: Manifest, given: Encoder | None) -> Encoder:
+    """Return `given`, else the model of `manifest`, loaded."""
+    if given is not None:
+        return given
+    if manifest.model is None:
+        raise InputError(f"{folder}: the index names no model. Pass the encoder.")
+    return load_same(folder, manifest, manifest.model)
 
 
 def load_same(folder: Path, manifest: Manifest, model: str) -> Encoder:

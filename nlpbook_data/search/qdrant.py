@@ -22,7 +22,6 @@ from tqdm import tqdm
 
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError, first_line
-from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.search.bm25 import K1, B, extract_morphemes
 from nlpbook_data.search.fusion import fuse
 from nlpbook_data.search.index import (
@@ -33,7 +32,9 @@ from nlpbook_data.search.index import (
     Manifest,
     copy_dictionary,
     describe_encoder,
+    find_encoder,
     load_same,
+    read_queries,
     to_dataset,
 )
 
@@ -171,12 +172,8 @@ class QdrantIndex:
         Raises:
             InputError: see `SearchIndex.search`, or the server does not answer.
         """
-        queries = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
-        if k < 1:
-            raise InputError(f"k is {k}. Ask for one hit or more.")
         share = self.manifest.weight if weight is None else weight
-        if not 0 <= share <= 1:
-            raise InputError(f"The weight is {share}. Give one from 0 to 1.")
+        queries = read_queries(queries, k, share)
         dense, words = self.manifest.dense, hybrid or not self.manifest.dense
         depth = max(k, FUSED) if dense and words else k
         vectors = self.encoder.encode_query(queries) if dense else [None] * len(queries)
@@ -216,11 +213,7 @@ class QdrantIndex:
     @cached_property
     def encoder(self) -> Encoder:
         """The given encoder, else the collection's model, loaded."""
-        if self._given is not None:
-            return self._given
-        if self.manifest.model is None:
-            raise InputError(f"{self.folder}: the index names no model. Pass the encoder.")
-        return load_same(self.folder, self.manifest, self.manifest.model)
+        return find_encoder(self.folder, self.manifest, self._given)
 
 
 def connect(place: Mapping[str, Any]) -> Any:

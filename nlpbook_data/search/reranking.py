@@ -1,6 +1,5 @@
 """Additions to sentence-transformers for the rerank recipe, and reranking itself."""
 
-import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from sentence_transformers import CrossEncoder
 from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
@@ -19,27 +17,26 @@ from nlpbook_data.metrics.search import DocumentSearch
 from nlpbook_data.search.collections import Collection
 from nlpbook_data.search.fusion import fuse
 from nlpbook_data.search.index import Hit
-from nlpbook_data.search.training import Ranking, RetrievalEvaluator, as_module, saved_weight
-from nlpbook_data.training.arguments import ModelArguments, RecipeArguments
-from nlpbook_data.training.models import forget_batch, load_model
+from nlpbook_data.search.training import (
+    Ranking,
+    RankingArguments,
+    RetrievalEvaluator,
+    as_module,
+    save_modules,
+    saved_weight,
+)
+from nlpbook_data.training.arguments import ModelArguments
+from nlpbook_data.training.models import load_model
 from nlpbook_data.training.trainer import add_callbacks, check_metric
 
 
 @dataclass
-class RerankTrainingArguments(RecipeArguments, CrossEncoderTrainingArguments):
+class RerankTrainingArguments(RankingArguments, CrossEncoderTrainingArguments):
     """sentence-transformers' training arguments with our defaults."""
 
     batch_sampler: str = field(
         default="batch_sampler", metadata={"help": "in any order", "choices": ["batch_sampler"]}
     )
-    multi_dataset_batch_sampler: str = field(
-        default="proportional", metadata={"help": "unused", "choices": ["proportional"]}
-    )
-    # The recipe sets these: they are not options.
-    prompts: Any = field(default=None, init=False)
-    router_mapping: Any = field(default=None, init=False)
-    learning_rate_mapping: Any = field(default=None, init=False)
-    warmup_ratio: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,12 +104,7 @@ def load_reranker(
 
 def save_reranker(model: CrossEncoder, folder: Path) -> None:
     """Save the model for ``CrossEncoder(folder)``, without paths of this machine."""
-    model.config.name_or_path = ""
-    forget_batch(model.tokenizer)
-    if PartialState().is_main_process:
-        model.save_pretrained(str(folder), create_model_card=False)
-        with contextlib.suppress(OSError):
-            (folder / "eval").rmdir()  # of the evaluator, which writes nothing
+    save_modules(model, folder)
 
 
 def open_reranker(model: str) -> CrossEncoder:

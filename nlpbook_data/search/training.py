@@ -19,6 +19,7 @@ from sentence_transformers import (
 )
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.base.sampler import DefaultBatchSampler, NoDuplicatesBatchSampler
+from sentence_transformers.base.training_args import BaseTrainingArguments
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.util import semantic_search
@@ -83,7 +84,21 @@ class GlobalBatches(DefaultBatchSampler):
 
 
 @dataclass
-class SearchTrainingArguments(RecipeArguments, SentenceTransformerTrainingArguments):
+class RankingArguments(RecipeArguments, BaseTrainingArguments):
+    """Settings that the training arguments of search and rerank share."""
+
+    multi_dataset_batch_sampler: str = field(
+        default="proportional", metadata={"help": "unused", "choices": ["proportional"]}
+    )
+    # The recipe sets these: they are not options.
+    prompts: Any = field(default=None, init=False)
+    router_mapping: Any = field(default=None, init=False)
+    learning_rate_mapping: Any = field(default=None, init=False)
+    warmup_ratio: Any = field(default=None, init=False)
+
+
+@dataclass
+class SearchTrainingArguments(RankingArguments, SentenceTransformerTrainingArguments):
     """sentence-transformers' training arguments with our defaults."""
 
     batch_sampler: str = field(
@@ -93,14 +108,6 @@ class SearchTrainingArguments(RecipeArguments, SentenceTransformerTrainingArgume
             "choices": ["no_duplicates"],
         },
     )
-    multi_dataset_batch_sampler: str = field(
-        default="proportional", metadata={"help": "unused", "choices": ["proportional"]}
-    )
-    # The recipe sets these: they are not options.
-    prompts: Any = field(default=None, init=False)
-    router_mapping: Any = field(default=None, init=False)
-    learning_rate_mapping: Any = field(default=None, init=False)
-    warmup_ratio: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -319,8 +326,13 @@ def save_encoder(model: SentenceTransformer, folder: Path) -> None:
             whole.config = body.config
             module.model = PeftModel.from_pretrained(whole, adapters).merge_and_unload()
             model.to(body.device)
-    module.model.config.name_or_path = ""
-    forget_batch(module.processor)
+    save_modules(model, folder)
+
+
+def save_modules(model: Any, folder: Path) -> None:
+    """Save a model of sentence-transformers, without paths of this machine."""
+    model[0].model.config.name_or_path = ""
+    forget_batch(model[0].processor)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
         with contextlib.suppress(OSError):

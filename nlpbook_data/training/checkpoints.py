@@ -1,11 +1,10 @@
 """Complete checkpoints: all files on disk, and a mark with their hashes."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
 
-from nlpbook_data.data.cache import write_text
+from nlpbook_data.data.cache import hash_file, write_text
 
 COMPLETE = "complete"  # the mark: ``{file: sha256}`` of all other files
 
@@ -13,13 +12,12 @@ COMPLETE = "complete"  # the mark: ``{file: sha256}`` of all other files
 def mark_whole(folder: Path) -> None:
     """Flush the checkpoint in `folder` to disk, then mark it, so it survives a power cut."""
     hashes = {}
-    for path in _files(folder):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != COMPLETE):
         with path.open("rb+") as file:  # Windows only flushes writable files
-            hashes[path.relative_to(folder).as_posix()] = _sha256(path)
+            hashes[path.relative_to(folder).as_posix()] = hash_file(path)
             os.fsync(file.fileno())
-    for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+    for path in (folder.parent, folder, *(path for path in folder.rglob("*") if path.is_dir())):
         _flush_folder(path)
-    _flush_folder(folder.parent)
     write_text(folder / COMPLETE, json.dumps(hashes, indent=1) + "\n")
     _flush_folder(folder)
 
@@ -45,7 +43,7 @@ def find_fault(folder: Path, needs_best: bool) -> str:
         for name, sha256 in hashes.items():
             if not (folder / name).is_file():
                 return f"{name} is gone"
-            if _sha256(folder / name) != sha256:
+            if hash_file(folder / name) != sha256:
                 return f"{name} is damaged"
         state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
         best = state["best_model_checkpoint"] if needs_best else None
@@ -58,15 +56,6 @@ def find_fault(folder: Path, needs_best: bool) -> str:
         return ""
     fault = find_fault(beside, False)
     return fault and f"{fault} in {beside.name}, the best"
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != COMPLETE)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush_folder(path: Path) -> None:

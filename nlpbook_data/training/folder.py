@@ -35,7 +35,7 @@ class RunFolder:
         self.resume, self.training = args.resume, args.do_train
         self.needs_best = args.load_best_model_at_end
         self.is_main = args.process_index == 0
-        self.lock: FileLock | None = None
+        self.lock = FileLock(self.path / ".lock", blocking=False)
         self.is_open = False
         self.was_there = self.path.exists()
         try:
@@ -82,8 +82,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Release the lock."""
-        if self.lock is not None:
-            self.lock.release()
+        self.lock.release()
 
     def check_shared(self, group: Any) -> None:
         """Check that every process of `group` sees the file that the main process has just written.
@@ -178,7 +177,6 @@ class RunFolder:
         return sorted(found, key=lambda path: int(path.name[11:]))
 
     def _acquire(self) -> None:
-        self.lock = FileLock(self.path / ".lock", blocking=False)
         try:
             self.lock.acquire()
         except Timeout as error:

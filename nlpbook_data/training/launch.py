@@ -191,9 +191,10 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
             "--output_dir."
         )
         whole.load()
-        if not (args.keep_checkpoints or whole.record["arguments"].get("keep_checkpoints")):
-            delete_checkpoints(whole)  # a kill may have left some
-        conclude(whole)
+        if whole.folder.is_main:
+            if not (args.keep_checkpoints or whole.record["arguments"].get("keep_checkpoints")):
+                delete_checkpoints(whole)  # a kill may have left some
+            conclude(whole)
         return
     seeds = args.seeds or [args.seed]
     if len(seeds) == 1:
@@ -233,9 +234,8 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
 
 def delete_checkpoints(whole: Run) -> None:
     """Delete the checkpoints of a finished run and of its seeds."""
-    if whole.folder.is_main:
-        for part in [*map(whole.with_seed, whole.args.seeds or ()), whole]:
-            part.folder.delete_checkpoints()
+    for part in [*map(whole.with_seed, whole.args.seeds or ()), whole]:
+        part.folder.delete_checkpoints()
 
 
 def settle_start(args: RecipeArguments, others: list[Any]) -> None:
@@ -292,8 +292,6 @@ def conclude(run: Run) -> None:
     Raises:
         InputError: the push failed.
     """
-    if not run.folder.is_main:
-        return
     print_summary(outcome(run))
     if not run.args.push_at_end:
         return

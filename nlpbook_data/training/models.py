@@ -25,8 +25,6 @@ from nlpbook_data.training.arguments import SETTINGS, ModelArguments, resolve_pa
 
 logger = logging.getLogger(__name__)
 
-# transformers states a limit above this if there is none.
-NO_LIMIT = 1_000_000
 LORA_TASKS = {
     "AutoModelForSequenceClassification": "SEQ_CLS",
     "AutoModelForTokenClassification": "TOKEN_CLS",
@@ -190,14 +188,12 @@ def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
                 f"{config.vocab_size:,}. Name the model's own tokenizer."
             )
         config.vocab_size = words
-    limits = [max_length]
+    limits = [max_length, tokenizer.model_max_length]
     positions = getattr(config, "max_position_embeddings", None)
     if positions:
         # RoBERTa and its relatives number positions from the padding id on.
         offset = config.pad_token_id + 1 if _counts_from_padding(config) else 0
         limits.append(positions - offset)
-    if tokenizer.model_max_length < NO_LIMIT:
-        limits.append(tokenizer.model_max_length)
     if min(limits) < max_length:
         logger.warning(
             "--max_length %d is more than the model takes: %d is used.", max_length, min(limits)
@@ -416,8 +412,7 @@ def forget_batch(tokenizer: PreTrainedTokenizerBase) -> None:
 
     Otherwise saved files would depend on whether rows came from the cache.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
+    if (backend := getattr(tokenizer, "backend_tokenizer", None)) is not None:
         backend.no_padding()
         backend.no_truncation()
 

@@ -5,7 +5,7 @@ with another number of processes, or after a resume inside an epoch, batches wou
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -108,8 +108,7 @@ class GlobalBatchSampler(Sampler[list[int]]):
     def step(self, step: int) -> np.ndarray:
         """Return the row numbers of an optimizer step; the first step of all is 1."""
         epoch, number = divmod(step - 1, -(-len(self.lengths) // self.batch_size))
-        order = (self.lengths, self.batch_size, self.seed, epoch, self.grouped)
-        return global_batches(*order)[number]
+        return replace(self, epoch=epoch)._batches()[number]
 
     def rows(self, steps: int) -> int:
         """Return the number of rows, over all epochs, in the first `steps` optimizer steps."""
