@@ -150,12 +150,10 @@ def set_up_logging(is_first: bool) -> None:
     set_up_outputs()
     logging.getLogger("nlpbook_data").setLevel(logging.INFO if is_first else logging.ERROR)
     transformers.utils.logging.disable_progress_bar()
-    # It warns that checkpoints of the same second are sorted by number, which is right.
-    transformers.logging.get_logger("transformers.trainer_utils").setLevel(logging.ERROR)
-    # It warns of the padding that generation itself adds after finished texts.
-    transformers.logging.get_logger("transformers.modeling_utils").setLevel(logging.ERROR)
-    # It warns that no layer is spread over devices, which is intended.
-    transformers.logging.get_logger("transformers.distributed").setLevel(logging.ERROR)
+    # They warn of checkpoints of the same second, which are sorted by number, of the padding that
+    # generation adds after finished texts, and that no layer is spread over devices: all intended.
+    for name in ("trainer_utils", "modeling_utils", "distributed"):
+        transformers.logging.get_logger(f"transformers.{name}").setLevel(logging.ERROR)
     # It warns of weights missing in a checkpoint because they are tied to others.
     transformers.logging.get_logger("transformers.trainer").addFilter(
         lambda line: "missing keys in the checkpoint" not in line.getMessage()

@@ -369,11 +369,8 @@ def label_ids(dataset: Dataset) -> np.ndarray | None:
     column = dataset.with_format("arrow")[:]["labels"].combine_chunks()
     if not isinstance(column, pa.ListArray | pa.LargeListArray):
         return column.to_numpy(zero_copy_only=False)
-    values, widths = (
-        column.flatten().to_numpy(zero_copy_only=False),
-        text_lengths(dataset, "labels"),
-    )
-    return values.reshape(len(column), -1) if len(set(widths)) == 1 else values
+    values, widths = column.flatten().to_numpy(zero_copy_only=False), column.value_lengths()
+    return values.reshape(len(column), -1) if len(widths.unique()) == 1 else values
 
 
 def _with_mask(model: Any, **inputs: Any) -> dict[str, Any]:
