@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import traceback
 
 import evaluate  # noqa: F401
@@ -17,6 +18,7 @@ import seqeval.metrics  # noqa: F401
 import sklearn.metrics  # noqa: F401
 import transformers
 from matplotlib import pyplot  # noqa: F401
+from tqdm import tqdm
 
 import nlpbook_data.data.source
 import nlpbook_data.metrics.ner
@@ -43,6 +45,8 @@ def warm() -> None:
 def child(request: dict, env: dict[str, str]) -> None:
     for number, log in zip((1, 2), request["logs"], strict=True):
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    # Its usual lock is one for all forks: one that is killed would keep it from the later ones.
+    tqdm.set_lock(threading.RLock())
     os.chdir(request["cwd"])
     os.environ.update(env)
     sys.argv = [request["recipe"], *request["arguments"]]

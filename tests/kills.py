@@ -6,9 +6,10 @@
 A run is killed by SIGKILL, or asked to stop by SIGTERM: so many seconds after its start, or when it
 opens, renames or deletes its N-th file. The same command (``--resume auto``) then goes on; it may
 be killed again. It is right where it ends with what an undisturbed run of that command leaves, byte
-for byte, with no file beside, and where what stopped said so in one sentence. Tried and right are
-kills; the exit status is 1 where one was wrong. The seed and each moment are printed. The commands
-run in forks of a process that has imported the libraries (`fork_server`).
+for byte, with no file beside, and where what stopped said so in one sentence, or had not yet said
+or written anything, for Python was still loading it. Tried and right are kills; the exit status is
+1 where one was wrong. The seed and each moment are printed. The commands run in forks of a process
+that has imported the libraries (`fork_server`).
 """
 
 import argparse
@@ -94,6 +95,7 @@ class Runs:
             write_rows(folder / "faq.jsonl", QUESTIONS),
             written(folder / "texts.txt", "".join(f"{r['text']} 그리고 {r['n']}\n" for r in rows)),
         ]
+        self.names = {path.name for path in self.files}
 
     def words(self, name: str, here: Path) -> list[str]:
         """Return the arguments of a case."""
@@ -182,8 +184,15 @@ def left(name: str, here: Path) -> dict[str, str]:
     return found
 
 
-def fault(status: int, output: str, number: int) -> str:
+def names_in(here: Path) -> set[str]:
+    """Return the names in a folder but for the cache; of none, nothing."""
+    return {path.name for path in here.iterdir() if path.name != ".hf"} if here.is_dir() else set()
+
+
+def fault(status: int, output: str, number: int, wrote: bool = True) -> str:
     """Return what is wrong with how a run ended that got the signal `number`; 0 for none."""
+    if status == -signal.SIGTERM and number == signal.SIGTERM and not (output or wrote):
+        return ""
     if "Traceback" in output:
         return "a traceback: " + output[-1500:]
     if status == 0 or (status == -signal.SIGKILL and number == signal.SIGKILL):
@@ -223,13 +232,15 @@ def kill(
                 after, at_file = random_.uniform(0.01, seconds), random_.randint(1, files)
                 by_file = random_.random() < 0.6
                 moment: dict[str, Any] = {"at_file": at_file} if by_file else {"after": after}
+                before = names_in(here)
                 status, output, spent = runs(name, here, sent, **moment)
                 if status == 0:  # it had ended before; the first also imports
                     expected[name] = whole, min(seconds, spent), files
                     break
                 word = f"at file {at_file}" if by_file else f"after {after:.2f} s"
                 moments.append(f"{sent.name} {word}")
-                wrong = wrong or fault(status, output, sent)
+                wrote = names_in(here) != (before or runs.names)
+                wrong = wrong or fault(status, output, sent, wrote)
             if moments:
                 status, output, _ = runs(name, here)
                 wrong = wrong or fault(status, output, 0)

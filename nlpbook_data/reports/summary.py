@@ -65,12 +65,15 @@ def verdict(outcome: Outcome) -> str:
         said = f"The model is {points} points {'above' if model > best else 'below'} {rival}"
     said = spoken(said)
     if goodness(metric, model) > goodness(metric, best):
+        headline = rows[0][1][metric]
+        if isinstance(headline, dict) and apart <= headline["std"]:
+            return spoken(f"{said}, no more than its seeds differ by.")
         return f"{said}."
     if HYBRID in scored and (gain := _value(scored[HYBRID], metric) - best) > 0:
         return spoken(f"{said}; ranked with it, {100 * gain:.1f} points above.")
     return spoken(
         f"{said}: it is not worth its training time as it stands.\n"
-        "Start from pretrained weights, or use more data."
+        "Start from larger pretrained weights, or use more data."
     )
 
 

@@ -358,8 +358,8 @@ LAUNCHES = sorted((RECIPES / "accelerate").rglob("*.y*ml"))
 
 def test_the_configs_are_all_here():
     """A new file must be counted here, so that none is left out of the tests below."""
-    assert (len(CONFIGS), len(LAUNCHES)) == (26, 5)
-    assert len([*RECIPES.rglob("*.y*ml")]) == 31
+    assert (len(CONFIGS), len(LAUNCHES)) == (26, 7)
+    assert len([*RECIPES.rglob("*.y*ml")]) == 33
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

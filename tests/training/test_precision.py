@@ -20,7 +20,7 @@ def arguments(**given) -> SimpleNamespace:
 def test_auto_takes_bf16_only_for_a_clear_gain(monkeypatch, gain, chosen):
     monkeypatch.setattr(precision, "speed_up", lambda *_: gain)
     args = arguments()
-    assert precision.choose_precision(args, torch.nn.Linear(2500, 2500)) == chosen
+    assert precision.choose_precision(args, torch.nn.Linear(4000, 4000)) == chosen
     assert args.bf16 == (chosen == "bf16") and not args.fp16
     assert args.mixed_precision == ("bf16" if chosen == "bf16" else "no")
 
