@@ -1,4 +1,4 @@
-"""The one exception for what a user can mend."""
+"""The exception for errors that a user can fix, and helpers for its messages."""
 
 import difflib
 import re
@@ -14,7 +14,7 @@ class InputError(Exception):
 
 
 def shown(names: Iterable[object]) -> str:
-    """Return up to 20 of `names`, each cut to 40 characters, for one line of a message."""
+    """Return up to 20 `names`, each cut to 40 characters, for one line of a message."""
     cut = (" ".join(str(name)[:40].split()) for _, name in zip(range(20), names, strict=False))
     return ", ".join(cut).encode("utf-8", "backslashreplace").decode()
 
@@ -22,9 +22,9 @@ def shown(names: Iterable[object]) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` Did you mean …?`` for up to three of `known` that resemble `word`, else ``""``.
 
-    What holds it as a word, as gold_label does label, comes before what only looks like it.
+    A name that contains `word` as a word comes first: gold_label for label.
     """
-    some = [str(name)[:100] for name in islice(known, 2000)]  # which takes milliseconds
+    some = [str(name)[:100] for name in islice(known, 2000)]  # so many take milliseconds
     close = [name for name in some if word.lower() in re.split(r"[-_. ]", name.lower())]
     close += difflib.get_close_matches(word[:100], some, n=3, cutoff=0.5)
     close = list(dict.fromkeys(close))[:3]
@@ -32,5 +32,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what `error` says, or the name of its type where it says nothing."""
+    """Return the first line of the message of `error`, or the name of its type without one."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

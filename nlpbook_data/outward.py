@@ -1,4 +1,4 @@
-"""What leaves the program, to a terminal or a file: no secret, and nothing that steers a screen."""
+"""Clean output for terminals and files: no secrets, no control characters."""
 
 import logging
 import os
@@ -10,16 +10,16 @@ from typing import Any
 from nlpbook_data.language import spoken
 
 TOKEN = re.compile(r"hf_(?:oauth_|jwt_)?[A-Za-z0-9]{20,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
-# A token in the environment, whatever its name; a path has a slash.
+# A token in an environment variable of any name; unlike a path it has no slash.
 IN_ENVIRONMENT = re.compile(r"hf_[^\s/]{8,}")
 NAMED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-# Of C0 and C1 all but tab and line break, and the marks that turn the direction of writing.
+# Control characters (C0 and C1 except tab and line break), and marks of writing direction.
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 LONG = re.compile(r"\S{400,}")
 
 
 def secrets() -> set[str]:
-    """Return the tokens that the environment and the command line hold."""
+    """Return the tokens in the environment and on the command line."""
     found = {value for value in os.environ.values() if IN_ENVIRONMENT.fullmatch(value)}
     found |= {value for name in NAMED if len(value := os.environ.get(name, "")) > 7}
     for word, after in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
@@ -54,19 +54,19 @@ def complain(message: object) -> None:
 
 
 class Formatter(logging.Formatter):
-    """Lines of a log that are `printable`, in the language of the terminal."""
+    """Makes log lines `printable`, in the language of the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(spoken(super().format(record)))
 
 
 def set_up_outputs() -> None:
-    """Log to stderr, and print what ends the program there, as `printable` text."""
+    """Log to stderr, and print uncaught exceptions there, as `printable` text."""
     handler = logging.StreamHandler()
     handler.setFormatter(Formatter("%(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # cp949 has no ⟨, and not all of Hangul
+        if hasattr(stream, "reconfigure"):  # cp949 lacks ⟨ and some Hangul
             stream.reconfigure(errors="replace")
 
     def show(*error: Any) -> None:

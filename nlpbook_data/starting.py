@@ -1,4 +1,4 @@
-"""``nlpbook-data launch``: a recipe on this machine, one of several that get the same command."""
+"""``nlpbook-data launch``: start a recipe here; every machine of a run gets the same command."""
 
 import os
 import signal
@@ -30,20 +30,20 @@ def start(
     devices: int | None = None,
     config_file: str | None = None,
 ) -> int:
-    """Launch a recipe by accelerate on this machine; return its exit status.
+    """Launch a recipe with accelerate on this machine; return its exit status.
 
-    accelerate would wait a quarter of an hour for a machine that does not come, end in a traceback,
-    and say 1 where the recipe has said that it was interrupted.
+    accelerate alone would wait 15 minutes for a missing machine, end with a traceback, and return 1
+    when the recipe reports an interruption.
 
     Args:
         words: the recipe and its arguments.
         rank: this machine's number, from 0.
         head: the address of machine 0, and `port` on it.
         devices: processes on each machine; by default its GPUs, or one.
-        config_file: accelerate's, for FSDP or DeepSpeed.
+        config_file: accelerate's configuration, for FSDP or DeepSpeed.
 
     Raises:
-        InputError: no such machine; or one did not come.
+        InputError: the rank is too large, or a machine is missing.
     """
     if not 0 <= rank < machines:
         raise InputError(f"--rank {rank}: {machines} machines have the ranks 0 to {machines - 1}.")
@@ -56,7 +56,7 @@ def start(
     if config_file:
         given += ["--config_file", config_file]
     elif devices * machines > 1:
-        given += ["--multi_gpu"]  # on a CPU too: accelerate's own way starts one process there
+        given += ["--multi_gpu"]  # on a CPU too: otherwise accelerate starts one process there
     on_cpu = not torch.cuda.is_available() and "--use_cpu" not in words
     words = [*words, "--use_cpu", "true"] if on_cpu else [*words]
     if hasattr(signal, "SIGUSR1"):
@@ -74,7 +74,7 @@ def start(
         ) from error
     except ChildFailedError as error:
         status = error.get_first_failure()[1].exitcode
-    except subprocess.CalledProcessError as error:  # of one process
+    except subprocess.CalledProcessError as error:  # with one process
         status = error.returncode
     except SignalException as stopped:
         status = -stopped.sigval
@@ -84,7 +84,7 @@ def start(
 
 
 def _pass_on(number: int, frame: Any) -> None:
-    """Give a scheduler's signal to the recipe's processes; end where there are none yet."""
+    """Pass a scheduler's signal on to the recipe's processes; exit if there are none yet."""
     if not (processes := psutil.Process().children()):
         sys.exit(128 + number)
     for process in processes:
@@ -92,9 +92,10 @@ def _pass_on(number: int, frame: Any) -> None:
 
 
 def _interface(head: str, port: int) -> str | None:
-    """Return the interface that leads to `head`.
+    """Return the network interface that reaches `head`.
 
-    gloo takes the one of the machine's own name, which is often 127.0.1.1 in /etc/hosts.
+    By default gloo uses the address of the machine's host name, which is often 127.0.1.1 in
+    /etc/hosts.
     """
     try:
         family, kind, *_, address = socket.getaddrinfo(head, port, type=socket.SOCK_DGRAM)[0]

@@ -102,7 +102,7 @@ def main(
     args = run.settle(args, model, best_by="macro_f1")
 
     # 3. Tokenization: a cached map that runs again when text, tokenizer or `encode` changes.
-    #    Nothing is padded here: the collator pads each batch to its own longest row.
+    #    Nothing is padded here: the collator pads each batch to its longest row.
     with run.preparation("tokenization"):
         encoded = source.splits.map(
             versioned(encode),
@@ -130,7 +130,7 @@ def main(
     if task_args.class_weights == "balanced" and args.do_train:
         weights = torch.tensor(balanced_weights(gold["train"], len(labels)))
 
-    # 5. Trainer: transformers', with rows of like length in a batch and exact sums over devices
+    # 5. transformers' Trainer, with rows of similar length in a batch and exact sums over devices
     trainer = RecipeTrainer(
         model=model,
         args=args,
@@ -172,7 +172,7 @@ def main(
 
 
 def to_probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
-    """Softmax over classes, or a sigmoid for each of several labels: (rows, classes)."""
+    """Return the softmax over classes, or the sigmoid of each label: (rows, classes)."""
     values = torch.from_numpy(logits).double()
     return (values.sigmoid() if multi_label else values.softmax(dim=1)).numpy()
 
@@ -180,7 +180,7 @@ def to_probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
 def prediction_rows(
     dataset: Dataset, labels: list[str], probabilities: np.ndarray
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return each row's text, label, prediction and probabilities, and the surest mistakes."""
+    """Return each row's text, label, prediction and probabilities; and the surest mistakes."""
     names, rows = np.array(labels), []
     for row, p in zip(dataset, probabilities, strict=True):
         gold = row["label"]

@@ -34,9 +34,9 @@ from nlpbook_data.training.launch import run_program
 logger = logging.getLogger("nlpbook_data.recipes.export")
 
 LINE = "%-14s %7s %9s %7s %9s %10s %9s"
-SINGLY, BATCHED = 100, 500  # rows that are timed one by one, and in batches
-CLOSE = 1e-4  # to the original's scores, in float32
-FASTER = 1.5  # than the original, with products of 8 bits
+SINGLY, BATCHED = 100, 500  # the number of rows timed one by one, and in batches
+CLOSE = 1e-4  # the largest difference of scores in float32
+FASTER = 1.5  # the speed-up expected of 8 bits
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -52,7 +52,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(options: argparse.Namespace, scratch: Path) -> None:
-    # 1. The original, and rows that it can read
+    # 1. The original model, and rows for it
     folder = Path(options.output)
     if folder.exists():
         raise InputError(f"{folder} is there already. Name another --output, or delete it.")
@@ -65,7 +65,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
         )
     rows = find_rows(options, original)
 
-    # 2. The graph, of any number of rows and tokens, and the same with products of 8 bits
+    # 2. The graph, for any number of rows and tokens, and its copy with products of 8 bits
     plain, small = scratch / "export", scratch / "export" / "int8"
     write_graph(original.model, given_inputs(original, rows[:8])[0], plain)
     quantize_graph(plain, small)
@@ -76,7 +76,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
         tokenizer.save_pretrained(part)
         config.save_pretrained(part)
 
-    # 3. The three side by side: what they predict, and in what time
+    # 3. Compare the three: predictions and times
     exact, int8 = (load_predictor(part) for part in (plain, small))
     models = {"torch": original, "onnx float32": exact, "onnx int8": int8}
     details = {} if original.task == "ner" else {"details": True}
@@ -122,7 +122,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
 
 
 def find_rows(options: argparse.Namespace, predictor: Predictor) -> list[Row]:
-    """Return rows of ``--input``, or those that the run predicted, with the model's columns."""
+    """Return rows with the model's columns: of ``--input``, or the rows that the run predicted."""
     names, folder = predictor.inputs, Path(options.model)
     if options.input:
         records = open_table(Path(options.input)).records(list(names.values()))
@@ -130,7 +130,7 @@ def find_rows(options: argparse.Namespace, predictor: Predictor) -> list[Row]:
     else:
         path, run = folder / "predictions.jsonl", folder / "run.json"
         rows = [json.loads(x) for x in path.open(encoding="utf-8")] if path.is_file() else []
-        if rows and not names.keys() <= rows[0].keys() and run.is_file():  # qa leaves no contexts
+        if rows and not names.keys() <= rows[0].keys() and run.is_file():  # qa saves no contexts
             corpus = json.loads(run.read_text(encoding="utf-8"))["arguments"].get("corpus")
             rows = list(load_corpus(corpus)["test"]) if corpus else []
         found = ({name: row.get(c) for c, name in names.items()} for row in rows)
@@ -145,7 +145,7 @@ def find_rows(options: argparse.Namespace, predictor: Predictor) -> list[Row]:
 
 
 def given_inputs(predictor: Predictor, rows: Sequence[Row]) -> list[dict[str, torch.Tensor]]:
-    """Return what the model is called with to predict `rows`: its batches."""
+    """Return the batches with which `predictor` calls its model for `rows`."""
     given: list[dict[str, torch.Tensor]] = []
     hook = predictor.model.register_forward_pre_hook(
         lambda model, arguments, named: given.append(dict(named)), with_kwargs=True
@@ -159,23 +159,23 @@ def given_inputs(predictor: Predictor, rows: Sequence[Row]) -> list[dict[str, to
 def measure(
     models: dict[str, Predictor], batches: list[dict[str, torch.Tensor]]
 ) -> dict[str, list[float]]:
-    """Return the seconds of each model for each of `batches`, the models in turn."""
+    """Return the seconds of each model for each of `batches`; models take turns."""
     seconds: dict[str, list[float]] = {name: [] for name in models}
     for batch in [batches[0], *batches]:
         for name, predictor in models.items():
             start = time.perf_counter()
             predictor.model(**batch)
             seconds[name].append(time.perf_counter() - start)
-    return {name: values[1:] for name, values in seconds.items()}  # the first warms up
+    return {name: values[1:] for name, values in seconds.items()}  # without the first, a warm-up
 
 
 def ratio(seconds: dict[str, list[float]], name: str) -> float:
-    """Return how many times as fast as the original a model is, the median."""
+    """Return the speed of a model relative to the original, the median."""
     return statistics.median(a / b for a, b in zip(seconds["torch"], seconds[name], strict=True))
 
 
 def compare(one: Any, other: Any) -> tuple[bool, float]:
-    """Return whether two predictions are the same but for their scores, and how far those are."""
+    """Return whether predictions are equal except for scores, and the difference of the scores."""
     if isinstance(one, float) and isinstance(other, float):
         return True, abs(one - other)
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():

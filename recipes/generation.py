@@ -100,7 +100,7 @@ def main(
 
     # 2. Tokenizer and model; after this nothing changes the TrainingArguments
     tokenizer = load_tokenizer(model_args)
-    tokenizer.padding_side = "left"  # as a batch of prompts needs it
+    tokenizer.padding_side = "left"  # as generation from a batch of prompts needs
     config = load_config(model_args, **special_ids(tokenizer))
     max_length = limit_length(data_args.max_length, config, tokenizer)
     check_room(config, task_args.max_new_tokens)
@@ -119,7 +119,7 @@ def main(
         )
     encoded = drop_void(run, encoded)
 
-    # 4. Metric, a module of `evaluate`: of each text the loss, its tokens and their characters
+    # 4. Metric, a module of `evaluate`, of each text's loss, tokens and characters
     metric = LanguageModelling(keep_in_memory=True)
 
     def score(sums: np.ndarray) -> dict[str, float]:
@@ -129,9 +129,9 @@ def main(
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
         return score(sum_texts(prediction.predictions, encoded["validation"]))
 
-    # 5. Trainer: transformers', with rows of like length in a batch and exact sums over devices
+    # 5. transformers' Trainer, with rows of similar length in a batch and exact sums over devices
     right = copy.deepcopy(tokenizer)
-    right.padding_side = "right"  # only so are a row's positions those that it has alone
+    right.padding_side = "right"  # so a row has the same positions as alone
     sampler = Sampler(run, model, tokenizer, prompts, task_args, judge)
     trainer = RecipeTrainer(
         model=model,
@@ -151,7 +151,7 @@ def main(
             trainer.train(resume_from_checkpoint=run.checkpoint())
         trainer.save_model(merge_lora=task_args.merge_lora)
 
-    # 6. The best weights on validation, then on test, once; of prompts alone, what follows them
+    # 6. The best weights on validation, then on test, once; bare prompts are only continued
     scores, rows, wrong = dict[str, Any](), [], []
     for split in (name for name in ("validation", "test") if name in encoded):
         with run.phase(f"evaluation on {split}"):
@@ -165,14 +165,14 @@ def main(
                 texts = zip(asked, sampler.answer(asked), strict=True)
                 rows, wrong = [{"prompt": p, **empty, "prediction": t} for p, t in texts], []
 
-    # 7. Samples by every method of decoding, and what they are like
+    # 7. Samples by every decoding method, and their scores
     if run.folder.is_main:
         with run.phase("sampling"):
             run.write("samples.json", samples := sampler.write())
         scores["samples"] = score_samples(samples)
     run.leave(scores, rows, wrong, trainer.log)
 
-    # 8. The baselines, scored alike; then `launch` writes card and summary, and pushes
+    # 8. The baselines, by the same metric; then `launch` writes card and summary, and pushes
     baselines: dict[str, Any] = {}
     if run.wants_baselines:
         with run.phase("baselines"):
@@ -186,7 +186,7 @@ def main(
 def loss_rows(
     parts: dict[str, list[Any]], sums: np.ndarray
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return each text with its bits per character, and the hardest first."""
+    """Return each text with its bits per character; and the same, the hardest text first."""
     rows = [dict(zip(parts, row, strict=True)) for row in zip(*parts.values(), strict=True)]
     for row, (loss, tokens, characters) in zip(rows, sums.tolist(), strict=True):
         bits = loss / np.log(2) / characters if characters else None

@@ -99,8 +99,8 @@ def main(
             versioned(encode), batched=True, remove_columns=["text", "entities"], fn_kwargs=windows
         )
 
-    # 4. From tokens back to characters: particles are cut off where train's entities gain by it
-    def ceiling(batches: Any, strip: Any) -> dict[str, Any]:  # of perfect labels of tokens
+    # 4. From tokens back to characters: particles are stripped if that improves train's entities
+    def ceiling(batches: Any, strip: Any) -> dict[str, Any]:  # of perfect token labels
         found = alignment_ceiling(batches, strip=strip, **windows)
         return {"micro_f1": found["f1"], "lost": found["reasons"]}
 
@@ -115,7 +115,7 @@ def main(
             run.report_ceiling({s: ceiling(held[s].iter(1000), strip) for s in held})
     model.config.strip_particles = strip is not None
 
-    # 5. Metric, a module of `evaluate`, of spans of characters
+    # 5. Metric, a module of `evaluate`, of character spans
     metric = NamedEntities(keep_in_memory=True)
     gold = {split: list(rows) for split, rows in source.splits.items() if split != "train"}
 
@@ -129,7 +129,7 @@ def main(
     def compute_metrics(prediction: EvalPrediction) -> dict[str, Any]:
         return score("validation", find("validation", prediction.predictions))
 
-    # 6. Trainer: transformers', with rows of like length in a batch and exact sums over devices
+    # 6. transformers' Trainer, with rows of similar length in a batch and exact sums over devices
     trainer = RecipeTrainer(
         model=model,
         args=args,
@@ -173,7 +173,7 @@ def main(
 def prediction_rows(
     dataset: Dataset, types: list[str], predicted: list[list[dict[str, Any]]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return each text with true and found entities, and those with mistakes, most first."""
+    """Return each text with gold and predicted entities; and those with mistakes, most first."""
 
     def in_words(text: str, entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [
@@ -186,7 +186,7 @@ def prediction_rows(
     for row, found in zip(dataset, predicted, strict=True):
         text, gold = row["text"], row["entities"]
         spans = [{(e["start"], e["end"], e["label"]) for e in part or ()} for part in (gold, found)]
-        faults.append(0 if gold is None else len(spans[0] ^ spans[1]))  # wrong and missing ones
+        faults.append(0 if gold is None else len(spans[0] ^ spans[1]))  # wrong and missing entities
         gold = gold if gold is None else in_words(text, gold)
         rows.append({"text": text, "entities": gold, "prediction": in_words(text, found)})
     worst = sorted(np.flatnonzero(faults), key=lambda number: -faults[number])

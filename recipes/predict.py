@@ -59,12 +59,12 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(options: argparse.Namespace, scratch: Path) -> None:
-    # 1. The file: its rows are read as they are, and its columns known
+    # 1. The file: its rows, unchanged, and its columns
     source, target = find_files(options, scratch)
     table = open_table(source, options.format and f".{options.format}", options.separator)
     is_plain = (options.format or source.suffix[1:].lower()) == "txt"
 
-    # 2. The model: its task, the columns that it reads and what it gives a row
+    # 2. The model: its task, its input columns and its outputs
     named = {c: getattr(options, f"{c}_column_name") for c in COLUMNS}
     predictor = load_predictor(
         options.model,
@@ -91,7 +91,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
             "other names for the new columns."
         )
 
-    # 3. Predictions, in a journal beside the output: those that it holds are not made again
+    # 3. Predictions, in a journal next to the output: those already in it are not made again
     command = {
         "input": [source.name, source.stat().st_size, source.stat().st_mtime_ns],
         "model": describe_model(options),
@@ -107,7 +107,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
         for outputs in predict_table(table, predictor, columns, chosen, skip=journal.done):
             journal.append([{options.prefix + k: v for k, v in row.items()} for row in outputs])
 
-        # 4. The same rows again, with the new columns; the output is whole, or not there
+        # 4. The same rows with the new columns; the output file is complete or does not exist
         failed = sum(f"{options.prefix}error" in row for row in journal)
         table.write(whole, journal, kinds, predictor.label_separator)
         if target:
@@ -125,10 +125,10 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
 
 
 def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path | None]:
-    """Return input and output; standard input becomes a file, None is standard output.
+    """Return the input and output files; standard input is copied to a file, None is stdout.
 
     Raises:
-        InputError: an output that is there, is the input, or would have another format.
+        InputError: the output exists, is the input, or would have another format.
     """
     if options.input == "-":
         options.format = options.format or "txt"
@@ -155,7 +155,7 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
 
 
 def describe_model(options: argparse.Namespace) -> Any:
-    """Return what tells a model from another: sizes and times of its files, or its name."""
+    """Return an identification of the model: sizes and times of its files, or its name."""
     files = sorted(Path(options.model).glob("*"))
     kept = [path for path in files if path.suffix in (".safetensors", ".onnx", ".json")]
     found = {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in kept}

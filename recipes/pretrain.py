@@ -101,7 +101,7 @@ def main(
     if not (0 <= task_args.distillation_weight <= 1 and task_args.temperature > 0):
         raise InputError("--distillation_weight is from 0 to 1, and --temperature above 0.")
 
-    # 1. Text: what is held out is told from train by a hash of its content, whatever the order
+    # 1. Text: a hash of a text's content decides whether it is held out, whatever the order
     hashes = hash_texts(text_args)
     options = {"text_args": text_args, "share": task_args.validation_share, "sha256": hashes}
     with run.preparation("corpus"):
@@ -114,7 +114,7 @@ def main(
         texts["train"] = IterableDataset.from_generator(
             read_split, gen_kwargs=options | {"held_out": False}
         ).shuffle(args.seed, buffer_size=task_args.shuffle_buffer)
-    else:  # so that a block has texts of all kinds
+    else:  # mixes texts of all kinds in a block
         texts["train"] = texts["train"].shuffle(args.seed)
 
     # 2. Tokenizer and model; after this nothing changes the TrainingArguments
@@ -137,7 +137,7 @@ def main(
         teacher = load_teacher(task_args.teacher, auto_class, tokenizer, size)
     args = run.settle(args, model, best_by="loss")
 
-    # 3. Tokenization, and blocks of equal size without a text that is cut in two
+    # 3. Tokenization, and blocks of equal size that do not cut a text in two
     with run.preparation("tokenization"):
         blocks = {}
         for split, rows in texts.items():
@@ -155,7 +155,7 @@ def main(
     origins = {"train": "the text", "validation": f"{task_args.validation_share:.1%} of the texts"}
     run.describe(Source(DatasetDict(kept), text_args.name, origins, hashes, task="generation"))
 
-    # 4. Trainer: each token sees its own text alone; words are hidden anew in every epoch
+    # 4. Trainer: each token sees only its own text; other words are masked in every epoch
     trainer = BlockTrainer(
         model=model,
         args=args,
@@ -173,7 +173,7 @@ def main(
             trainer.train(resume_from_checkpoint=run.checkpoint())
         trainer.save_model()
 
-    # 5. Validation by the weights that are kept; then `launch` writes card and summary, and pushes
+    # 5. The final weights on validation; then `launch` writes card and summary, and pushes
     with run.phase("evaluation on validation"):
         scores = trainer.evaluate(metric_key_prefix="final")
     scores = {name.removeprefix("final_"): value for name, value in scores.items()}
@@ -185,7 +185,7 @@ def main(
 def read_split(
     text_args: TextArguments, share: float, sha256: dict[str, str], held_out: bool
 ) -> Iterator[dict[str, str]]:
-    """Yield the texts of train or validation; `sha256` tells them from those of other files."""
+    """Yield the texts of train or validation; `sha256` makes the cache depend on the files."""
     for text in stream_texts(text_args):
         if is_held_out(text, share) == held_out:
             yield {"text": text}

@@ -82,7 +82,7 @@ def main(
 
     # 2. Tokenizer and model; after this nothing changes the TrainingArguments
     tokenizer = load_tokenizer(model_args, pairs=True)
-    tokenizer.padding_side = "right"  # answers are places in a window, counted from its left
+    tokenizer.padding_side = "right"  # positions of answers count from the left of a window
     config = load_config(model_args, pad_token_id=tokenizer.pad_token_id)
     match_token_types(tokenizer, config)
     max_length = limit_length(data_args.max_length, config, tokenizer)
@@ -115,7 +115,7 @@ def main(
             context_lengths=[len(context) for context in gold[split]["context"]],
         )
 
-    # 5. From tokens back to characters: particles are cut off where train's answers gain by it
+    # 5. From tokens back to characters: particles are stripped if that improves train's answers
     def ceiling(rows: dict[str, list[Any]], strip: Any) -> dict[str, Any]:  # of perfect tokens
         texts = read_perfectly(rows, **windows, max_answer_length=longest, strip=strip)
         return metric.compute(predictions=texts, references=rows["answers"])
@@ -132,7 +132,7 @@ def main(
     model.config.qa_stride, model.config.qa_max_answer_length = data_args.stride, longest
     model.config.qa_strip_particles = strip is not None
 
-    # 6. A question is left open where the logits of no answer are over the best one's by this
+    # 6. A question gets no answer if its logits exceed those of the best answer by this
     threshold = getattr(config, "qa_threshold", None)  # None: every question has an answer
     if args.do_train:
         threshold = None if all(source.splits["train"]["answers"]) else 0.0
@@ -145,7 +145,7 @@ def main(
         best = best_threshold(found, rows["answers"]) if unanswerable else None
         return score("validation", [one.best(best).text for one in found]) | {"threshold": best}
 
-    # 7. Trainer: transformers', with rows of like length in a batch and exact sums over devices
+    # 7. transformers' Trainer, with rows of similar length in a batch and exact sums over devices
     trainer = RecipeTrainer(
         model=model,
         args=args,
@@ -162,7 +162,7 @@ def main(
             trainer.train(resume_from_checkpoint=run.checkpoint())
         trainer.save_model()
 
-    # 8. The best weights on validation, which chooses the threshold, then on test, once
+    # 8. The best weights on validation, where the threshold is chosen, then on test, once
     scores, rows, wrong = {}, [], []
     for split in (name for name in ("validation", "test") if name in encoded):
         with run.phase(f"evaluation on {split}"):

@@ -112,17 +112,17 @@ def main(
     prompts = {"query": data_args.query_prompt, "document": data_args.passage_prompt}
     model = load_encoder(model_args, config, tokenizer, prompts).to(args.device)
     check_options(task_args, model_args, model)
-    config = model.transformers_model.config  # its own, which is saved
+    config = model.transformers_model.config  # the model's config, which is saved
     args = run.settle(args, model.transformers_model, best_by="mrr_at_10")
 
-    # 3. BM25 over morphemes: the yardstick, half of the hybrid, and a source of hard negatives
+    # 3. BM25 over morphemes: the baseline, half of the hybrid, and a source of hard negatives
     with run.phase("BM25"):
         mine = args.do_train and task_args.hard_negatives == "bm25"
         wanted = [s for s in collections if (mine if s == "train" else args.baselines)]
         words = rank_by_words({split: collections[split] for split in wanted})
 
     # 4. Rows of a query, a true passage and negatives; a loss over all passages of a global batch;
-    #    and what the model finds before it is trained
+    #    and the results of the model before training
     train_dataset, loss, batch_size = None, None, args.per_device_eval_batch_size
     if args.do_train:
         ranked = words["train"].ids if "train" in words else []
@@ -137,7 +137,7 @@ def main(
         with run.phase("evaluation before training"):
             before = {s: rank(model, collections[s], batch_size) for s in source.held_out}
 
-    # 5. Trainer and evaluator: sentence-transformers', by their own keywords
+    # 5. sentence-transformers' Trainer and evaluator
     evaluator = None
     if held := collections.get("validation"):
         evaluator = RetrievalEvaluator(**with_ids(held), batch_size=batch_size)
@@ -156,7 +156,7 @@ def main(
             trainer.train(resume_from_checkpoint=run.checkpoint())
         save_encoder(model, run.folder.path)
 
-    # 6. The best weights on validation, then on test, once; validation weighs model and BM25
+    # 6. The best weights on validation, which also weighs model and BM25, then on test, once
     scores: dict[str, Any] = {}
     left: tuple[list, list] = ([], [])  # predictions and mistakes of the last split
     for split, part in ((name, collections[name]) for name in collections if name != "train"):
@@ -171,7 +171,7 @@ def main(
     if last := scores.get("test", scores.get("validation")):
         run.figure("recall.png", "k개 안의 재현율", plot_recall, last["recall_curves"])
 
-    # 7. Baselines, scored the same; then `launch` writes card and summary, and pushes
+    # 7. Baselines, by the same metric; then `launch` writes card and summary, and pushes
     baselines = {}
     if run.wants_baselines:
         found_by = {"BM25": words, "the model before training": before}
@@ -181,7 +181,7 @@ def main(
 
 
 def make_loss(model: SentenceTransformer, args: SearchArguments, gather: bool) -> torch.nn.Module:
-    """Return the loss, or the mean of those of the first N numbers where dims are named."""
+    """Return the loss; with dims, the mean of the losses of the first N dimensions."""
     loss: torch.nn.Module
     options: dict[str, Any] = {"scale": args.scale, "gather_across_devices": gather}
     if args.cached:

@@ -82,7 +82,7 @@ def main(text_args: TextArguments, task_args: TokenizerArguments) -> None:
     compared = {name: load_tokenizer(ModelArguments(name)) for name in task_args.compare or []}
 
     if task_args.extend:
-        # 1. The words that cost most tokens; each gets a row that is the mean of its old pieces'
+        # 1. The words that cost most tokens; the row of each is the mean of its old tokens' rows
         tokenizer = load_tokenizer(ModelArguments(task_args.extend))
         words = find_new_words(tokenizer, stream_texts(text_args), task_args.new_words)
         if not words:
@@ -113,7 +113,7 @@ def main(text_args: TextArguments, task_args: TokenizerArguments) -> None:
     tokenizer.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
-    # 2. What it makes of the text, beside the others
+    # 2. Its statistics on the text, compared with the other tokenizers
     report = {}
     for name, other in {str(folder): tokenizer, **compared}.items():
         texts = itertools.islice(stream_texts(text_args), task_args.report_texts)

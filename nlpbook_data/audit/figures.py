@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 MOST_EXAMPLES = 5
-# Two float labels of one text conflict where they are further apart.
+# Two float labels of one text conflict if they differ by more than this.
 FLOAT_CONFLICT = 1.0
-# What can be found in texts, and the words of the page for it.
+# Kinds of findings in texts, and their titles on the page.
 FINDINGS = {
     "empty": "빈 글",
     "blank": "공백뿐인 글",
@@ -43,7 +43,7 @@ FINDINGS = {
     "answer_with_blank_edge": "공백으로 시작하거나 끝나는 정답",
     "span_is_another_text": "위치와 다른 글",
 }
-# Findings that are no fault by themselves.
+# Findings that are not errors by themselves.
 INFORMATION = ("lone_jamo", "tab_or_line_break")
 
 
@@ -57,9 +57,9 @@ class Example:
 
 @dataclass
 class Finding:
-    """Rows that have something, how often they have it, and the first of them.
+    """The rows with one kind of finding, its number of occurrences, and the first examples.
 
-    `characters` counts the code points where the finding is a kind of character.
+    `characters` counts each code point, if the finding is a kind of character.
     """
 
     rows: int = 0
@@ -70,7 +70,7 @@ class Finding:
     def add(
         self, rows: Sequence[int] | np.ndarray, count: int, example: Callable[[int], str]
     ) -> None:
-        """Count `rows`, of which the n-th looks like ``example(n)``."""
+        """Count `rows`; ``example(n)`` shows what was found in the n-th of them."""
         for n in range(min(len(rows), MOST_EXAMPLES - len(self.examples))):
             self.examples.append(Example(int(rows[n]), example(n)))
         self.rows += len(rows)
@@ -79,11 +79,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Lengths of the rows: percentiles are lengths that occur (the smallest that p % reach).
+    """Lengths of the rows; a percentile is the smallest length that p % of them do not exceed.
 
-    `over` has the rows with more tokens than 128, 256 and 512: what a model of that many
-    positions cuts. `counts` are the rows between two of `edges` (the first included); the last
-    one holds all that is longer than the last edge.
+    `over` counts the rows with more than 128, 256 and 512 tokens: a model with that many positions
+    truncates them. `counts` is a histogram: each number counts the rows from one of `edges` up to
+    the next, the lower edge included. The last number counts all rows from the last edge on.
     """
 
     mean: float
@@ -101,7 +101,7 @@ class Balance:
     """How often each label occurs.
 
     `unit` is what is counted: rows, entities, answers or values (bins of a float label). `none`
-    counts unlabelled rows (-1 or null) or, of entities, rows without any.
+    counts unlabelled rows (-1 or null). For entities it counts the rows without any.
     """
 
     unit: str
@@ -111,7 +111,7 @@ class Balance:
 
 @dataclass(frozen=True)
 class Copy:
-    """A text that `rows` rows have, the first of which is `row`."""
+    """A text that occurs in `rows` rows; `row` is the first of them."""
 
     rows: int
     row: int
@@ -132,7 +132,7 @@ class Copies:
 
 @dataclass(frozen=True)
 class Vote:
-    """A label that `rows` rows of one text have, the first of which is `row` of `split`."""
+    """A label of one text: `rows` rows have it, and the first is `row` of `split`."""
 
     label: str
     rows: int
@@ -152,8 +152,9 @@ class Disputed:
 class Conflict:
     """Equal texts with different labels: texts, their rows, and rows that the majority outvotes.
 
-    No classifier of the text can be right on the outvoted rows. Float labels conflict where they
-    are more than `FLOAT_CONFLICT` apart; none is outvoted. Examples are the texts with most rows.
+    No classifier that sees only the text can be right on the outvoted rows. Float labels conflict
+    if they differ by more than `FLOAT_CONFLICT`; they have no outvoted rows. Examples are the texts
+    with most rows.
     """
 
     texts: int
@@ -164,9 +165,9 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Rows of `split` whose texts stand in `other` too: all of them, and column by column.
+    """Rows of `split` whose texts also occur in `other`: all texts of a row, and column by column.
 
-    A column's text may stand in any text column of the other split.
+    A column's text may occur in any text column of the other split.
     """
 
     split: str
@@ -194,7 +195,7 @@ class SplitAudit:
 class Audit:
     """The figures of a corpus; ``dataclasses.asdict`` makes it JSON.
 
-    `conflicts` are those of all splits together, by label column.
+    `conflicts` covers all splits together, by label column.
     """
 
     name: str
@@ -210,7 +211,7 @@ class Audit:
     conflicts: dict[str, Conflict]
 
     def found(self) -> dict[str, dict[str, Finding]]:
-        """Return what was found in any split, and in each of them, in the order of `FINDINGS`."""
+        """Return the findings of each kind by split, in the order of `FINDINGS`."""
         return {
             name: {split: s.findings.get(name, Finding()) for split, s in self.splits.items()}
             for name in FINDINGS
@@ -224,6 +225,6 @@ def most_common(findings: Iterable[Finding], most: int) -> list[tuple[str, int]]
 
 
 def share(part: int, whole: int) -> str:
-    """Return e.g. ``12.3 %``; what is not nothing is not shown as ``0 %``."""
+    """Return e.g. ``12.3 %``; a share above zero is never shown as ``0 %``."""
     percent = 100 * part / whole if whole else 0.0
     return "0 %" if not part else f"{percent:.2g} %" if percent < 0.1 else f"{percent:.1f} %"

@@ -1,7 +1,7 @@
 """Odd characters and passages in texts: a table over all of Unicode, and a few patterns.
 
-The patterns are read twice: RE2, inside pyarrow, looks for the few texts that have any of it, and
-`re` for the places in those. So they are written in what the two have in common.
+Two engines read the patterns: RE2, inside pyarrow, finds the few texts that match, and `re` finds
+the positions in those. So the patterns use only syntax that both support.
 """
 
 import re
@@ -38,20 +38,20 @@ VISIBLE = ("conjoining_jamo", "lone_jamo")
 # What cp1252 makes of the bytes 0x80 to 0x9F; latin-1 keeps them as control characters.
 CP1252 = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 BYTES = f"[\x80-\xff{CP1252}]{{3,}}"
-# What cp949 makes of U+FFFD in UTF-8, the usual scar of a text that was decoded wrongly twice; what
-# Mac Roman makes of a quotation mark (``‚Äô``, or ``äô`` where it was cleaned since), and what
-# cp1252 does (``â€™``).
+# U+FFFD in UTF-8 read as cp949, the usual trace of a text that was decoded wrongly twice; a
+# quotation mark in UTF-8 read as Mac Roman (``‚Äô``, or ``äô`` after some cleaning) or as cp1252
+# (``â€™``).
 SCAR = "(?:占쏙옙|占쏙|쏙옙)+|‚Ä.|[äÄ]ô|â€."
 HANGUL = re.compile("[가-힣]")
-# What cp949 makes of Hangul in UTF-8 begins with a Chinese character whose two bytes could begin
-# a syllable; where three characters from there turn back into two syllables, it is no accident.
+# Hangul in UTF-8 read as cp949 begins with a Chinese character whose two bytes could begin a
+# syllable. If three characters from there turn back into two syllables, it is not an accident.
 BEGIN_IN_CP949 = "".join(
     bytes([lead, low]).decode("cp949") for lead in range(0xEA, 0xEE) for low in range(0xA1, 0xC0)
 )
 SYLLABLES = re.compile("[가-힣]{2}")
 PASSAGES = {
     "HTML_entity": "&(?:[a-zA-Z]{2,8}|#[0-9]{2,6}|#[xX][0-9a-fA-F]{2,5});",
-    # Named, since reviews put titles into angle brackets.
+    # Only known tag names: reviews put titles into angle brackets.
     "HTML_tag": (
         "</?(?i:a|b|blockquote|br|center|code|dd|div|dl|dt|em|font|h[1-6]|hr|i|iframe|img|input|li|"
         "math|nowiki|ol|p|pre|ref|script|small|span|strike|strong|style|sub|sup|table|tbody|td|th|"
@@ -67,9 +67,9 @@ JOINER = re.compile("(?<=[\u2190-\u2dff\ufe0f\U0001f000-\U0010ffff])\u200d")
 
 
 def find_odd(texts: pa.Array) -> Iterator[tuple[str, dict[int, list[tuple[int, int]]]]]:
-    """Yield each kind that the texts have, and start and end of its places by number of the text.
+    """Yield each kind found, and the start and end of its places by text number.
 
-    A kind is one of `CHARACTERS`, whose places are one character long, or of `PASSAGES`.
+    A kind is one of `CHARACTERS` or of `PASSAGES`. A place of a character is one character long.
     """
     rows = np.flatnonzero(pc.match_substring_regex(texts, ANY))
     texts = texts.take(rows)
@@ -81,7 +81,7 @@ def find_odd(texts: pa.Array) -> Iterator[tuple[str, dict[int, list[tuple[int, i
 
 
 def find_passages(kind: str, text: str) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each place of `text` that is of `kind`."""
+    """Yield the start and end of each place of `kind` in `text`."""
     if kind != "mojibake":
         if kind == "zero_width":
             text = JOINER.sub("+", text)
@@ -100,8 +100,8 @@ def find_passages(kind: str, text: str) -> Iterator[tuple[int, int]]:
 def is_mojibake(passage: str) -> bool:
     """Whether `passage`, turned back into its bytes, is Hangul in UTF-8 or EUC-KR.
 
-    Two bytes of EUC-KR are easily met by chance (``····``), so those must be at least four bytes,
-    three of them different, and all of them Hangul.
+    Two bytes of EUC-KR often occur by chance (``····``). So EUC-KR needs at least four bytes, three
+    of them different, and all of them Hangul.
     """
     for encoding in ("cp1252", "latin-1"):
         raw = passage.encode(encoding, "ignore")
@@ -113,7 +113,7 @@ def is_mojibake(passage: str) -> bool:
 
 
 def show(text: str, start: int = 0, end: int | None = None, around: int = 20) -> str:
-    """Return ``text[start:end]`` with its neighbourhood, what cannot be seen as ``⟨U+200B⟩``."""
+    """Return ``text[start:end]`` with its context; invisible characters as ``⟨U+200B⟩``."""
     end = start + 60 if end is None else min(end, start + 60)
     first, last = max(start - around, 0), min(end + around, len(text))
     shown = "".join(

@@ -39,7 +39,7 @@ def make_page(audit: Audit) -> str:
 
 
 def _overview(audit: Audit) -> Iterator[list[object]]:
-    """Yield a row's name, and its figure in each split."""
+    """Yield the name of each row, and its figure in each split."""
     splits = audit.splits.values()
     yield ["행", *(s.rows for s in splits)]
     yield ["출처", *(s.source for s in splits)]

@@ -68,7 +68,7 @@ def format_audit(audit: Audit) -> str:
 
 
 def _figures(audit: Audit) -> Iterator[list[str]]:
-    """Yield a row's name, its figure in each split, and a remark."""
+    """Yield the name of each row, its figure in each split, and a remark."""
     splits = list(audit.splits.values())
 
     def counts(name: str, values: Iterable[int | str]) -> list[str]:

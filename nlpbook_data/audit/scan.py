@@ -1,10 +1,10 @@
 """Count what a corpus holds: one pass over Arrow batches, never all texts in memory.
 
-What is kept of a row is its number, a digest and a length of each text, and a number for each
-label; pyarrow groups and joins those (170 bytes a row at the most, where all texts differ). Digests
-have 64 bits: among n different texts two are equal with a probability of n² / 2⁶⁵, 3 in 10¹⁰ for
-100,000 rows and 3 in 10⁴ for 100 million, so that the counts are exact for all practical ends.
-Equal texts are those of `splits`: the same after NFC, outer blanks off.
+For each row it keeps the row number, a digest and a length of each text, and a number for each
+label. pyarrow groups and joins these (at most 170 bytes a row, if all texts differ). Digests have
+64 bits: among n different texts two digests are equal with a probability of n² / 2⁶⁵. That is 3 in
+10¹⁰ for 100,000 rows and 3 in 10⁴ for 100 million, so in practice the counts are exact. Texts are
+equal as in `splits`: the same after NFC and stripping.
 """
 
 import hashlib
@@ -45,12 +45,12 @@ from nlpbook_data.data.splits import plain
 
 LIMITS = (128, 256, 512)
 BINS = 30
-# A batch is at most so many rows, and about as many bytes.
+# A batch has at most this many rows, and about this many bytes.
 BATCH_ROWS = 10_000
 BATCH_BYTES = 16_000_000
-# A text is very long where it has so many times the characters of the median one.
+# A text is very long if it has this many times the characters of the median text.
 VERY_LONG = 10
-# Columns that say what of the text is asked: equal texts with others are no conflict.
+# Columns that say what is asked about the text: if they differ, equal texts are no conflict.
 GIVEN = ("subject", "object")
 
 
@@ -58,10 +58,10 @@ GIVEN = ("subject", "object")
 class _Scan:
     """What one pass over a split gathers.
 
-    `figures` has a row for each row of the split, and the columns ``place`` (counted through all
+    `figures` has a row for each row of the split. Its columns are ``place`` (counted over all
     splits, from `first`), ``text NAME`` and ``given NAME`` (digests), ``length NAME``, ``tokens``
-    and ``label NAME``: a number, the digest of a label that is not one number, or null where there
-    is no label.
+    and ``label NAME``. The last is a number, the digest of a label that is not one number, or null
+    without a label.
     """
 
     dataset: Dataset
@@ -75,11 +75,10 @@ def audit_corpus(splits: DatasetDict, corpus: Corpus, tokenizer: Any = None) -> 
     """Count what the rows of `splits` hold.
 
     Args:
-        splits: any of the splits that `corpus` declares, or others; columns beyond those that it
-            declares do no harm.
-        corpus: says which columns are the texts of a model's input.
+        splits: any splits, whether `corpus` declares them or not; further columns do no harm.
+        corpus: tells which columns are the texts of a model's input.
         tokenizer: a tokenizer of transformers, to count the tokens of an input: both texts of a
-            pair, special tokens included, NFC as the recipes have it.
+            pair, special tokens included, NFC-normalised as in the recipes.
     """
     texts = corpus.texts
     total = sum(map(len, splits.values()))
@@ -90,7 +89,7 @@ def audit_corpus(splits: DatasetDict, corpus: Corpus, tokenizer: Any = None) -> 
             scans[split] = _scan(rows, first, texts, tokenizer, bar)
     everything = pa.concat_tables(
         [scan.figures for scan in scans.values()],
-        promote_options="default",  # a label that a split lacks is null there
+        promote_options="default",  # a split without a label has null
     )
     lengths = [f"length {column}" for column in texts] + ["tokens"] * bool(tokenizer)
     edges = {name: _edges(everything[name].to_numpy()) for name in lengths}
@@ -170,7 +169,7 @@ def _scan(dataset: Dataset, first: int, texts: Sequence[str], tokenizer: Any, ba
 
 
 def _tables(dataset: Dataset) -> Iterator[tuple[int, pa.Table]]:
-    """Yield the rows in batches, one where there is no row."""
+    """Yield the rows in batches; a dataset without rows is one batch."""
     width = dataset.data.nbytes / max(len(dataset.data), 1)
     step = int(min(max(BATCH_BYTES / max(width, 1), 1), BATCH_ROWS))
     arrow = dataset.with_format("arrow")
@@ -185,14 +184,14 @@ def _digests(texts: Iterable[str]) -> np.ndarray:
 
 
 def _canonical(value: Any) -> str:
-    """Return the JSON of `value`, that of a list in any order."""
+    """Return the JSON of `value`; the order of a list does not matter."""
     if isinstance(value, list):
         return json.dumps(sorted(map(_canonical, value)))
     return json.dumps(value, sort_keys=True, default=str)
 
 
 def _read_texts(findings: dict[str, Finding], start: int, column: pa.Array) -> np.ndarray:
-    """Find what is odd in a column of texts; return the digests of the plain texts."""
+    """Find odd passages in a column of texts; return the digests of the plain texts."""
     texts = column.to_pylist()
     plains = [plain(text) for text in texts]
     lengths = np.fromiter(map(len, texts), int, len(texts))
@@ -227,7 +226,7 @@ def _read_texts(findings: dict[str, Finding], start: int, column: pa.Array) -> n
 def _count_tokens(
     unknown: Finding, start: int, columns: Sequence[list[str]], tokenizer: Any
 ) -> np.ndarray:
-    """Return the tokens of the model's inputs; columns after the second join the second."""
+    """Return the token counts of the model's inputs; columns after the second join the second."""
     first, *rest = ([unicodedata.normalize("NFC", text) for text in column] for column in columns)
     pairs = [[" ".join(texts) for texts in zip(*rest, strict=True)]] if rest else []
     options = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
@@ -241,7 +240,7 @@ def _count_tokens(
 
 
 def _find_equal_sides(scan: _Scan, texts: Sequence[str]) -> None:
-    """Count pairs whose texts are the same one."""
+    """Count the pairs whose two texts are equal."""
     if len(texts) > 1:
         first, *others = (scan.figures[f"text {column}"].to_numpy() for column in texts)
         rows = np.flatnonzero(np.all([first == other for other in others], axis=0))
@@ -250,7 +249,7 @@ def _find_equal_sides(scan: _Scan, texts: Sequence[str]) -> None:
 
 
 def _find_very_long(scan: _Scan, column: str) -> None:
-    """Count the texts far above the median; the examples are the longest ones."""
+    """Count the texts that are far longer than the median; the examples are the longest ones."""
     lengths = scan.figures[f"length {column}"].to_numpy()
     bound = VERY_LONG * _percentiles(lengths, [50])[0]
     rows = np.flatnonzero(lengths > bound) if bound else np.array([], int)
@@ -267,7 +266,7 @@ def _find_very_long(scan: _Scan, column: str) -> None:
 def _find_span_faults(
     findings: dict[str, Finding], start: int, table: pa.Table, texts: Sequence[str]
 ) -> None:
-    """Check what points into a text: entities, answers, the subject and object of a relation."""
+    """Check all character positions: of entities, answers, the subject and object of a relation."""
     spans = [c for c in ("entities", "answers", *GIVEN) if c in table.column_names]
     if not spans:
         return
@@ -280,7 +279,7 @@ def _find_span_faults(
 
 
 def _span_faults(text: str, row: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each fault, and how it looks."""
+    """Yield the name of each fault, and an excerpt that shows it."""
     before = 0
     for start, end in sorted((e["start"], e["end"]) for e in row.get("entities") or []):
         if not 0 <= start < end <= len(text):
@@ -308,7 +307,7 @@ def _span_faults(text: str, row: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _target_columns(dataset: Dataset, texts: Sequence[str]) -> list[str]:
-    """Return the columns that a model is to predict."""
+    """Return the columns that a model predicts."""
     return [
         column
         for column, feature in dataset.features.items()
@@ -321,7 +320,7 @@ def _target_columns(dataset: Dataset, texts: Sequence[str]) -> list[str]:
 
 
 def _read_target(feature: Any, values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return a number for each label, equal ones for equal labels; null for none."""
+    """Return a number for each label: equal labels have equal numbers, no label is null."""
     if isinstance(feature, ClassLabel):
         return pc.if_else(pc.less(values, 0), None, values)
     if isinstance(feature, Value) and "float" in feature.dtype:
@@ -331,7 +330,7 @@ def _read_target(feature: Any, values: pa.ChunkedArray) -> pa.Array | pa.Chunked
 
 
 def _balance(scan: _Scan, column: str, borders: np.ndarray | None) -> Balance:
-    """Count the labels; `borders` are those of the bins of a float label."""
+    """Count the labels; `borders` are the edges of the bins of a float label."""
     feature = scan.dataset.features[column]
     labels = scan.figures[f"label {column}"]
     if borders is not None:
@@ -417,7 +416,7 @@ def _overlaps(scans: dict[str, _Scan], texts: Sequence[str]) -> list[Overlap]:
 def _conflict(
     figures: pa.Table, scans: dict[str, _Scan], texts: Sequence[str], column: str
 ) -> Conflict:
-    """Compare the labels of equal texts; rows without a label take no part."""
+    """Compare the labels of equal texts; rows without a label are ignored."""
     label = f"label {column}"
     keys = [c for c in figures.column_names if c.startswith(("text ", "given "))]
     figures = figures.select(["place", label, *keys])
@@ -454,7 +453,7 @@ def _conflict(
 def _vote(
     scans: dict[str, _Scan], texts: Sequence[str], column: str, rows: int, place: int
 ) -> tuple[str, Vote]:
-    """Return the text at `place`, and the label there, which `rows` rows have."""
+    """Return the text at `place`, and its label as a `Vote` of `rows` rows."""
     split, scan = next(
         (split, scan) for split, scan in scans.items() if place < scan.first + len(scan.dataset)
     )
@@ -465,7 +464,7 @@ def _vote(
 
 
 def _words(feature: Any, value: Any, text: str) -> str:
-    """Return a label as a reader wants it: words of classes, entities with their texts."""
+    """Return a label in readable form: class names, entities with their texts."""
     if isinstance(feature, ClassLabel):
         return feature.int2str(value)
     if isinstance(feature, List):
@@ -483,7 +482,7 @@ def _words(feature: Any, value: Any, text: str) -> str:
 
 
 def _percentiles(lengths: np.ndarray, percents: Sequence[int]) -> list[int]:
-    """Return the smallest lengths that at least so many % of the rows do not exceed."""
+    """Return for each percentage the smallest length that so many rows do not exceed."""
     values = lengths if len(lengths) else np.zeros(1, int)
     return np.percentile(values, percents, method="inverted_cdf").tolist()
 

@@ -1,4 +1,4 @@
-"""What a model must be better than to be worth its training; one module a task."""
+"""Baselines that a trained model must beat; one module a task."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -8,11 +8,11 @@ def score_baselines(
     found: Iterable[tuple[str, Mapping[str, Any], float]],
     score: Callable[[str, Any], dict[str, Any]],
 ) -> dict[str, dict[str, Any]]:
-    """Score baselines as the model is scored.
+    """Score the baselines by the same metric as the model.
 
     Args:
-        found: of each its name, predictions by split, and the seconds that it took.
-        score: called with a split and predictions.
+        found: for each baseline: name, predictions by split, and the seconds that it took.
+        score: called with a split and its predictions.
 
     Returns:
         ``{name: {split: scores, "seconds": s, "predictions": those of the last split}}``.

@@ -1,4 +1,4 @@
-"""The yardsticks of document classification: the majority class and a character n-gram model."""
+"""Baselines of document classification: the majority class and a character n-gram model."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ def predict_documents(
 
     Args:
         train: the columns ``text``, and ``label``: a class id, or a list of them.
-        held_out: by split, with the same columns.
+        held_out: by split, the same columns.
 
     Yields:
         ``(name, {split: (rows, num_labels)}, seconds)``.
@@ -58,7 +58,7 @@ def character_ngrams(
         test_texts: the texts of each split to predict.
 
     Returns:
-        Probabilities (rows, num_labels) a split, and the seconds that all of it took.
+        Probabilities (rows, num_labels) for each split, and the seconds for everything.
     """
     start = time.perf_counter()
     vectorizer = ngram_vectorizer(len(train_texts))
@@ -68,8 +68,8 @@ def character_ngrams(
 
 
 def ngram_vectorizer(texts: int) -> Any:
-    """Return scikit-learn's TF-IDF of character n-grams, as it suits so many `texts`."""
-    # Importing scikit-learn takes 1.5 s: not at the start of every run.
+    """Return scikit-learn's TF-IDF of character n-grams, with settings for this many `texts`."""
+    # Importing scikit-learn takes 1.5 s, so it is imported only here.
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(
@@ -90,11 +90,11 @@ def fit_logistic(
     Args:
         features: (n, features), sparse or not, as are `tests`.
         labels: class ids, (n,), or 0/1 vectors, (n, num_labels).
-        strength: how closely it follows the rows, scikit-learn's C.
+        strength: scikit-learn's C: larger values fit the rows more closely.
     """
     from sklearn.linear_model import LogisticRegression
 
-    if labels.ndim == 2:  # for each label, whether a text has it
+    if labels.ndim == 2:  # one binary model for each label
         by_label = [has.astype(int) for has in labels.T]
         columns = [fit_logistic(features, has, 2, tests, strength) for has in by_label]
         return [np.column_stack([p[:, 1] for p in split]) for split in zip(*columns, strict=True)]
@@ -105,7 +105,7 @@ def fit_logistic(
     outputs = []
     for test in tests:
         probabilities = np.zeros((test.shape[0], num_labels))
-        # the one class there is has certainty
+        # the only class gets probability 1
         probabilities[:, present] = model.predict_proba(test) if len(present) > 1 else 1
         outputs.append(probabilities)
     return outputs
@@ -115,8 +115,9 @@ def balanced_weights(labels: np.ndarray, num_labels: int) -> np.ndarray:
     """Return class weights that make rare classes count as much as frequent ones, float32.
 
     Args:
-        labels: class ids, (n,): n / (classes × count), scikit-learn's "balanced"; a class with
-            no row weighs 1. Or 0/1 vectors, (n, num_labels): negatives / positives.
+        labels: class ids, (n,): the weight is n / (classes × count), scikit-learn's "balanced"; a
+            class without rows has weight 1. Or 0/1 vectors, (n, num_labels): the weight is
+            negatives / positives.
     """
     if labels.ndim == 2:
         positives = labels.sum(axis=0)

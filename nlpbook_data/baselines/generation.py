@@ -1,4 +1,4 @@
-"""The yardstick of language models: n-grams of characters."""
+"""The baseline of language models: n-grams of characters."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from itertools import accumulate
 
 import numpy as np
 
-# What a text may have next: each of Unicode's characters (without surrogates), or its end.
+# The possible next symbols: Unicode's characters (without surrogates) and the end of the text.
 OUTCOMES = 0x110000 - 0x800 + 1
 END = 0x110000
 START = END + 1
@@ -21,11 +21,11 @@ def ngram_bits_per_character(
 ) -> dict[int, float]:
     """Return the bits that the models of 1, 2, … `order` characters need for the test texts.
 
-    These are the bits of all characters and of each text's end, over the number of characters, as
-    in `metrics.generation.LanguageModelling`. Texts are NFC-normalised.
+    The bits of all characters and of each text's end are divided by the number of characters, as in
+    `metrics.generation.LanguageModelling`. Texts are NFC-normalised.
 
     Args:
-        places: (characters + texts,), which of the characters and ends count; by default all.
+        places: (characters + texts,), a mask of the characters and ends that count; by default all.
 
     Returns:
         ``{1: bits per character, …, order: bits per character}``.
@@ -45,7 +45,7 @@ def score_ngrams(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Return the bits per character of n-grams on each split of `held_out`.
 
-    Of more training texts than memory would hold, the first `MOST_CHARACTERS` are counted.
+    Only the first `MOST_CHARACTERS` characters of the training texts are counted, to save memory.
 
     Args:
         places: which characters of each split count, see `ngram_bits_per_character`.
@@ -76,14 +76,15 @@ def ngram_probabilities(
 
     where N is the sum of count(h c) over all c, T the number of those c with a count, h' is h
     without its first character, and D = n1 / (n1 + 2 n2), from the number of n-grams that are
-    counted once and twice. In the model's own order an n-gram counts as often as the training
-    texts have it, in the lower orders as often as different characters stand before it (none does
-    where it begins with a text's start, which a history knows: there it counts as above). P_n is
-    P_{n-1} where h was never seen, or would reach beyond the start. P_0 is uniform over Unicode's
+    counted once and twice. In the highest order an n-gram counts as often as it occurs in the
+    training texts. In the lower orders it counts as often as different characters precede it. An
+    n-gram at the start of a text has no preceding character, so it counts by its occurrences. P_n
+    is P_{n-1} if h was never seen, or would reach beyond the start. P_0 is uniform over Unicode's
     1,112,064 characters and the end, so that each model sums to 1, unseen characters included.
 
     Returns:
-        (order, characters + texts): of the models of 1, 2, … characters; a text's end after it.
+        (order, characters + texts): one row for each of the models of 1, 2, … characters. The end
+        of a text follows its characters.
     """
     train, test = _composed(train_texts), _composed(test_texts)
     symbols, places = _symbols([*train, *test])
@@ -91,8 +92,8 @@ def ngram_probabilities(
     predicted = ~trained & (places > 0)
     alphabet, symbols = np.unique(symbols, return_inverse=True)
     size = len(alphabet)
-    # the number of the n-gram that ends at each place, of the history before that place, and, for
-    # each n-gram, of its history
+    # For each place the number of the n-gram that ends there, and of the history before it; for
+    # each n-gram the number of its history.
     grams, history, history_of = symbols, np.zeros_like(symbols), np.zeros(size, dtype=np.int64)
     lower = np.full(len(symbols), 1 / OUTCOMES)
     models = []
@@ -111,7 +112,7 @@ def ngram_probabilities(
         keys, longer[follows] = np.unique(
             (longer_history * size + symbols)[follows], return_inverse=True
         )
-        example = np.full(len(keys), -1)  # a place of each longer n-gram that was seen
+        example = np.full(len(keys), -1)  # one place of each longer n-gram seen
         inner = known[places[known] >= n]
         example[longer[inner]] = inner
         counts = np.bincount(grams[example[example >= 0]], minlength=len(history_of))
@@ -128,7 +129,7 @@ def _interpolate(
     history_of: np.ndarray,
     lower: np.ndarray,
 ) -> np.ndarray:
-    """Return P_n from the counts of all n-grams and, at each place, `grams`, `history`, `lower`."""
+    """Return P_n at each place, from the counts of all n-grams."""
     once, twice = (int((counts == number).sum()) for number in (1, 2))
     discount = once / (once + 2 * twice) if once else 0.5
     total = np.bincount(history_of, weights=counts)[history]
@@ -138,7 +139,7 @@ def _interpolate(
 
 
 def _symbols(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return start, characters and end of each text as numbers, and their places in it."""
+    """Return the start, characters and end of each text as numbers, and their positions in it."""
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     begins = np.cumsum(lengths + 2) - lengths - 2
     places = np.arange(int(lengths.sum()) + 2 * len(texts)) - np.repeat(begins, lengths + 2)

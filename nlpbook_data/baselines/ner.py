@@ -1,4 +1,4 @@
-"""The yardstick of named entities: a dictionary of those that the training texts have."""
+"""The baseline of named entities: a dictionary of the entities in the training texts."""
 
 import time
 from collections import Counter, defaultdict
@@ -13,20 +13,20 @@ Entity = dict[str, Any]
 
 @dataclass(frozen=True)
 class Dictionary:
-    """The label of each known entity, and the lengths of those with the same first character."""
+    """The label of each known entity, and the entity lengths by first character."""
 
     labels: Mapping[str, int]
     lengths: Mapping[str, list[int]]
 
     def find(self, text: str) -> Iterator[Entity]:
-        """Yield the entities of `text`: at the start of each word the longest that begins there."""
+        """Yield the entities of `text`: the longest one at the start of each word."""
         start = 0
         while start < len(text):
             within = start > 0 and text[start - 1].isalnum()
             for length in () if within else self.lengths.get(text[start], ()):
                 word = text[start : start + length]
                 if word in self.labels:
-                    end = start + len(word)  # at the end of the text it is shorter than length
+                    end = start + len(word)  # the last word may be shorter than length
                     yield {"start": start, "end": end, "label": self.labels[word]}
                     start = end
                     break
@@ -45,10 +45,10 @@ def make_dictionary(labels: Mapping[str, int]) -> Dictionary:
 def learn_dictionary(train: Iterable[Mapping[str, Any]]) -> Dictionary:
     """Return the dictionary of the entities of the training rows.
 
-    An entity has the label that it has most often in train (of equally frequent ones the first),
-    and is left out where less than half of what it finds there is right: 이 is a name more rarely
-    than it is a particle. It must begin where a word does, with no letter or digit before it; what
-    follows may be glued, as particles are. The longest match counts, and nothing else does.
+    An entity gets its most frequent label in train (the first one, if several are equally
+    frequent). It is left out if less than half of its matches in train are right: 이 is more often
+    a particle than a name. A match must begin at the start of a word, with no letter or digit
+    before it. Something may be glued to its end, such as a particle. Only the longest match counts.
 
     Args:
         train: ``{"text": str, "entities": [{"start", "end", "label"}, …]}``.
@@ -81,8 +81,8 @@ def find_known_entities(
         held_out: the same by split.
 
     Yields:
-        Name, ``[{"start", "end", "label"}, …]`` a text by split, by start and without overlap, and
-        seconds.
+        Name, ``[{"start", "end", "label"}, …]`` for each text by split, sorted by start and without
+        overlap, and seconds.
     """
     start = time.perf_counter()
     dictionary = learn_dictionary(train)

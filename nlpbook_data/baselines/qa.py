@@ -1,4 +1,4 @@
-"""The yardstick of question answering: the sentence of the context nearest to the question."""
+"""The baseline of question answering: the sentence of the context nearest to the question."""
 
 import re
 import time
@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from datasets import Dataset
 
-# What ends a sentence, with closing quotes and brackets, where a blank follows; or a new line.
+# The end of a sentence: its mark, closing quotes and brackets, then a blank; or a new line.
 _SENTENCE = re.compile(r"\S.*?(?:[.!?…。]+[\"'”’」』)\]]*(?=\s)|(?=\s*(?:\n|\Z)))")
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:
-    """Return start and end (exclusive) of each sentence of `text`, outer blanks off.
+    """Return the start and end (exclusive) of each sentence of `text`, without outer blanks.
 
-    A sentence ends with a line, or at a full stop, question or exclamation mark before a blank;
-    so 3.5 is one word, and "A. B" two sentences. Every character that is not blank is in one.
+    A sentence ends with a line, or at a full stop, question or exclamation mark before a blank; so
+    3.5 is one word, and "A. B" is two sentences. Every character that is not blank is in a
+    sentence.
     """
     return [match.span() for match in _SENTENCE.finditer(text)]
 
@@ -25,13 +26,15 @@ def nearest_sentence(
 ) -> list[tuple[int, int, float]]:
     """Return the sentence of each context that is nearest to its question.
 
-    Nearest is the cosine of TF-IDF of characters' bi- and trigrams within words, with the
-    frequencies of the contexts' sentences; of equals the first. Nothing is trained on answers.
+    The distance is the cosine of TF-IDF vectors of character bi- and trigrams within words.
+    Document frequencies are those of the contexts' sentences. Among equally near sentences the
+    first one counts. Nothing is trained on answers.
 
     Returns:
-        Start, end (exclusive) and cosine of a sentence a question; 0, 0 in a blank context.
+        Start, end (exclusive) and cosine of one sentence for each question; 0, 0 for a blank
+        context.
     """
-    # Importing scikit-learn takes 1.5 s: not at the start of every run.
+    # Importing scikit-learn takes 1.5 s, so it is imported only here.
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     spans = {context: split_sentences(context) for context in contexts}
@@ -68,7 +71,7 @@ def answer_by_sentence(
         held_out: by split, the columns ``question`` and ``context``.
 
     Yields:
-        Name, a text a question by split, and seconds.
+        Name, the answer text of each question by split, and seconds.
     """
     start, answers = time.perf_counter(), {}
     for split, rows in held_out.items():

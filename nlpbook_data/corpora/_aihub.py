@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 PAGE = "https://aihub.or.kr/aihubdata/data/view.do?dataSetSn=126"
 HEADER = ["원문", "번역문"]
 SUFFIX = "_200226.xlsx"
-# Each part under its own name and under Korpora's, and how many workbooks it is.
+# The name of each part, Korpora's name for it, and its number of workbooks.
 PARTS = {
     "구어체": ("1_구어체", "1_spoken", 2),
     "대화체": ("2_대화체", "2_conversation", 1),
@@ -30,7 +30,7 @@ PARTS = {
 
 
 def declare(name: str, title: str, parts: Sequence[str]) -> Corpus:
-    """Return the declaration of the corpus that is made up of `parts`, keys of `PARTS`."""
+    """Return the declaration of the corpus that consists of `parts`, keys of `PARTS`."""
     names = [stem for part in parts for stem in PARTS[part][:2]]
     workbooks = ", ".join(names for part in parts for names in _workbooks(part))
     return Corpus(
@@ -60,9 +60,9 @@ def declare(name: str, title: str, parts: Sequence[str]) -> Corpus:
 
 
 def read_pairs(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"korean": str, "english": str, "source": id}`` a row of the first sheets.
+    """Yield ``{"korean": str, "english": str, "source": id}`` for each row of the first sheets.
 
-    The last two columns count, under 원문 and 번역문; a row without any cell is none.
+    Only the last two columns are read, with the headers 원문 and 번역문. Empty rows are skipped.
     """
     ids = {stem: n for n, stems in enumerate(PARTS.values()) for stem in stems[:2]}
     seen: dict[tuple[int, str], Path] = {}

@@ -1,4 +1,4 @@
-"""What the corpora of KLUE share: where they come from, their lists of JSON objects, tags."""
+"""Code that KLUE's corpora share: their source, their lists of JSON objects, NER tags."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +18,10 @@ ENTITIES = {"DT": "날짜", "LC": "장소", "OG": "기관", "PS": "인물", "QT"
 
 
 def declare(stem: str, train: int, dev: int, suffix: str = "json") -> dict[str, Any]:
-    """Return what the declarations have in common, for the files ``<stem>_{train,dev}.<suffix>``.
+    """Return the common fields of the declarations, for the files ``<stem>_{train,dev}.<suffix>``.
 
-    `train` and `dev` are the official rows. The test set of KLUE is not public, so its dev file
-    is the test split here, and validation is taken from train.
+    `train` and `dev` are the official row counts. KLUE's test set is not public, so its dev file is
+    the test split here, and validation is taken from train.
     """
     train_file, dev_file = f"{stem}_train.{suffix}", f"{stem}_dev.{suffix}"
     return {

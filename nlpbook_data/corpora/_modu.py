@@ -1,4 +1,4 @@
-"""What the modu_* modules share: 모두의 말뭉치, JSON files that a user fetches by hand."""
+"""Code that the modu_* modules share: 모두의 말뭉치, JSON files that a user downloads by hand."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,16 +27,16 @@ def declare(
     source: str = "",
     note: str = "",
 ) -> Corpus:
-    """Return the declaration of a corpus that the institute calls `korean`.
+    """Return the declaration of a corpus whose Korean title is `korean`.
 
     Args:
-        name, task, features: as `Corpus` has them.
-        folder, pattern: Korpora's folder, and which of its files are read.
-        files: those in words, for who fetches them.
-        share: of train, for validation, and for test where the task is scored. What is carved in
-            hundredths is large.
-        source: what train is made of; the pattern by default.
-        note: which edition it must be.
+        name, task, features: see `Corpus`.
+        folder, pattern: Korpora's folder, and the pattern of its files.
+        files: these files in words, for the user who downloads them.
+        share: the share of train for validation, and for test if the task is scored. A corpus with
+            shares of hundredths is a large one.
+        source: the source of train in words; the pattern by default.
+        note: the required edition.
     """
     held_out = ("validation",) if task == "pretrain" else ("validation", "test")
     return Corpus(
@@ -75,12 +75,12 @@ def read_documents(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def read_list(place: str, value: Any, key: str) -> list[Any]:
-    """Return the array ``value[key]``; null, which the files have for an empty one, is empty."""
+    """Return the array ``value[key]``; the files write null for an empty array."""
     return member(place, value, key, (list, type(None))) or []
 
 
 def read_metadata(place: str, document: dict[str, Any], *keys: str) -> dict[str, str]:
-    """Return the texts under `keys` of the document's metadata, empty where there are none."""
+    """Return the texts under `keys` of the document's metadata; missing ones are empty."""
     metadata = member(place, document, "metadata", dict)
     return {
         key: (member(f"{place}, metadata", metadata, key, (str, type(None))) or "")
@@ -97,7 +97,7 @@ def read_forms(place: str, document: dict[str, Any]) -> Iterator[str]:
 
 
 def read_articles(files: list[Path], *keys: str) -> Iterator[dict[str, str]]:
-    r"""Yield a document a row: id, its paragraphs joined by ``\n`` as text, `keys` of metadata."""
+    r"""Yield a row for each document: id, text (paragraphs joined by ``\n``), metadata `keys`."""
     for place, document in read_documents(files):
         text = "\n".join(read_forms(place, document))
         name = member(place, document, "id", str)
@@ -105,12 +105,12 @@ def read_articles(files: list[Path], *keys: str) -> Iterator[dict[str, str]]:
 
 
 def read_speaker(place: str, utterance: Any) -> str:
-    """Return who speaks, a number or a name, as a text."""
+    """Return the speaker, a number or a name, as a string."""
     return str(member(place, utterance, "speaker_id", (str, int)))
 
 
 def read_sentences(files: list[Path]) -> Iterator[tuple[str, dict[str, Any], str, str]]:
-    """Yield ``(place, sentence, id, form)`` of the files' documents."""
+    """Yield ``(place, sentence, id, form)`` for each sentence of the files' documents."""
     for place, document in read_documents(files):
         for number, sentence in enumerate(member(place, document, "sentence", list), start=1):
             name = member(f"{place}, sentence {number}", sentence, "id", str)

@@ -1,4 +1,4 @@
-r"""What kowikitext and namuwikitext share: sections that begin with a `` = title =`` line."""
+r"""Code that kowikitext and namuwikitext share: sections begin with a `` = title =`` line."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ HEADING = b"\n ="
 
 
 def declare(name: str, title: str, stem: str, license: str, citation: str, table: str) -> Corpus:
-    """Return the declaration of a wiki whose files are ``<stem>.{train,dev,test}``."""
+    """Return the declaration of a wiki with the files ``<stem>.{train,dev,test}``."""
     files = {
         split: f"{stem}.{part}"
         for split, part in {"train": "train", "validation": "dev", "test": "test"}.items()
@@ -39,17 +39,17 @@ def declare(name: str, title: str, stem: str, license: str, citation: str, table
 
 
 def parse(files: list[Path]) -> Iterator[pa.Table]:
-    """Yield tables of ``title`` (the heading line as it stands) and ``text``, a section a row."""
+    """Yield tables of ``title`` (the unchanged heading line) and ``text``, one row a section."""
     for path in files:
         yield from tables_of_sections(path)
 
 
 def tables_of_sections(path: Path) -> Iterator[pa.Table]:
-    r"""Yield tables of ``title`` and ``text``, a section a row.
+    r"""Yield tables of ``title`` and ``text``, one row a section.
 
-    A section begins at each line that begins with `` =``, as in Korpora. Its title is that line as
-    it stands; its text is the lines after it, outer blanks and blank lines off, joined by ``\n``.
-    What is in memory at once is a block of the file.
+    A section begins at each line that begins with `` =``, as in Korpora. Its title is that line,
+    unchanged. Its text is the lines after it, stripped and without blank ones, joined by ``\n``.
+    Only one block of the file is in memory at a time.
     """
     number, rest = 1, b""
     with path.open("rb") as file:
@@ -59,7 +59,7 @@ def tables_of_sections(path: Path) -> Iterator[pa.Table]:
         rest = first.removeprefix(b"\xef\xbb\xbf")
         while block := file.read(BLOCK_BYTES):
             data = rest + block
-            # only what is new can hold a heading, but for one that the blocks share
+            # Only the new block can hold a heading, apart from one that crosses the blocks.
             cut = data.rfind(HEADING, max(0, len(rest) - len(HEADING)))
             if cut < 0:
                 if len(data) > MAX_LINE_BYTES:
@@ -77,7 +77,7 @@ def tables_of_sections(path: Path) -> Iterator[pa.Table]:
 
 
 def _table(path: Path, number: int, data: bytes) -> pa.Table:
-    """Return the sections of `data`, which begins at the line `number` of `path`."""
+    """Return the sections of `data`, whose first line is line `number` of `path`."""
     if b"\0" in data:
         line = number + data.count(b"\n", 0, data.index(b"\0"))
         raise InputError(f"{path}, line {line}: a NUL, which no text holds. {FETCH_AGAIN}")

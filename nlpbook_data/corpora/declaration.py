@@ -1,4 +1,4 @@
-"""What a corpus' module declares: its files, splits, columns and licence; its files' manifest.
+"""The declaration of a corpus: its files, splits, columns and licence; and the files' manifest.
 
 ``CORPUS`` in a module of this folder is a `Corpus`; `nlpbook_data.data.corpus` loads it.
 """
@@ -18,13 +18,13 @@ from datasets import ClassLabel, Features, List, Value
 from nlpbook_data.corpora.licenses import find_license
 from nlpbook_data.errors import InputError
 
-# Where Korpora writes, so that what it once fetched is found again.
+# Korpora's folder, so that its downloads are found again.
 DEFAULT_CORPUS_DIR = Path("~/Korpora")
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """What is known of an official file: its length in bytes, its sha256 and its data rows."""
+    """The known facts of an official file: its length in bytes, its sha256 and its data rows."""
 
     bytes: int | None = None
     sha256: str | None = None
@@ -36,8 +36,8 @@ class Archive:
     """A download that raw files are unpacked from.
 
     Attributes:
-        files: what is downloaded; several are the parts of one archive, in order.
-        members: the raw files that it holds, by the names that `Split.files` gives them.
+        files: the downloaded files; several files are the parts of one archive, in order.
+        members: the raw files in it, named as in `Split.files`.
     """
 
     files: tuple[str, ...]
@@ -49,14 +49,14 @@ class Split:
     """Where a split comes from: `files` (relative to the corpus' folder) or a share of another.
 
     Attributes:
-        source: the words that run.json, card and summary print.
-        files: the files that make it up; empty for a carved split. A name with ``*`` is a pattern,
-            for corpora that come by hand in files that vary; at least one file must match.
-        aligned: files whose n-th line belongs to the n-th row; `parse` gets them after `files`.
-        optional: loaded only where its files are there, or by name.
-        rows: the official rows, where they are not known for each file.
-        carved_from: the split that it is taken from, equal texts kept on one side.
-        share: the fraction of that split's rows.
+        source: the origin in words, for run.json, card and summary.
+        files: the files of the split; empty for a carved split. A name with ``*`` is a pattern, for
+            corpora that are downloaded by hand and whose files vary; at least one file must match.
+        aligned: files whose n-th line belongs to the n-th row; `parse` receives them after `files`.
+        optional: loaded only if its files exist, or if it is asked for by name.
+        rows: the official row count, if it is not known for each file.
+        carved_from: the split that the rows are taken from; equal texts stay together.
+        share: the share of that split's rows.
     """
 
     source: str
@@ -68,7 +68,7 @@ class Split:
     share: float = 0.0
 
     def paths(self, folder: Path) -> list[Path]:
-        """Return the files in `folder`, patterns resolved, in the order that `parse` gets."""
+        """Return the files in `folder`, patterns resolved, in the order that `parse` expects."""
         paths = []
         for name in (*self.files, *self.aligned):
             if "*" not in name:
@@ -80,7 +80,7 @@ class Split:
         return paths
 
     def missing(self, folder: Path) -> list[str]:
-        """Return the names of files that are not in `folder`; of patterns, all or none."""
+        """Return the files that are missing in `folder`; all patterns, if none has a match."""
         names = [*self.files, *self.aligned]
         patterns = [name for name in names if "*" in name]
         missing = [name for name in names if "*" not in name and not (folder / name).is_file()]
@@ -92,26 +92,27 @@ class Corpus:
     """The declaration of a corpus; its module also has ``parse(files) -> iterator of rows``.
 
     Attributes:
-        name: Korpora's name where Korpora has the corpus; the module's name, `_` read as `-`
-            where the corpus' own name has a hyphen.
-        task: the recipe that it is for, or what it could serve.
+        name: Korpora's name, if Korpora has the corpus. It is the module's name, with `-` for `_`
+            if the corpus' name has a hyphen.
+        task: the recipe that uses it, or a task that it suits.
         title: one line in Korean.
         features: the columns and their types; labels are ``ClassLabel`` with Korean words.
-        splits: train, validation and test; one that is missing here is not there.
-        files: what is known of the official files, by file name.
-        texts: the columns of a model's input; rows with equal texts in all of them are duplicates.
-        groups: the columns of which no text may stand on two sides of a carved split; `texts` by
+        splits: train, validation and test, as far as the corpus has them.
+        files: the known facts of the official files, by file name.
+        texts: the columns of a model's input; rows that are equal in all of them are duplicates.
+        groups: the columns whose texts must not occur on both sides of a carved split; `texts` by
             default.
-        license: its short name in `licenses.LICENSES`, which says what it allows.
-        homepage, citation: where it comes from and how it wants to be cited.
-        version: raised when the same files parse to other rows.
-        urls: a function that returns ``{file name: URL}``, called only to download.
+        license: its short name in `licenses.LICENSES`, where its terms are.
+        homepage, citation: its source and its citation.
+        version: increased when the parser makes other rows of the same files.
+        urls: a function that returns ``{file name: URL}``; called only to download.
         archives: the downloads that are unpacked into raw files.
-        by_hand: for a corpus without `urls`, where to apply and what to put into the folder.
-        folder_name: where its folder is not called as it is.
-        packaged: True where the files ship inside this package.
-        large: gigabytes: splits are carved while streaming, by a hash of the text, and the cache
-            relies on `version` instead of a hash of the code.
+        by_hand: for a corpus without `urls`: where to apply, and which files to put into the
+            folder.
+        folder_name: the folder's name, if it differs from the corpus' name.
+        packaged: True if the files ship with this package.
+        large: True for gigabytes: splits are carved while streaming, by a hash of the text, and the
+            cache key has `version` instead of a hash of the code.
     """
 
     name: str
@@ -140,12 +141,12 @@ class Corpus:
 
     @property
     def redistributable(self) -> bool:
-        """Whether its licence lets others be given a converted copy."""
+        """Whether its licence allows giving a converted copy to others."""
         return find_license(self.license).convertible
 
     @property
     def rows(self) -> dict[str, int]:
-        """The official rows of each split that has files, where they are known."""
+        """The official row count of each split with files, as far as it is known."""
         rows = {}
         for name, split in self.splits.items():
             known = [self.files.get(file, RawFile()).rows for file in split.files]
@@ -155,12 +156,12 @@ class Corpus:
 
     @property
     def file_names(self) -> list[str]:
-        """The raw files of all splits, each once; patterns as they are."""
+        """The raw files of all splits, each once; patterns are not resolved."""
         names = [n for split in self.splits.values() for n in (*split.files, *split.aligned)]
         return list(dict.fromkeys(names))
 
     def folder(self, corpus_dir: str | os.PathLike | None = None) -> Path:
-        """Return where the raw files lie: ``<corpus_dir>/<name>``, Korpora's layout."""
+        """Return the folder of the raw files: ``<corpus_dir>/<name>``, Korpora's layout."""
         if self.packaged:
             return Path(__file__).parents[1] / "samples" / self.name
         root = Path(corpus_dir or DEFAULT_CORPUS_DIR).expanduser()
@@ -169,7 +170,7 @@ class Corpus:
     def presence(self, corpus_dir: str | os.PathLike | None = None) -> str:
         """Return ``"yes"``, ``"partly"`` or ``"no"``: whether the files are on disk.
 
-        Those of optional splits do not count.
+        The files of optional splits do not count.
         """
         folder = self.folder(corpus_dir)
         there = {
@@ -181,7 +182,7 @@ class Corpus:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return ``manifest.json`` of `folder`, None where there is none."""
+    """Return ``manifest.json`` of `folder`, or None if it does not exist."""
     path = folder / "manifest.json"
     if not path.is_file():
         return None
@@ -198,7 +199,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def packaged(name: str) -> dict[str, Any]:
-    """Return what the declarations of the corpora that ship with this package have in common."""
+    """Return the common fields of the corpora that ship with this package."""
     files = {split: f"{split}.jsonl" for split in ("train", "validation", "test")}
     return {
         "splits": {s: Split(f"{f}, written for this project", (f,)) for s, f in files.items()},
@@ -209,13 +210,13 @@ def packaged(name: str) -> dict[str, Any]:
 
 
 def carved(share: float, note: str = "") -> Split:
-    """Return a split that is `share` of train, as nobody published one."""
+    """Return a split that is `share` of train, for a corpus without an official one."""
     source = f"{share:.0%} carved from train" + (f" ({note})" if note else "")
     return Split(source, carved_from="train", share=share)
 
 
 def entity_spans(names: Iterable[str]) -> List:
-    """Return the type of a column of entities: character spans whose labels are `names`."""
+    """Return the type of an entity column: character spans with the label names `names`."""
     label = ClassLabel(names=list(names))
     return List({"start": Value("int32"), "end": Value("int32"), "label": label})
 
@@ -229,7 +230,7 @@ def korpora_urls(table: str) -> Callable[[], dict[str, str]]:
     def urls() -> dict[str, str]:
         module, _, name = table.partition(".")
         rows = getattr(importlib.import_module(f"Korpora.{module}"), name)
-        # a destination is the corpus' folder and the file in it
+        # a destination is the corpus' folder and the file name
         return {row["destination"].partition("/")[2]: row["url"] for row in rows}
 
     return urls

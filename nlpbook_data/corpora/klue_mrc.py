@@ -33,8 +33,10 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield a row a question; one that is impossible has no answers (the file's
-    ``plausible_answers``, which only look like one, are left out).
+    """Yield a row for each question.
+
+    An impossible question has no answers: the file's ``plausible_answers`` are left out, since they
+    only look like answers.
     """
     for path in files:
         for place, article, question, row in read_questions(path, "guid"):

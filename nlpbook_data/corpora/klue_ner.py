@@ -1,7 +1,8 @@
 """KLUE-NER: named entities, a tag a character.
 
-After five lines of comment each sentence is a line ``## id⇥tagged text``, in which an entity is
-``<text:TAG>``, then a line ``character⇥tag`` a character (a blank is one), then an empty line.
+The file begins with five comment lines. Each sentence is a line ``## id⇥tagged text``, in which an
+entity is ``<text:TAG>``; then a line ``character⇥tag`` for each character, blanks included; then an
+empty line.
 """
 
 import re
@@ -38,13 +39,13 @@ MARKS = re.compile(rf":?({'|'.join(ENTITIES)})?>|<")
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield a row a sentence: the text of its characters, and the spans of their tags.
+    """Yield a row for each sentence: the text of its characters, and the spans of their tags.
 
-    The spans are those of the character tags, against which everyone scores, also where they and
-    the marks differ (three of 4,500 sentences of dev, such as ``<<레이:PS>>``). An I- that
-    continues nothing begins an entity, as conlleval reads it. The tagged text must agree with the
-    characters; where it has angle brackets of its own, or marks that do not close (the official
-    train file has some: KLUE's pull request 39), but for these.
+    Spans come from the character tags, because published scores use them. They differ from the
+    marks in three of 4,500 dev sentences, such as ``<<레이:PS>>``. An I- tag without an open entity
+    begins one, as in conlleval. The tagged text must agree with the characters. Literal angle
+    brackets and unclosed marks are not compared (the official train file has some: KLUE's pull
+    request 39).
     """
     for path in files:
         for place, id_, tagged, characters in _sentences(path):
@@ -63,7 +64,7 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
 
 
 def _sentences(path: Path) -> Iterator[tuple[str, str, str, list[tuple[str, tuple[str, str]]]]]:
-    """Yield ``(place, id, tagged text, [(character, (mark, tag)), …])``; outside both are ""."""
+    """Yield ``(place, id, tagged text, [(character, (mark, tag)), …])``; both are "" for O."""
     lines = read_lines(path)
     for place, line in lines:
         if line == COLUMNS:

@@ -30,13 +30,13 @@ LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2}
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield a row a pair; `label` is the majority's (gold_label)."""
+    """Yield a row for each pair; `label` is that of the majority (gold_label)."""
     for place, row in read_rows(files):
         yield {
             "id": row["guid"],
             "premise": member(place, row, "premise", str),
             "hypothesis": member(place, row, "hypothesis", str),
             "label": read_label(f"{place}, gold_label", row.get("gold_label"), LABELS),
-            # version 1.0 calls it genre in its train file
+            # the train file of version 1.0 calls it genre
             "source": note(place, row, "source" if "source" in row else "genre"),
         }

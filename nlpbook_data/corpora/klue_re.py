@@ -77,7 +77,7 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield a row a sentence with two entities; their `end` is exclusive, unlike the file's."""
+    """Yield a row for each sentence with two entities; `end` is exclusive, unlike in the file."""
     for place, row in read_rows(files):
         text = member(place, row, "sentence", str)
         yield {

@@ -30,8 +30,10 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield a row a pair: `label` is the mean of the annotators, rounded to one digit,
-    `real_label` the mean itself, `binary_label` whether it is 3 or more.
+    """Yield a row for each pair.
+
+    `label` is the mean of the annotators, rounded to one digit. `real_label` is the mean itself.
+    `binary_label` says whether it is 3 or more.
     """
     for place, row in read_rows(files):
         labels = member(place, row, "labels", dict)

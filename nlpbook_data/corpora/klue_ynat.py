@@ -30,7 +30,7 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield a row a headline: `label` by the annotators, `news_category` by the newspaper."""
+    """Yield a row for each headline: annotators chose `label`, the newspaper `news_category`."""
     for place, row in read_rows(files):
         yield {
             "id": row["guid"],

@@ -33,7 +33,7 @@ CORPUS = Corpus(
     },
     texts=("question", "answer"),
     groups=("question",),
-    # so says the author's own copy on the Hub; Korpora has CC0, and the repository says nothing
+    # from the author's copy on the Hub; Korpora says CC0, the repository nothing
     license="CC-BY-SA-4.0",
     homepage="https://github.com/songys/Chatbot_data",
     citation="Song, Y. Chatbot_data_for_Korean v1.0. https://github.com/songys/Chatbot_data",
@@ -44,9 +44,9 @@ LABELS = {"0": 0, "1": 1, "2": 2}
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"question": str, "answer": str, "label": 0 | 1 | 2}`` a row.
+    """Yield ``{"question": str, "answer": str, "label": 0 | 1 | 2}`` for each row.
 
-    The label is the topic. One of the official file has blanks behind it, which are no text.
+    The label is the topic. One label of the official file has trailing blanks, which are ignored.
     """
     for path in files:
         for place, (question, answer, label) in read_csv(path, ["Q", "A", "label"]):

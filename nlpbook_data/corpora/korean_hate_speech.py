@@ -1,9 +1,9 @@
 """Comments on entertainment news, labelled for hate and bias, with the news' titles (kocohub).
 
-Files are tsv or one text a line, written by a csv writer: a text that holds a quote (in the files
-of one text a line, or a comma) stands in quotes, with the quotes inside doubled. Here it is what
-was written, without that dress, of which 88 % of the titles would otherwise bear a trace and ten
-comments of train; the authors' own loader and Korpora leave it on.
+A csv writer wrote the files, which are tsv or have one text a line. It put a text with a quote into
+quotes and doubled the quotes inside (in files of one text a line, a text with a comma too). Here
+these quotes are removed; otherwise 88 % of the titles and ten comments of train would have them.
+The authors' loader and Korpora keep them.
 """
 
 from collections.abc import Iterator
@@ -99,10 +99,10 @@ GENDER_BIASES = {"False": 0, "True": 1}
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"text", "title", "label", "bias", "gender_bias"}`` a comment.
+    """Yield ``{"text", "title", "label", "bias", "gender_bias"}`` for each comment.
 
-    `files` are those of the comments and then those of the titles, in the same order. Where there
-    are no labels they are -1.
+    `files` are the files of comments, then the files of titles in the same order. Missing labels
+    are -1.
     """
     half = len(files) // 2
     for path, titles in zip(files[:half], files[half:], strict=True):
@@ -128,7 +128,7 @@ def _read(path: Path, titles: Path) -> Iterator[tuple[str, str, dict[str, int]]]
 
 
 def _unquote(text: str) -> str:
-    """Undo a csv writer's quotes; a text that no csv writer can have quoted stays as it is."""
+    """Remove a csv writer's quotes; a text that a csv writer cannot have quoted stays unchanged."""
     inner = text[1:-1]
     if len(text) < 2 or f'"{inner}"' != text or '"' in inner.replace('""', ""):
         return text

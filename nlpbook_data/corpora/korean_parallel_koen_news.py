@@ -1,4 +1,4 @@
-"""News in Korean and English, a sentence a line in two files (jungyeul/korean-parallel-corpora)."""
+"""Korean and English news, two files of a sentence a line (jungyeul/korean-parallel-corpora)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"korean": str, "english": str}`` a line of both files."""
+    """Yield ``{"korean": str, "english": str}`` for each line of both files."""
     korean, english = files
     for _, sentence, translation in beside(read_lines(korean), english, korean):
         yield {"korean": sentence, "english": translation}

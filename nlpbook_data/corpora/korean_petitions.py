@@ -10,7 +10,7 @@ from nlpbook_data.corpora.declaration import Corpus, Split, carved, korpora_urls
 from nlpbook_data.reading.json_values import read_json_lines
 from nlpbook_data.reading.values import malformed, member, read_label
 
-# The board's own list, in its order (its pages c=35 to c=51).
+# The board's list of categories, in its order (pages c=35 to c=51).
 CATEGORIES = [
     *("정치개혁", "외교/통일/국방", "일자리", "미래", "성장동력", "농산어촌", "보건복지"),
     *("육아/교육", "안전/환경", "저출산/고령화대책", "행정", "반려동물", "교통/건축/국토"),
@@ -48,9 +48,9 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"text", "label", "title", "begin", "end", "num_agree"}`` a petition.
+    """Yield ``{"text", "label", "title", "begin", "end", "num_agree"}`` for each petition.
 
-    The label is its category, begin and end are days (``2018-05-01``); a text may be empty.
+    The label is its category; begin and end are dates (``2018-05-01``). A text may be empty.
     """
     for path in files:
         for place, petition in read_json_lines(path):

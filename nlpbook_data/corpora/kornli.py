@@ -53,7 +53,7 @@ LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2}
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"premise": str, "hypothesis": str, "label": 0 | 1 | 2}`` a line; quotes are text."""
+    """Yield ``{"premise": str, "hypothesis": str, "label": 0 | 1 | 2}``; quotes are text."""
     for path in files:
         rows = read_tsv(path, ["sentence1", "sentence2", "gold_label"])
         for place, (premise, hypothesis, label) in rows:

@@ -57,7 +57,7 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield a row a question; each has an answer."""
+    """Yield a row for each question; each has an answer."""
     for path in files:
         for place, _, _, row in read_questions(path, "id"):
             if not row["answers"]:

@@ -1,10 +1,11 @@
 """KorQuAD 2.1: questions about whole pages of the Korean Wikipedia, with their HTML.
 
-Thirteen zips hold three JSON files each for train, two hold five for dev, as the builder of
-Hugging Face (huggingface/datasets, squad_kor_v2.py) lists them: ``{"version", "data": [{"title",
-"url", "context", "raw_html", "qas": [{"id", "question", "answer": {"text", "answer_start",
-"html_answer_text", "html_answer_start"}}]}]}``. ``context`` is the page with the attributes of its
-tags taken off, to which ``answer_start`` counts; ``raw_html`` is the page as it was.
+Train is thirteen zips of three JSON files each; dev is two zips with five files. Hugging Face's
+builder (huggingface/datasets, squad_kor_v2.py) lists them. A file is ``{"version", "data":
+[{"title", "url", "context", "raw_html", "qas": [{"id", "question", "answer": {"text",
+"answer_start", "html_answer_text", "html_answer_start"}}]}]}``. ``context`` is the page with the
+attributes of its tags removed, and ``answer_start`` counts in it; ``raw_html`` is the original
+page.
 """
 
 import logging
@@ -69,9 +70,10 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield a row a question, with the whole page as its context (officially 83,486 for train and
-    10,165 for dev). An answer that does not stand at its position in the page is kept as it is;
-    how many do so is logged as a warning.
+    """Yield a row for each question, with the whole page as its context.
+
+    Official counts are 83,486 for train and 10,165 for dev. An answer that is not at its position
+    in the page is kept unchanged; a warning gives the number of such answers.
     """
     for path in files:
         moved = []

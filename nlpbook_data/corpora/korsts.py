@@ -58,7 +58,7 @@ SCORE = re.compile(r"[0-4](\.[0-9]+)?|5(\.0+)?")
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"sentence1", "sentence2", "label", "genre", "source", "year", "id"}`` a line.
+    """Yield ``{"sentence1", "sentence2", "label", "genre", "source", "year", "id"}`` for each line.
 
     The label is the score, a float from 0 to 5; quotes are text.
     """

@@ -1,18 +1,18 @@
-"""The licences of the corpora: what each is called, where it is to be read and what it allows."""
+"""The licences of the corpora: their names, their addresses and what they allow."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class License:
-    """What a licence is and allows.
+    """A licence and what it allows.
 
     Attributes:
-        title: its name in full.
-        url: where it is to be read.
+        title: its full name.
+        url: the address of its text.
         commercial: whether it allows commercial use.
-        convertible: whether others may be given a converted copy, as a push makes one.
-        tag: the Hub's name for it; ``other`` where it has none.
+        convertible: whether it allows giving a converted copy to others, as a push does.
+        tag: the Hub's name for it; ``other`` if the Hub has none.
     """
 
     title: str
@@ -24,7 +24,7 @@ class License:
 
 _CC = "https://creativecommons.org"
 
-# By the short name that a declaration, run.json and a card have: SPDX's where there is one.
+# By the short name in declarations, run.json and cards: SPDX's name if there is one.
 LICENSES = {
     "CC0-1.0": License(
         "Creative Commons Zero 1.0", f"{_CC}/publicdomain/zero/1.0/", True, tag="cc0-1.0"
@@ -42,7 +42,7 @@ LICENSES = {
         commercial=True,
         tag="cc-by-sa-4.0",
     ),
-    # no derivatives: others may have the official files, not what a push would make of them
+    # no derivatives: the official files may be shared, a converted copy may not
     "CC-BY-ND-2.0-KR": License(
         "Creative Commons Attribution-NoDerivs 2.0 Korea",
         f"{_CC}/licenses/by-nd/2.0/kr/",
@@ -94,6 +94,6 @@ LICENSES = {
 
 
 def find_license(name: str | None) -> License:
-    """Return the licence called `name`; of one that is not known nothing is allowed."""
+    """Return the licence called `name`; an unknown licence allows nothing."""
     unknown = License(name or "not known", "", commercial=False, convertible=False)
     return LICENSES.get(name or "", unknown)

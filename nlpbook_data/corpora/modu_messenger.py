@@ -1,4 +1,4 @@
-"""모두의 말뭉치, messenger chats: a conversation a row (NIKL)."""
+"""모두의 말뭉치, messenger chats: one row a conversation (NIKL)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,10 +32,10 @@ CORPUS = declare(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    r"""Yield a conversation a row.
+    r"""Yield a row for each conversation.
 
     ``utterances`` has ``speaker``, ``form``, ``original_form`` and ``time`` of each message;
-    ``text`` is their forms joined by ``\n``. A conversation without messages is no row.
+    ``text`` is their forms joined by ``\n``. Conversations without messages are skipped.
     """
     for place, document in read_documents(files):
         utterances = []

@@ -9,7 +9,7 @@ from datasets import ClassLabel, Features, List, Value
 from nlpbook_data.corpora._modu import declare, read_list, read_sentences, text_columns
 from nlpbook_data.reading.values import malformed, member, read_label
 
-# The official tags and what they are called.
+# The official tags and their names.
 NAMES = {
     "NNG": "일반 명사",
     "NNP": "고유 명사",
@@ -85,9 +85,9 @@ CORPUS = declare(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"id", "text", "morphemes": [{"form", "tag", "word"}]}`` a sentence.
+    """Yield ``{"id", "text", "morphemes": [{"form", "tag", "word"}]}`` for each sentence.
 
-    ``word`` counts eojeols from 0. A sentence that was not analysed has no morphemes.
+    ``word`` is the number of the eojeol, from 0. A sentence without an analysis has no morphemes.
     """
     for place, sentence, name, text in read_sentences(files):
         morphemes, words = [], read_list(place, sentence, "word")

@@ -44,9 +44,9 @@ CORPUS = declare(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"id", "text", "entities": [{"start", "end", "label"}]}`` a sentence.
+    """Yield ``{"id", "text", "entities": [{"start", "end", "label"}]}`` for each sentence.
 
-    Every span is checked against the text that the corpus gives beside it.
+    Every span is checked against the entity text in the corpus.
     """
     for place, sentence, name, text in read_sentences(files):
         entities = []

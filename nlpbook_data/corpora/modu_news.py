@@ -1,4 +1,4 @@
-"""모두의 말뭉치, newspapers: an article a row (NIKL)."""
+"""모두의 말뭉치, newspapers: one row an article (NIKL)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +19,8 @@ CORPUS = declare(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, str]]:
-    r"""Yield an article a row: its paragraphs joined by ``\n`` as ``text``, id and metadata.
+    r"""Yield a row for each article: ``text`` (paragraphs joined by ``\n``), id and metadata.
 
-    The title is that of the collection; the headline is mostly the first paragraph.
+    The title is the collection's. The first paragraph is usually the headline.
     """
     return read_articles(files, *METADATA)

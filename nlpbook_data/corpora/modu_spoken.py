@@ -1,4 +1,4 @@
-"""모두의 말뭉치, speech written down: what one speaker says in one go a row (NIKL)."""
+"""모두의 말뭉치, transcribed speech: one row a speaker's turn (NIKL)."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -27,10 +27,10 @@ CORPUS = declare(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield a turn a row: one speaker's consecutive utterances (``original_form``), a blank
-    between two, as ``text``, with ``speaker`` and the document's id, title and topic.
+    """Yield a row for each turn, with ``speaker`` and the document's id, title and topic.
 
-    A document without utterances has no rows.
+    ``text`` is one speaker's consecutive utterances (``original_form``), joined by a blank. A
+    document without utterances has no rows.
     """
     for place, document in read_documents(files):
         name = member(place, document, "id", str)

@@ -1,4 +1,4 @@
-"""모두의 말뭉치, the web: a post or page a row (NIKL)."""
+"""모두의 말뭉치, the web: one row a post or page (NIKL)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,5 +19,5 @@ CORPUS = declare(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, str]]:
-    r"""Yield a document a row: its paragraphs joined by ``\n`` as ``text``, id and metadata."""
+    r"""Yield a row for each document: ``text`` (paragraphs joined by ``\n``), id and metadata."""
     return read_articles(files, *METADATA)

@@ -1,4 +1,4 @@
-"""모두의 말뭉치, books, magazines and reports: a paragraph a row (NIKL)."""
+"""모두의 말뭉치, books, magazines and reports: one row a paragraph (NIKL)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ CORPUS = declare(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, str]]:
-    """Yield ``{"id", "text", "title"}`` a paragraph, with the id and title of its document."""
+    """Yield ``{"id", "text", "title"}`` for each paragraph; id and title are the document's."""
     for place, document in read_documents(files):
         name = member(place, document, "id", str)
         metadata = read_metadata(place, document, "title")

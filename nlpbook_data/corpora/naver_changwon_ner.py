@@ -61,17 +61,17 @@ FULL_TAGS = {"-": ("", "")} | {f"{tag}_{mark}": (mark, tag) for tag in TAGS for 
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"text": str, "entities": [{"start", "end", "label"}]}`` a sentence.
+    """Yield ``{"text": str, "entities": [{"start", "end", "label"}]}`` for each sentence.
 
     The text is the words joined by one blank. Words keep their particles, as tagged. A ``TAG_I``
-    that continues nothing (another class or no entity before it: 47 of 3,809 in a tenth of the
-    corpus) begins an entity, as in conlleval.
+    after another class or after no entity begins an entity, as in conlleval (47 of 3,809 in a tenth
+    of the corpus).
     """
     for path in files:
         words: list[tuple[str, tuple[str, str]]] = []
         for place, line in read_lines(path):
             if not line:
-                if words:  # blank lines in a row part the same two sentences
+                if words:  # several blank lines in a row count as one
                     yield _join(words)
                 words = []
                 continue

@@ -52,9 +52,9 @@ SEPARATOR = "␞"
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"text": str, "entities": [{"start", "end", "label"}]}`` a line.
+    """Yield ``{"text": str, "entities": [{"start", "end", "label"}]}`` for each line.
 
-    The text is untouched; the tagged half must be it, plus tags.
+    The text is not changed; the tagged half must be the same text with tags.
     """
     for path in files:
         for place, line in read_lines(path):

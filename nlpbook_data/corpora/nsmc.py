@@ -42,7 +42,10 @@ LABELS = {"0": 0, "1": 1}
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"text": str, "label": 0 | 1}`` a line; quotes are text, as is an empty document."""
+    """Yield ``{"text": str, "label": 0 | 1}`` for each line.
+
+    Quotes are text. A text may be empty.
+    """
     for path in files:
         for place, (_, text, label) in read_tsv(path, ["id", "document", "label"]):
             yield {"text": text, "label": read_label(place, label, LABELS)}

@@ -30,6 +30,6 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[pa.Table]:
-    """Yield tables of ``text``, a line a row."""
+    """Yield tables of ``text``, one row a line."""
     for path in files:
         yield from tables_of_lines(path)

@@ -15,9 +15,9 @@ BLOCK_BYTES = 1 << 20
 
 
 def urls() -> dict[str, str]:
-    """Return ``{file name: URL}`` in OPUS' own storage.
+    """Return ``{file name: URL}`` in OPUS' storage.
 
-    Korpora's table has an older address, a script of opus.nlpl.eu that passed requests on.
+    Korpora's table has an older address, a redirect script of opus.nlpl.eu.
     """
     return {"en-ko.tmx.gz": f"{STORAGE}/v2018/tmx/en-ko.tmx.gz"}
 
@@ -48,13 +48,13 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[pa.Table]:
-    """Yield tables of ``korean`` and ``english``, a translation unit (``<tu>``) a row."""
+    """Yield tables of ``korean`` and ``english``, one row a translation unit (``<tu>``)."""
     for path in files:
         yield from _Units(path).tables()
 
 
 class _Units:
-    """The translation units of a TMX file, by expat: no tree, no DTD and so no entities."""
+    """The translation units of a TMX file, read by expat: no tree, no DTD, so no XML entities."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -111,7 +111,7 @@ class _Units:
 
     def _end(self, name: str) -> None:
         if name == "seg":
-            # `_start` and expat see to it: a <seg> that ends was open, in the <tu> that is
+            # `_start` and expat guarantee that a <seg> that ends was open inside the open <tu>.
             assert self.unit is not None and self.language is not None and self.text is not None
             self.unit[self.language] = "".join(self.text)
             self.text = None

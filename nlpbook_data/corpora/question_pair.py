@@ -1,7 +1,7 @@
 """Question pairs: do two questions mean the same? csv with a BOM (songys/Question_pair).
 
-Its column ``is_duplicate`` says the opposite of its name: the author's README has 0 for the
-same question (같은 질문) and 1 for another one (다른 질문), and so do the pairs.
+The column ``is_duplicate`` means the opposite of its name: 0 is the same question (같은 질문) and 1
+another one (다른 질문), both in the author's README and in the pairs.
 """
 
 from collections.abc import Iterator
@@ -52,12 +52,12 @@ CORPUS = Corpus(
 
 LABELS = {"0": 0, "1": 1}
 TRAIN_HEADER = ["id", "qid1", "qid2", "question1", "question2", "is_duplicate"]
-# The last column has no name, and a 1 in one row of the official file: it means nothing.
+# The last column has no name and no meaning; one row of the official file has a 1 in it.
 TEST_HEADER = ["test_id", "question1", "question2", "is_duplicate", ""]
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"sentence1": str, "sentence2": str, "label": 0 | 1}`` a row; 0 is the same."""
+    """Yield ``{"sentence1": str, "sentence2": str, "label": 0 | 1}``; 0 is the same question."""
     for path in files:
         header = TEST_HEADER if "test" in path.name else TRAIN_HEADER
         first = header.index("question1")

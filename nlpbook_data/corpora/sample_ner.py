@@ -26,9 +26,9 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"text", "entities": [{"start", "end", "label"}]}`` a line of JSON.
+    """Yield ``{"text", "entities": [{"start", "end", "label"}]}`` for each line of JSON.
 
-    The entities must follow each other in the text and not overlap; the file has KLUE-NER's tags.
+    The entities must be in text order and not overlap; the file has KLUE-NER's tags.
     """
     for path in files:
         for place, row in read_json_lines(path):

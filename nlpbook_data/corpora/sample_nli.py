@@ -28,7 +28,7 @@ LABELS = {"함의": 0, "중립": 1, "모순": 2}
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"premise", "hypothesis", "label"}`` a line of JSON, whose label is a word."""
+    """Yield ``{"premise", "hypothesis", "label"}`` for each line of JSON."""
     for path in files:
         for place, row in read_json_lines(path):
             yield {

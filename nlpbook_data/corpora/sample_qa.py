@@ -33,7 +33,7 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield a row a line of JSON; a question that its passage leaves open has no answers."""
+    """Yield a row for each line of JSON; ``answers`` is empty if the passage has no answer."""
     for path in files:
         for place, row in read_json_lines(path):
             context = member(place, row, "context", str)

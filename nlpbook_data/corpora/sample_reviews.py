@@ -22,7 +22,7 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield ``{"text", "label", "domain"}`` a line of JSON."""
+    """Yield ``{"text", "label", "domain"}`` for each line of JSON."""
     for path in files:
         for place, row in read_json_lines(path):
             label = member(place, row, "label", int)

@@ -23,7 +23,7 @@ CORPUS = Corpus(
 
 
 def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield a row a line of JSON: a query, the passage that answers it, the passage's service."""
+    """Yield a row for each line of JSON: a query, the passage that answers it, its service."""
     for path in files:
         for place, row in read_json_lines(path):
             yield {name: member(place, row, name, str) for name in COLUMNS}

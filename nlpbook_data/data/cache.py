@@ -1,9 +1,9 @@
 """A content-keyed cache of ``DatasetDict``s: one folder an entry, Arrow files a split.
 
-The key is a hash of what the rows are made from, never of a path or a class name, so an entry
-is found again from another folder, process or rank, and never served for other content. An
-entry appears by one rename when all of it is on disk; a file that is not as long as it was
-when it was written makes the entry count as absent.
+The key is a hash of the content that the rows are made from, never of a path or a class name. So an
+entry is found again from another folder, process or rank, and never returned for other content. One
+rename publishes an entry when all its files are on disk. If the length of a file has changed since
+then, the entry counts as absent.
 """
 
 import ast
@@ -30,8 +30,8 @@ from nlpbook_data.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-SPLITS = ("train", "validation", "test")  # come first, in this order
-# What is in memory at once is one table.
+SPLITS = ("train", "validation", "test")  # these come first, in this order
+# Only one table is in memory at a time.
 TABLE_ROWS = 10_000
 TABLE_CHARACTERS = 10_000_000
 
@@ -50,7 +50,7 @@ def make_key(**parts: Any) -> str:
 
 @functools.cache
 def code_hash(*modules: str) -> str:
-    """Hash the syntax trees of `modules` (a package: all of its modules); comments cost nothing."""
+    """Hash the syntax trees of `modules` (a package: all its modules); comments do not count."""
     digest = hashlib.sha256()
     for module in modules:
         spec = importlib.util.find_spec(module)
@@ -63,28 +63,33 @@ def code_hash(*modules: str) -> str:
     return digest.hexdigest()
 
 
-@functools.cache  # each corpus shares most of its modules with the others
+@functools.cache  # corpora share most of their modules
 def _syntax(path: Path) -> str:
     return ast.dump(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def file_sha256(path: Path, cache_dir: str | os.PathLike | None = None) -> str:
-    """Return the sha256 of `path`, remembered as long as its size, times and inode stay.
+    """Return the sha256 of `path`, cached until its size, times or inode change.
 
-    Hashing runs at about 1.4 GB/s, so without the memory a corpus of 12 GB would cost 8 s at
-    each start. A file touched in the last two seconds is not remembered: it may change once
-    more within the clock's tick. The ctime counts too: an editor may give a file its old mtime.
+    Hashing runs at about 1.4 GB/s, so without the cache a corpus of 12 GB would cost 8 s at each
+    start. The hash of a file changed in the last two seconds is not cached: the file may change
+    again within the clock's tick. The ctime counts too: an editor may restore the old mtime.
     """
     state = _state(path)
     memory = cache_root(cache_dir) / "sha256" / hashlib.sha256(state.encode()).hexdigest()
     if memory.is_file() and len(remembered := memory.read_text()) == 64:
         return remembered
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = hash_file(path)
     if time.time() - path.stat().st_mtime > 2 and _state(path) == state:
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_text(memory, sha256)
     return sha256
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of `path`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _state(path: Path) -> str:
@@ -94,10 +99,10 @@ def _state(path: Path) -> str:
 
 
 def check_unchanged(name: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Refuse rows of files whose hashes are not what they were before they were read.
+    """Refuse rows of files that have changed while they were read.
 
     Raises:
-        InputError: a file has changed meanwhile.
+        InputError: a file has changed.
     """
     if changed := sorted(file for file in before if now.get(file) != before[file]):
         raise InputError(
@@ -107,7 +112,7 @@ def check_unchanged(name: str, before: Mapping[str, str], now: Mapping[str, str]
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8 so that a reader sees the old file or the whole new one."""
+    """Write `text` to `path` as UTF-8; a reader sees the old file or the complete new one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as file:
@@ -126,19 +131,19 @@ def cached_splits(
     cache_dir: str | os.PathLike | None = None,
     rebuild: bool = False,
 ) -> DatasetDict:
-    """Return the entry `name`/`key`, built first where it is absent, damaged or `rebuild` is set.
+    """Return the entry `name`/`key`; build it first if it is absent, damaged or `rebuild` is set.
 
-    `build` writes the splits into the folder it is given, with `write_split`. Of several processes
-    that start at once, one builds and the others wait. The splits come back memory-mapped, train
-    first, their fingerprints set from `key`.
+    `build` gets a folder and writes the splits into it with `write_split`. If several processes
+    start at the same time, one builds and the others wait. The splits are memory-mapped, train
+    first, and their fingerprints are derived from `key`.
     """
     entry = cache_root(cache_dir) / name / key
     entry.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{entry}.lock"):
         if rebuild or _sizes(entry) is None:
             _build_entry(entry, build)
-        # The default fingerprint holds the file's mtime: what is built on it would be rebuilt
-        # whenever this entry is.
+        # The default fingerprint contains the file's mtime: after a rebuild of this entry, all data
+        # derived from it would be rebuilt too.
         return DatasetDict(
             {
                 split: open_split(entry, split, make_key(entry=key, split=split))
@@ -150,7 +155,7 @@ def cached_splits(
 def as_tables(
     rows: Iterable[Mapping[str, Any] | pa.Table], features: Features
 ) -> Iterator[pa.Table]:
-    """Gather rows (or tables, which pass as they are) into tables of bounded size."""
+    """Gather rows into tables of bounded size; tables are passed through."""
     schema, characters = features.arrow_schema, 0
     gathered: list[Mapping[str, Any]] = []
 
@@ -174,7 +179,7 @@ def as_tables(
 def write_split(
     folder: Path, split: str, rows: Iterable[Mapping[str, Any] | pa.Table], features: Features
 ) -> Dataset:
-    """Stream `rows` into the split's file in `folder` and return them, memory-mapped."""
+    """Stream `rows` into the split's file in `folder`; return them memory-mapped."""
     with open_writer(folder, split, features) as writer:
         for table in as_tables(rows, features):
             writer.write_table(table)
@@ -183,21 +188,21 @@ def write_split(
 
 
 def open_writer(folder: Path, split: str, features: Features) -> ArrowWriter:
-    """Return what writes the tables of `split`; to be finalized after the last one."""
+    """Return a writer for the tables of `split`; finalize it after the last table."""
     return ArrowWriter(path=str(folder / f"{split}.arrow"), features=features)
 
 
 def open_split(folder: Path, split: str, fingerprint: str | None = None) -> Dataset:
     """Return the rows that were written as `split` into `folder`, memory-mapped.
 
-    What ``map`` makes of them is found again under the same `fingerprint`.
+    With the same `fingerprint`, ``map`` finds its cached results again.
     """
     table = MemoryMappedTable.from_file(str(folder / f"{split}.arrow"))
     return Dataset(table, fingerprint=fingerprint)
 
 
 def _sizes(entry: Path) -> dict[str, int] | None:
-    """Return the recorded bytes a split, or None where the entry is absent or damaged."""
+    """Return the recorded bytes of each split, or None if the entry is absent or damaged."""
     try:
         sizes = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
         intact = all((entry / f"{s}.arrow").stat().st_size == size for s, size in sizes.items())
@@ -210,7 +215,7 @@ def _sizes(entry: Path) -> dict[str, int] | None:
 
 def _build_entry(entry: Path, build: Callable[[Path], None]) -> None:
     partial = entry.with_name(f"{entry.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
     partial.mkdir()
     try:
         build(partial)
@@ -221,7 +226,7 @@ def _build_entry(entry: Path, build: Callable[[Path], None]) -> None:
         shutil.rmtree(entry, ignore_errors=True)
         os.replace(partial, entry)
     except OSError as error:
-        error.filename = error.filename or str(entry)  # Arrow does not say where a disk is full
+        error.filename = error.filename or str(entry)  # Arrow does not name the file
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A corpus by name: find its files, verify them, parse them into Arrow, cache the result."""
+"""Load a corpus by name: find its files, verify them, parse them into Arrow, cache the result."""
 
 import importlib
 import logging
@@ -34,14 +34,14 @@ CARVE_ROWS = 1000
 
 
 def list_corpora() -> list[str]:
-    """Return the names that `load_corpus` takes, sorted; each is a module of `corpora`."""
+    """Return the names that `load_corpus` accepts, sorted; each is a module of `corpora`."""
     found = (getattr(_module(name), "CORPUS", None) for name in _modules())
     return sorted(corpus.name for corpus in found if corpus)
 
 
 def find_corpus(name: str) -> Corpus:
     """Return the declaration of `name`; raise InputError with the nearest names otherwise."""
-    if _module_name(name) in _modules():  # imports no other
+    if _module_name(name) in _modules():  # only this module is imported
         corpus = getattr(_module(name), "CORPUS", None)
         if corpus and corpus.name == name:
             return corpus
@@ -64,25 +64,26 @@ def load_corpus(
 ) -> DatasetDict | IterableDatasetDict:
     """Load a corpus by name.
 
-    Files that lie under ``<corpus_dir>/<name>`` are used as they are, without the network;
-    missing ones are downloaded there. They are checked against the ``manifest.json`` beside
-    them or, where there is none, against the official checksums. Splits whose files are neither
-    there nor in a manifest that was written by hand are left out with a warning.
+    Files under ``<corpus_dir>/<name>`` are used as they are, without the network; missing files are
+    downloaded there. They are checked against the ``manifest.json`` in the same folder or, without
+    one, against the official checksums. A split is left out with a warning if its files are missing
+    and a manifest written by hand does not list them.
 
     Args:
         name: one of `list_corpora()`.
         corpus_dir: Korpora's root folder; by default ``~/Korpora``.
-        cache_dir: where Arrow files are kept; by default the cache of datasets.
-        accept_files: take files whose checksums differ as they are.
-        rebuild: parse again even where the cache holds the rows.
-        splits: only these; by default all but the optional ones that are not there.
-        deduplicate: drop the rows of train whose texts stand in validation or test too, and those
-            of a carved validation split that stand in test; how many is logged.
-        streaming: ``IterableDataset``s; those of a large corpus come from its files row by row,
-            without Arrow files (and without a check of the number of rows).
+        cache_dir: the folder of Arrow files; by default the cache of datasets.
+        accept_files: accept files whose checksums differ.
+        rebuild: parse again even if the rows are cached.
+        splits: only these; by default all splits, but optional ones only if their files exist.
+        deduplicate: drop the rows of train whose texts also occur in validation or test, and the
+            rows of a carved validation split whose texts also occur in test; their number is
+            logged.
+        streaming: return ``IterableDataset``s. A large corpus is read from its files row by row,
+            without Arrow files and without a check of the row count.
 
     Returns:
-        The splits that the corpus declares, memory-mapped.
+        The splits in the corpus' declaration, memory-mapped.
 
     Raises:
         InputError: unknown name or split, missing, changed or malformed file, no network.
@@ -90,10 +91,10 @@ def load_corpus(
     corpus = find_corpus(name)
     folder = corpus.folder(corpus_dir)
     wanted = chosen = find_splits(corpus, corpus_dir, splits)
-    if deduplicate and splits is not None:  # what is held out tells what leaks
+    if deduplicate and splits is not None:  # leaks are found by the held-out splits
         all_there = find_splits(corpus, corpus_dir)
         chosen = [split for split in corpus.splits if split in {*wanted, *all_there}]
-    hashes = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, chosen)
+    hashes = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, splits=chosen)
     if streaming and corpus.large:
         if deduplicate:
             raise InputError(f"{name}: deduplicate and streaming exclude each other here.")
@@ -112,12 +113,12 @@ def load_corpus(
     def build(target: Path) -> None:
         for split in origins:
             _build_split(corpus, target, folder, split, rows)
-        now = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, chosen)
+        now = raw_hashes(corpus, corpus_dir, cache_dir, accept_files, splits=chosen)
         check_unchanged(name, hashes, now)
 
     loaded = cached_splits(f"corpora/{name}", key, build, cache_dir, rebuild)
-    loaded = DatasetDict({split: loaded[split] for split in chosen})
     if deduplicate:
+        loaded = DatasetDict({split: loaded[split] for split in chosen})
         loaded = _without_leaks(corpus, loaded, key, cache_dir, rebuild)
     loaded = DatasetDict({split: loaded[split] for split in wanted})
     if streaming:
@@ -130,7 +131,7 @@ def find_splits(
     corpus_dir: str | os.PathLike | None = None,
     splits: Sequence[str] | None = None,
 ) -> list[str]:
-    """Return the splits to load: `splits`, or all but those that are not there on purpose."""
+    """Return the splits to load: `splits`, or all except those that are missing on purpose."""
     if splits is not None:
         for split in splits:
             if split not in corpus.splits:
@@ -166,18 +167,19 @@ def find_splits(
 
 def raw_hashes(
     corpus: Corpus,
-    corpus_dir: str | os.PathLike | None = None,
+    corpus_dir: str | os.PathLike | None,
     cache_dir: str | os.PathLike | None = None,
     accept_files: bool = False,
-    splits: Sequence[str] | None = None,
+    *,
+    splits: Sequence[str],
 ) -> dict[str, str]:
-    """Return ``{file name: sha256}`` of the raw files of `splits`, fetched first where missing."""
+    """Return ``{file name: sha256}`` of the raw files of `splits`; missing files are downloaded."""
     folder = corpus.folder(corpus_dir)
-    chosen = [corpus.splits[s] for s in splits or find_splits(corpus, corpus_dir)]
+    chosen = [corpus.splits[split] for split in splits]
     chosen += [corpus.splits[split.carved_from] for split in chosen if split.carved_from]
     missing = list(dict.fromkeys(file for split in chosen for file in split.missing(folder)))
     if missing:
-        from nlpbook_data.fetch.corpus_files import fetch_corpus  # 0.2 s, where it is needed
+        from nlpbook_data.fetch.corpus_files import fetch_corpus  # takes 0.2 s
 
         fetch_corpus(corpus, folder, missing)
     manifest = (read_manifest(folder) or {"files": {}})["files"]
@@ -205,7 +207,7 @@ def _build_split(
     split: str,
     expected: Mapping[str, int],
 ) -> None:
-    """Parse `split`, and what is carved from it, into `target`."""
+    """Parse `split`, and the splits carved from it, into `target`."""
     paths = corpus.splits[split].paths(folder)
     rows = _module(corpus.name).parse(paths)
     shares = carved_shares(corpus.splits, split)
@@ -247,11 +249,11 @@ def carve_split(
     groups: Sequence[str] = ("text",),
     each_class: bool = False,
 ) -> bool:
-    """Write the splits of `shares` into `target`, and what is left of `origin`; see `carve`.
+    """Write the splits of `shares` and the remaining rows of `origin` into `target`; see `carve`.
 
     Returns:
-        False where, with `each_class`, there are too few different texts for a split each, so that
-        rows of one text stand on several sides.
+        False if, with `each_class`, there are too few different texts for every split; then rows
+        with equal texts are in several splits.
     """
     dataset = open_split(target, origin)
     chosen = carve(dataset, shares, origin, groups, each_class)
@@ -268,7 +270,7 @@ def carve_split(
 def _divide(
     corpus: Corpus, table: pa.Table, split: str, shares: Mapping[str, float]
 ) -> Iterator[tuple[str, pa.Table]]:
-    """Yield ``(split, rows)`` of `table`, by the text of the first column that groups."""
+    """Yield ``(split, rows)`` of `table`, by the text of the first of the corpus' group columns."""
     if not shares:
         yield split, table
         return
@@ -284,7 +286,7 @@ def _stream_splits(corpus: Corpus, folder: Path, chosen: Sequence[str]) -> Itera
     for split in chosen:
         origin = corpus.splits[split].carved_from or split
         paths = corpus.splits[origin].paths(folder)
-        # several files are shards, which the workers of a loader share out
+        # the workers of a loader divide several files among them
         files = [paths] if corpus.splits[origin].aligned else [[path] for path in paths]
         streams[split] = IterableDataset.from_generator(
             _stream,
@@ -337,7 +339,7 @@ def _without_leaks(
 
 
 def _kept(dataset: Dataset, held_out: Sequence[Dataset], corpus: Corpus) -> Iterator[pa.Table]:
-    """Yield the rows of `dataset` whose texts stand in no split of `held_out`."""
+    """Yield the rows of `dataset` whose texts are in no split of `held_out`."""
     start = 0
     for leaked in find_leaks(dataset, held_out, corpus.texts):
         block = dataset.with_format("arrow")[start : start + len(leaked)]
@@ -346,7 +348,7 @@ def _kept(dataset: Dataset, held_out: Sequence[Dataset], corpus: Corpus) -> Iter
 
 
 def _expected_rows(corpus: Corpus, folder: Path, hashes: Mapping[str, str]) -> dict[str, int]:
-    """Return the rows that each file must have: the official count, else the manifest's."""
+    """Return the row count that each file must have: the official one, else the manifest's."""
     expected = {
         file: entry["rows"]
         for file, entry in (read_manifest(folder) or {"files": {}})["files"].items()
@@ -359,7 +361,7 @@ def _expected_rows(corpus: Corpus, folder: Path, hashes: Mapping[str, str]) -> d
 
 
 def _code_hash(name: str) -> str:
-    """Hash the code that makes the rows: the corpus' module, what modules share, and ours."""
+    """Hash the code that makes the rows: the corpus' module, shared modules, the loader."""
     shared = (name for name in _modules() if name.startswith("_") or name == "declaration")
     corpora = (f"nlpbook_data.corpora.{module}" for module in (_module_name(name), *sorted(shared)))
     ours = ("nlpbook_data.data.cache", "nlpbook_data.data.splits", __name__)

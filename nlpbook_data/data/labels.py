@@ -1,4 +1,4 @@
-"""Label numbers as the words that they stand for."""
+"""Label numbers as label names."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from datasets import ClassLabel, Features, List
 
 
 def in_words(feature: Any, value: Any) -> Any:
-    """Return `value` of the type `feature` with words in place of label numbers; -1 is None."""
+    """Return `value` of type `feature` with label names in place of numbers; -1 becomes None."""
     if isinstance(feature, ClassLabel):
         return None if value is None or value < 0 else feature.int2str(value)
     if isinstance(feature, List) and value is not None:

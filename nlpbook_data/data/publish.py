@@ -1,4 +1,4 @@
-"""A corpus as files for others: parquet or jsonl, and a dataset repository with its card."""
+"""Publish a corpus: as parquet or jsonl files, or as a dataset repository with its card."""
 
 import json
 import math
@@ -25,7 +25,7 @@ from nlpbook_data.errors import InputError, first_line
 
 SHARD_BYTES = 500_000_000
 BATCH_ROWS = 1000
-# The Hub's names of what a corpus can be used for.
+# The Hub's names of the tasks.
 TASK_CATEGORIES = {
     "doccls": "text-classification",
     "paircls": "text-classification",
@@ -43,11 +43,11 @@ TASK_CATEGORIES = {
 def convert_corpus(splits: DatasetDict, folder: Path, file_format: str) -> list[Path]:
     """Write each split as ``<split>.parquet`` or ``<split>.jsonl`` into `folder`.
 
-    jsonl has the words of labels, which recipes take back as they are; parquet has their numbers,
-    with the names in its metadata, as datasets reads and writes it.
+    jsonl has label names, which recipes read again. parquet has label numbers and keeps the names
+    in its metadata, as datasets reads and writes it.
 
     Raises:
-        InputError: one of the files is there already, or the folder cannot be written.
+        InputError: one of the files exists already, or the folder cannot be written.
     """
     paths = [folder / f"{split}.{file_format}" for split in splits]
     for path in paths:
@@ -55,7 +55,7 @@ def convert_corpus(splits: DatasetDict, folder: Path, file_format: str) -> list[
             raise InputError(f"{path} is there already. Name another --output_dir, or move it.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # beside the folder's own files, so that a rename is all that is left to do
+        # on the same disk as the target, so that a rename is enough
         with tempfile.TemporaryDirectory(dir=folder, prefix=".convert-") as partial:
             for path, dataset in zip(paths, splits.values(), strict=True):
                 if file_format == "parquet":
@@ -79,7 +79,7 @@ def _write_jsonl(path: Path, dataset: Dataset) -> None:
 
 
 def readable_rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
-    """Yield the rows with words in place of label numbers; no label is None."""
+    """Yield the rows with label names in place of numbers; a missing label is None."""
     for batch in dataset.iter(BATCH_ROWS):
         for values in zip(*batch.values(), strict=True):
             row = dict(zip(batch, values, strict=True))
@@ -92,8 +92,8 @@ def push_corpus(
     """Upload the splits of `load` as parquet with a card, in one commit; return its address.
 
     Raises:
-        InputError: the licence does not let the corpus be passed on and the repository is not
-            private, no token, or the Hub refuses.
+        InputError: the repository is not private and the licence does not allow sharing the corpus,
+            no token, or the Hub refuses.
     """
     if not corpus.redistributable and not private:
         raise InputError(
@@ -122,7 +122,7 @@ def push_corpus(
                 repo_type="dataset",
                 commit_message=f"Upload {corpus.name}",
             )
-        except Exception as error:  # the client raises a dozen unrelated types
+        except Exception as error:  # the client raises many unrelated types
             raise InputError(
                 f"{repo_id}: the push failed ({first_line(error)}). Check the name, the token's "
                 "rights and the network, and run the command again."
@@ -131,7 +131,7 @@ def push_corpus(
 
 
 def dataset_card(corpus: Corpus, splits: DatasetDict) -> DatasetCard:
-    """Return the card: what the corpus is, whose, under which licence, and its splits' origins."""
+    """Return the card: the corpus, its authors, its licence, and the origin of each split."""
     license = find_license(corpus.license)
     metadata = DatasetCardData(
         language="ko",

@@ -1,4 +1,4 @@
-"""Relations of two entities as texts for document classification: the entities are marked."""
+"""Relation extraction as document classification: both entities are marked in the text."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from nlpbook_data.data.cache import code_hash
 
 
 def as_documents(splits: DatasetDict) -> DatasetDict:
-    """Return the texts of a corpus of relations with marks, as the columns text and label."""
+    """Return a relation corpus with the columns text, with marked entities, and label."""
     types = next(iter(splits.values())).features["subject"]["type"].names
     options = {"types": types, "code": code_hash(__name__)}
     return splits.map(mark_entities, batched=True, fn_kwargs=options).select_columns(
@@ -20,11 +20,11 @@ def mark_entities(rows: Dataset, types: list[str], code: str = "") -> dict[str, 
     """Return the texts with both entities and their types between punctuation marks.
 
     ``@ * 인물 * 이순신 @`` is the subject, ``# ^ 기관 ^ 조선 #`` the object: the typed markers of
-    Zhou & Chen (2022), which need no new words in any tokenizer.
+    Zhou & Chen (2022), which need no new tokens in any vocabulary.
 
     Args:
         types: the names of the entities' types.
-        code: makes `map` run again when this module changes.
+        code: part of the fingerprint, so that `map` runs again when this module changes.
     """
     marked = []
     for text, *pair in zip(rows["text"], rows["subject"], rows["object"], strict=True):
@@ -37,7 +37,7 @@ def mark_entities(rows: Dataset, types: list[str], code: str = "") -> dict[str, 
                 (e["end"], 0, -e["start"], after),
             )
         ]
-        for place, _, _, mark in sorted(edits, reverse=True):  # ends stand before beginnings
+        for place, _, _, mark in sorted(edits, reverse=True):  # from the end of the text backwards
             text = text[:place] + mark + text[place:]
         marked.append(text)
     return {"text": marked}

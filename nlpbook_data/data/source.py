@@ -1,4 +1,4 @@
-"""Where a recipe's rows come from: a corpus by name, the user's own files or a Hub dataset."""
+"""Load a recipe's rows: from a corpus by name, the user's own files or a Hub dataset."""
 
 import json
 import logging
@@ -68,7 +68,7 @@ CARVED_SHARE = 0.1
 NOTES = "notes.json"
 Row = TypeVar("Row")
 UNLABELLED = -1
-# Corpora of which other tasks make their rows.
+# Tasks whose corpora another task can use.
 RETOLD = {"generation": ("doccls", "pretrain"), "doccls": ("relation",)}
 CARVING = ("nlpbook_data.data.cache", "nlpbook_data.data.corpus", "nlpbook_data.data.splits")
 READING = ("nlpbook_data.own_files", "nlpbook_data.reading", "nlpbook_data.data.labels")
@@ -77,16 +77,16 @@ OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_nam
 
 @dataclass(frozen=True)
 class Source:
-    """A task's splits and what run.json and the card say of them.
+    """The splits of a task, and their description for run.json and the card.
 
     Attributes:
         splits: the columns of the task's schema (see `own_files.schemas.SCHEMAS`). ``label`` is a
-            ``ClassLabel``, -1 where unlabelled, a list of them, or for scores a float, NaN where
-            there is none; ``entities`` and ``answers`` are None where unlabelled.
-        name: of the corpus, the dataset or the files, without folders.
-        origins: where each split comes from, in words.
+            ``ClassLabel`` (-1 if unlabelled), a list of them, or a float for scores (NaN if
+            unlabelled). ``entities`` and ``answers`` are None if unlabelled.
+        name: the name of the corpus, of the dataset or of the files without their folders.
+        origins: the origin of each split, in words.
         hashes: sha256 of the raw files, or of a Hub dataset's Arrow files.
-        license: where it is known.
+        license: if it is known.
     """
 
     splits: DatasetDict
@@ -98,12 +98,12 @@ class Source:
 
     @property
     def label_names(self) -> list[str]:
-        """The label words in the order of their ids; empty for a task or scores without any."""
+        """The label names in the order of their ids; empty for scores and tasks without labels."""
         feature = _class_label(next(iter(self.splits.values())).features, self.task)
         return list(feature.names) if feature else []
 
     def count_labels(self, split: str) -> dict[str, int]:
-        """Return ``{label: rows of it, or entities}`` of all labels, in the order of their ids."""
+        """Return ``{label: count of its rows or entities}``, in the order of the ids."""
         names = self.label_names
         if not names or not self.is_labelled(split):
             return {}
@@ -118,10 +118,10 @@ class Source:
         return dict(zip(names, counts.tolist(), strict=True))
 
     def find_label(self, option: str, label: str | None) -> str | None:
-        """Return `label`, which `option` names.
+        """Return `label`, the value of the option `option`.
 
         Raises:
-            InputError: it is none of the labels.
+            InputError: the data has no such label.
         """
         names = self.label_names
         if label is not None and label not in names:
@@ -132,7 +132,7 @@ class Source:
         return label
 
     def positive_label(self, label: str | None) -> str | None:
-        """Return the class whose own F1 is scored: `label`, else the second where there are two.
+        """Return the class whose F1 is a score of its own: `label`, else the second of two classes.
 
         Raises:
             InputError: `label` is none of the labels.
@@ -143,7 +143,7 @@ class Source:
 
     @property
     def held_out(self) -> dict[str, Dataset]:
-        """The labelled rows of validation and test, as far as they are there."""
+        """The labelled rows of validation and test, as far as they exist."""
         return {s: rows for s, rows in self.splits.items() if s != "train" and self.is_labelled(s)}
 
     def is_labelled(self, split: str) -> bool:
@@ -156,14 +156,15 @@ class Source:
 
 
 def _class_label(features: Features, task: str) -> ClassLabel | None:
-    """Return the type of the labels of `task`, which may stand in a list or inside entities."""
+    """Return the type of the labels of `task`; they may be inside a list or inside entities."""
     feature = features.get("entities" if task == "ner" else "label")
     feature = feature.feature if isinstance(feature, List) else feature
     feature = feature["label"] if isinstance(feature, dict) else feature
     return feature if isinstance(feature, ClassLabel) else None
 
 
-# ``(place, row)`` in the task's schema, anew at each call; a row without gold lacks it.
+# Each call yields ``(place, row)`` in the task's schema from the start; an unlabelled row lacks the
+# gold column.
 Rows = Callable[..., Iterable[tuple[str, dict[str, Any]]]]
 
 
@@ -176,30 +177,30 @@ def load_source(
     scores: bool | None = None,
     keep_train: bool = False,
 ) -> Source:
-    """Load the rows that `args` (`training.DataArguments`) names, of the splits that are needed.
+    """Load the rows that `args` (`training.DataArguments`) names, for the splits that are needed.
 
-    Splits that are not there are carved from train, 10% each, with a fixed seed and equal texts
-    on one side (equal premises, contexts or prompts in their tasks); what came from where is in
-    ``Source.origins``.
+    Missing splits are carved from train, 10% each, with a fixed seed. Equal texts stay in one split
+    (equal premises, contexts or prompts in their tasks). ``Source.origins`` records the origin of
+    each split.
 
-    For generation a corpus of doccls or pretrain fits too: a text's one label is its prompt,
-    unless ``--label_column_name none`` says otherwise; several labels are none. For doccls a corpus
-    of relations fits too, its entities marked in the texts.
+    Generation also accepts a corpus of doccls or pretrain: the label of a text is its prompt,
+    unless ``--label_column_name none`` is set or a text has several labels. Doccls also accepts a
+    corpus of relations: their entities are marked in the texts.
 
     Args:
-        args: one of `corpus`, `dataset_name` or the three files, the columns' names (of each
-            column of the task, ``<column>_column_name`` where `args` has it), and how many rows
-            of each split to use (the first ones).
-        phases: `do_train`, `do_eval` and `do_predict`: train and validation, validation, test.
-        label_names: the labels of a model that is already trained; by default they are found
-            in the data. In training they only number the same labels, if the data has them all.
-        multi_label: for doccls, a row has any number of labels.
-        task: one of `own_files.schemas.SCHEMAS`; search takes those of qa and paircls as they are.
-        scores: for paircls, labels are numbers; by default where those of train have fractions.
-        keep_train: train, where it is, is needed also without training.
+        args: one of `corpus`, `dataset_name` or the three files; the names of the columns
+            (``<column>_column_name`` for each column of the task, if `args` has it); and the number
+            of rows to use from the start of each split.
+        phases: `do_train` needs train and validation, `do_eval` validation, `do_predict` test.
+        label_names: the labels of a trained model; by default the labels of the data. In training
+            they only set the numbering, if the data has the same labels.
+        multi_label: for doccls: a row has any number of labels.
+        task: one of `own_files.schemas.SCHEMAS`; search also accepts rows of qa and paircls.
+        scores: for paircls: labels are numbers; by default if the labels of train have fractions.
+        keep_train: load train also without training, if it exists.
 
     Raises:
-        InputError: for bad input of any kind, naming file and row.
+        InputError: for any bad input; it names file and row.
     """
     files = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
     files = {split: Path(path).expanduser() for split, path in files.items() if path}
@@ -214,22 +215,23 @@ def load_source(
         )
     if multi_label and not args.label_separator:
         raise InputError("--label_separator is empty; name what stands between two labels.")
-    separator = args.label_separator if multi_label else None
     if task == "search":
         task = _search_task(args, files)
-    fixed = None if phases.do_train else label_names
-    options = Options(
-        args.sheet_name,
-        getattr(args, "ner_tag_names", None) or (),
-        getattr(args, "repeated_answers", "refuse"),
-    )
-    wanted = _Wanted(task, _columns(args, task), fixed, separator, scores, options)
     if args.corpus:
         source = _from_corpus(args, task, multi_label)
-    elif args.dataset_name:
-        source = _from_hub(args, wanted)
     else:
-        source = _from_files(files, wanted, args.cache_dir, args.overwrite_cache)
+        options = Options(
+            args.sheet_name,
+            getattr(args, "ner_tag_names", None) or (),
+            getattr(args, "repeated_answers", "refuse"),
+        )
+        fixed = None if phases.do_train else label_names
+        separator = args.label_separator if multi_label else None
+        wanted = _Wanted(task, _columns(args, task), fixed, separator, scores, options)
+        if args.dataset_name:
+            source = _from_hub(args, wanted)
+        else:
+            source = _from_files(files, wanted, args.cache_dir, args.overwrite_cache)
     names = list(label_names or [])
     if phases.do_train and {*names} != {*source.label_names}:
         names = []
@@ -239,7 +241,7 @@ def load_source(
 
 
 def _search_task(args: Any, files: Mapping[str, Path]) -> str:
-    """Return the task whose corpus or files are to be searched: search, qa or paircls."""
+    """Return the task whose corpus or files are searched: search, qa or paircls."""
     if args.corpus:
         task = find_corpus(args.corpus).task
         return task if task in SEARCHED else "search"
@@ -248,7 +250,7 @@ def _search_task(args: Any, files: Mapping[str, Path]) -> str:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a task's rows are read as."""
+    """How a task's rows are read."""
 
     task: str
     columns: Mapping[str, str]
@@ -272,7 +274,7 @@ class _Wanted:
 
 
 def _columns(args: Any, task: str) -> dict[str, str]:
-    """Return what ``args.<column>_column_name`` say, of the columns of `task`."""
+    """Return ``args.<column>_column_name`` for the columns of `task`."""
     found = {c: getattr(args, f"{c}_column_name", None) for c in find_schema(task).all_columns}
     return {column: name for column, name in found.items() if name}
 
@@ -286,7 +288,6 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
     if phases.do_train and "train" not in source.splits:
         raise InputError(f"{source.name}: there is no train split; pass --train_file or another.")
     splits = DatasetDict()
-    before = source
     for split, dataset in source.splits.items():
         wanted, most = needed.get(split, (False, None))
         if most is not None and most < 1:
@@ -305,24 +306,24 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
             f"{source.name} has {', '.join(source.splits)}, of which nothing is needed. See "
             "--do_train, --do_eval and --do_predict."
         )
-    source = replace(source, splits=splits)
+    used = replace(source, splits=splits)
     if "train" in splits and phases.do_train and source.task in ("doccls", "paircls"):
-        _warn_of_missing(source, before.count_labels("train"))
-    return source
+        _warn_of_missing(used, source.count_labels("train"))
+    return used
 
 
 def _cut_while_sorted(source: Source, split: str, most: int) -> bool:
-    """Whether the rows of each label of `split` stand together and its first `most` have all."""
+    """Whether `split` is sorted by label and its first `most` rows have all labels."""
     dataset = source.splits[split]
     if most == len(dataset) or source.task not in ("doccls", "paircls") or not source.label_names:
         return False
-    labels = [str(label) for label in dataset["label"][:]]  # or lists of them
+    labels = [str(label) for label in dataset["label"][:]]  # or lists of labels
     changes = sum(one != other for one, other in pairwise(labels))
     return 0 < changes < len({*labels}) == len({*labels[:most]})
 
 
 def _warn_of_missing(source: Source, whole: Mapping[str, int]) -> None:
-    """Say which labels of train have no row in what is used of it, or in a split held out."""
+    """Warn of labels that have no row in the used rows of train, or in a held-out split."""
     for split in source.splits:
         counts = source.count_labels(split)
         missing = [label for label, count in counts.items() if not count and whole[label]]
@@ -354,7 +355,7 @@ def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
     common = (args.corpus_dir, args.cache_dir, args.accept_files)
     schema = find_schema(task)
     columns = [column for column in schema.all_columns if column in corpus.features]
-    if task == "generation":  # a label is a prompt, unless there are several, or it is not wanted
+    if task == "generation":  # a label is a prompt, unless there are several or it is not wanted
         unfit = not isinstance(label, ClassLabel) or args.label_column_name == "none"
         there = [column for column in columns if column != "label" or not unfit]
         columns = list(find_columns(schema, there))
@@ -380,7 +381,7 @@ def _from_files(
         columns=wanted.columns,
         label_separator=wanted.label_separator,
     )
-    for path in files.values():  # a missing file is said before any is hashed
+    for path in files.values():  # report a missing file before hashing
         next(iter(read(path, gold=False, options=replace(wanted.options, notes=Counter()))), None)
     rows: dict[str, Rows] = {
         split: partial(read, path, gold=split != "test") for split, path in files.items()
@@ -415,7 +416,7 @@ def _from_files(
 
 
 def _sha256(path: Path, cache_dir: str | None) -> str:
-    """Return the hash of a file, or of the names and contents in a folder of labels."""
+    """Return the hash of a file, or of the names and contents in a folder of label folders."""
     if not path.is_dir():
         return file_sha256(path, cache_dir)
     files = sorted(file for file in path.rglob("*") if file.suffix in (".txt", ".ann"))
@@ -428,9 +429,9 @@ def _from_hub(args: Any, wanted: _Wanted) -> Source:
             args.dataset_name,
             args.dataset_config_name,
             cache_dir=args.cache_dir,
-            keep_in_memory=False,  # the files are what tells whether the rows have changed
+            keep_in_memory=False,  # rows have changed if their files have
         )
-    except Exception as error:  # the client raises a dozen unrelated types
+    except Exception as error:  # the client raises many unrelated types
         raise InputError(
             f"The dataset {args.dataset_name} could not be loaded ({first_line(error)}). Check its "
             "name, --dataset_config_name and the network, or fetch it first with nlpbook-data "
@@ -463,7 +464,7 @@ def _from_hub(args: Any, wanted: _Wanted) -> Source:
 def _read_hub(
     dataset: Dataset, place: str, wanted: _Wanted, options: Options
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows of a split in the task's schema; ``ClassLabel`` ids become their words."""
+    """Yield the rows of a split in the task's schema; ``ClassLabel`` ids become label names."""
     schema, known = find_schema(wanted.task), dataset.column_names
     several, features = wanted.label_separator is not None, dataset.features
 
@@ -496,7 +497,7 @@ def _read_hub(
 
 
 def _with_carved(splits: dict[str, Split]) -> dict[str, Split]:
-    """Add the splits that are missing as shares of train, where there is a train split."""
+    """Add the missing splits as shares of train, if there is a train split."""
     if "train" not in splits:
         return splits
     for split in ("validation", "test"):
@@ -516,11 +517,11 @@ def _cached(
     rebuild: bool,
     check: Callable[[], None] = lambda: None,
 ) -> DatasetDict:
-    """Validate, encode, carve and cache, unless `check`, called when all is read, raises."""
+    """Validate, encode, carve and cache; `check` is called after reading and may raise."""
 
     def build(target: Path) -> None:
         origin = "train" if "train" in rows else next(iter(rows))
-        silent = replace(wanted.options, notes=Counter())  # each row is read once more
+        silent = replace(wanted.options, notes=Counter())  # each row is read again below
         columns = row_columns(wanted.task, next(iter(rows[origin](options=silent)))[1])
         first = partial(rows[origin], options=silent)
         names, found, said = _find_labels(
@@ -558,7 +559,7 @@ def _cached(
 
 
 def telling(rows: Iterable[Row], what: str, every: float = 10) -> Iterator[Row]:
-    """Yield `rows`, and log how many there were each time that so many seconds have passed."""
+    """Yield `rows`, and log their number so far every `every` seconds."""
     told = time.monotonic()
     for number, row in enumerate(rows, start=1):
         if number % 1000 == 0 and time.monotonic() - told > every:
@@ -570,8 +571,10 @@ def telling(rows: Iterable[Row], what: str, every: float = 10) -> Iterator[Row]:
 def _find_labels(
     rows: Rows, wanted: _Wanted, columns: Sequence[str]
 ) -> tuple[list[str] | None, bool, list[str]]:
-    """Return the labels (None where there are none, or scores), whether `rows` told them, and what
-    is to be said of them."""
+    """Return the labels, whether they come from `rows`, and the warnings about them.
+
+    The labels are None for scores and for tasks without labels.
+    """
     labelled = "label" in columns or "entities" in columns
     if not labelled or wanted.scores:
         return None, True, []
@@ -655,14 +658,14 @@ def _encode_value(
 
 
 def _align(source: Source, label_names: list[str]) -> Source:
-    """Re-number the labels of `source` as the model numbers them."""
+    """Renumber the labels of `source` as in the model."""
     unknown = [name for name in source.label_names if name not in label_names]
     if unknown:
         raise InputError(
             f"{source.name} has the label {unknown[0]!r}, which the model does not know "
             f"({shown(label_names)}). Choose the model or the data that fit."
         )
-    # not align_labels_with_mapping: it makes the names lower-case
+    # align_labels_with_mapping would make the names lower-case
     ids = {number: label_names.index(name) for number, name in enumerate(source.label_names)}
     column = "entities" if source.task == "ner" else "label"
     label: Any = ClassLabel(names=label_names)

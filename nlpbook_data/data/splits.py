@@ -1,6 +1,6 @@
-"""Held-out rows taken from train, and rows of train that a held-out split has too.
+"""Take held-out rows from train, and find rows of train that also occur in a held-out split.
 
-Two rows are the same where their texts are: NFC-normalised, outer blanks off.
+Two rows are the same if their texts are equal after NFC and stripping.
 """
 
 import unicodedata
@@ -26,12 +26,13 @@ def carve(
 ) -> dict[str, np.ndarray]:
     """Choose rows for each of `shares`, and `rest` for those left over.
 
-    The choice has a fixed seed. Rows that share a text in one of the columns `groups`, directly
-    or through other rows, stay on one side, and a ``ClassLabel`` column keeps its balance.
-    With `each_class`, of a class with as many groups as there are splits, each split gets one.
+    The choice has a fixed seed. Rows that share a text in one of the columns `groups`, directly or
+    through other rows, stay in one split. A ``ClassLabel`` column keeps its balance. With
+    `each_class`, every split gets at least one group of each class that has as many groups as there
+    are splits.
 
     Returns:
-        Sorted row numbers, ``{rest: …, **shares}``; no row in two.
+        Sorted row numbers, ``{rest: …, **shares}``; no row is in two of them.
     """
     labels = np.zeros(len(dataset))
     if isinstance(dataset.features.get("label"), ClassLabel):
@@ -46,7 +47,7 @@ def carve(
         for value in np.unique(labels):
             free = order[(owner[order] == -1) & (group_label[order] == value)]
             wanted = share * np.sum(labels == value)
-            # a group is taken while the rows before it fall short of the share by half its size
+            # take a group if the rows so far are short of the share by at least half its size
             before = np.cumsum(group_rows[free]) - group_rows[free]
             taken = free[before + group_rows[free] / 2 <= wanted]
             if each_class and not len(taken) and len(free) > 1 and share:  # the rest keeps one
@@ -59,19 +60,19 @@ def carve(
 
 
 def _number_groups(dataset: Dataset, columns: Sequence[str]) -> np.ndarray:
-    """Return the number of each row's group, counted from 0; without `columns`, of each row."""
+    """Return each row's group number, from 0; without `columns` each row is its own group."""
     if not columns:
         return np.arange(len(dataset))
-    # not an array of texts: numpy would give each the room of the longest
+    # not a numpy array of texts: each would take the memory of the longest
     columns = [[plain(text) for text in dataset[column][:]] for column in columns]
     number_of = {text: n for n, text in enumerate(sorted({t for c in columns for t in c}))}
     numbers = np.array([[number_of[text] for text in column] for column in columns], dtype=int)
     if len(columns) == 1:
         return numbers[0]
-    from scipy.sparse import coo_array  # 0.2 s, for few corpora
+    from scipy.sparse import coo_array  # takes 0.2 s, needed for few corpora
     from scipy.sparse.csgraph import connected_components
 
-    # rows and texts are the nodes of a graph; a text is the same one in each column
+    # rows and texts are the nodes of a graph; equal texts of different columns are one node
     rows = np.tile(np.arange(len(dataset)), len(columns))
     size = len(dataset) + len(number_of)
     edges = (np.ones(numbers.size), (rows, len(dataset) + numbers.ravel()))
@@ -82,13 +83,13 @@ def _number_groups(dataset: Dataset, columns: Sequence[str]) -> np.ndarray:
 def assign(texts: pa.ChunkedArray, shares: Mapping[str, float]) -> np.ndarray:
     """Return for each text the position of its split in `shares`, or -1 for the rest.
 
-    For corpora too large to hold: a pure function of the text (decomposed Hangul and accents
-    composed, outer ASCII blanks off), so equal texts fall on one side and a share is met on
-    average.
+    For corpora that do not fit into memory. The result is a pure function of the text (decomposed
+    Hangul and accents composed, outer ASCII blanks stripped). So equal texts are in one split, and
+    a share is met on average.
     """
     values = texts.cast(pa.binary()).to_pylist()
     joined = b"".join(values)
-    if any(lead in joined for lead in DECOMPOSED):  # a look for bytes, as decoding all is slow
+    if any(lead in joined for lead in DECOMPOSED):  # search bytes: decoding all texts is slow
         values = [
             unicodedata.normalize("NFC", value.decode()).encode()
             if any(lead in value for lead in DECOMPOSED)
@@ -104,10 +105,10 @@ def assign(texts: pa.ChunkedArray, shares: Mapping[str, float]) -> np.ndarray:
 def find_leaks(
     dataset: Dataset, held_out: Iterable[Dataset], columns: Sequence[str]
 ) -> Iterator[np.ndarray]:
-    """Yield, block by block of `SCAN_ROWS`, which rows of `dataset` stand in `held_out` too.
+    """Yield a mask for each block of `SCAN_ROWS`: the rows of `dataset` that are in `held_out`.
 
-    A row is the same where the texts in all of `columns` are. What is held in memory is the
-    held-out texts.
+    Rows are the same if their texts are equal in all of `columns`. Only the held-out texts are kept
+    in memory.
     """
     known = {texts for split in held_out for block in _blocks(split, columns) for texts in block}
     for block in _blocks(dataset, columns):
@@ -124,5 +125,5 @@ def _blocks(dataset: Dataset, columns: Sequence[str]) -> Iterator[list[tuple[str
 
 
 def plain(text: str | None) -> str:
-    """Return what is compared of a text: NFC, outer blanks off."""
+    """Return a text as it is compared: NFC-normalised and stripped."""
     return unicodedata.normalize("NFC", text or "").strip()

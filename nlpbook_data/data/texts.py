@@ -1,4 +1,4 @@
-"""Plain text to train on, a line or a corpus' row at a time, whatever its size."""
+"""Stream plain text for training, by line or by corpus row, whatever its size."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -34,15 +34,15 @@ class TextArguments:
 
     @property
     def name(self) -> str:
-        """What is read, without folders."""
+        """The names of corpora and files, without folders."""
         return " + ".join([Path(f).name for f in self.text_files or []] + (self.corpora or []))
 
 
 def hash_texts(args: TextArguments) -> dict[str, str]:
-    """Return ``{file name: sha256}`` of all that `args` names.
+    """Return ``{file name: sha256}`` of all files of `args`.
 
     Raises:
-        InputError: a file that is not there.
+        InputError: a file does not exist.
     """
     hashes: dict[str, str] = {}
     for file in [*(args.text_files or []), *(args.exclude_files or [])]:
@@ -58,12 +58,12 @@ def hash_texts(args: TextArguments) -> dict[str, str]:
 
 
 def stream_texts(args: TextArguments) -> Iterator[str]:
-    """Yield the texts that `args` names, none of them blank, without those to be excluded.
+    """Yield the texts that `args` names, without blank and excluded ones.
 
-    Of a corpus each column of strings is text.
+    Each string column of a corpus is text.
 
     Raises:
-        InputError: nothing is named, or what is named cannot be read.
+        InputError: nothing is named, or something cannot be read.
     """
     if not args.text_files and not args.corpora:
         raise InputError("Nothing names the text: pass --text_files or --corpora.")
@@ -84,17 +84,17 @@ def _stream_all(args: TextArguments) -> Iterator[str]:
 
 
 def read_lines(files: Sequence[str | Path]) -> Iterator[str]:
-    """Yield the texts of files that are not blank, without the blanks around them.
+    """Yield the stripped texts of files, without blank ones.
 
-    Of csv, xlsx, JSON and the like it is the column ``text``, as ``nlpbook-data check --task
-    pretrain`` reads them; any other file has a text a line.
+    csv, xlsx, JSON and other tables have them in the column ``text``, as ``nlpbook-data check
+    --task pretrain`` reads it. Any other file has one text a line.
 
     Raises:
-        InputError: a file that is not there, or that cannot be read.
+        InputError: a file does not exist or cannot be read.
     """
     for file in files:
         path = Path(file).expanduser()
-        if not path.is_file():  # a pipe or a device never ends
+        if not path.is_file():  # a pipe or a device may never end
             raise InputError(f"{file}: no such file. Check --text_files.")
         try:
             if format_of(path) in FORMATS:
@@ -107,6 +107,6 @@ def read_lines(files: Sequence[str | Path]) -> Iterator[str]:
 
 
 def is_held_out(text: str, share: float) -> bool:
-    """Tell whether a text is of validation: by its content alone, so that equal texts agree."""
+    """Whether a text is in validation. Only its content decides, so equal texts stay together."""
     digest = hashlib.sha256(plain(text).encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64

@@ -1,4 +1,4 @@
-"""Composed text whose characters know where they came from."""
+"""NFC text with the source positions of its characters."""
 
 import unicodedata
 
@@ -6,13 +6,14 @@ import numpy as np
 
 
 def compose(text: str) -> tuple[str, range | np.ndarray, range | np.ndarray]:
-    """Return `text` in NFC, and where in `text` what became each of its characters starts, ends.
+    """Return `text` in NFC, and for each new character its start and end in the old text.
 
-    Ends are exclusive. Where nothing changed, both are ranges.
+    Ends are exclusive. If nothing changed, both are ranges.
     """
     if unicodedata.is_normalized("NFC", text):
         return text, range(len(text)), range(1, len(text) + 1)
-    # what may join what stands before it, but a blank: marks, and the vowels and finals of Hangul
+    # characters that may compose with the one before them, unless that is a blank: marks, and the
+    # vowels and finals of Hangul
     joins = [
         "\u1161" <= c <= "\u1175" or "\u11a8" <= c <= "\u11c2" or unicodedata.category(c)[0] == "M"
         for c in text

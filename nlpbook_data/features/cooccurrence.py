@@ -1,9 +1,9 @@
-"""Embeddings that know which tokens stand near each other before any training.
+"""Initial embeddings from the co-occurrence of tokens, before any training.
 
-Positive pointwise mutual information of tokens within a window, factorised (Levy and Goldberg 2014,
-"Neural Word Embedding as Implicit Matrix Factorization"), with context frequencies to the power of
-0.75 (Levy, Goldberg and Dagan 2015). For a small model and little text that is worth millions of
-tokens of training, and costs a minute.
+They factorise the positive pointwise mutual information of tokens within a window (Levy and
+Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factorization"), with context frequencies
+to the power of 0.75 (Levy, Goldberg and Dagan 2015). For a small model and little text this saves
+millions of tokens of training, and takes a minute.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ from scipy import sparse
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 WINDOW = 5
-DEVIATION = 0.05  # of the numbers of a row
+DEVIATION = 0.05  # standard deviation of an embedding's numbers
 
 
 def count_neighbours(
     rows: Iterable[Sequence[int]], vocabulary: int, window: int = WINDOW
 ) -> sparse.csr_matrix:
-    """Return how often tokens stand at most `window` apart in a row, each pair as 1 / distance.
+    """Count pairs of tokens at most `window` apart in a row; each pair counts 1 / distance.
 
     Args:
         rows: token ids.
@@ -41,7 +41,7 @@ def count_neighbours(
 
 
 def positive_pmi(counts: sparse.csr_matrix, smoothing: float = 0.75) -> sparse.csr_matrix:
-    """Return log(P(a, b) / (P(a) Q(b))) where it is positive; Q is P to the power `smoothing`."""
+    """Return log(P(a, b) / (P(a) Q(b))), only positive values; Q is P to the power `smoothing`."""
     cells = counts.tocoo()
     totals = np.asarray(counts.sum(axis=1)).ravel()
     contexts = totals**smoothing
@@ -57,9 +57,9 @@ def start_from_neighbours(
     batches: Iterable[list[str]],
     seed: int = 0,
 ) -> None:
-    """Set a model's embeddings, and those of its output if they are tied, in place.
+    """Set a model's input embeddings in place; tied output embeddings change with them.
 
-    Special tokens, and those that never stand beside another, keep their random rows.
+    Special tokens, and tokens that never occur near another, keep their random rows.
 
     Args:
         batches: lists of texts.
@@ -77,7 +77,7 @@ def start_from_neighbours(
     alone = np.linalg.norm(found, axis=1) < 1e-6
     alone[tokenizer.all_special_ids] = True
     found -= found[~alone].mean(axis=0)
-    # Turned at random, so that no single number of a row holds most of it
+    # A random rotation, so that the values spread over all numbers of a row
     random = np.random.default_rng(seed)
     found = found @ np.linalg.qr(random.normal(size=(size, size)))[0]
     found *= DEVIATION / found[~alone].std()

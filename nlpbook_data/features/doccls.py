@@ -14,19 +14,19 @@ def encode(
 ) -> dict[str, list[Any]]:
     """Tokenize ``text`` and carry ``label`` over as ``labels``.
 
-    Texts are NFC-normalised (macOS writes NFD, of which a Korean vocabulary knows nothing), and
-    cut to `max_length` tokens, special ones included. The attention mask is left out: the
-    collator rebuilds it, and the cache is 40% smaller without.
+    Texts are NFC-normalised (macOS writes NFD, which is unknown to a Korean vocabulary), and
+    truncated to `max_length` tokens, special ones included. The attention mask is left out: the
+    collator rebuilds it, and the cache is 40% smaller without it.
 
     Args:
         batch: ``{"text": [str, …], "label": [int | list[int] | None, …]}``.
         tokenizer: any tokenizer of transformers.
         max_length: at most this many tokens.
-        num_labels: for several labels a row, the width of its 0/1 vector; else None.
+        num_labels: the width of the 0/1 vector for several labels a row; else None.
 
     Returns:
         ``{"input_ids": [[int, …], …], "labels": [int, …] or [[float × num_labels], …]}``;
-        ``labels`` is left out where a row has none.
+        ``labels`` is left out if a row has no label.
     """
     encoded = tokenizer(
         [unicodedata.normalize("NFC", text) for text in batch["text"]],

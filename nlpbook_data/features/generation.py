@@ -1,28 +1,28 @@
-"""Causal language models: prompts and completions, or plain texts, to rows of labelled tokens.
+"""Causal language models: prompts and completions, or plain texts, become labelled tokens.
 
 Every row becomes ``start, prompt, completion, end of text``:
 
-- The start is what the tokenizer itself puts before a text (Llama's ``<s>``; GPT-2's puts nothing),
-  so that a prompt of training has the tokens of the same prompt in generation. Where it puts
-  nothing and there is no prompt, it is the token that begins a text, else that which ends one:
-  without a token before it the first one could not be predicted. It is never learnt.
-- The prompt's tokens are those of the prompt alone, as generation has it: they do not depend on
-  the completion. The completion's are the rest of the tokens of both texts together; where those
-  begin otherwise (a token would straddle the boundary), they are those of the completion alone,
-  which SentencePiece begins with a blank.
-- The end of text comes once, after the completion, and is learnt: that is how a model learns to
-  stop. A text that is cut has none. What a tokenizer puts behind a text is left out. Special
-  tokens that are written in a text are special tokens, as they are in generation.
-- No label is on the first token of a row, so that the labels that are not -100 are those that the
-  shifted loss counts.
+- The start is what the tokenizer itself puts before a text (Llama puts ``<s>``, GPT-2 nothing). So
+  a prompt has the same tokens in training and in generation. If the tokenizer puts nothing and
+  there is no prompt, the start is the bos token, or the eos token if there is no bos: without a
+  token before it, the first token of a text could not be predicted. The start has no label.
+- The prompt is tokenized alone, as in generation, so its tokens do not depend on the completion.
+  For the completion, both texts are tokenized together, and the tokens after the prompt's are
+  taken. If these tokens do not begin with the prompt's (a token crosses the boundary), the
+  completion is tokenized alone; SentencePiece then begins it with a blank.
+- The end of text comes once, after the completion, and has a label: so the model learns to stop. A
+  truncated text has no end of text. Tokens that a tokenizer puts after a text are left out. Special
+  tokens written in a text are special tokens, as in generation.
+- The first token of a row has no label, so the shifted loss counts exactly the labels that are not
+  -100.
 
 Rows of a batch are padded, or packed without padding by transformers'
-``DataCollatorWithFlattening``: one after the other, with ``position_ids`` that begin anew at each,
-by which a model with the attention "sdpa" or "eager" keeps them apart, where it is called with
-``use_cache=False`` and without an attention mask. Packing is the collator's and not done here,
-so that what a batch has, and so what is learnt, is the same with and without. It pays where rows
-differ in length: on two cores, batches of 32 reviews of like length are 2.5 times as fast padded
-as packed ones of any length, and those 1.4 times as fast as padded ones of any length.
+``DataCollatorWithFlattening``: one after the other, with ``position_ids`` that restart at each row.
+By these a model with the attention "sdpa" or "eager" keeps the rows apart, if it is called with
+``use_cache=False`` and without an attention mask. The collator packs, not this module, so a batch
+has the same rows with and without packing. Packing helps if rows differ in length. On two cores,
+with batches of 32 reviews, padding rows of similar length is 2.5 times as fast as packing rows of
+any length; packing rows of any length is 1.4 times as fast as padding them.
 """
 
 import sys
@@ -41,13 +41,13 @@ NO_LOSS = -100
 def prompt_from_label(
     batch: dict[str, list[Any]], label_names: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Return rows of document classification as a label's word and, after a blank, the text.
+    """Return rows of document classification as the label's name and, after a blank, the text.
 
-    The blank belongs to the completion, since byte-level and SentencePiece tokens begin with it.
+    The blank belongs to the completion, because byte-level and SentencePiece tokens begin with it.
 
     Args:
         batch: ``{"text": [str, …], "label": [int, …]}``.
-        label_names: the labels' words, by id.
+        label_names: the names of the labels, by id.
 
     Raises:
         InputError: a row without a label.
@@ -61,7 +61,7 @@ def prompt_from_label(
 
 
 def prompt_from_question(batch: dict[str, list[Any]]) -> dict[str, list[str]]:
-    """Return ``question`` with a line's end as prompts, ``answer`` as completions."""
+    """Return ``question`` with a line break as prompts, and ``answer`` as completions."""
     return {
         "prompt": [f"{question}\n" for question in batch["question"]],
         "completion": batch["answer"],
@@ -74,10 +74,10 @@ def to_prompts(
     """Return ``prompt`` and ``completion`` of rows of any kind.
 
     Args:
-        batch: ``prompt`` and, unless it is to be generated, ``completion``; or ``question`` and
-            ``answer``; or ``text``, with ``label`` where there are `label_names`. A text alone
-            is a completion of the empty prompt.
-        label_names: the labels' words; without them a label is no prompt.
+        batch: ``prompt``, and ``completion`` if it is known; or ``question`` and ``answer``; or
+            ``text``, and ``label`` if there are `label_names`. A text alone is a completion of the
+            empty prompt.
+        label_names: the names of the labels; without them labels are not used as prompts.
     """
     if "prompt" in batch:
         prompts = batch["prompt"]
@@ -92,7 +92,7 @@ def to_prompts(
 def to_texts(
     batch: dict[str, list[Any]], label_names: Sequence[str] | None, completion_only: bool
 ) -> list[str]:
-    """Return the completions of `to_prompts` or, unless `completion_only`, prompts with them."""
+    """Return the completions of `to_prompts`, after their prompts unless `completion_only`."""
     pairs = zip(*to_prompts(batch, label_names).values(), strict=True)
     return [text if completion_only else prompt + text for prompt, text in pairs]
 
@@ -105,31 +105,33 @@ def encode(
     label_names: Sequence[str] | None = None,
     stride: int = 1,
 ) -> dict[str, list[Any]]:
-    """Tokenize prompts and completions, as the module says, and label what is to be learnt.
+    """Tokenize and label prompts and completions, as the module's docstring describes.
 
-    A text without a prompt loses nothing: of more than `max_length` tokens it becomes several
-    rows, of which each repeats the last `stride` tokens of the one before, without labels. A
-    prompt with its completion stays one row: the completion loses what is too much from its
-    right. Of a prompt that leaves it no token the row has no labels. Texts are NFC-normalised.
+    A text without a prompt is never truncated: with more than `max_length` tokens it becomes
+    several rows. Each row repeats the last `stride` tokens of the row before, without labels. A
+    prompt with its completion stays one row, and the completion is truncated on the right. If the
+    prompt leaves no room for a token of the completion, the row has no labels. Texts are
+    NFC-normalised.
 
     Args:
-        batch: as `to_prompts` takes it.
+        batch: see `to_prompts`.
         tokenizer: any fast tokenizer of a causal language model.
         max_length: at most this many tokens a row.
-        completion_only: no label is on a prompt; else on all but a row's first token.
-        label_names: as `to_prompts` takes them.
+        completion_only: prompts have no labels; else all tokens but a row's first have one.
+        label_names: see `to_prompts`.
         stride: at least 1: a row's first token is not predicted.
 
     Returns:
-        ``input_ids``; ``labels``, the same or -100; ``characters``, those of the NFC text that the
-        labelled tokens stand for (each counts once, with the first of its tokens; the end of text
-        stands for none, and a text's rows together for all of it); ``unlearnt``, the characters of
-        `to_texts` before those; ``window``, a row's number in its text, from 0; ``dropped``, the
-        tokens of the completion that were cut off, -1 for all of them. Where a completion is
-        missing, ``input_ids`` of the prompts alone.
+        ``input_ids``; ``labels``, the same or -100; ``characters``, the number of characters of the
+        NFC text that the labelled tokens cover (each counts once, with the first of its tokens; the
+        end of text covers none, and the rows of a text together cover all of it); ``unlearnt``, the
+        number of characters of `to_texts` before those; ``window``, the row's number in its text,
+        from 0; ``dropped``, the number of truncated tokens of the completion, -1 for all of them.
+        If a completion is missing, only the ``input_ids`` of the prompts.
 
     Raises:
-        InputError: a slow tokenizer, one without an end of text, a stride that leaves no room.
+        InputError: a slow tokenizer, a tokenizer without an end of text, a stride that leaves no
+            room.
     """
     rows = to_prompts(batch, label_names)
     if any(completion is None for completion in rows["completion"]):
@@ -192,9 +194,9 @@ COLUMNS = ("input_ids", "labels", "characters", "unlearnt", "window", "dropped")
 def encode_prompts(
     prompts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int = sys.maxsize
 ) -> list[list[int]]:
-    """Return the tokens that a completion is generated after: those of `encode`, start included.
+    """Return each prompt's tokens for generation: the start and the prompt, as in `encode`.
 
-    Of more than `max_length` tokens a prompt's last ones are kept, behind the start.
+    With more than `max_length` tokens, the start and the last tokens of the prompt are kept.
     """
     prefix = _prefix(tokenizer)
     encoded = []
@@ -205,24 +207,24 @@ def encode_prompts(
 
 
 def sum_texts(values: np.ndarray, encoded: Mapping[str, Sequence[int]]) -> np.ndarray:
-    """Return what the rows of each text have together: (texts, 3).
+    """Sum the rows of each text: (texts, 3).
 
     Args:
-        values: (rows, 2), of each row of `encoded` the loss and the number of labelled tokens.
+        values: (rows, 2), the loss and the number of labelled tokens of each row of `encoded`.
         encoded: the columns ``window`` and ``characters`` of `encode`.
 
     Returns:
-        each text's loss, labelled tokens and their characters.
+        each text's loss, labelled tokens and characters.
     """
     rows = np.column_stack([values, encoded["characters"][:]]).astype(np.float64)
     return np.add.reduceat(rows, np.flatnonzero(np.asarray(encoded["window"][:]) == 0))
 
 
 def scored_places(texts: Sequence[str], encoded: Mapping[str, Sequence[int]]) -> np.ndarray:
-    """Return which characters of `to_texts`, each text's end after them, `encode` gave labels.
+    """Return a mask of the characters of `to_texts` that `encode` gave labels.
 
     Returns:
-        (characters + texts,) of bool.
+        (characters + texts,) of bool; the end of a text follows its characters.
     """
     begins = np.flatnonzero(np.asarray(encoded["window"][:]) == 0)
     counts = np.add.reduceat(np.asarray(encoded["characters"][:]), begins)
@@ -243,7 +245,7 @@ def _compose(texts: Sequence[str]) -> list[str]:
 def _tokenize(
     texts: list[str], tokenizer: PreTrainedTokenizerBase, offsets: bool = True
 ) -> list[tuple[list[int], list[int]]]:
-    """Return the ids of each text, and where in it each token ends, without special tokens."""
+    """Return the ids of each text, and the end of each token in it, without special tokens."""
     if not texts:
         return []
     encoded = tokenizer(
@@ -264,7 +266,7 @@ def _tokenize(
 def _split(
     both: tuple[list[int], list[int]], before: tuple[list[int], list[int]], prompt: str
 ) -> tuple[list[int], list[int]] | None:
-    """Return what of `both` follows the tokens `before`, None where it does not begin so."""
+    """Return the part of `both` after the tokens `before`, None if `both` begins otherwise."""
     (ids, ends), size = both, len(before[0])
     if ids[:size] != before[0]:
         return None
@@ -272,7 +274,7 @@ def _split(
 
 
 def _count(ends: list[int], length: int) -> list[int]:
-    """Return how many of a text's characters each token adds; the last adds all that is left."""
+    """Return how many new characters each token covers; the last covers all the remaining ones."""
     if not ends:
         return []
     reached = np.maximum.accumulate([0, *ends[:-1], length])

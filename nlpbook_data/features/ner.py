@@ -1,16 +1,16 @@
-"""Named entities: character spans to windows of labelled tokens, and back.
+"""Named entities: from character spans to windows of labelled tokens, and back.
 
-Labels of tokens are 0 for O, 1 + 2k for B- and 2 + 2k for I- of entity type k (`tag_names`).
-Everything goes by a fast tokenizer's offsets, so that its kind does not matter:
+Labels of tokens are 0 for O, 1 + 2k for B- and 2 + 2k for I- of entity type k (`tag_names`). Only
+the offsets of a fast tokenizer are used, so any kind of tokenizer works:
 
-- Each character belongs to the first token that covers it. A token that covers none of its own
-  (a blank alone, the later bytes of one character) has no say in decoding. Blanks at a token's
-  edges belong to nobody, so that no span begins or ends with one.
-- An entity's label goes to every token that has a character of it: where 서울에서 is one token,
+- Each character belongs to the first token that covers it. A token without characters of its own (a
+  single blank, the later bytes of a character) is ignored in decoding. Blanks at a token's edges
+  belong to no token, so no span begins or ends with a blank.
+- Every token that has a character of an entity gets the entity's label. If 서울에서 is one token,
   all of it is labelled, and decodes to an entity that is too long, unless `decode` strips it.
-  `alignment_ceiling` counts what that costs. Of two entities in one token the first has it.
-- Texts are NFC-normalised for the tokenizer (macOS writes NFD, of which a Korean vocabulary knows
-  nothing); offsets are those of the text as it came.
+  `alignment_ceiling` measures this loss. If two entities share a token, the first one gets it.
+- Texts are NFC-normalised for the tokenizer (macOS writes NFD, which is unknown to a Korean
+  vocabulary); offsets refer to the original text.
 """
 
 from collections import Counter
@@ -25,19 +25,19 @@ from nlpbook_data.errors import InputError, shown
 from nlpbook_data.features.compose import compose
 
 NO_LOSS = -100
-BLANK_MARKS = {"▁", "Ġ"}  # SentencePiece's and byte-level tokenizers'
+BLANK_MARKS = {"▁", "Ġ"}  # of SentencePiece and byte-level tokenizers
 
 
 def tag_names(label_names: Sequence[str]) -> list[str]:
-    """Return ``["O", "B-인물", "I-인물", …]``: the names of the token labels, by id."""
+    """Return the names of the token labels by id: ``["O", "B-인물", "I-인물", …]``."""
     return ["O", *(f"{mark}-{name}" for name in label_names for mark in "BI")]
 
 
 def type_names(tags: Sequence[str], training: bool = False) -> list[str]:
-    """Return the entity types of which `tags` are the `tag_names`; to train, none of others.
+    """Return the entity types whose `tag_names` are `tags`; in training [] for other tags.
 
     Raises:
-        InputError: they are others.
+        InputError: other tags, without `training`.
     """
     names = [tag.removeprefix("B-") for tag in tags if tag.startswith("B-")]
     if list(tags) == tag_names(names):
@@ -58,26 +58,26 @@ def encode(
 ) -> dict[str, list[Any]]:
     """Tokenize ``text`` into windows and label their tokens by ``entities``.
 
-    A text of more than `max_length` tokens, special ones included, becomes several windows, each
-    beginning at least `stride` tokens before the last one's end; the last ends with the text and
-    is as long as the others. What an entity's first token is does not depend on the window.
+    A text of more than `max_length` tokens, special ones included, becomes several windows. Each
+    begins at least `stride` tokens before the end of the window before it. The last window ends
+    with the text and is as long as the others. B- and I- labels do not depend on the window.
 
     Args:
         batch: ``{"text": [str, …], "entities": [[{"start", "end", "label": int}, …] or None, …]}``;
-            a row's entities in order and without overlap, their ends exclusive.
+            the entities of a row are sorted and do not overlap; ends are exclusive.
         tokenizer: any fast tokenizer.
         max_length: at most this many tokens a window.
-        stride: tokens that two neighbouring windows share, at least.
+        stride: the minimum number of tokens that neighbouring windows share.
 
     Returns:
-        One row a window, those of a text one after the other:
-        ``input_ids``; ``labels``, a token label each, -100 for special tokens and others that
-        stand for no character; ``starts`` and ``ends``, the characters of the text that are each
-        token's own, both 0 if none; ``first_token``, the window's place in its text, in tokens (0
-        begins a text). ``labels`` is left out where a row has no entities, None.
+        One row for each window, the windows of a text in order: ``input_ids``; ``labels``, a label
+        for each token, -100 for special tokens and other tokens without characters; ``starts`` and
+        ``ends``, the span of each token's own characters, both 0 if it has none; ``first_token``,
+        the number of the window's first token in its text, from 0. ``labels`` is left out if the
+        entities of a row are None.
 
     Raises:
-        InputError: the tokenizer has no offsets, or `stride` leaves no way forward.
+        InputError: the tokenizer has no offsets, or `stride` is as long as a window.
     """
     if not tokenizer.is_fast:
         raise InputError(
@@ -116,7 +116,7 @@ def encode(
 def _tokenize(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[list[int], list[tuple[int, int]], list[tuple[int, int]]]]:
-    """Yield a text's ids, the characters that each token covers and those that are its own."""
+    """Yield the ids of each text, the span of each token, and that of its own characters."""
     composed = [compose(text) for text in texts]
     encoded = tokenizer(
         [text for text, _, _ in composed],
@@ -124,14 +124,14 @@ def _tokenize(
         return_offsets_mapping=True,
         return_attention_mask=False,
         return_token_type_ids=False,
-        verbose=False,  # texts longer than the model takes are what windows are for
+        verbose=False,  # windows handle texts that are too long
     )
     rows = zip(texts, composed, encoded["input_ids"], encoded["offset_mapping"], strict=True)
     for text, (_, starts, ends), ids, offsets in rows:
         covered = [
             (starts[start], ends[end - 1]) if end > start else (0, 0) for start, end in offsets
         ]
-        # a marker of a blank that the text does not have covers the first character, and is not it
+        # A marker of a blank that is not in the text covers the first character, but is not it.
         pieces = tokenizer.convert_ids_to_tokens(ids)
         solid = [
             (0, 0) if BLANK_MARKS.issuperset(piece) and piece != text[slice(*span)] else span
@@ -149,7 +149,7 @@ def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list
 
 
 def _own_characters(text: str, covered: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the span of `text` that is each token's own, without blanks at its edges, or 0, 0."""
+    """Return the span of each token's own characters, without blanks at its edges, or 0, 0."""
     owned, reached = [], 0
     for start, end in covered:
         start = max(start, reached)
@@ -168,7 +168,7 @@ def _label_tokens(
     owned: Sequence[tuple[int, int]],
     entities: Sequence[dict[str, Any]],
 ) -> list[int]:
-    """Return the label of each token; one without characters of its own never begins an entity."""
+    """Return each token's label; a token without characters of its own never begins an entity."""
     spans = [(*_own_characters(text, [(e["start"], e["end"])])[0], e["label"]) for e in entities]
     spans = [span for span in spans if span[1]]
     labels, current, begun = [], 0, -1
@@ -190,7 +190,7 @@ def _label_tokens(
 
 
 def _window_starts(tokens: int, room: int, stride: int) -> list[int]:
-    """Return the first token of each window of `room` tokens."""
+    """Return the number of the first token of each window of `room` tokens."""
     return [*range(0, tokens - room, room - stride), tokens - room] if tokens > room else [0]
 
 
@@ -202,27 +202,27 @@ def decode(
 ) -> list[list[dict[str, Any]]]:
     """Return the entities of each text by the most probable label of each of its tokens.
 
-    Of a token in several windows, the one counts in which it is farthest from the nearer edge
-    (then the earlier window). An I- that continues no entity of its type begins one, as in
-    conlleval and as the corpora are read; tokens without characters of their own neither carry
-    nor interrupt an entity.
+    If a token is in several windows, the window counts in which it is farthest from the nearer
+    edge; of equal ones, the earlier window. An I- tag without an open entity of its type begins
+    one, as in conlleval and in the corpus parsers. Tokens without characters of their own are
+    skipped: they neither belong to an entity nor end it.
 
-    `strip` can cost more than it gains: choose by `alignment_ceiling` on train. Perfect labels of
-    kcbert's tokens score a micro-F1 of 86.1% on ner's test split and 97.7% with
-    `particles.strip_particle`, 82.1% and 96.7% on klue-ner's, but 100% and 80.8% on
+    `strip` can lower the scores, so choose it by `alignment_ceiling` on train. With kcbert's
+    tokenizer, perfect labels reach these micro-F1 without and with `particles.strip_particle`:
+    86.1% and 97.7% on ner's test split, 82.1% and 96.7% on klue-ner's, but 100% and 80.8% on
     naver_changwon_ner's, whose entities are whole words with their particles.
 
     Args:
         windows: the columns ``starts``, ``ends`` and ``first_token`` of `encode`, in its order.
-        probabilities: of every token of every window, one window after the other, without
-            padding, (tokens, labels).
-        texts: as `encode` had them; only `strip` needs them.
-        strip: returns the new end of an entity, from text, start, end and the start of the entity's
-            last token: `particles.strip_particle`.
+        probabilities: (tokens, labels), for every token of every window, without padding.
+        texts: the texts given to `encode`; only `strip` needs them.
+        strip: a function of text, start, end and the start of the entity's last token that returns
+            the entity's new end, such as `particles.strip_particle`.
 
     Returns:
-        For each text ``[{"start", "end", "label", "score"}, …]`` by start, without overlap;
-        ``label`` is the entity type's id, ``score`` the mean probability of its tokens' labels.
+        For each text ``[{"start", "end", "label", "score"}, …]``, sorted by start, without overlap.
+        ``label`` is the id of the entity type, ``score`` the mean probability of its tokens'
+        labels.
     """
     tags, scores = probabilities.argmax(axis=1), probabilities.max(axis=1)
     return _join_tokens(windows, tags, scores, texts, strip)
@@ -235,9 +235,9 @@ def _join_tokens(
     texts: Sequence[str] | None,
     strip: Callable[[str, int, int, int], int] | None,
 ) -> list[list[dict[str, Any]]]:
-    """Do what `decode` says with the label and the score of each token, (tokens,)."""
+    """Do the work of `decode` with the label and the score of each token, (tokens,)."""
     table = windows.with_format("arrow")[:]
-    starts, ends = (  # an empty list has no type, hence astype
+    starts, ends = (  # astype: an empty list has no type
         table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(int)
         for name in ("starts", "ends")
     )
@@ -252,7 +252,7 @@ def _join_tokens(
 
     index = np.arange(len(starts)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     text = np.repeat(text_of_window, lengths)
-    token = np.repeat(first, lengths) + index  # its place in the text, but for a constant
+    token = np.repeat(first, lengths) + index  # its place in the text, plus a constant
     order = np.flatnonzero(ends > starts)
     if len(found) < len(lengths):
         margin = np.minimum(index, np.repeat(lengths, lengths) - 1 - index)
@@ -289,18 +289,19 @@ def alignment_ceiling(
     """Return what perfect predictions would score: gold entities through `encode` and `decode`.
 
     Args:
-        batches: as `encode` takes them, ``dataset.iter(1000)`` for one.
-        strip: as `decode` takes it.
+        batches: batches for `encode`, such as ``dataset.iter(1000)``.
+        strip: see `decode`.
 
     Returns:
-        ``entities`` and ``survived``, counts; ``share``, their quotient; ``f1``, of exact spans,
-        micro-averaged (both 1.0 without entities); ``reasons``, how many were lost for which
-        reason; ``lost``, a list of ``{"text", "start", "end", "label", "reason", "tokens"}``, of
-        which ``tokens`` are the characters of those that did it. The reasons, the first that
-        holds: "blank" (at the entity's edge), "no token" (for a character at the edge, which the
-        tokenizer drops), "unknown" (a token that is [UNK] reaches over the edge), "shared" (one
-        that reaches into the neighbouring entity does), "glued" (another does, as one with a
-        particle), "cut" (none does: `strip` took a part of the last one off).
+        ``entities`` and ``survived``, counts; ``share``, the quotient ``survived / entities``;
+        ``f1``, micro-averaged, of exact spans (both are 1.0 without entities); ``reasons``, the
+        number of lost entities by reason; ``lost``, a list of ``{"text", "start", "end", "label",
+        "reason", "tokens"}``, where ``tokens`` are the texts of the tokens that caused the loss.
+        The reason is the first that holds of: "blank" (the entity has a blank at an edge), "no
+        token" (the tokenizer drops a character at an edge), "unknown" (an [UNK] token crosses an
+        edge), "shared" (a token reaches into the neighbouring entity), "glued" (another token
+        crosses an edge, for example with a particle), "cut" (no token crosses an edge: `strip`
+        removed a part of the entity).
     """
     gold_count = predicted_count = 0
     lost: list[dict[str, Any]] = []
@@ -343,7 +344,7 @@ def _explain_loss(
     entities: Sequence[dict[str, Any]],
     tokens: Sequence[tuple[int, int, bool]],
 ) -> dict[str, Any]:
-    """Return why `entity` is lost, and the tokens ``(start, end, is [UNK])`` that did it."""
+    """Return why `entity` is lost, and the tokens ``(start, end, is [UNK])`` that caused it."""
     start, end = entity["start"], entity["end"]
     inside = [token for token in tokens if token[0] < end and start < token[1]]
     over = [token for token in inside if token[0] < start or end < token[1]]

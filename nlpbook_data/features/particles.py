@@ -1,4 +1,4 @@
-"""Particles (조사): where a name or an answer ends whose last token goes on with one."""
+"""Particles (조사): find the end of a name or an answer whose last token includes a particle."""
 
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -12,25 +12,26 @@ PARTICLES = frozenset(
     "은 는 이 가 을 를 의 도 나 이나 이다 였다 이었다 이라 라는 이라는 라고 이라고 라고도 "
     "이라고도 이란 란 이고 이며 이자 인데 이었던 였던 이었고 였고 이었으며 였으며".split()
 ) | frozenset(base + end for base in _BASE for end in ("", "는", "의", "도", "만"))
-LONGEST = 3 * max(map(len, PARTICLES)) + 1  # no particle has more letters, three a syllable in NFD
+LONGEST = 3 * max(map(len, PARTICLES)) + 1  # in NFD a syllable has up to three letters
 AFTER_CONSONANT, AFTER_VOWEL = "은 이 을 과 으".split(), "는 가 를 와 라 나 란 였".split()
 
 
 def strip_particle(text: str, start: int, end: int, last: int) -> int:
     """Return where ``text[start:end]`` ends without the particle (조사) glued to it.
 
-    The rest of its last word must be one of `PARTICLES` (case and auxiliary particles, their pairs,
-    forms of 이다), the longest that there is, in the form that the syllable before it asks for (은
-    after a final consonant, 는 after a vowel, 로 after a vowel or ㄹ); 만 and 도 after a digit are
-    units. Nothing is learnt. The cut is inside the last token only: where tokens end
-    the model chooses, and what stands beyond `end` tells whether a particle begins before it
-    (에|는 does, 학과|를 does not). Perfect tokens of kcbert's score an exact match of 77.5% and an
-    F1 of 97.1% on 1,085 questions of KorQuAD 1.0's dev file, and 98.5% and 99.8% after this step.
+    The rest of the last word must be one of `PARTICLES` (case and auxiliary particles, their pairs,
+    forms of 이다); the longest match counts. It must have the form that the syllable before it
+    requires (은 after a final consonant, 는 after a vowel, 로 after a vowel or ㄹ). After a digit,
+    만 and 도 are units, not particles. Nothing is learnt. Only the last token is cut, since the
+    model itself chooses where tokens end. The text after `end` shows whether a particle begins
+    before `end` (in 에|는 it does, in 학과|를 it does not). With kcbert's tokenizer, perfect
+    predictions reach an exact match of 77.5% and an F1 of 97.1% on 1,085 questions of KorQuAD 1.0's
+    dev file, and 98.5% and 99.8% after this step.
 
     Args:
-        text: what it stands in, beyond `end` too.
+        text: the whole text, also after `end`.
         start, end: of an answer or an entity.
-        last: where its last token starts.
+        last: the start of its last token.
     """
     word_end = end
     while word_end < min(len(text), end + LONGEST) and text[word_end].isalnum():
@@ -45,13 +46,13 @@ def strip_particle(text: str, start: int, end: int, last: int) -> int:
 def choose_stripping(
     choice: str, known: bool | None, score: Callable[[Any], Mapping[str, Any]]
 ) -> Callable[[str, int, int, int], int] | None:
-    """Return `strip_particle` where a task's spans are to end before particles, else None.
+    """Return `strip_particle` if a task's spans should end before particles, else None.
 
     Args:
         choice: always, never or auto.
-        known: what a trained model chose, which auto keeps; None before training.
-        score: what perfect tokens of train would score, called with `strip_particle` and with
-            None; auto takes the step where it raises every number.
+        known: the choice of a trained model, which auto keeps; None before training.
+        score: a function that returns the scores of perfect predictions on train; called with
+            `strip_particle` and with None. auto strips if that raises every score.
     """
     wanted = choice == "always" or (choice == "auto" and bool(known))
     if choice == "auto" and known is None:

@@ -1,9 +1,9 @@
-"""Plain text to blocks of tokens for language modelling, and words of them to be guessed.
+"""Turn plain text into blocks of tokens for language modelling, and mask words in them.
 
-A text becomes ``[CLS] … [SEP]``, or ``<s> … </s>`` for a decoder; a long one several such pieces.
-Pieces are packed into blocks of equal size, each whole and each with positions that begin anew;
-`block_mask` lets a token see its own piece alone. So a packed piece has the loss that it has alone,
-and what a batch costs does not depend on how long its texts are.
+A text becomes ``[CLS] … [SEP]``, or ``<s> … </s>`` for a decoder; a long text becomes several such
+pieces. Whole pieces are packed into blocks of equal size, and positions restart at each piece.
+`block_mask` lets a token see only its own piece. So a piece has the same loss packed as alone, and
+the cost of a batch does not depend on the length of its texts.
 """
 
 import math
@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from nlpbook_data.errors import InputError
 
 NO_LOSS = -100
-INSIDE, BEGINS, SPECIAL, PADDING = 0, 1, 2, 3  # what a token is of a word
+INSIDE, BEGINS, SPECIAL, PADDING = 0, 1, 2, 3  # the role of a token in a word
 
 
 def encode(
@@ -28,12 +28,12 @@ def encode(
         batch: ``{"text": [str, …]}``.
 
     Returns:
-        ``input_ids``; ``words``, for each token 1 where it begins a word, 0 inside of one, 2 where
-        it is special; ``characters``, the characters of the text that a piece stands for. A long
-        text is divided into pieces of equal length.
+        ``input_ids``; ``words``, for each token 1 if it begins a word, 0 inside a word, 2 for a
+        special token; ``characters``, the number of characters of a piece. A long text is divided
+        into pieces of equal length.
 
     Raises:
-        InputError: a tokenizer that is slow, or has nothing to begin and end a text with.
+        InputError: a slow tokenizer, or one without tokens to begin and end a text.
     """
     first, last = (
         next((x for x in ids if x is not None), None)
@@ -72,18 +72,18 @@ def encode(
 
 
 def pack(batch: dict[str, list[Any]], size: int, pad_id: int) -> dict[str, list[Any]]:
-    """Fill blocks of `size` tokens with whole pieces, the longest first, each where it fits best.
+    """Fill blocks of `size` tokens with whole pieces: longest first, best fit.
 
     Args:
-        batch: what `encode` returns.
+        batch: the output of `encode`.
 
     Returns:
-        ``input_ids``, ``words`` and ``position_ids`` of `size` numbers each, where what is left
-        of a block is padded as one more piece; ``characters``, of a block's pieces.
+        ``input_ids``, ``words`` and ``position_ids`` of `size` numbers each, with the rest of a
+        block padded as one more piece; ``characters``, the sum over a block's pieces.
     """
     order = sorted(range(len(batch["input_ids"])), key=lambda n: -len(batch["input_ids"][n]))
     blocks: list[list[int]] = []
-    free: list[list[int]] = [[] for _ in range(size + 1)]  # the blocks that have so much room
+    free: list[list[int]] = [[] for _ in range(size + 1)]  # the blocks by free room
     for piece in order:
         length = len(batch["input_ids"][piece])
         room = next((r for r in range(length, size + 1) if free[r]), None)
@@ -108,11 +108,11 @@ def pack(batch: dict[str, list[Any]], size: int, pad_id: int) -> dict[str, list[
 
 
 def block_mask(position_ids: torch.Tensor, causal: bool = False) -> torch.Tensor:
-    """Return which tokens see which, (blocks, 1, size, size): those of one piece one another.
+    """Return the attention mask, (blocks, 1, size, size): tokens of one piece see each other.
 
     Args:
         position_ids: (blocks, size), 0 where a piece begins.
-        causal: none sees a later one.
+        causal: no token sees a later one.
     """
     piece = (position_ids == 0).cumsum(dim=1)
     seen = piece[:, None, :, None] == piece[:, None, None, :]
@@ -127,17 +127,17 @@ def mask_words(
     choices: int,
     random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hide whole words: 8 of 10 behind the mask, 1 behind a random token, 1 not at all (BERT).
+    """Mask whole words as BERT does: 8 of 10 by the mask, 1 by random tokens, 1 unchanged.
 
     Args:
         input_ids, words: (blocks, size), as `pack` returns them.
-        rate: the share of words that are to be guessed.
+        rate: the share of words to predict.
         choices: the size of the vocabulary.
 
     Returns:
-        the tokens to be shown and the labels, -100 where nothing is to be guessed.
+        the input tokens and the labels, -100 for tokens that are not predicted.
     """
-    number = np.cumsum(words.reshape(-1) != INSIDE) - 1  # of the word that a token is of
+    number = np.cumsum(words.reshape(-1) != INSIDE) - 1  # each token's word number
     count = int(number[-1]) + 1 if number.size else 0
     guessed = (random.random(count) < rate)[number].reshape(words.shape) & (words < SPECIAL)
     kind = random.random(count)[number].reshape(words.shape)

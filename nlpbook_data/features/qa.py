@@ -1,7 +1,7 @@
-"""Extractive question answering: rows to windows of tokens, and logits back to answers.
+"""Extractive question answering: from rows to windows of tokens, and from logits to answers.
 
-A context is longer than a model reads, so it is cut into windows that overlap. All positions that
-leave this module count the characters of the context as it is in the corpus.
+Contexts are longer than a model's input, so they are cut into overlapping windows. All positions
+that this module returns count characters of the original context.
 """
 
 import math
@@ -28,30 +28,32 @@ def encode(
 ) -> dict[str, list[Any]]:
     """Tokenize each question with its context, in as many windows as the context needs.
 
-    Every question has a window, and every token of its context is in one. Only contexts are
-    windowed: a question is cut to half of `max_length`, or to what leaves the context `stride` and
-    an eighth of `max_length`, whichever is shorter. Questions and contexts are NFC-normalised.
+    Every question has at least one window, and every token of its context is in a window. Only
+    contexts are windowed. A question is truncated to half of `max_length`, or to the length that
+    leaves room for `stride` and an eighth of `max_length`, whichever is shorter. Questions and
+    contexts are NFC-normalised.
 
-    The positions are those of the tightest run of tokens that covers the first answer where the
-    window holds all of it; else, and where there is none, 0 ([CLS]). An answer that is not where
-    ``answer_start`` says is looked for; the nearest counts.
+    The labels are the positions of the shortest run of tokens that covers the first answer. They
+    are 0 ([CLS]) if the window does not hold the whole answer, or if there is no answer. If the
+    answer is not at ``answer_start``, the nearest occurrence counts.
 
     Args:
         batch: ``{"question": [str, …], "context": [str, …], "answers": [[{"text",
             "answer_start"}, …], …]}``; without ``answers`` there are no ``labels``.
         tokenizer: any fast tokenizer; padding must be on the right.
         max_length: at most this many tokens a window, special ones included.
-        stride: the tokens of the context that two windows share.
-        training: leave out what only `decode` needs.
+        stride: the number of context tokens that two windows share.
+        training: leave out the columns that only `decode` needs.
 
     Returns:
-        ``input_ids``, ``token_type_ids`` (where the tokenizer has them) and ``labels``, the
-        positions ``[first, last]``, a window, those of a question in a row; without `training`
-        also ``window`` (0, 1, … within its question), ``context_position`` (of the first token
-        of the context) and ``char_starts``, ``char_ends`` (exclusive) of the context's tokens.
+        One row for each window, the windows of a question in order: ``input_ids``,
+        ``token_type_ids`` (if the tokenizer has them) and ``labels``, the positions ``[first,
+        last]``. Without `training` also ``window`` (0, 1, … within its question),
+        ``context_position`` (of the first token of the context) and ``char_starts``, ``char_ends``
+        (exclusive) of the context's tokens.
 
     Raises:
-        InputError: the tokenizer is a slow one, or `stride` leaves no room for the question.
+        InputError: the tokenizer is slow, or `stride` leaves no room for the question.
     """
     if not tokenizer.is_fast:
         raise InputError(
@@ -66,7 +68,7 @@ def encode(
             "Make it smaller, at most half of max_length."
         )
     questions = [unicodedata.normalize("NFC", question) for question in batch["question"]]
-    # a context has several questions: it is tokenized once, and 가 stands for it beside each
+    # A context has several questions: it is tokenized once, and 가 is its placeholder with each.
     options = {"padding": False, "truncation": False, "verbose": False}
     pairs = tokenizer(questions, ["가"] * len(questions), **options).encodings
     tokenized = _tokenize_contexts(list(dict.fromkeys(batch["context"])), tokenizer, options)
@@ -117,7 +119,7 @@ def encode(
 def _tokenize_contexts(
     contexts: list[str], tokenizer: PreTrainedTokenizerBase, options: dict[str, Any]
 ) -> dict[str, tuple[list[int], np.ndarray, np.ndarray]]:
-    """Return the ids, first characters and ends of each context's tokens, outer blanks off."""
+    """Return the ids, starts and ends of each context's tokens, without outer blanks."""
     composed = [compose(context) for context in contexts]
     texts = [text for text, _, _ in composed]
     encodings = tokenizer(texts, add_special_tokens=False, **options).encodings if texts else []
@@ -132,7 +134,7 @@ def _tokenize_contexts(
         starts, ends = np.array(spans, dtype=np.int64).reshape(-1, 2).T
         if not isinstance(first, range) and not isinstance(
             last, range
-        ):  # in which each character stands where it stood
+        ):  # then every character keeps its position
             filled = ends > starts
             starts[filled] = first[starts[filled]]
             ends[filled] = last[ends[filled] - 1]
@@ -144,7 +146,7 @@ def _tokenize_contexts(
 def _find_run(
     context: str, answer: Mapping[str, Any], starts: np.ndarray, ends: np.ndarray
 ) -> tuple[int, int] | None:
-    """Return the first and last token that share a character with `answer`, None without one."""
+    """Return the first and last token that share a character with `answer`, None if none does."""
     text, start = answer["text"], answer["answer_start"]
     if not context.startswith(text, start):
         after, before = context.find(text, start), context.rfind(text, 0, start + len(text))
@@ -157,7 +159,7 @@ def _find_run(
 
 
 def number_questions(window: Sequence[int]) -> np.ndarray:
-    """Return the row of the corpus that each window belongs to, from the column ``window``."""
+    """Return the question number of each window, from the column ``window``."""
     return np.cumsum(np.asarray(window) == 0) - 1
 
 
@@ -172,9 +174,9 @@ INTERROGATIVES = {
 
 
 def name_types(rows: Dataset) -> list[str]:
-    """Return the type of each question, in words: the corpus' own, or by its interrogative.
+    """Return the type of each question as a word: the corpus' type, or its interrogative (의문사).
 
-    Interrogatives (의문사) are looked for in the order of `INTERROGATIVES`; 기타 has none.
+    Interrogatives are searched in the order of `INTERROGATIVES`; 기타 means that there is none.
     """
     types = rows.features.get("question_type")
     if types is not None:
@@ -197,12 +199,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a model says about a question.
+    """A model's output for one question.
 
     Attributes:
-        answers: best first; none where the context has no token.
-        null_score: the probability that there is no answer; 0 where that was not asked for.
-        null_difference: the logits of no answer less those of the best answer.
+        answers: best first; empty if the context has no token.
+        null_score: the probability that there is no answer; 0 if `decode` ran without
+            `unanswerable`.
+        null_difference: the logits of no answer minus those of the best answer.
     """
 
     answers: list[Answer]
@@ -210,7 +213,7 @@ class Decoded:
     null_difference: float
 
     def best(self, threshold: float | None = None) -> Answer:
-        """Return the best answer, or an empty one where `null_difference` is over `threshold`."""
+        """Return the best answer, or an empty one if `null_difference` is over `threshold`."""
         if self.answers and (threshold is None or self.null_difference <= threshold):
             return self.answers[0]
         return Answer("", self.null_score, 0, 0)
@@ -229,33 +232,33 @@ def decode(
     unanswerable: bool = False,
     strip: Callable[[str, int, int, int], int] | None = None,
 ) -> list[Decoded]:
-    """Return the best answers to each question, over all of its windows.
+    """Return the best answers to each question, over all its windows.
 
-    The n best spans are exact: of all that start and end at a token of the context, not before
-    they start and no longer than allowed, those with the largest sum of two logits; a span that
-    two windows hold counts once, with its larger sum. Ties go to the span that starts first, then
-    to the shorter. No answer scores the sum of the logits of token 0, and the smallest of a
+    The search for the n best spans is exact. Candidates are all spans of context tokens up to the
+    allowed length; their score is the sum of the start and end logits. A span in two windows counts
+    once, with its larger sum. Of equal scores the span that starts first wins, then the shorter
+    one. The score of no answer is the sum of the logits of token 0, and the smallest of a
     question's windows counts (as in SQuAD 2's reference code).
 
     Args:
-        start_logits: a row a window, padded on the right or not; what is beyond the window's
-            tokens is never read.
+        start_logits: one row for each window, padded on the right or not; values after the window's
+            tokens are never read.
         end_logits: the same.
         windows: the columns ``context_position``, ``char_starts`` and ``char_ends`` of `encode`.
-        questions: the number of the question of each window, from 0, in any order.
+        questions: the question number of each window, from 0, in any order.
         contexts: the context of each question.
-        max_answer_length: tokens of an answer, at most.
-        max_answer_characters: its characters, at most, before `strip`.
-        unanswerable: no answer takes its share of the probabilities.
-        strip: returns the new end of an answer, from context, start, end and the start of the
-            answer's last token: `particles.strip_particle`. Answers that become one add their
-            scores up.
+        max_answer_length: the most tokens of an answer.
+        max_answer_characters: the most characters of an answer, before `strip`.
+        unanswerable: no answer is a candidate too, and gets a share of the probabilities.
+        strip: a function of context, start, end and the start of the answer's last token that
+            returns the answer's new end, such as `particles.strip_particle`. The scores of answers
+            that become equal are added.
 
     Returns:
-        One `Decoded` a context.
+        One `Decoded` for each context.
     """
     nulls = [math.inf] * len(contexts)
-    # of each question, by start and end: the score, and minus the start of the last token
+    # for each question, by start and end: the score, and minus the start of the last token
     found: list[dict[tuple[int, int], tuple[float, int]]] = [{} for _ in contexts]
     places, *spans = (windows[n] for n in ("context_position", "char_starts", "char_ends"))
     rows = zip(questions, places, *spans, start_logits, end_logits, strict=True)
@@ -292,10 +295,10 @@ def decode_tokens(
     contexts: Sequence[str],
     **options: Any,
 ) -> list[Decoded]:
-    """Do what `decode` does with logits that stand one after the other.
+    """Call `decode` with logits that are concatenated.
 
     Args:
-        logits: of start and end, of all tokens of all windows, without padding, (tokens, 2).
+        logits: (tokens, 2), of start and end, for all tokens of all windows, without padding.
         windows: the columns of `encode`.
         contexts: the context of each question.
         options: of `decode`.
@@ -312,11 +315,11 @@ def read_perfectly(
     stride: int,
     **options: Any,
 ) -> list[str]:
-    """Return the answers that perfect positions of tokens would give: the ceiling of a model.
+    """Return the answers of perfect token positions: the upper limit of any model.
 
     Args:
         rows: the columns of `encode`'s batch.
-        tokenizer, max_length, stride: as `encode` takes them.
+        tokenizer, max_length, stride: see `encode`.
         options: of `decode`.
     """
     windows = encode(dict(rows), tokenizer, max_length, stride, training=False)
@@ -338,21 +341,22 @@ def _best_spans(
 ) -> Iterator[tuple[int, int, int, float]]:
     """Yield the `n_best` spans of a window: start, end, start of the last token, and score.
 
-    `logits` and `chars` are (2, tokens): of start and end, and where each token starts and ends.
+    `logits` and `chars` are (2, tokens): the start and end logits, and the start and end of each
+    token.
     """
     starts, ends = chars
     longest = min(max_tokens or len(starts), len(starts))
     if not longest:
         return
-    # a token that stands for no character neither begins nor ends an answer
+    # a token without characters neither begins nor ends an answer
     start, end = np.where((ends > starts) & np.isfinite(logits), logits, -np.inf)
-    # a row a first token; its columns are the last ones, 0, 1, … tokens later
+    # a row for each first token; its columns are the last tokens, 0, 1, … later
     score = start[:, None] + _following(end, longest, -np.inf)
     if max_characters is not None:
         score[_following(ends, longest, 0) - starts[:, None] > max_characters] = -np.inf
     score = score.ravel()
     least = np.partition(score, -n_best)[-n_best] if len(score) > n_best else -np.inf
-    best = np.flatnonzero((score >= least) & (score > -np.inf))  # and those that tie with the last
+    best = np.flatnonzero((score >= least) & (score > -np.inf))  # and all that tie with the last
     best = best[np.argsort(-score[best], kind="stable")[:n_best]]
     first, later = np.divmod(best, longest)
     last = first + later
@@ -361,7 +365,7 @@ def _best_spans(
 
 
 def _following(values: np.ndarray, count: int, filling: float) -> np.ndarray:
-    """Return each value with those after it, (values, count); beyond the end is `filling`."""
+    """Return each value and those after it, (values, count); `filling` after the end."""
     padded = np.append(values, np.full(count - 1, filling, dtype=values.dtype))
     return np.lib.stride_tricks.sliding_window_view(padded, count)
 
@@ -371,19 +375,20 @@ def tune_threshold(
 ) -> tuple[float, float]:
     """Return the threshold of `Decoded.best` with the best mean score, and that score.
 
-    As SQuAD 2's evaluation script finds its ``best_f1_thresh``: a question is answered where its
-    difference is at most the threshold; an answered one scores what `scores` says if it has an
-    answer, else 0; one left open scores 1 if it has none. Of equally good thresholds the smallest
-    is returned, and one below all differences where no question should be answered.
+    As SQuAD 2's evaluation script finds its ``best_f1_thresh``: a question is answered if its
+    difference is at most the threshold. An answered question scores its value in `scores` if it has
+    an answer, else 0. A question left open scores 1 if it has no answer, else 0. Of equally good
+    thresholds the smallest is returned. If no question should be answered, the threshold is below
+    all differences.
 
     Args:
         differences: `Decoded.null_difference` of validation's questions.
-        scores: the F1 of each question's best answer, were it given; 0 to 1.
-        has_answer: whether there is an answer.
+        scores: the F1 of each question's best answer, 0 to 1.
+        has_answer: whether each question has an answer.
     """
     differences, has_answer = np.asarray(differences, dtype=float), np.asarray(has_answer, bool)
     gains = np.where(has_answer, scores, -1.0)
-    possible = np.isfinite(differences)  # without a token to answer with, none is given
+    possible = np.isfinite(differences)  # a context without tokens gets no answer
     values, group = np.unique(differences[possible], return_inverse=True)
     if not len(values):
         return 0.0, float((~has_answer).mean()) if len(has_answer) else 0.0

@@ -1,10 +1,11 @@
-"""Tokenizers from plain text: what is trained, what they make of a text, words that are added.
+"""Train tokenizers from plain text, measure them, and add words to them.
 
-Trained by the `tokenizers` library, on NFC text with every accent and every case kept. Marks and
-digits stand alone, so that no number is a word. Its trainer of WordPiece numbers the characters
-inside of words in the order of a hash table, other in every process, and so decides ties between
-merges by chance; here they are numbered beforehand, and two trainings agree. Its trainer of
-Unigram sums in such an order: there the last digits of the scores remain to chance.
+The `tokenizers` library trains them on NFC text, with all accents and cases kept. Punctuation marks
+and digits are single tokens, so no number is a word. The library's WordPiece trainer numbers the
+characters inside words in the order of a hash table, which differs from process to process, so ties
+between merges would be decided at random. Here the characters are numbered beforehand, and two
+trainings agree. Its Unigram trainer sums in such an order too: the last digits of its scores remain
+random.
 """
 
 import json
@@ -49,22 +50,22 @@ def train_tokenizer(
     """Return a fast tokenizer trained on `texts`.
 
     Args:
-        kind: wordpiece, bpe and unigram are an encoder's, ``[CLS] … [SEP]``; byte-bpe is a
-            decoder's, ``<s> …``, to which no text is unknown.
+        kind: wordpiece, bpe and unigram are for an encoder, ``[CLS] … [SEP]``; byte-bpe is for a
+            decoder, ``<s> …``, and has no unknown text.
         vocab_size: entries, special tokens included.
-        characters: the alphabet, by `count_characters`; a word with any other character is
-            unknown. WordPiece and BPE keep each one, WordPiece twice (at the head of a word and
-            inside). Empty: all.
+        characters: the alphabet, see `count_characters`; a word with any other character is
+            unknown. WordPiece and BPE keep each character, WordPiece twice (at the start of a word
+            and inside). Empty: all characters.
         byte_fallback: an unknown character becomes its bytes, for bpe and unigram.
-        min_frequency: of a pair that is merged.
+        min_frequency: the minimum frequency of a merged pair.
 
     Raises:
-        InputError: options that exclude each other, or no room for the alphabet.
+        InputError: contradicting options, or no room for the alphabet.
     """
     if byte_fallback and kind not in ("bpe", "unigram"):
         raise InputError(f"--byte_fallback true is for bpe and unigram. {kind} has none.")
     special = DECODER_SPECIAL if kind == "byte-bpe" else ENCODER_SPECIAL
-    if kind == "bpe" and characters:  # its alphabet has no room for what stands for a blank
+    if kind == "bpe" and characters:  # its alphabet lacks the blank's symbol
         characters = [*characters, BLANK]
     inside = inner_characters(characters) if kind == "wordpiece" else []
     fixed = [*special, *(BYTES if byte_fallback else ()), *inside]
@@ -77,9 +78,9 @@ def train_tokenizer(
     tokenizer.train_from_iterator(
         texts, make_trainer(kind, vocab_size, fixed, characters, min_frequency)
     )
-    # What the trainer was told as special is matched in raw text; characters must not be.
+    # Special tokens of the trainer are matched in raw text; the characters must not be.
     model = json.loads(tokenizer.to_str())["model"]
-    if kind == "unigram":  # its trainer forgets it
+    if kind == "unigram":  # the trainer drops it
         model["byte_fallback"] = byte_fallback
     whole = json.loads(untrained(kind, byte_fallback).to_str()) | {"model": model}
     finished = Tokenizer.from_str(json.dumps(whole))
@@ -88,7 +89,7 @@ def train_tokenizer(
 
 
 def untrained(kind: str, byte_fallback: bool = False) -> Tokenizer:
-    """Return an empty tokenizer of a kind: its model, and how it cuts and joins text."""
+    """Return an empty tokenizer of a kind: its model, pre-tokenizer and decoder."""
     if kind == "byte-bpe":
         tokenizer = Tokenizer(models.BPE())
         cut: Any = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -105,7 +106,7 @@ def untrained(kind: str, byte_fallback: bool = False) -> Tokenizer:
         join = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
     digits = pre_tokenizers.Digits(individual_digits=True)
     tokenizer.normalizer = normalizers.NFC()
-    # byte-level pieces are no digits any more
+    # after byte-level pieces, digits are no longer digits
     parts = [digits, cut] if kind == "byte-bpe" else [cut, digits]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)
     tokenizer.decoder = join
@@ -140,7 +141,7 @@ def make_trainer(
 
 
 def inner_characters(characters: Sequence[str]) -> list[str]:
-    """Return ``##c`` of the characters that can stand inside of a word: no marks, no digits."""
+    """Return ``##c`` for each character that can be inside a word: no marks, no digits."""
     return [
         f"##{c}"
         for c in characters
@@ -149,7 +150,7 @@ def inner_characters(characters: Sequence[str]) -> list[str]:
 
 
 def count_characters(texts: Iterable[str]) -> Counter[str]:
-    """Count the characters of NFC texts that are no space."""
+    """Count the characters of the NFC texts, without spaces."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(unicodedata.normalize("NFC", text))
@@ -159,17 +160,17 @@ def count_characters(texts: Iterable[str]) -> Counter[str]:
 def choose_alphabet(counts: Counter[str], size: int | None) -> list[str]:
     """Return the ten digits and the `size` most frequent characters, sorted.
 
-    Of characters that are equally frequent those that sort first are taken.
+    Of equally frequent characters the first in sort order are taken.
     """
     chosen = sorted(counts, key=lambda c: (-counts[c], c))[:size]
     return sorted({*chosen, *string.digits})
 
 
 def wrap(tokenizer: Tokenizer, kind: str, max_length: int = 512) -> PreTrainedTokenizerFast:
-    """Return what `AutoTokenizer` loads, with the special tokens that models ask for.
+    """Return a tokenizer that `AutoTokenizer` can load, with the special tokens that models need.
 
     Args:
-        max_length: tokens of a text, at most.
+        max_length: the most tokens of a text.
     """
     if kind == "byte-bpe":
         names, around = zip(("pad", "bos", "eos"), DECODER_SPECIAL, strict=True), ["<s>"]
@@ -190,7 +191,7 @@ def wrap(tokenizer: Tokenizer, kind: str, max_length: int = 512) -> PreTrainedTo
 
 @dataclass
 class Counts:
-    """What a tokenizer makes of texts; a word is what stands between spaces."""
+    """Counts over tokenized texts; words are separated by spaces."""
 
     texts: int = 0
     characters: int = 0
@@ -199,7 +200,7 @@ class Counts:
     unknown: int = 0
 
     def rates(self) -> dict[str, float]:
-        """Return tokens per word and per character (fertility), and the unknown share."""
+        """Return tokens per word (fertility) and per character, and the share of unknown tokens."""
         return {
             "tokens_per_word": self.tokens / max(self.words, 1),
             "tokens_per_character": self.tokens / max(self.characters, 1),
@@ -208,7 +209,7 @@ class Counts:
 
 
 def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Counts:
-    """Count the tokens of texts, without special ones, beside words and characters (of NFC)."""
+    """Count the tokens of texts, without special ones, and their words and NFC characters."""
     counts = Counts()
     for batch in batches(texts):
         ids = tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
@@ -230,10 +231,10 @@ def batches(texts: Iterable[str], size: int = 1000) -> Iterator[list[str]]:
 def find_new_words(
     tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], size: int, min_frequency: int = 5
 ) -> dict[str, list[int]]:
-    """Return the words that would save most tokens, with the old tokens of each.
+    """Return the words that would save the most tokens, with the old tokens of each.
 
-    A word is what the tokenizer's own normalizer and pre-tokenizer cut out. It saves its tokens
-    but one at each place. Of equal ones that which sorts first is taken.
+    The tokenizer's own normalizer and pre-tokenizer separate the words. At each occurrence a word
+    saves all its tokens but one. Of equal words the first in sort order is taken.
     """
     backend = tokenizer.backend_tokenizer
     counts: Counter[str] = Counter()
@@ -257,10 +258,11 @@ def find_new_words(
 
 
 def add_words(tokenizer: PreTrainedTokenizerFast, words: Sequence[str]) -> PreTrainedTokenizerFast:
-    """Return a tokenizer that knows `words` too; texts without them keep their tokens.
+    """Return a tokenizer that also knows `words`; texts without them keep their tokens.
 
-    WordPiece gets them into its vocabulary, so that 코로나가 becomes 코로나 ##가. Another model
-    could not reach them there and takes whole words alone, before it cuts the rest.
+    For WordPiece they are added to the vocabulary, so 코로나가 becomes 코로나 ##가. Other models
+    would never use such entries. For them the words are added tokens: only whole words match,
+    before the rest is tokenized.
     """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     inside = state["model"]["type"] == "WordPiece"
@@ -275,12 +277,12 @@ def add_words(tokenizer: PreTrainedTokenizerFast, words: Sequence[str]) -> PreTr
 
 
 def grow_embeddings(model: PreTrainedModel, pieces: Sequence[Sequence[int]]) -> None:
-    """Give a model a row for each new word: the mean of its old pieces' rows, in place.
+    """Give a model an embedding row for each new word, in place: the mean of its old tokens' rows.
 
-    Embeddings, output embeddings and their bias grow alike; old rows stay to the bit.
+    Input embeddings, output embeddings and their bias all grow; old rows do not change.
 
     Raises:
-        InputError: the model has more rows than its tokenizer, so that the new ones have no place.
+        InputError: the model has more rows than its tokenizer has tokens, so the new ids are taken.
     """
     old: Any = model.get_input_embeddings().num_embeddings
     model.resize_token_embeddings(old + len(pieces), mean_resizing=False)

@@ -1,6 +1,6 @@
-"""Answers to questions from a model that recipes/qa.py, or anybody, fine-tuned.
+"""Answer questions by a model fine-tuned by recipes/qa.py or otherwise.
 
-transformers 5 has no question-answering pipeline any more; this is its call:
+transformers 5 has no question-answering pipeline; this module has the same call:
 
     answer = load_answerer("outputs/qa")
     answer(question="어디에서 왔나?", context="그는 부산에서 왔다.")
@@ -31,8 +31,8 @@ from nlpbook_data.training.models import (
     match_token_types,
 )
 
-MAX_LENGTH = 512  # of a model that states no limit
-CHUNK = 1000  # questions whose windows are in memory at a time
+MAX_LENGTH = 512  # for a model without a stated limit
+CHUNK = 1000  # questions at a time, to limit memory
 
 
 def load_answerer(
@@ -42,18 +42,17 @@ def load_answerer(
     batch_size: int = 32,
     revision: str = "main",
 ) -> "Answerer":
-    """Return what answers questions: a function of question and context, see `Answerer`.
+    """Return a function of question and context that returns answers, see `Answerer`.
 
     Args:
         model_name_or_path: the folder of a finished run, or a name on the Hub; weights are read
-            from safetensors alone, and no code of the model's.
-        device: an accelerator where there is one, else the CPU.
-        batch_size: windows that the model reads at a time.
+            only from safetensors, and no code of the model is run.
+        device: by default an accelerator if there is one, else the CPU.
+        batch_size: windows in one batch.
         revision: branch, tag or commit on the Hub.
 
     Raises:
-        InputError: no such model, none with a trained head for question answering, or a slow
-            tokenizer.
+        InputError: no such model, no trained head for question answering, or a slow tokenizer.
     """
     args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
     tokenizer, config = load_tokenizer(args), load_config(args)
@@ -64,8 +63,9 @@ def load_answerer(
 class Answerer:
     """Answers questions by their contexts. See `load_answerer`.
 
-    What recipes/qa.py chose is in the model's config: ``qa_threshold`` (without it every question
-    has an answer), ``qa_strip_particles``, ``qa_max_answer_length`` and ``qa_stride`` (tokens).
+    The settings of recipes/qa.py are in the model's config: ``qa_threshold`` (without it every
+    question has an answer), ``qa_strip_particles``, ``qa_max_answer_length`` and ``qa_stride``
+    (tokens).
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Answerer:
         self.threshold = getattr(config, "qa_threshold", None)
         self.max_answer_length = getattr(config, "qa_max_answer_length", 30)
         self.strip = strip_particle if getattr(config, "qa_strip_particles", False) else None
-        self._encode(["가"], ["가"])  # refuses a tokenizer that cannot do it now, not later
+        self._encode(["가"], ["가"])  # refuses an unsuitable tokenizer at once
 
     def __call__(
         self, question: str | Sequence[str], context: str | Sequence[str], top_k: int = 1
@@ -93,18 +93,17 @@ class Answerer:
 
         Args:
             question: one, or a list.
-            context: its text; a list as long as that of the questions, or one text for all.
-            top_k: with 2 or more, that many answers to a question, or fewer: the one that the
-                model gives, then the others by score, no answer among them where there can be
-                none.
+            context: its text; a list with one text for each question, or one text for all.
+            top_k: with 2 or more, at most that many answers to a question: the model's answer, then
+                the others by score. No answer is one of them if the model allows it.
 
         Returns:
             ``{"answer", "score", "start", "end"}``: ``context[start:end] == answer``, and a score
-            from 0 to 1; an empty answer, at 0, says that the context has none. With `top_k` a
-            list of them, best first; with a list of questions a list of that.
+            from 0 to 1. An empty answer, at 0, means that the context has none. With `top_k` a list
+            of them, best first; with a list of questions one result for each.
 
         Raises:
-            InputError: an empty question or context, or not as many of one as of the other.
+            InputError: an empty question or context, or lists of different lengths.
         """
         questions = [question] if isinstance(question, str) else list(question)
         contexts = [context] * len(questions) if isinstance(context, str) else list(context)
@@ -158,7 +157,7 @@ class Answerer:
         return encode(batch, self.tokenizer, self.max_length, self.stride, training=False)
 
     def _read(self, windows: dict[str, list[Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return the logits of start and end of each window, windows of like length together."""
+        """Return the start and end logits of each window, batched by length."""
         names = [name for name in ("input_ids", "token_type_ids") if name in windows]
         lengths = [len(ids) for ids in windows["input_ids"]]
         starts: list[Any] = [None] * len(lengths)
@@ -167,5 +166,5 @@ class Answerer:
         for rows, output in read_by_length(self.model, self.tokenizer, columns, self.batch_size):
             for logits, target in ((output.start_logits, starts), (output.end_logits, ends)):
                 for row, values in zip(rows, logits.float().cpu().numpy(), strict=True):
-                    target[row] = values[: lengths[row]].copy()  # not the batch's padding with it
+                    target[row] = values[: lengths[row]].copy()  # a copy, to free the padded batch
         return starts, ends

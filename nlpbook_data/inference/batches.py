@@ -1,4 +1,4 @@
-"""A trained model, ready to be asked, and rows of like length through it together."""
+"""Load a trained model, and run it on batches of rows of similar length."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,19 +16,19 @@ from nlpbook_data.training.models import load_model
 def load_trained(
     auto_class: Any, args: ModelArguments, config: Any, device: str | torch.device | None = None
 ) -> Any:
-    """Return the model of `args` on `device`: an accelerator where there is one, else the CPU.
+    """Return the model of `args` on `device`: by default an accelerator, else the CPU.
 
-    A folder of recipes/export.py has a graph in place of weights; it runs on the CPU.
+    A folder of recipes/export.py has a graph instead of weights; it runs on the CPU.
 
     Raises:
-        InputError: no such model, or none with a trained head of `auto_class`.
+        InputError: no such model, or no trained head of `auto_class`.
     """
     folder = Path(resolve_package(args.model_name_or_path or ""))
     if (folder / FILE).is_file():
         return ExportedModel(folder, config)
     model = load_model(auto_class, args, config, training=False)
     device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
-    return model.to(device).eval()  # type: ignore[arg-type]  # transformers wraps it without types
+    return model.to(device).eval()  # type: ignore[arg-type]  # untyped in transformers
 
 
 def read_by_length(
@@ -37,11 +37,11 @@ def read_by_length(
     columns: Mapping[str, Sequence[Any]],
     batch_size: int,
 ) -> Iterator[tuple[np.ndarray, Any]]:
-    """Yield ``(numbers of rows, the model's output of them)``, rows of like length together.
+    """Yield ``(row numbers, the model's output)`` for batches of rows of similar length.
 
     Args:
-        columns: ``input_ids`` and what else of a row the model takes, not padded.
-        batch_size: rows at a time.
+        columns: ``input_ids`` and the model's other inputs, not padded.
+        batch_size: rows in one batch.
     """
     pad = DataCollatorWithPadding(tokenizer)
     order = np.argsort([len(ids) for ids in columns["input_ids"]], kind="stable")

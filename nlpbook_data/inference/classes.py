@@ -1,4 +1,4 @@
-"""Classes of texts and of pairs from a model that recipes/doccls.py or paircls.py fine-tuned.
+"""Classify texts and pairs of texts by a model fine-tuned by recipes/doccls.py or paircls.py.
 
 classify = load_classifier("outputs/doccls")
 classify(["배송이 빠르고 마음에 들어요"])
@@ -29,7 +29,7 @@ from nlpbook_data.training.models import (
     saved_settings,
 )
 
-MAX_LENGTH = 128  # that of the recipes, for a model that states none
+MAX_LENGTH = 128  # the recipes' default, for a model without a stated one
 
 
 def load_classifier(
@@ -39,16 +39,16 @@ def load_classifier(
     batch_size: int = 32,
     revision: str = "main",
 ) -> "Classifier":
-    """Return what gives texts, or pairs of them, probabilities: see `Classifier`.
+    """Return a function from texts, or pairs of texts, to probabilities: see `Classifier`.
 
     Args:
         model_name_or_path: the folder of a finished run, or a name on the Hub.
-        device: an accelerator where there is one, else the CPU.
-        batch_size: rows that the model reads at a time.
+        device: by default an accelerator if there is one, else the CPU.
+        batch_size: rows in one batch.
         revision: branch, tag or commit on the Hub.
 
     Raises:
-        InputError: no such model, or none with a trained head for classes.
+        InputError: no such model, or no trained head for classes.
     """
     args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
     labels = label_names(args) or []
@@ -58,11 +58,11 @@ def load_classifier(
 
 
 class Classifier:
-    """Gives probabilities as the recipes do, texts cut to the length of training.
+    """Computes probabilities as the recipes do; texts are truncated as in training.
 
     Attributes:
-        labels: by their places in a row of probabilities; none where the model gives a score.
-        multi_label: whether a text has any number of them, so that a row does not sum to 1.
+        labels: the labels in the order of the probabilities; empty if the model gives a score.
+        multi_label: whether a text has any number of labels, so a row does not sum to 1.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class Classifier:
         self.max_length = limit_length(length, model.config, tokenizer)
 
     def __call__(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
-        """Return a row of probabilities for each text, or for each with its one of `pairs`.
+        """Return a row of probabilities for each text, or each text and its partner in `pairs`.
 
         Returns:
-            (rows, labels); of a model of scores (rows, 1), the scores.
+            (rows, labels); for a model of scores (rows, 1), the scores.
         """
         batch: dict[str, list[Any]] = {"text": list(texts), "label": [None] * len(texts)}
         if pairs is None:

@@ -1,4 +1,4 @@
-"""The command line of the recipes that take a finished model: predict, export, demo and serve."""
+"""The command line of the recipes that use a finished model: predict, export, demo and serve."""
 
 import argparse
 import re
@@ -39,10 +39,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def new_parser(text: str | None) -> argparse.ArgumentParser:
-    """Return a parser whose help is a recipe's docstring: its first line, options, then the rest.
+    """Return a parser whose help is a recipe's docstring: first line, options, then the rest.
 
     Args:
-        text: the recipe's ``__doc__``; None where Python left docstrings out (``-OO``).
+        text: the recipe's ``__doc__``; None if Python runs without docstrings (``-OO``).
     """
     summary, _, more = (text or "").partition("\n")
     return Parser(

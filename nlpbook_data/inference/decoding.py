@@ -1,4 +1,4 @@
-"""The book's decoding methods side by side: one model, the same prompts, the same seed."""
+"""Compare the book's decoding methods: one model, the same prompts, the same seed."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,14 @@ DECODING: dict[str, dict[str, Any]] = {
 
 
 def check_room(config: Any, max_new_tokens: int) -> int:
-    """Return how many tokens a prompt may have.
+    """Return the most tokens of a prompt.
 
     Raises:
-        InputError: `max_new_tokens` are none, or more than a model of `config` has positions.
+        InputError: `max_new_tokens` is below 1, or more than the model's positions.
     """
     positions = getattr(config, "max_position_embeddings", None) or 10**9
     room = positions - max_new_tokens
-    if room < 2 or max_new_tokens < 1:  # the start and a token
+    if room < 2 or max_new_tokens < 1:  # the start and one token
         raise InputError(
             f"{max_new_tokens} new tokens: a model of {positions} positions, of which a prompt "
             f"needs some, can write from 1 to {positions - 2}. Ask for as many."
@@ -41,7 +41,7 @@ def check_room(config: Any, max_new_tokens: int) -> int:
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
-    """Return the ids of padding, start and end of text, as configs name them."""
+    """Return the ids of padding, start and end of text, under their names in configs."""
     return {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in SPECIAL}
 
 
@@ -54,37 +54,37 @@ def sample(
     methods: Mapping[str, Mapping[str, Any]] = DECODING,
     batch_size: int = 32,
 ) -> dict[str, list[str]]:
-    """Return what the model writes after each prompt, by each of the decoding `methods`.
+    """Return the model's continuation of each prompt by each of the decoding `methods`.
 
-    Each method starts from `seed`, and the global generators are left as they were, so that to
-    sample during training changes nothing of it. The sampling methods' texts depend on
-    `batch_size` and on the order of the prompts too. A prompt that leaves no room for
-    `max_new_tokens` loses its left, which is logged.
+    Each method starts from `seed`. The state of the global random generators is restored, so
+    sampling during training does not change the training. The texts of sampling methods also depend
+    on `batch_size` and on the order of the prompts. If a prompt leaves no room for
+    `max_new_tokens`, it is truncated on the left, and this is logged.
 
     Args:
-        prompts: as `features.generation.encode` was trained on them.
-        max_new_tokens: a text is ended by its end or after so many.
+        prompts: in the form of training, see `features.generation.encode`.
+        max_new_tokens: a text ends at its end of text, or after so many tokens.
         methods: ``{name: arguments of GenerationConfig}``.
 
     Returns:
         ``{method: [the text after each prompt, without special tokens, …]}``.
 
     Raises:
-        InputError: `max_new_tokens` are more than the model has positions.
+        InputError: `max_new_tokens` is more than the model's positions.
     """
     room, encoded = check_room(model.config, max_new_tokens), encode_prompts(prompts, tokenizer)
     if cut := sum(len(ids) > room for ids in encoded):
         logger.warning("%d of %d prompts lose their left: over %d tokens.", cut, len(prompts), room)
         encoded = encode_prompts(prompts, tokenizer, room)
     special = special_ids(tokenizer)
-    if hasattr(model, "get_base_model"):  # LoRA: its generate would keep the settings below
+    if hasattr(model, "get_base_model"):  # LoRA: PEFT's generate would keep the settings below
         model = model.get_base_model()  # type: ignore[operator]  # PEFT's, not a tensor
     training, defaults = model.training, model.generation_config
     model.eval()
-    model.generation_config = GenerationConfig()  # what a method leaves open is not the model's own
+    model.generation_config = GenerationConfig()  # no defaults of the model
     texts: dict[str, list[str]] = {name: [] for name in methods}
     try:
-        # torch.manual_seed is for all devices, of which a process has one
+        # torch.manual_seed seeds all devices, and a process has one
         with torch.random.fork_rng([] if model.device.type == "cpu" else [model.device]):
             for name, method in methods.items():
                 torch.manual_seed(seed)
@@ -106,12 +106,12 @@ def _continue(
 ) -> list[str]:
     batch = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
     width = batch["input_ids"].shape[1]
-    written = model.generate(  # type: ignore[operator]  # of causal models, not of all
+    written = model.generate(  # type: ignore[operator]  # only causal models have it
         **batch.to(model.device), generation_config=config
     )
     texts: list[str] = []
     for row, new in zip(rows, written[:, width:].tolist(), strict=True):
-        # the new tokens are decoded after the prompt: alone they may lose their first blank
+        # Decode the new tokens after the prompt: alone they may lose their first blank.
         prompt, whole = (
             str(tokenizer.decode(x, skip_special_tokens=True)) for x in (row, row + new)
         )

@@ -1,4 +1,4 @@
-"""A page to try a model: `build` makes it of a finished run or a search index, `launch` shows it.
+"""A page to try a model: `build` makes it from a run or a search index, `launch` shows it.
 
 from nlpbook_data.inference.demo import build, launch
 
@@ -39,24 +39,24 @@ COLUMNS = {
     "query": "검색어",
 }
 FONTS = ("system-ui", "Noto Sans KR", "Apple SD Gothic Neo", "Malgun Gothic", "NanumGothic")
-# What is wrong with a row that no box refuses, by words of its error.
+# Messages for errors that the form cannot prevent, by words of the error.
 PROBLEMS = {
     "NUL": "글에 NUL 문자가 있습니다. 지우고 다시 실행해 주세요.",
     "half of a character": "깨진 글자가 있습니다. 지우고 다시 실행해 주세요.",
     "new tokens": "이 모델이 쓸 수 있는 길이를 넘습니다. 새 토큰 수를 줄여 주세요.",
 }
 NO_ANSWER = "지문에 답이 없습니다."
-Show = Callable[..., Any]  # of a row and its answer: what the outputs show
+Show = Callable[..., Any]  # from a row and its answer to the values of the outputs
 
 
 def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
     """Return the page of the model or index in `model_dir`.
 
     Args:
-        characters: of a text, at most.
+        characters: the most characters of a text.
 
     Raises:
-        InputError: there is neither.
+        InputError: the folder has neither.
     """
     service = load_service(model_dir)
     names = [COLUMNS[column] for column in service.columns]
@@ -105,10 +105,10 @@ def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
 def launch(
     page: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, **options: Any
 ) -> None:
-    """Show `page` on this machine alone, with limits; in a notebook below the cell.
+    """Show `page`, only on this machine and with limits; in a notebook below the cell.
 
     Args:
-        options: further ones of `gradio.Blocks.launch`.
+        options: further options of `gradio.Blocks.launch`.
     """
     page.launch(
         server_name=host,
@@ -128,7 +128,7 @@ def launch(
 
 @dataclass(frozen=True)
 class Inside:
-    """An ASGI middleware whose header forbids the page to load anything from outside."""
+    """ASGI middleware: a header forbids the page to load anything from outside."""
 
     app: ASGIApp
 
@@ -158,7 +158,7 @@ def _describe(service: Service) -> str:
 
 
 def _text_box(column: str, characters: int) -> gr.Textbox:
-    lines = 8 if column == "context" else 1  # where there is one, Enter asks
+    lines = 8 if column == "context" else 1  # in a single line, Enter submits
     return gr.Textbox(label=COLUMNS[column], lines=lines, max_lines=16, max_length=characters)
 
 
@@ -243,7 +243,7 @@ def _marked(text: str, spans: list[Row], hues: dict[str, int]) -> str:
 
 def _text(service: Service) -> tuple[Any, Show]:
     def show(row: Row, answer: Row) -> str:
-        return row.get("prompt", "") + answer["prediction"]  # of a question the answer alone
+        return row.get("prompt", "") + answer["prediction"]  # for a question, only the answer
 
     return gr.Textbox(label="생성된 글", lines=6, max_lines=20, buttons=["copy"]), show
 

@@ -1,11 +1,11 @@
-"""Entities of texts of any length from a model that recipes/ner.py fine-tuned.
+"""Find entities in texts of any length by a model fine-tuned by recipes/ner.py.
 
     find = load_tagger("outputs/ner")
     find("세종대왕은 한양에서 훈민정음을 만들었다.")
     # [{"start": 0, "end": 4, "label": "인물", "score": 0.97, "text": "세종대왕"}, …]
 
-The pipeline of transformers ends entities where tokens end (미국과), and reads the beginning of a
-long text alone.
+The pipeline of transformers ends entities where tokens end (미국과), and reads only the beginning
+of a long text.
 """
 
 from collections.abc import Sequence
@@ -41,16 +41,16 @@ def load_tagger(
     batch_size: int = 32,
     revision: str = "main",
 ) -> "Tagger":
-    """Return what finds entities: a function of a text or of many, see `Tagger`.
+    """Return a function of one text or of many that finds entities, see `Tagger`.
 
     Args:
         model_name_or_path: the folder of a finished run, or a name on the Hub.
-        device: an accelerator where there is one, else the CPU.
-        batch_size: windows that the model reads at a time.
+        device: by default an accelerator if there is one, else the CPU.
+        batch_size: windows in one batch.
         revision: branch, tag or commit on the Hub.
 
     Raises:
-        InputError: no such model, labels of other forms than O, B-… and I-…, or a slow tokenizer.
+        InputError: no such model, labels other than O, B-… and I-…, or a slow tokenizer.
     """
     args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
     types = type_names(label_names(args) or [])
@@ -60,7 +60,7 @@ def load_tagger(
 
 
 class Tagger:
-    """Finds entities as recipes/ner.py does, in windows of the length and stride of training."""
+    """Finds entities as recipes/ner.py does, with the window length and stride of training."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Tagger:
     def __call__(self, text: str | Sequence[str]) -> Any:
         """Return a text's entities in order: ``[{"start", "end", "label", "score", "text"}]``.
 
-        Of a list of texts a list of them.
+        For a list of texts, a list of such lists.
         """
         texts = [text] if isinstance(text, str) else list(text)
         batch: dict[str, list[Any]] = {"text": texts, "entities": [None] * len(texts)}
@@ -91,7 +91,7 @@ class Tagger:
         for rows, output in read_by_length(self.model, self.tokenizer, columns, self.batch_size):
             probabilities = output.logits.float().softmax(dim=2).cpu().numpy()
             for row, values in zip(rows, probabilities, strict=True):
-                found[row] = values[: len(ids[row])].copy()  # not the batch's padding with it
+                found[row] = values[: len(ids[row])].copy()  # a copy, to free the padded batch
         entities = decode(Dataset.from_dict(windows), np.concatenate(found), texts, self.strip)
         named = [
             [

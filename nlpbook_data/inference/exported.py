@@ -1,4 +1,4 @@
-"""A model that recipes/export.py wrote, called as one of transformers, run by onnxruntime."""
+"""A model of recipes/export.py: run by onnxruntime, called like a transformers model."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ INSTALL = "Install it by: pip install 'nlpbook-recipes[onnx]'"
 
 
 class ExportedModel:
-    """A graph with its config; what it returns has the names of the graph's outputs."""
+    """A graph with its config; outputs have the names of the graph's outputs."""
 
     device = torch.device("cpu")
 
@@ -36,7 +36,7 @@ class ExportedModel:
             self.session = onnxruntime.InferenceSession(
                 folder / FILE, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # of many types, all of a file that is not whole
+        except Exception as error:  # many types, all for an incomplete file
             raise InputError(
                 f"{folder / FILE}: it could not be loaded ({first_line(error)[:200]}). Export the "
                 "model again."
@@ -51,13 +51,13 @@ class ExportedModel:
 
 
 def write_graph(model: Any, inputs: Mapping[str, torch.Tensor], folder: Path) -> None:
-    """Write the graph of a model of transformers, for any number of rows and tokens.
+    """Write the graph of a transformers model, for any number of rows and tokens.
 
     Args:
-        inputs: a batch of two rows or more, by which it is traced.
+        inputs: a batch of at least two rows for tracing.
 
     Raises:
-        InputError: the packages for it are not installed.
+        InputError: the packages for ONNX are not installed.
     """
     try:
         import onnxruntime  # noqa: F401
@@ -70,7 +70,7 @@ def write_graph(model: Any, inputs: Mapping[str, torch.Tensor], folder: Path) ->
     any_size = dict.fromkeys((0, 1), torch.export.Dim.AUTO)
     config = OnnxConfig(dynamic=True, dynamic_shapes=dict.fromkeys(inputs, any_size))
     previous = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # of versions newer than it was tested with
+    transformers.logging.set_verbosity_error()  # it warns of untested versions
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
         OnnxExporter().export(model, dict(inputs), config=config).save_pretrained(folder)
     transformers.logging.set_verbosity(previous)
@@ -79,11 +79,12 @@ def write_graph(model: Any, inputs: Mapping[str, torch.Tensor], folder: Path) ->
 def quantize_graph(source: Path, folder: Path) -> None:
     """Write the graph with its matrix products in 8 bits.
 
-    A product that narrows its rows, such as the second of a feed-forward layer, reads a few large
-    values, beside which the rest would be lost: it has a scale for 32 numbers. The others have one
-    for a column of weights and one for all that they read, which is faster. With the latter alone
-    24 of 1,000 reviews of NSMC had another class; with the former alone batches were 1.3 times as
-    fast as PyTorch, with both 2 times.
+    The input of a product with fewer outputs than inputs, such as the second one of a feed-forward
+    layer, has a few large values, and with one scale the others would be lost. So these products
+    have a scale for every 32 numbers. The other products have one scale for each column of weights
+    and one for all inputs, which is faster. With only the latter scheme, 24 of 1,000 reviews of
+    NSMC had another class. With only the former, batches were 1.3 times as fast as PyTorch; with
+    both schemes 2 times.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -99,7 +100,7 @@ def quantize_graph(source: Path, folder: Path) -> None:
     ]
     root = logging.getLogger()
     level = root.level
-    root.setLevel(logging.ERROR)  # they tell of each product
+    root.setLevel(logging.ERROR)  # it logs every product
     folder.mkdir()
     quantize_dynamic(
         graph,

@@ -1,4 +1,4 @@
-"""Predictions of a file's rows, on disk as they are made: what was stopped goes on where it was."""
+"""Predictions of a file's rows, written to disk at once, so a stopped command can continue."""
 
 import json
 import logging
@@ -17,19 +17,19 @@ from nlpbook_data.inference.tables import Table
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 5  # errors of rows that are logged; all of them stand in the output
+SHOWN = 5  # row errors that are logged; the output has all of them
 
 
 def predict_table(
     table: Table, predictor: Predictor, columns: Sequence[str], options: Row, skip: int = 0
 ) -> Iterator[list[Row]]:
-    """Yield what the model gives each row after the first `skip`, a chunk of rows at a time.
+    """Yield the predictions of the rows after the first `skip`, in chunks.
 
-    A blank row has nothing, one that cannot be read or predicted an ``error``.
+    A blank row has no prediction. A row that cannot be read or predicted has an ``error``.
 
     Args:
-        columns: the table's, in the order of the predictor's.
-        options: of `Predictor.predict`.
+        columns: the table's columns, in the order of the predictor's.
+        options: options of `Predictor.predict`.
     """
     records, told = islice(table.records(columns), skip, None), 0
     keys = dict(zip(predictor.columns, columns, strict=True))
@@ -53,22 +53,23 @@ def predict_table(
 
 
 class Journal:
-    """The file of one command's predictions, a line a row. One process at a time has it.
+    """The file of one command's predictions, one line a row; only one process can open it.
 
-    Only the last line can be half-written, by a kill, and is dropped.
+    After a kill, the last line may be incomplete. It is dropped.
 
     Attributes:
-        done: how many rows it holds.
+        done: the number of rows in it.
     """
 
     def __init__(self, path: Path, command: dict[str, Any]):
-        """Begin a file, or go on with it.
+        """Begin a file, or continue it.
 
         Args:
-            command: what the predictions follow from, JSON; a file of another command is refused.
+            command: everything that determines the predictions, as JSON; a file of another command
+                is refused.
 
         Raises:
-            InputError: another command's file, or a process that writes it now.
+            InputError: the file belongs to another command, or another process is writing it.
         """
         self.path = path
         self._lock = FileLock(path.with_name(f"{path.name}.lock"))
@@ -104,7 +105,7 @@ class Journal:
                 )
 
     def append(self, outputs: Sequence[dict[str, Any]]) -> None:
-        """Add rows; they are on disk when this returns."""
+        """Add rows. They are on disk when this returns."""
         self._append(outputs)
         self.done += len(outputs)
 
@@ -120,7 +121,7 @@ class Journal:
             yield from map(json.loads, file)
 
     def close(self, delete: bool = False) -> None:
-        """Let others have it; with `delete` nothing is left."""
+        """Unlock the file; with `delete` remove it."""
         self._file.close()
         if delete:
             self.path.unlink()

@@ -1,4 +1,4 @@
-"""One door to the models of all recipes: rows in, predictions out.
+"""The one entry point to the models of all recipes: rows in, predictions out.
 
     predictor = load_predictor("outputs/doccls")
     predictor.task, predictor.columns, predictor.labels
@@ -6,8 +6,8 @@
     predictor.predict([{"text": "배송이 빠르고 마음에 들어요"}])
     # [{"prediction": "긍정", "score": 0.97}]
 
-Task, columns, length, stride, thresholds and the cutting of particles come from the model's config,
-where the recipes put them. Search has an index of its own: ``nlpbook-data search``.
+Task, columns, length, stride, thresholds and the stripping of particles come from the model's
+config, where the recipes save them. For search use its index: ``nlpbook-data search``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,7 @@ HEADS = {
     "ForCausalLM": "generation",
     "LMHeadModel": "generation",
 }
-# What a row needs; the first set is taken where the model does not say which it was trained on.
+# The columns that a row needs; the first set counts if the model does not name its columns.
 INPUTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "doccls": (("text",),),
     "paircls": (("premise", "hypothesis"), ("sentence1", "sentence2")),
@@ -47,7 +47,7 @@ INPUTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "qa": (("context", "question"),),
     "generation": (("prompt",), ("question",)),
 }
-# Settings of generation beside its method's, and the least and most that they may be.
+# Settings of generation that change a method, with their smallest and largest values.
 DECODING_RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0.05, 5.0),
     "top_k": (0, 1000),
@@ -61,7 +61,7 @@ OPTIONS = {
     "qa": {"details"},
     "generation": {"max_new_tokens", "method", "seed", *DECODING_RANGES},
 }
-# Rows that are predicted together: enough of them to put those of like length side by side.
+# Rows that are predicted together: enough to sort them by length into batches.
 CHUNKS = {"doccls": 4096, "paircls": 4096, "ner": 1024, "qa": 256, "generation": 32}
 
 
@@ -71,11 +71,11 @@ class Predictor:
 
     Attributes:
         task: doccls, paircls, ner, qa or generation.
-        inputs: ``{the task's column: the key of a row}``, as the training data named it.
-        labels: of classes, or of entities' types; of other tasks, and of scores, none.
-        model: of transformers, or an `ExportedModel`.
+        inputs: ``{the task's column: the key of a row}``, named as in the training data.
+        labels: the names of classes or entity types; empty for scores and other tasks.
+        model: a transformers model, or an `ExportedModel`.
         multi_label: whether a text has any number of labels.
-        label_separator: what stood between several labels in a cell of the training data.
+        label_separator: the separator of several labels in a cell of the training data.
     """
 
     task: str
@@ -93,14 +93,14 @@ class Predictor:
 
     @property
     def chunk(self) -> int:
-        """A good number of rows to predict together."""
+        """A good number of rows for one call of `predict`."""
         return CHUNKS[self.task]
 
     def outputs(self, **options: Any) -> dict[str, str]:
-        """Return what `predict` gives a row: ``{name: text, number, texts, numbers or json}``.
+        """Return the outputs of `predict`: ``{name: text, number, texts, numbers or json}``.
 
         Raises:
-            InputError: as `predict` does.
+            InputError: see `predict`.
         """
         self._check(options)
         some = "s" if self.multi_label else ""
@@ -119,19 +119,19 @@ class Predictor:
         return outputs
 
     def predict(self, rows: Sequence[Mapping[str, Any]], **options: Any) -> list[Row]:
-        """Return a dict for each row, in order: what `outputs` says, or ``{"error": …}`` alone.
+        """Return a dict for each row, in order: the keys of `outputs`, or only ``{"error": …}``.
 
-        A row that cannot be read or predicted has an error and takes no other with it.
+        A row that cannot be read or predicted has an error; other rows are not affected.
 
         Args:
-            rows: each with the keys `columns`; others are ignored.
-            options: `details` (bool): all there is to know of a row, such as the probability of
-                each class; `threshold` (of several labels, 0.5); of generation `max_new_tokens`,
-                `method` (a name of `inference.decoding.DECODING`, top-p), `seed`, and what the
-                method leaves open or is to be otherwise: the names of `DECODING_RANGES`.
+            rows: each with the keys `columns`; other keys are ignored.
+            options: `details` (bool) returns more about a row, such as the probability of each
+                class. `threshold` is for several labels, by default 0.5. For generation:
+                `max_new_tokens`, `method` (a name of `inference.decoding.DECODING`, by default
+                top-p), `seed`, and the settings of the method that `DECODING_RANGES` names.
 
         Raises:
-            InputError: an option that the task does not have, or a wrong value of one.
+            InputError: an option that the task does not have, or a wrong value.
         """
         self._check(options)
         found: list[Row] = [{} for _ in rows]
@@ -146,7 +146,7 @@ class Predictor:
         return found
 
     def _attempt(self, texts: list[list[str]], options: Row) -> list[Row]:
-        """Predict `texts`; where that fails, each half of them, down to the row that it is."""
+        """Predict `texts`; if that fails, predict each half, down to the row at fault."""
         if not texts:
             return []
         try:
@@ -189,15 +189,15 @@ def load_predictor(
     Args:
         model_name_or_path: the folder of a finished run or of recipes/export.py, or a name on the
             Hub.
-        columns: ``{"text": "본문", …}``: the data's names of the task's columns, where they are
-            not those of training.
-        header: the columns of the data, to choose between a task's sets of columns.
-        device: an accelerator where there is one, else the CPU.
-        batch_size: rows, or windows of them, that the model reads at a time.
+        columns: ``{"text": "본문", …}``: the data's names of the task's columns, if they differ
+            from training.
+        header: the columns of the data, to choose among a task's sets of columns.
+        device: by default an accelerator if there is one, else the CPU.
+        batch_size: rows, or windows, in one batch.
         revision: branch, tag or commit on the Hub.
 
     Raises:
-        InputError: no such model, or none that is fine-tuned for one of these tasks.
+        InputError: no such model, or it is not fine-tuned for one of these tasks.
     """
     name = str(model_name_or_path)
     args = ModelArguments(model_name_or_path=name, model_revision=revision)
@@ -227,7 +227,7 @@ def _find_task(name: str, config: Any) -> str:
     head = (config.architectures or ["no head"])[0]
     settings = saved_settings(config)
     task = settings.get("task") or next((HEADS[h] for h in HEADS if head.endswith(h)), None)
-    if task == "doccls" and "premise_column_name" in settings:  # of runs that did not say
+    if task == "doccls" and "premise_column_name" in settings:  # older runs did not save the task
         return "paircls"
     if task in INPUTS:
         return task
@@ -240,7 +240,7 @@ def _find_task(name: str, config: Any) -> str:
 def _choose_columns(
     task: str, settings: Row, columns: dict[str, str], header: Sequence[str] | None
 ) -> dict[str, str]:
-    """Return ``{the task's column: the data's}``: of the sets of `INPUTS` that which is meant."""
+    """Return ``{the task's column: the data's}``, for the set of `INPUTS` that fits."""
     sets = INPUTS[task]
     known = {c for names in sets for c in names}
     if unknown := sorted(columns.keys() - known):
@@ -256,7 +256,7 @@ def _choose_columns(
 
     chosen = max(sets, key=fits)
     inputs = {c: columns.get(c, saved[c]) for c in chosen}
-    # a file in the task's own words suits a model whose training data had others
+    # A file may use the task's own column names although the training data used others.
     return {
         c: c if c in (header or ()) and c not in columns and name not in (header or ()) else name
         for c, name in inputs.items()
@@ -311,7 +311,7 @@ def _texts(
     **decoding: Any,
 ) -> list[Row]:
     length = max_new_tokens or model.generation_config.max_new_tokens or MAX_NEW_TOKENS
-    prompts = [f"{text}\n" for text in texts] if asked else texts  # as `to_prompts` does
+    prompts = [f"{text}\n" for text in texts] if asked else texts  # as in `to_prompts`
     methods = {method: DECODING[method] | decoding}
     written = sample(model, tokenizer, prompts, seed, length, methods, batch_size)
     return [{"prediction": text} for text in written[method]]

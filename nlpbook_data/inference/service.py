@@ -1,4 +1,4 @@
-"""What a demo and a server ask: the model of a run, or a search index, by one call."""
+"""The common interface of demo and server to the model of a run or to a search index."""
 
 import json
 import logging
@@ -26,24 +26,25 @@ TASKS = {
     "search": "문서 검색",
 }
 EXAMPLES = 5
-CHARACTERS = 10_000  # of a text, unless another limit is given
-MAX_BYTES = 4 * 2**20  # of a request
-WAITING = 100  # requests that wait for the model
+CHARACTERS = 10_000  # the default limit of a text
+MAX_BYTES = 4 * 2**20  # the limit of a request
+WAITING = 100  # the most requests that wait for the model
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
 class Service:
-    """A model or an index that answers rows.
+    """A model or a search index that answers rows.
 
     Attributes:
-        name: of its folder.
+        name: the name of its folder.
         task: one of `TASKS`.
-        columns: what a row needs, in the task's own words.
-        options: that `predict` takes.
-        labels: of classes, or of entities' types.
-        examples: rows of the run's test split.
-        predict: ``predict(rows, **options)``: a dict a row, ``{"error": …}`` where it has none.
+        columns: the columns that a row needs, by the task's names.
+        options: the options of `predict`.
+        labels: the names of classes or entity types.
+        examples: some rows of the run's test split.
+        predict: ``predict(rows, **options)`` returns a dict for each row, ``{"error": …}`` if it
+            failed.
     """
 
     name: str
@@ -57,16 +58,16 @@ class Service:
 
     @property
     def title(self) -> str:
-        """What it does, in Korean."""
+        """The task, in Korean."""
         is_score = self.task == "paircls" and not self.labels
         return "문장 유사도" if is_score else TASKS[self.task]
 
 
 def load_service(folder: str | Path) -> Service:
-    """Return what answers from `folder`: a finished run, or an index of ``nlpbook-data index``.
+    """Load `folder`: a finished run, or an index of ``nlpbook-data index``.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is none of them.
     """
     path = Path(folder).expanduser()
     if (path / "manifest.json").is_file():
@@ -103,7 +104,7 @@ def _open_index(path: Path) -> Service:
     options = {"k", "hybrid"} if index.manifest.hybrid else {"k"}
     examples = _read_examples(Path(index.manifest.model or path), ("query",))
     find = partial(_search, index)
-    find([{"query": "가"}], hybrid=index.manifest.hybrid)  # all is loaded now, or an error said
+    find([{"query": "가"}], hybrid=index.manifest.hybrid)  # loads everything, so errors come now
     name = path.resolve().name
     return Service(name, "search", ("query",), frozenset(options), [], False, examples, find)
 
@@ -122,7 +123,7 @@ def _search(index: SearchIndex, rows: list[Row], k: int = 10, hybrid: bool = Fal
 
 
 def _read_examples(folder: Path, columns: tuple[str, ...]) -> list[Row]:
-    """Return the first different rows of predictions.jsonl, as far as they are whole."""
+    """Return the first different rows of predictions.jsonl; incomplete ones are skipped."""
     path, rows = folder / "predictions.jsonl", dict[tuple[str, ...], Row]()
     if not path.is_file():
         return []
@@ -132,7 +133,7 @@ def _read_examples(folder: Path, columns: tuple[str, ...]) -> list[Row]:
                 row = json.loads(line)
             except ValueError:
                 break
-            if columns == ("question",) and "prompt" in row:  # of generation
+            if columns == ("question",) and "prompt" in row:  # generation
                 row["question"] = row["prompt"].rstrip("\n")
             texts = tuple(row.get(column) for column in columns)
             if all(isinstance(text, str) and 0 < len(text) <= CHARACTERS for text in texts):
@@ -143,10 +144,10 @@ def _read_examples(folder: Path, columns: tuple[str, ...]) -> list[Row]:
 
 
 def open_port(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to a free port.
+    """Return a socket that is bound to `port`.
 
     Raises:
-        InputError: the port is taken, or the host is none of this machine.
+        InputError: the port is in use, or the host is not an address of this machine.
     """
     if not 0 <= port < 2**16:
         raise InputError(f"--port {port}: it must be from 0 to 65535.")

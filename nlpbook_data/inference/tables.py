@@ -1,13 +1,13 @@
-"""The user's rows as they are in their file, and the same file again with more columns.
+"""Read the user's rows from a file, and write the same file again with more columns.
 
     table = open_table(Path("reviews.csv"))
     for record in table.records(["본문"]):
         record.row  # {"본문": …}, or None where record.error says why
     table.write(Path("more.csv"), outputs, {"prediction": "text", "error": "text"})
 
-Nothing of a row changes: texts keep encoding, separator, quotes and line ends, workbooks the types
-and number formats of cells, parquet its types. A row that cannot be read is a record too; where its
-cells would break the new file, its whole text stands in the first one.
+Rows do not change: texts keep encoding, separator, quotes and line ends, workbooks the types and
+number formats of cells, parquet its types. A row that cannot be read is a record too. If its cells
+would break the new file, its whole text is written into the first cell.
 """
 
 import codecs
@@ -51,10 +51,10 @@ class Record:
     """A row of a file.
 
     Attributes:
-        place: file and line, for messages.
-        row: its columns; None where it is blank, or cannot be read.
-        error: why it cannot.
-        text: of a text file what is written again, the same or what breaks nothing.
+        place: the file and line, for messages.
+        row: its columns; None if it is blank or cannot be read.
+        error: the reason why it cannot be read.
+        text: for a text file: the text to write again, changed only if it would break the file.
     """
 
     place: str
@@ -80,12 +80,12 @@ class Table(ABC):
         self.path = path
 
     def estimate(self) -> int | None:
-        """Return about how many rows there are, where that is quickly told."""
+        """Return the approximate number of rows, if it can be found quickly."""
         return None
 
     @abstractmethod
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
-        """Yield a record for each row, blank ones too; its row has those of `columns` there are."""
+        """Yield a record for each row, blank ones too, with those of `columns` that exist."""
 
     @abstractmethod
     def write(
@@ -94,25 +94,25 @@ class Table(ABC):
         """Write the same rows with more columns.
 
         Args:
-            outputs: one a record; a column that it lacks stays empty.
-            kinds: the new columns, each with a key of `TYPES`; the last is that of errors.
-            joint: between several values in a cell.
+            outputs: one for each record; missing columns stay empty.
+            kinds: the new columns, each with a key of `TYPES`; the last one is for errors.
+            joint: the separator of several values in a cell.
         """
 
 
 def open_table(path: Path, suffix: str | None = None, separator: str | None = None) -> Table:
     """Return the table of a file: csv, tsv, xlsx (its first sheet), jsonl, parquet or txt.
 
-    csv may have semicolons or tabs for commas: that counts which divides the header most. The
-    encoding is UTF-8, with or without BOM, UTF-16 with it, or else cp949. Of txt a line is a row
-    with the one column ``text``.
+    csv may have semicolons or tabs instead of commas: the one that is most frequent in the header
+    counts. The encoding is UTF-8 with or without BOM, UTF-16 with BOM, or else cp949. In txt each
+    line is a row with the single column ``text``.
 
     Args:
-        suffix: how the file is read, where its name does not end so.
-        separator: between the cells of csv.
+        suffix: the format, if the file's name has no such ending.
+        separator: the separator of csv cells.
 
     Raises:
-        InputError: no such file, empty, another format or encoding, a column that is there twice.
+        InputError: no such file, an empty one, another format or encoding, a duplicate column.
     """
     require_file(path)
     suffix = (suffix or path.suffix).lower()
@@ -127,16 +127,16 @@ def open_table(path: Path, suffix: str | None = None, separator: str | None = No
 
 
 class _Text(Table):
-    """Files of lines. What is new of a row stands behind it, before the end of its line."""
+    """Files of lines. New cells are written after the row, before the end of its line."""
 
-    newline = "\n"  # how Python divides the file
+    newline = "\n"  # how Python splits lines
 
     def __init__(self, path: Path):
         super().__init__(path)
         self.damaged = False
         try:
             self.encoding = find_encoding(path)
-        except Undecodable:  # the lines at fault are told, and the others predicted
+        except Undecodable:  # bad lines get an error, the others a prediction
             self.encoding, self.damaged = "utf-8", True
         with path.open("rb") as file:
             first = file.readline()
@@ -182,7 +182,7 @@ class _Text(Table):
                 file.write(text + self.line_end)
 
     def _cells(self, output: Row, kinds: Mapping[str, str], joint: str) -> list[str]:
-        """Return the new cells of a row, or an error where the encoding has no such character."""
+        """Return the new cells of a row, or an error if the encoding lacks a character."""
         cells = [_to_cell(output.get(name), kind, joint) for name, kind in kinds.items()]
         try:
             "".join(cells).encode(self.encoding)
@@ -201,11 +201,11 @@ class _Text(Table):
 
     @abstractmethod
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
-        """Return the text of a record with what is new."""
+        """Return the text of a record with the new cells."""
 
 
 class _Txt(_Text):
-    """A line a text; behind it, between tabs, what is new."""
+    """Each line is a text; new cells follow after tabs."""
 
     def __init__(self, path: Path):
         super().__init__(path)
@@ -220,7 +220,7 @@ class _Txt(_Text):
 
 
 class _Jsonl(_Text):
-    """A line an object."""
+    """Each line is an object."""
 
     def __init__(self, path: Path):
         super().__init__(path)
@@ -242,7 +242,7 @@ class _Jsonl(_Text):
             return self._dump({"line": record.text} | new)
         if record.row.keys() & new.keys():
             return self._dump(record.row | new)
-        kept = record.text.rstrip()[:-1].rstrip()  # numbers stay as they are written
+        kept = record.text.rstrip()[:-1].rstrip()  # keeps the spelling of numbers
         return kept + ", " * bool(record.row and new) + self._dump(new)[1:]
 
     def _dump(self, row: Row) -> str:
@@ -255,7 +255,7 @@ class _Jsonl(_Text):
 
 
 class _Tsv(_Text):
-    """A header, and rows of cells between tabs. There is no quoting."""
+    """A header, and rows of cells separated by tabs, without quoting."""
 
     def __init__(self, path: Path):
         super().__init__(path)
@@ -270,7 +270,7 @@ class _Tsv(_Text):
             raise InputError(f"{self.path}, line {number}: the header: {error}. Mend it.")
 
     def _rows(self) -> Iterator[tuple[int, list[str], str, str]]:
-        """Yield a row's line, its cells (none of a blank one), its text, why it is unreadable."""
+        """Yield for each row: line number, cells ([] if blank), text, reason if unreadable."""
         for number, line in enumerate(self._lines(), start=1):
             text = line.rstrip("\r\n")
             yield number, text.split("\t") if text else [], text, ""
@@ -296,7 +296,7 @@ class _Tsv(_Text):
         return self.heading + self._join(["", *names]) + self.line_end
 
     def _record(self, place: str, text: str) -> Record:
-        raise NotImplementedError  # `records` makes its own
+        raise NotImplementedError  # `records` makes its own records
 
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         return record.text + self._join(["", *self._cells(output, kinds, joint)])
@@ -306,7 +306,7 @@ class _Tsv(_Text):
 
 
 class _Csv(_Tsv):
-    """The same by RFC 4180, of any separator."""
+    """The same by RFC 4180, with any separator."""
 
     newline = ""
 
@@ -326,7 +326,7 @@ class _Csv(_Tsv):
                 taken.append(line)
                 yield line
 
-        limit = csv.field_size_limit(MAX_CHARACTERS)  # of the process: csv has no other
+        limit = csv.field_size_limit(MAX_CHARACTERS)  # csv has only this global limit
         number, reader = 1, None
         try:
             while True:
@@ -335,7 +335,7 @@ class _Csv(_Tsv):
                 try:
                     cells = next(reader, cells)
                 except csv.Error as found:
-                    # a quote that is not closed takes the lines below: its own alone is at fault
+                    # An unclosed quote would take the lines below; only its own line is at fault.
                     ahead.extendleft(reversed(taken[1:]))
                     del taken[1:]
                     error, reader = str(found), None
@@ -354,7 +354,7 @@ class _Csv(_Tsv):
 
 
 class _Workbook(Table):
-    """The first sheet of a workbook, by its values; the others are copied."""
+    """The first sheet of a workbook, by its values; other sheets are copied."""
 
     def __init__(self, path: Path):
         super().__init__(path)
@@ -374,15 +374,15 @@ class _Workbook(Table):
             ) from error
 
     def _open(self) -> Any:
-        from openpyxl import load_workbook  # 0.2 s, for few files
+        from openpyxl import load_workbook  # takes 0.2 s, for few files
 
         with self._damage_named():
             return load_workbook(self.path, read_only=True, data_only=True)
 
     def _rows(self, workbook: Any, sheet: int = 0) -> Iterator[list[Any]]:
-        """Yield the cells of each row up to the last that is not empty; an empty one is None."""
+        """Yield the cells of each row up to the last non-empty one; empty cells are None."""
         source = workbook.worksheets[sheet]
-        source.reset_dimensions()  # which say what the program that wrote it liked
+        source.reset_dimensions()  # stored dimensions may be wrong
         rows = source.iter_rows()
         while True:
             with self._damage_named():
@@ -429,7 +429,7 @@ class _Workbook(Table):
 
 
 class _Parquet(Table):
-    """A parquet file, whose schema gets more fields."""
+    """A parquet file; its schema gets more fields."""
 
     def __init__(self, path: Path):
         super().__init__(path)
@@ -509,7 +509,7 @@ def _to_cell(value: Any, kind: str, joint: str) -> str:
 
 
 def _read_cell(cell: Any) -> str | None:
-    """Return a cell of a workbook as a text: a review may be the number 10, or a day."""
+    """Return a cell of a workbook as text: a review may be the number 10, or a date."""
     value = cell and cell.value
     return None if value is None else unescape(value) if isinstance(value, str) else str(value)
 
@@ -519,7 +519,7 @@ def _new_cell(sheet: Any, value: Any, like: Any = None) -> Any:
 
     cell = WriteOnlyCell(sheet, value=value)
     if isinstance(value, str) and (like is None or like.data_type == "s"):
-        cell.data_type = "s"  # a text that begins with = is no formula
+        cell.data_type = "s"  # a text that begins with = is not a formula
     if like is not None and like.number_format != "General":
         cell.number_format = like.number_format
     return cell

@@ -14,23 +14,22 @@ BINS = 15
 class DocumentClassification(evaluate.Metric):
     """Accuracy, macro-F1, each class' precision, recall and F1, and calibration error.
 
-    They are of probabilities. With the configuration "multilabel" a label holds where its
-    probability is over 0.5; accuracy is then that of whole rows, and micro-F1 stands beside
-    macro-F1.
+    All are computed from probabilities. With the configuration "multilabel", labels with a
+    probability over 0.5 are predicted, accuracy counts rows whose labels are all right, and there
+    is a micro-F1 too.
 
     Args:
         predictions: probabilities, (rows, classes).
         references: class ids, (rows,); for "multilabel" 0/1 vectors, (rows, classes).
         label_names: the classes' names, in the order of their ids.
-        negative: the class that says that there is nothing, such as KLUE-RE's 관계 없음.
+        negative: the class that means "none", such as KLUE-RE's 관계 없음.
     Returns:
-        accuracy, macro_f1, expected_calibration_error (fractions), per_class
-        {name: precision, recall, f1, support} and confusion_matrix (gold by predicted counts;
-        "multilabel": micro_f1 instead); with `negative` KLUE-RE's two scores: micro_f1, the F1 of
-        the other classes' rows together, and auprc, the mean of the classes' areas under their
-        curves of precision and recall, `negative`'s among them, classes without gold rows left
-        out. Macro-F1 is over all classes, absent ones count 0 (scikit-learn's
-        ``zero_division=0``).
+        accuracy, macro_f1, expected_calibration_error (fractions), per_class {name: precision,
+        recall, f1, support} and confusion_matrix (gold by predicted counts; "multilabel": micro_f1
+        instead); with `negative` KLUE-RE's two scores: micro_f1, the micro-averaged F1 of the other
+        classes, and auprc, the mean area under the precision-recall curve over all classes with
+        gold rows, `negative` included. Macro-F1 is over all classes; absent ones count 0
+        (scikit-learn's ``zero_division=0``).
     Examples:
         >>> metric = DocumentClassification(keep_in_memory=True)
         >>> scores = metric.compute(
@@ -86,7 +85,7 @@ class DocumentClassification(evaluate.Metric):
 
 
 def score_counts(hits: int, predicted: int, gold: int) -> dict[str, float]:
-    """Return precision, recall and F1 of counts, quotients by 0 being 0; support is `gold`."""
+    """Return precision, recall and F1 from counts; a division by 0 is 0, support is `gold`."""
     return {
         "precision": hits / predicted if predicted else 0.0,
         "recall": hits / gold if gold else 0.0,
@@ -96,10 +95,10 @@ def score_counts(hits: int, predicted: int, gold: int) -> dict[str, float]:
 
 
 def area_under_curves(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return KLUE-RE's AUPRC: the areas by trapezoids, as its own code has them, from 0 to 1.
+    """Return KLUE-RE's AUPRC from 0 to 1: areas by the trapezoidal rule, as in KLUE's code.
 
     Args:
-        truth: whether it is a row's class, (rows, classes).
+        truth: (rows, classes), whether the row is of the class.
         probabilities: (rows, classes).
     """
     from sklearn.metrics import auc, precision_recall_curve

@@ -1,4 +1,4 @@
-"""Scores of language models and of what they write, as modules of `evaluate`."""
+"""Scores of language models and of generated texts, as modules of `evaluate`."""
 
 import math
 import unicodedata
@@ -15,19 +15,20 @@ from nlpbook_data.metrics.info import describe
 
 
 class LanguageModelling(evaluate.Metric):
-    """Loss and perplexity a token, which compare models of one tokenizer, and bits per character.
+    """Loss and perplexity per token, and bits per character.
 
-    The latter compare all models: the bits that the model needs for the texts and their ends, over
-    the number of the texts' characters (an end is no character, though its bits count). All three
-    are of the sums over the rows, not means of the rows' own.
+    Loss and perplexity compare only models with the same tokenizer. Bits per character compare all
+    models: they are the bits that the model needs for the texts and their ends, divided by the
+    number of characters. An end is not a character, but its bits count. All three come from the
+    sums over all rows; they are not means over rows.
 
     Args:
-        losses: the negative log-likelihood of each row's labelled tokens, in nats, summed.
-        tokens: how many they are, ends of text included.
-        characters: how many characters of the NFC text they stand for, ends of text not included
-            (`features.generation.encode` counts them).
+        losses: for each row the summed negative log-likelihood of its labelled tokens, in nats.
+        tokens: for each row the number of labelled tokens, ends of text included.
+        characters: for each row the number of characters of the NFC text that these tokens cover,
+            ends of text not included (`features.generation.encode` counts them).
     Returns:
-        loss (nats a token), perplexity (e to its power) and bits_per_character.
+        loss (nats per token), perplexity (e to the power of the loss) and bits_per_character.
     Examples:
         >>> metric = LanguageModelling(keep_in_memory=True)
         >>> scores = metric.compute(losses=[3.0, 1.0], tokens=[3, 1], characters=[6, 2])
@@ -60,23 +61,23 @@ REPEATED = 4  # the n of repetition
 
 
 class TextGeneration(evaluate.Metric):
-    """How much written texts repeat each other and themselves.
+    """How much generated texts repeat each other and themselves.
 
-    The units are characters without blanks (in Korean, syllables): with words, every particle and
-    ending would make a new one, and a run such as ㅋㅋㅋㅋㅋㅋ would be no repetition; with tokens,
-    models of two tokenizers could not be compared.
+    The units are characters without blanks (in Korean, syllables). With words, every particle and
+    ending would make a new unit, and ㅋㅋㅋㅋㅋㅋ would not be a repetition. With tokens, models
+    with different tokenizers could not be compared.
 
     Args:
-        predictions: the texts that a model wrote, without their prompts.
-        asked: for prompts that ask for a label, the label of each.
+        predictions: the generated texts, without their prompts.
+        asked: the label that each prompt asks for, if prompts ask for labels.
         judged: the label that a classifier gives each text.
     Returns:
-        distinct_1, distinct_2, distinct_3: the different n-grams of all texts over all their
-        n-grams (Li et al., 2016); they fall as texts are added, so only equally many compare.
-        repetition: the share of a text's 4-grams that stand in it already, 1 - different / all, as
-        a mean over texts (Welleck et al., 2020: seq-rep-4); a text without any repeats nothing.
-        mean_length: characters, blanks included. As all of these, of the NFC text.
-        agreement: with labels, the share of texts that are judged to be what was asked for, and
+        distinct_1, distinct_2, distinct_3: the number of different n-grams in all texts, divided by
+        the number of n-grams (Li et al., 2016). They fall as texts are added, so compare only equal
+        numbers of texts. repetition: the share of a text's 4-grams that occurred earlier in it, 1 -
+        different / all, as a mean over texts (Welleck et al., 2020: seq-rep-4); 0 for a text
+        without 4-grams. mean_length: characters, blanks included. All of these are of the NFC text.
+        agreement: with labels, the share of texts whose judged label is the asked one, and
         per_label {asked label: {agreement, support}}.
     Examples:
         >>> metric = TextGeneration(keep_in_memory=True)
@@ -110,11 +111,10 @@ class TextGeneration(evaluate.Metric):
 
 
 def score_samples(samples: Mapping[str, list[dict[str, str]]]) -> dict[str, dict[str, float]]:
-    """Return the scores of `TextGeneration` by method of decoding.
+    """Return the scores of `TextGeneration` for each decoding method.
 
     Args:
-        samples: ``{method: [{"text", …}, …]}``, with ``asked`` and ``judged`` where there was a
-            judge.
+        samples: ``{method: [{"text", …}, …]}``, with ``asked`` and ``judged`` if there was a judge.
     """
     metric, scores = TextGeneration(keep_in_memory=True), {}
     for method, rows in samples.items():
@@ -124,13 +124,13 @@ def score_samples(samples: Mapping[str, list[dict[str, str]]]) -> dict[str, dict
 
 
 def distinct(texts: Sequence[str], n: int) -> float:
-    """Return the share of different n-grams among all of `texts`; 0 where there is none."""
+    """Return the share of different n-grams among all n-grams of `texts`; 0 without n-grams."""
     grams = [gram for text in texts for gram in _ngrams(text, n)]
     return len(set(grams)) / len(grams) if grams else 0.0
 
 
 def repetition(text: str) -> float:
-    """Return the share of the 4-grams of `text` that stand in it already."""
+    """Return the share of the 4-grams of `text` that occurred earlier in it."""
     grams = _ngrams(text, REPEATED)
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 

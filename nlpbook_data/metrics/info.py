@@ -1,4 +1,4 @@
-"""What a metric says of itself to `evaluate`."""
+"""The description of a metric for `evaluate`."""
 
 import inspect
 from typing import Any
@@ -8,7 +8,7 @@ import evaluate
 
 
 def describe(metric: evaluate.Metric, **features: Any) -> evaluate.MetricInfo:
-    """Return what `metric` is, by its docstring, and the type of each of its columns."""
+    """Return the info of `metric`: its docstring, and the type of each column."""
     said = inspect.getdoc(metric) or ""
     description = said.partition("\nArgs:\n")[0]
     return evaluate.MetricInfo(

@@ -1,4 +1,4 @@
-"""Each score's words and direction: the one place for them."""
+"""The names and directions of all scores, in one place."""
 
 import math
 from collections.abc import Mapping
@@ -10,15 +10,14 @@ from nlpbook_data.language import is_korean
 
 @dataclass(frozen=True)
 class Score:
-    """What a score is called in tables, in Korean plots, and whether more of it is better."""
+    """The name of a score in tables and in Korean plots, and whether higher is better."""
 
     shown: str
     korean: str = ""
     higher_is_better: bool = True
 
 
-# Scores that are worth a column, in this order, as far as a task has them; the first is the
-# headline.
+# Scores that get a column, in this order, if a task has them; the first is the headline.
 TABLE = {
     "accuracy": Score("accuracy", "정확도"),
     "micro_f1": Score("micro-F1", "마이크로 F1"),
@@ -43,7 +42,7 @@ OTHERS = {
     "mean_squared_error": Score("MSE", "평균 제곱 오차", higher_is_better=False),
     "expected_calibration_error": Score("ECE", "보정 오차", higher_is_better=False),
 }
-# Of texts that a model wrote.
+# Of generated texts.
 SAMPLES = {
     "agreement": Score("label agreement", "레이블 일치"),
     **{f"distinct_{n}": Score(f"distinct-{n}") for n in (1, 2, 3)},
@@ -53,24 +52,24 @@ SAMPLES = {
 SHOWN = {name: score.shown for name, score in TABLE.items()}
 SCORES = TABLE | OTHERS | SAMPLES
 KOREAN = {name: score.korean or score.shown for name, score in SCORES.items()}
-# Of all other scores more is better.
+# For all other scores higher is better.
 LOWER_IS_BETTER = {name for name, score in SCORES.items() if not score.higher_is_better}
 
 
 def heading(name: str) -> str:
-    """Return what a score is called on the terminal."""
+    """Return the name of a score on the terminal."""
     return (KOREAN if is_korean() else SHOWN).get(name, name)
 
 
 def goodness(metric: str, value: float | None) -> float:
-    """Return a number that is the greater the better the score `value` is; least for None."""
+    """Return a number to compare scores by: larger is better, and None is the smallest."""
     if value is None:
         return -math.inf
     return -value if metric in LOWER_IS_BETTER else value
 
 
 def format_score(scores: Mapping[str, Any], name: str) -> str:
-    """Return a score, with its spread over seeds, or nothing where there is none."""
+    """Return a score as text, with its spread over seeds; empty if there is none."""
     value = scores.get(name)
     if isinstance(value, dict):
         return f"{value['mean']:.4f} ± {value['std']:.4f}"

@@ -12,10 +12,11 @@ from nlpbook_data.metrics.info import describe
 
 
 class NamedEntities(evaluate.Metric):
-    """Precision, recall and F1 of entities by exact match; KLUE's and seqeval's F1 beside them.
+    """Precision, recall and F1 of entities by exact match, and KLUE's and seqeval's F1.
 
-    A match is one of start, end and label; micro, macro and for each type. KLUE's is the character
-    macro-F1 without O, seqeval's the entity F1 as a cross-check.
+    Entities match if start, end and label are equal. Scores are micro and macro averages, and for
+    each type. KLUE's score is the character macro-F1 without O. seqeval's is the entity F1, as a
+    cross-check.
 
     Args:
         predictions: for each text ``[{"start", "end", "label"}, …]``; ends exclusive, labels ids.
@@ -23,16 +24,17 @@ class NamedEntities(evaluate.Metric):
         label_names: the entity types' names, in the order of their ids.
     Returns:
         micro_f1, micro_precision, micro_recall: a predicted entity is right if start, end and label
-        are those of a gold entity. One that is there twice counts once. Quotients by 0 are 0.
-        macro_f1: the mean F1 of the types that are in gold or predictions, as in seqeval and KLUE.
+        are those of a gold entity. Duplicate entities count once. Divisions by 0 are 0.
+        macro_f1: the mean F1 of the types that occur in gold or predictions, as in seqeval and
+            KLUE.
         per_type: {name: precision, recall, f1, support}.
-        klue_char_macro_f1: KLUE-baseline's klue_ner_char_macro_f1 without O. Every character but
-        blanks has a tag, B-type its first in an entity, I-type the others, O outside; the score is
-        the mean over all B- and I- tags of label_names of the F1 over characters, a tag that is
-        neither in gold nor predicted counting 1 (its zero_division). KLUE's own code averages O in,
-        which its docstring and paper except.
-        seqeval_f1: seqeval's micro-F1 of the same tags, blanks included; equal to micro_f1 unless
-        predictions overlap. Of overlapping entities the first (then the longer) has the characters.
+        klue_char_macro_f1: KLUE-baseline's klue_ner_char_macro_f1 without O. Every non-blank
+        character has a tag: B-type for the first of an entity, I-type for the others, O outside.
+        The score is the mean over all B- and I- tags of label_names of the F1 over characters. A
+        tag that is neither in gold nor predicted counts 1 (KLUE's zero_division). KLUE's code
+        includes O in the mean, but its docstring and paper exclude it.
+        seqeval_f1: seqeval's micro-F1 of the same tags, blanks included. It equals micro_f1 unless
+        predictions overlap: then the first entity (then the longer one) gets the shared characters.
     Examples:
         >>> metric = NamedEntities(keep_in_memory=True)
         >>> gold = [{"start": 0, "end": 3, "label": 0}, {"start": 5, "end": 7, "label": 1}]
@@ -57,7 +59,7 @@ class NamedEntities(evaluate.Metric):
     def compute(
         self, *, predictions: Any = None, references: Any = None, **arguments: Any
     ) -> dict[str, Any]:
-        """Score as the class says; other keys, such as an entity's score, are ignored."""
+        """Compute the scores of the class; other keys, such as an entity's score, are ignored."""
         return super().compute(
             predictions=[[_pick(span) for span in spans] for spans in predictions],
             references=[
@@ -68,7 +70,7 @@ class NamedEntities(evaluate.Metric):
         )
 
     def _compute(self, predictions: Any, references: Any, label_names: list[str]) -> dict[str, Any]:
-        # They take 1.5 s to import: not at the start of every run.
+        # Their import takes 1.5 s, so they are imported only here.
         from seqeval.metrics import f1_score as score_sequences
         from sklearn.metrics import f1_score as score_labels
 
@@ -86,7 +88,7 @@ class NamedEntities(evaluate.Metric):
 
         texts = [row["text"] for row in references]
         tags = [_tag_characters(texts, spans) for spans in (gold, predicted)]
-        # scikit-learn wants at least one sample: a character outside of every text, O in both
+        # scikit-learn needs at least one sample: a dummy character, O in both
         solid = np.array([character != " " for character in "".join([*texts, "."])])
         flat = [np.concatenate([*rows, [0]])[solid] for rows in tags]
         marks = np.array(["O", *(f"{m}-{i}" for i in range(len(label_names)) for m in "BI")])

@@ -1,4 +1,4 @@
-"""Scores of sentence pairs, as modules of `evaluate`: classes, and similarity as a number."""
+"""Scores of sentence pairs, as modules of `evaluate`: for classes and for similarity scores."""
 
 import warnings
 from typing import Any
@@ -12,7 +12,7 @@ from nlpbook_data.metrics.info import describe
 
 
 class PairClassification(DocumentClassification):
-    """Document classification's scores and, of two classes, the F1 of the positive one.
+    """Document classification's scores and, for two classes, the F1 of the positive one.
 
     Examples:
         >>> metric = PairClassification(keep_in_memory=True)
@@ -43,8 +43,8 @@ class SentenceSimilarity(evaluate.Metric):
         predictions: scores, (rows,).
         references: gold scores, (rows,).
     Returns:
-        pearson, spearman (-1 to 1; 0 where either side is constant, or of fewer than two rows) and
-        mean_squared_error.
+        pearson, spearman (-1 to 1; 0 if either side is constant or there are fewer than two rows)
+        and mean_squared_error.
     Examples:
         >>> metric = SentenceSimilarity(keep_in_memory=True)
         >>> scores = metric.compute(predictions=[0.0, 1.0, 4.0], references=[0.0, 2.0, 4.0])
@@ -65,7 +65,7 @@ class SentenceSimilarity(evaluate.Metric):
         for name, correlate in (("pearson", pearsonr), ("spearman", spearmanr)):
             value = np.nan
             if len(gold) > 1:
-                with warnings.catch_warnings(action="ignore"):  # of constant input
+                with warnings.catch_warnings(action="ignore"):  # about constant input
                     value = correlate(predicted, gold).statistic
             scores[name] = 0.0 if np.isnan(value) else float(value)
         return scores | {"mean_squared_error": float(np.mean((predicted - gold) ** 2))}

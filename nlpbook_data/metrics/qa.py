@@ -20,20 +20,21 @@ POSITIONS = ("first third", "middle third", "last third")
 class QuestionAnswering(evaluate.Metric):
     """Exact match and F1 of KorQuAD 1.0, exact match and ROUGE-W of KLUE-MRC.
 
-    KorQuAD's, the F1 of syllables, are as evaluate-v1.0.py defines them, KLUE's as KLUE-baseline
-    does. Of several gold answers the best counts. A question without one is right where the
-    prediction is empty (nothing but blanks and punctuation), as in SQuAD 2.
+    KorQuAD's scores follow evaluate-v1.0.py (its F1 is over syllables), KLUE's follow
+    KLUE-baseline. With several gold answers the best match counts. For a question without an
+    answer, an empty prediction is right (only blanks and punctuation), as in SQuAD 2.
 
     Args:
-        predictions: a text a question; an empty one says that there is no answer.
+        predictions: one text for each question; an empty one means that there is no answer.
         references: the gold answers of each question, [{"text", "answer_start"}, …]; [] for none.
-        question_types: the name of each question's type, for the break-down by them.
-        context_lengths: the characters of each context, for the break-down by the third of the
-            context in which the first answer starts.
+        question_types: the type of each question, for the break-down by types.
+        context_lengths: the length of each context in characters, for the break-down by the third
+            of the context where the first answer starts.
     Returns:
-        exact_match, f1 (KorQuAD), klue_exact_match, rouge_w (KLUE): fractions; where some questions
-        have no answer also has_answer_exact_match, has_answer_f1 and no_answer_accuracy; with the
-        columns per_question_type and per_answer_position, {name: {the four scores, support}}.
+        exact_match, f1 (KorQuAD), klue_exact_match, rouge_w (KLUE): fractions. If some questions
+        have no answer also has_answer_exact_match, has_answer_f1 and no_answer_accuracy. With the
+        optional columns per_question_type and per_answer_position, {name: {the four scores,
+        support}}.
     Examples:
         >>> metric = QuestionAnswering(keep_in_memory=True)
         >>> answers = [{"text": "서울", "answer_start": 0}, {"text": "서울 시", "answer_start": 0}]
@@ -103,45 +104,45 @@ _KLUE_BLANKS = re.compile("['\"《》<>〈〉]\\(\\)‘’")
 def normalize_korquad(text: str) -> str:
     """Return `text` as KorQuAD compares it.
 
-    Quotes, angle brackets and parentheses become blanks, letters small, ASCII's punctuation
-    nothing, and runs of blanks one blank.
+    Quotes, angle brackets and parentheses become blanks. Then letters are lowercased, ASCII
+    punctuation is removed, and runs of blanks become one blank.
     """
     text = text.translate(_KORQUAD_BLANKS).lower().translate(_NO_PUNCTUATION)
     return " ".join(text.split())
 
 
 def normalize_klue(text: str) -> str:
-    """Return `text` as KLUE-MRC compares it: small letters, no ASCII punctuation, single blanks.
+    """Return `text` as KLUE-MRC compares it: lowercase, no ASCII punctuation, single blanks.
 
-    Of its brackets and quotes only what ASCII has goes: 《》〈〉‘’ stay.
+    Only ASCII brackets and quotes are removed: 《》〈〉‘’ stay.
     """
     text = _KLUE_BLANKS.sub(" ", text.lower()).translate(_NO_PUNCTUATION)
     return " ".join(text.split())
 
 
 def exact_match(prediction: str, answers: Sequence[str]) -> float:
-    """Return 1.0 where `prediction` is one of `answers`, by KorQuAD's rules."""
+    """Return 1.0 if `prediction` is one of `answers`, by KorQuAD's rules."""
     return _best(_equal, normalize_korquad, prediction, answers)
 
 
 def f1(prediction: str, answers: Sequence[str]) -> float:
     """Return the F1 of the syllables (characters, blanks left out), by KorQuAD's rules.
 
-    As there, it is 0 where nothing is left of both, though they match exactly.
+    As in KorQuAD's code, it is 0 if both are empty after normalisation, although they match.
     """
     return _best(_f1, normalize_korquad, prediction, answers)
 
 
 def klue_exact_match(prediction: str, answers: Sequence[str]) -> float:
-    """Return 1.0 where `prediction` is one of `answers`, by KLUE-MRC's rules."""
+    """Return 1.0 if `prediction` is one of `answers`, by KLUE-MRC's rules."""
     return _best(_equal, normalize_klue, prediction, answers)
 
 
 def rouge_w(prediction: str, answers: Sequence[str]) -> float:
-    """Return KLUE-MRC's ROUGE-W: the F1 of the longest run of characters that both have.
+    """Return KLUE-MRC's ROUGE-W: the F1 of the longest common run of characters.
 
-    KLUE-baseline finds it with `difflib`, which starts no run in an answer of 200 characters or
-    more at a character that it has often; so does this.
+    As in KLUE-baseline, `difflib` finds it. In an answer of 200 characters or more, it starts no
+    run at a frequent character.
     """
     return _best(_rouge_w, normalize_klue, prediction, answers)
 
@@ -190,8 +191,8 @@ def best_threshold(
     """Return the threshold of `Decoded.best` with the best F1 over validation's questions.
 
     Args:
-        found: what a model says about them.
-        answers: the true ones, ``[{"text", …}, …]`` a question.
+        found: the model's output for each question.
+        answers: the gold answers, ``[{"text", …}, …]`` for each question.
     """
     texts = [[answer["text"] for answer in gold] for gold in answers]
     scores = [f1(one.best().text, gold) for one, gold in zip(found, texts, strict=True)]
@@ -202,16 +203,16 @@ def best_threshold(
 def judge_answers(
     rows: Iterable[Mapping[str, Any]], answers: Sequence[Answer]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return what was answered, and what of it is no exact match, the surest first.
+    """Return the predictions, and those without an exact match, most confident first.
 
     Args:
-        rows: ``question``, ``context``, ``answers`` (None where they are not known), and ``id``
-            where there is one.
-        answers: one a row.
+        rows: ``question``, ``context``, ``answers`` (None if they are not known), and ``id`` if
+            there is one.
+        answers: one for each row.
 
     Returns:
         ``{"id", "question", "context", "answers": [text, …] or None, "prediction", "score",
-        "start", "end"}`` a row, and those that are wrong.
+        "start", "end"}`` for each row, and the list of those that are wrong.
     """
     judged, wrong = [], []
     for number, (row, found) in enumerate(zip(rows, answers, strict=True)):

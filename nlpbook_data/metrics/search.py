@@ -11,25 +11,27 @@ CUTS = (1, 5, 10, DEPTH)
 
 
 class DocumentSearch(evaluate.Metric):
-    """How high the true passages of a query stand in its ranking.
+    """How high the true passages of a query are in its ranking.
 
-    The mean reciprocal rank of the first one, nDCG with a gain of 1 for each (Järvelin & Kekäläinen
-    2002, discount log2(rank + 1), of the best ranking that there could be), and recall, the share
-    of the query's true passages among the first k. Each is the mean over queries.
+    MRR is the reciprocal rank of the first true passage. nDCG has a gain of 1 for each true passage
+    (Järvelin & Kekäläinen 2002, discount log2(rank + 1)), divided by the value of the best possible
+    ranking. Recall is the share of the query's true passages among the first k. Each score is the
+    mean over queries.
 
-    A ranking is an order: equal scores are ordered before it gets here. What stands after its end
-    is not found. A query without a true passage is left out of every mean and counted. A passage
-    that stands twice in a ranking would be found twice: an error.
+    A ranking must already be in its final order: ties are resolved before. Passages that are not in
+    it count as not found. A query without a true passage is left out of every mean, and counted. A
+    passage that is twice in a ranking is an error.
 
     Args:
-        predictions: passage ids a query, the best first; 100 count, and fewer may be there.
-        references: the ids of each query's true passages, in any order, a repeated one counting
-            once; [] for none.
+        predictions: passage ids for each query, best first; the first 100 count, and fewer are
+            allowed.
+        references: the ids of each query's true passages, in any order; duplicates count once; []
+            for none.
     Returns:
         mrr_at_10, ndcg_at_10, recall_at_1, recall_at_5, recall_at_10, recall_at_100: fractions;
-        queries: how many these are the means of; queries_without_passage: how many were left out.
+        queries: the number of queries in the means; queries_without_passage: the number left out.
     Raises:
-        ValueError: a passage stands twice in a ranking, or no query has a true passage.
+        ValueError: a passage is twice in a ranking, or no query has a true passage.
     Examples:
         >>> metric = DocumentSearch(keep_in_memory=True)
         >>> scores = metric.compute(predictions=[[7, 3, 5], [1], [2]], references=[[3, 5], [1], []])
@@ -72,7 +74,7 @@ class DocumentSearch(evaluate.Metric):
 
 
 def recall_curve(rankings: list[list[int]], references: list[list[int]]) -> dict[int, float]:
-    """Return ``{k: recall at k}`` for k from 1 to 100, of queries with a true passage."""
+    """Return ``{k: recall at k}`` for k from 1 to 100, over queries with a true passage."""
     shares = [
         np.cumsum([i in true for i in ranking[:DEPTH]] + [0] * (DEPTH - len(ranking))) / len(true)
         for ranking, true in zip(rankings, map(set, references), strict=True)

@@ -1,1 +1,1 @@
-"""Small models that ship: encoder, decoder, and two tiny shapes without weights."""
+"""Small models that ship with the package: encoder, decoder, two tiny configs without weights."""

@@ -2,8 +2,8 @@
 
 python -m nlpbook_data.models.train_tokenizer FOLDER
 
-writes ``FOLDER/tiny_encoder`` and ``FOLDER/tiny_decoder``. BPE, since the trainers of WordPiece and
-Unigram give another vocabulary in every process.
+writes ``FOLDER/tiny_encoder`` and ``FOLDER/tiny_decoder``. They use BPE, because the trainers of
+WordPiece and Unigram give a different vocabulary in every process.
 """
 
 import sys
@@ -42,10 +42,10 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
 def train_decoder_tokenizer(
     texts: Iterable[str], vocabulary: int = VOCABULARY
 ) -> PreTrainedTokenizerFast:
-    """Return a byte-level BPE tokenizer of `vocabulary` entries, to which no text is unknown.
+    """Return a byte-level BPE tokenizer of `vocabulary` entries, without unknown texts.
 
-    It NFC-normalises and puts ``<s>`` before a text, so that a model predicts the first token too;
-    what ends a text, ``</s>``, is left to the one who knows that it ends.
+    It NFC-normalises and puts ``<s>`` before a text, so a model predicts the first token too. The
+    caller adds ``</s>`` where a text ends.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()

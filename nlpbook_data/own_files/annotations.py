@@ -1,4 +1,4 @@
-"""Predictions as what annotation tools import, so that mistakes are corrected there."""
+"""Predictions in the import formats of annotation tools, to correct mistakes there."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ TOOLS = ("doccano", "label_studio")
 
 
 def write_annotations(predictions: Path, output: Path, tool: str) -> tuple[int, str]:
-    """Write ``predictions.jsonl`` of doccls or ner for `tool`; return the rows and what is next.
+    """Write ``predictions.jsonl`` of doccls or ner for `tool`; return row count and next step.
 
     doccano gets jsonl with ``text`` and ``label``, Label Studio a JSON array of tasks with
     ``predictions``.
@@ -43,7 +43,7 @@ def write_annotations(predictions: Path, output: Path, tool: str) -> tuple[int, 
 
 
 class _Prediction:
-    """A row of predictions.jsonl: a text with the label, the labels or the entities found."""
+    """A row of predictions.jsonl: a text with its predicted label, labels or entities."""
 
     def __init__(self, place: str, row: Mapping[str, Any]):
         self.row = row
@@ -88,7 +88,7 @@ class _Prediction:
 
 
 def _interface(labels: list[str], is_ner: bool, several: bool) -> Iterator[str]:
-    """Yield the XML that a project of Label Studio needs for these labels."""
+    """Yield the XML of a Label Studio project for these labels."""
     tag, one = ("Labels", "Label") if is_ner else ("Choices", "Choice")
     choice = "" if is_ner else f' choice="{"multiple" if several else "single"}"'
     yield f'<View><{tag} name="label" toName="text"{choice}>'

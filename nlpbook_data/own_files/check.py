@@ -1,4 +1,4 @@
-"""What is in the user's own files, and what is wrong with them, before anything is trained."""
+"""Report the contents and the errors of the user's own files before training."""
 
 from array import array
 from collections import Counter
@@ -43,18 +43,18 @@ class Lengths:
 
 @dataclass
 class FileReport:
-    """What one file holds.
+    """The contents of one file.
 
     Attributes:
-        path: of the file or folder.
-        format: how it is read, in words.
-        rows: those that are right.
-        wrong: the errors that were found in it.
-        labels: how often each stands there (of entities: of each kind); empty for scores.
-        scores: the least and the most, where the labels are numbers with fractions.
-        unanswered: questions that their contexts do not answer.
-        notes: what is worth saying, and no error.
-        lengths: by column of texts.
+        path: the path of the file or folder.
+        format: its format in words.
+        rows: the number of correct rows.
+        wrong: the number of errors.
+        labels: the count of each label (for entities: of each type); empty for scores.
+        scores: the minimum and maximum, if the labels are numbers with fractions.
+        unanswered: the number of questions without an answer in their contexts.
+        notes: remarks that are not errors.
+        lengths: by text column.
     """
 
     path: Path
@@ -70,13 +70,13 @@ class FileReport:
 
 @dataclass
 class Report:
-    """What `check_file` found.
+    """The result of `check_file`.
 
     Attributes:
-        task: whose schema the rows were held against.
-        files: by split; a single file goes by ``file``.
+        task: the task whose schema the rows must have.
+        files: by split; a single file has the key ``file``.
         errors: the first messages; each names file and row.
-        wrong: how many errors there are in all.
+        wrong: the total number of errors.
     """
 
     task: str
@@ -86,7 +86,7 @@ class Report:
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no errors."""
         return self.wrong == 0
 
 
@@ -103,26 +103,26 @@ def check_file(
     scores: bool | None = None,
     positive_label: str | None = None,
 ) -> Report:
-    """Read all of `path` as rows of `task` and go on after each row that is wrong.
+    """Read all of `path` as rows of `task`; continue after each wrong row.
 
     Args:
-        path: a file; a folder of files that are named as their splits; for doccls also a folder
-            with a sub-folder of .txt files a label.
-        task: one of `examples.SCHEMAS`.
-        columns: ``{the task's column: the file's}``, where they differ.
-        most: how many errors to keep; all are counted.
-        label_names: the labels that there may be; by default any in train or in a single file,
-            and in the other splits those of train.
-        label_separator: for doccls with several labels a row: what parts them in a cell.
-        gold: False: what is to be predicted may be missing, as it may from a test split, or where
-            its column is called ``none``.
-        options: what else there is a choice of.
-        scores: for paircls, labels are numbers; by default where they have fractions.
-        positive_label: for search, of pairs of which one text answers the other; for paircls, one
-            of the labels.
+        path: a file; a folder of files named by split; for doccls also a folder with one sub-folder
+            of .txt files for each label.
+        task: one of `schemas.SCHEMAS`.
+        columns: ``{the task's column: the file's}``, if they differ.
+        most: the number of errors to keep; all are counted.
+        label_names: the allowed labels; by default any label in train or in a single file, and the
+            labels of train in other splits.
+        label_separator: for doccls with several labels a row: the separator in a cell.
+        gold: False: the gold column may be missing. It may always be missing in a test split, or if
+            its name is ``none``.
+        options: further options of reading.
+        scores: for paircls: labels are numbers; by default if they have fractions.
+        positive_label: for search: the label of pairs in which one text answers the other; for
+            paircls: one of the labels.
 
     Raises:
-        InputError: there is no such file, task or column: nothing to report on.
+        InputError: there is no such file, task or column, so there is nothing to report.
     """
     path = Path(path).expanduser()
     find_schema(task, columns or ())
@@ -175,7 +175,7 @@ def _check(
     options: Options,
     scores: bool | None,
 ) -> FileReport:
-    """Read one file and add what it holds, and what is wrong with it, to `report`."""
+    """Read one file; add its contents and its errors to `report`."""
     task = report.task
     checked = report.files[split] = FileReport(path, "")
     labels: Counter[str] = Counter()
@@ -191,7 +191,7 @@ def _check(
     try:
         checked.format = _format(path, task, columns, gold)
     except InputError:
-        pass  # reading says so too
+        pass  # reading reports this too
     try:
         rows = read_examples(
             path,
@@ -264,7 +264,7 @@ def _format(path: Path, task: str, columns: Mapping[str, str] | None, gold: bool
 
 
 def format_report(report: Report) -> str:
-    """Return `report` as text: a block a file, then the first errors."""
+    """Return `report` as text: one block for each file, then the first errors."""
     blocks = []
     for split, checked in report.files.items():
         name = checked.path if split == "file" else f"{split}: {checked.path}"

@@ -1,4 +1,4 @@
-"""Named entities as people annotate them in text files: tags a token, or tags in the text."""
+"""Named entities annotated in text files: a tag for each token, or tags inside the text."""
 
 import re
 from collections import Counter
@@ -26,9 +26,9 @@ from nlpbook_data.reading.webanno import FORMAT, read_webanno
 
 SEPARATOR = "␞"
 DOCUMENT = "-DOCSTART-"
-# In a file of labels alone (IO): at most so many, and at least this share of tokens is outside.
+# For a file of labels only (IO): the most labels, and the smallest share of outside tokens.
 BARE_LABELS, BARE_OUTSIDE = 100, 0.2
-# What decides the layout; a whole corpus of gigabytes is not read for it.
+# The layout is decided by so many lines; a corpus of gigabytes is not read completely.
 SAMPLE_LINES = 100_000
 NAMES = {
     "tagged": "<entity:TAG> in the text",
@@ -42,14 +42,14 @@ class Layout:
     """How a file is annotated.
 
     Attributes:
-        kind: ``tokens`` (a token and its tag a line), ``characters`` (KLUE's: a character a line,
-            blanks too), ``tagged`` (``<entity:TAG>`` in the text), ``sentences`` (KoBERT-NER's: a
-            sentence, a tab and its words' tags), ``klp`` (2016klp's lines of ``;`` and ``$``) or
-            ``webanno`` (TSV 3).
-        separator: between the columns of a line, a tab or a blank.
-        columns: how many; the last is the tag.
-        token: the column of the token, 1 where the first is an index.
-        scheme: takes a tag apart, into its mark and its label.
+        kind: ``tokens`` (each line has a token and its tag), ``characters`` (KLUE's: each line has
+            a character, blanks too), ``tagged`` (``<entity:TAG>`` in the text), ``sentences``
+            (KoBERT-NER's: a sentence, a tab and the tags of its words), ``klp`` (2016klp's lines of
+            ``;`` and ``$``) or ``webanno`` (TSV 3).
+        separator: the separator of columns, a tab or a blank.
+        columns: the number of columns; the last is the tag.
+        token: the column of the token, 1 if the first is an index.
+        scheme: splits a tag into its mark and its label.
     """
 
     kind: str
@@ -74,7 +74,7 @@ class Layout:
 
 
 def find_layout(path: Path) -> Layout | None:
-    """Return how the entities in the text file `path` are annotated, None where they are not."""
+    """Return the annotation layout of the text file `path`, None without annotations."""
     lines = [line for _, line in islice(read_text_lines(path), SAMPLE_LINES)]
     if lines and lines[0].startswith(FORMAT):
         return Layout("webanno")
@@ -113,10 +113,10 @@ def find_layout(path: Path) -> Layout | None:
 def read_ner_file(
     path: Path, layout: Layout, on_error: Callable[[InputError], None] = raise_error
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield ``(place, {"text", "entities"})`` a sentence of a file in `layout`.
+    """Yield ``(place, {"text", "entities"})`` for each sentence of a file in `layout`.
 
-    Tokens are joined by one blank, characters by nothing. A sentence with a bad line goes to
-    `on_error`, and is left out where that returns.
+    Tokens are joined by one blank, characters directly. `on_error` gets the error of a sentence
+    with a bad line; if it returns, the sentence is left out.
     """
     if layout.kind == "tagged":
         yield from _read_tagged(path, on_error)
@@ -157,7 +157,7 @@ def _is_comment(line: str, separator: str) -> bool:
 
 
 def _sentences(path: Path, layout: Layout) -> Iterator[list[tuple[str, str]]]:
-    """Yield the lines, with their places, between blank lines; KLUE's header line comes first."""
+    """Yield the lines of each sentence with their places; KLUE's header line comes first."""
     lines: list[tuple[str, str]] = []
     header: list[tuple[str, str]] = []
     for place, line in read_text_lines(path):
@@ -169,7 +169,7 @@ def _sentences(path: Path, layout: Layout) -> Iterator[list[tuple[str, str]]]:
             continue
         elif _is_comment(line, layout.separator):
             if layout.kind == "characters" and "\t" in line:
-                if lines:  # a blank line is missing: what follows is another sentence
+                if lines:  # a blank line is missing before a new sentence
                     yield header + lines
                     lines = []
                 header = [(place, line)]
@@ -213,7 +213,7 @@ def _read_sentence(sentence: list[tuple[str, str]], layout: Layout) -> dict[str,
     if tagged:
         place, line = tagged
         plain, _ = untag(line.partition("\t")[2])
-        # marks that do not close, of which KLUE's own file has some, prove nothing
+        # Unclosed marks prove nothing; KLUE's own file has some.
         if plain != text and not {"<", ">"} & {*plain, *text}:
             raise InputError(
                 f"{place}: the sentence here is not that of the characters below it "
@@ -223,7 +223,7 @@ def _read_sentence(sentence: list[tuple[str, str]], layout: Layout) -> dict[str,
 
 
 def _klp_lines(path: Path, layout: Layout) -> Iterator[tuple[str, str, str]]:
-    """Yield ``(place, line, text)`` of what is one sentence; the text is that of 2016klp's ;."""
+    """Yield ``(place, line, text)`` for each sentence; the text is from 2016klp's line of ``;``."""
     text = ""
     for place, line in read_text_lines(path):
         if layout.kind == "sentences" and line.strip():
@@ -256,7 +256,7 @@ def _read_line(place: str, line: str, text: str, layout: Layout) -> dict[str, An
 
 
 def _tags_of(line: str, scheme: re.Pattern) -> tuple[list[str], list[str]] | None:
-    """Return the words and tags of a line ``sentence⇥tags``, None where it is none."""
+    """Return the words and tags of a line ``sentence⇥tags``, None for another line."""
     sentence, tab, rest = line.partition("\t")
     words, tags = sentence.split(), rest.split()
     fits = all(tag in OUTSIDE or scheme.fullmatch(tag) for tag in tags)
@@ -293,7 +293,7 @@ def _read_tagged_line(place: str, line: str) -> tuple[str, list[dict[str, Any]]]
                 f"{at}. Mend the line."
             )
         return reduced
-    # without the text there is nothing to check against but what looks like half a tag
+    # Without the text, only leftovers that look like half a tag can be found.
     rest = MARK.sub("", tagged)
     half = re.search(r"<[^<>]*:[A-Z][A-Z0-9_]+(?![A-Za-z0-9_>])|:[A-Z][A-Z0-9_]*>|<:", rest)
     if half:

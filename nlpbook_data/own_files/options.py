@@ -1,4 +1,4 @@
-"""How the user's own files are read where there is a choice, and what was noticed in them."""
+"""Options for reading the user's own files, and notes about these files."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ REPEATED = ("refuse", "first", "skip")
 
 @dataclass(frozen=True)
 class Options:
-    """What the options of a recipe or of ``check`` say.
+    """The options of a recipe or of ``check``.
 
     Attributes:
-        sheet_name: of a workbook; the first by default.
-        ner_tag_names: what the numbers in ``ner_tags`` stand for, in their order.
-        repeated_answers: what becomes of an answer without an offset that stands more than once
-            in its context: refuse, first (the first place counts) or skip (the row is left out).
-        notes: what is worth saying, and how many rows it is about.
+        sheet_name: the sheet of a workbook; by default the first.
+        ner_tag_names: the names of the numbers in ``ner_tags``, in their order.
+        repeated_answers: how to handle an answer without an offset that occurs more than once in
+            its context: refuse, first (the first occurrence counts) or skip (the row is left out).
+        notes: remarks, each with its number of rows.
     """
 
     sheet_name: str | None = None

@@ -1,17 +1,18 @@
-"""The user's own rows in a task's schema, from every format in which people keep them.
+"""Read the user's own rows in a task's schema, from all common formats.
 
-`SCHEMAS` says which columns a task has. They are read from csv, tsv, JSON, xlsx and parquet, packed
-or not, from what annotation tools and chat models write (see `tools`), and:
+`SCHEMAS` says which columns a task has. Rows are read from csv, tsv, JSON, xlsx and parquet,
+compressed or not, from the formats of annotation tools and chat models (see `tools`), and:
 
-- ner: from files with a token and its tag a line (BIO, IOB1, BIOES, BILOU, BMES, BMEWO, IO;
-  ``B-PER`` or ``PER_B``; an index before the word), from KLUE's with a character a line, from
-  ``text␞<entity:TAG>…``, and from what `entities` and `brat` know besides;
-- qa: from SQuAD's JSON, and flat, with the columns ``answer_text`` and ``answer_start``;
-- doccls: from a folder with one sub-folder of .txt files a label;
-- pretrain and generation, and doccls to be predicted: from .txt, where a line is a text and blank
-  lines are none.
+- ner: from files with a token and its tag on each line (BIO, IOB1, BIOES, BILOU, BMES, BMEWO, IO;
+  ``B-PER`` or ``PER_B``; with or without an index before the word), from KLUE's files with a
+  character on each line, from ``text␞<entity:TAG>…``, and from the other formats of `entities` and
+  `brat`;
+- qa: from SQuAD's JSON, and from flat rows with the columns ``answer_text`` and ``answer_start``;
+- doccls: from a folder with one sub-folder of .txt files for each label;
+- pretrain, generation and unlabelled doccls: from .txt, where each line that is not blank is a
+  text.
 
-Every row is checked; offsets count the characters of the text as it is in the file, which is never
+Every row is checked. Offsets count the characters of the text in the file; texts are never
 normalised.
 """
 
@@ -42,7 +43,7 @@ from nlpbook_data.reading.values import raise_error, whole
 MEND = "Mend or drop the row."
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 WHOLE = re.compile(r"(-?[0-9]+)\.0+")
-# What pandas and others write into a cell that is empty.
+# The text that pandas and others write into empty cells.
 EMPTY_WORDS = {"nan", "none", "null", "<na>", "n/a", "na", "nat"}
 NFD = "labels in decomposed letters (NFD) are read as composed ones (NFC)"
 NANS = "labels are a word for an empty cell, such as nan. Mend or drop those rows"
@@ -53,7 +54,7 @@ EXAMPLES = {
     "entities": '[{"start": 0, "end": 2, "label": "PER"}]',
     "answers": '[{"text": "서울", "answer_start": 0}]',
 }
-# What search takes beside its own rows, and by which columns a file of it is known.
+# The other tasks whose rows search accepts, and the columns that identify their files.
 SEARCHED: dict[str, list[tuple[str, ...]]] = {
     "qa": [("question", "context")],
     "paircls": [("premise", "hypothesis", "label"), ("sentence1", "sentence2", "label")],
@@ -70,10 +71,10 @@ class Schema:
     """The columns of a task.
 
     Attributes:
-        columns: the sets of columns of which a file has one, each with those of them of which no
-            text may stand on two sides of a carved split.
-        gold: what is to be predicted; a file of which it is may lack it.
-        optional: further columns that are read where they are there.
+        columns: the possible sets of columns of a file, each with its group columns: their texts
+            must not occur on both sides of a carved split.
+        gold: the column to predict; a file for prediction may lack it.
+        optional: further columns that are read if they exist.
     """
 
     columns: Mapping[tuple[str, ...], tuple[str, ...]]
@@ -119,7 +120,7 @@ SCHEMAS = {
 
 
 def find_schema(task: str, columns: Collection[str] = ()) -> Schema:
-    """Return the schema of `task`, which has `columns`; else InputError with the nearest names."""
+    """Return the schema of `task`; raise InputError if there is none, or it lacks `columns`."""
     if task not in SCHEMAS:
         raise InputError(
             f"There is no task {task!r}.{nearest(task, SCHEMAS)} The tasks are: "
@@ -136,10 +137,10 @@ def find_schema(task: str, columns: Collection[str] = ()) -> Schema:
 
 
 def find_columns(schema: Schema, there: Collection[str], gold: bool = True) -> tuple[str, ...]:
-    """Return that set of the task's columns of which the greatest share is `there`.
+    """Return the set of the task's columns with the largest share of columns in `there`.
 
-    Of sets that fit as well it is the one of which more is there, then the first. Without `gold`
-    what is to be predicted may be missing.
+    Of equal sets, the one with more columns in `there` counts, then the first. Without `gold` the
+    column to predict may be missing.
     """
 
     def presence(names: tuple[str, ...]) -> tuple[float, int]:
@@ -152,13 +153,15 @@ def find_columns(schema: Schema, there: Collection[str], gold: bool = True) -> t
 def match_columns(
     schema: Schema, columns: Mapping[str, str], there: Collection[str], gold: bool = True
 ) -> tuple[list[str], dict[str, str], str]:
-    """Return the columns that data must have, ``{the task's: the data's}`` of all that are read,
-    and which options name others.
+    """Return the data's required columns, the mapping of all columns, and advice for an error.
+
+    The mapping is ``{the task's column: the data's}``. The advice tells which options name other
+    columns.
 
     Args:
         columns: ``{the task's column: the data's}``, where they differ.
-        there: the columns of the data, of which some of the task's may be missing.
-        gold: False: what is to be predicted may be missing.
+        there: the columns of the data.
+        gold: False: the column to predict may be missing.
     """
     name_of = {column: columns.get(column, column) for column in schema.all_columns}
     name_of = {column: find_name(name, there) for column, name in name_of.items()}
@@ -170,7 +173,7 @@ def match_columns(
 
 
 def find_name(name: str, there: Collection[str]) -> str:
-    """Return that of `there` which is `name`, or alone is so but for case, blanks and NFC."""
+    """Return `name` or the only one of `there` that equals it except for case, blanks and NFC."""
 
     def plain(name: str) -> str:
         return " ".join(unicodedata.normalize("NFC", name).casefold().split())
@@ -180,11 +183,11 @@ def find_name(name: str, there: Collection[str]) -> str:
 
 
 def searched_task(paths: Iterable[Path], columns: Mapping[str, str]) -> str:
-    """Return the task whose rows the files for search are: search, qa or paircls.
+    """Return the task whose rows the files for search have: search, qa or paircls.
 
-    Contexts answer questions, and premises entail hypotheses; see `features.search`.
+    Contexts answer questions, and premises entail hypotheses; see `search.collections`.
     """
-    if columns.get("query", "query") != "query":  # its own columns are named
+    if columns.get("query", "query") != "query":  # the options name search's own columns
         return "search"
     for path in paths:
         if format_of(path) == ".json" and path.is_file() and json_layout(path) == "squad":
@@ -194,16 +197,16 @@ def searched_task(paths: Iterable[Path], columns: Mapping[str, str]) -> str:
                 try:
                     if next(read_rows(path, names, (), lambda error: None), None):
                         return task
-                except (InputError, OSError):  # which reading says, of the columns of search
+                except (InputError, OSError):  # reading reports it for search's columns
                     continue
     return "search"
 
 
 def find_split_files(folder: Path) -> dict[str, Path]:
-    """Return ``{split: file or folder}`` of what `folder` holds, found by name.
+    """Return ``{split: file or folder}`` of the contents of `folder`, found by name.
 
-    A name tells its split by one of the words train, validation (valid, val, dev, eval) or test,
-    between ``-``, ``_``, ``.`` or blanks: ``train.jsonl``, ``klue-ner-v1.1_dev.tsv``, ``test/``.
+    A name must contain one of the words train, validation (valid, val, dev, eval) or test, between
+    ``-``, ``_``, ``.`` or blanks: ``train.jsonl``, ``klue-ner-v1.1_dev.tsv``, ``test/``.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Check the path.")
@@ -234,11 +237,13 @@ def find_split_files(folder: Path) -> dict[str, Path]:
 def detect_format(
     path: Path, task: str, columns: Mapping[str, str] | None = None, gold: bool = True
 ) -> str | Layout:
-    """Return how `path` is read: an ending of `FORMATS`, ``squad``, ``.txt`` (a line a text),
-    ``folder`` (a sub-folder a label), ``brat`` or the `Layout` of a NER file.
+    """Return the format of `path`, as a name or as the `Layout` of a NER file.
+
+    Names are an ending of `FORMATS`, ``squad``, ``.txt`` (each line is a text), ``folder`` (each
+    sub-folder is a label) and ``brat``.
 
     Raises:
-        InputError: there is no such file, or nothing reads it for `task`.
+        InputError: there is no such file, or its format is not one of `task`.
     """
     if task == "ner" and is_brat(path):
         return "brat"
@@ -309,16 +314,16 @@ def read_examples(
     Args:
         path: a file, or for doccls a folder.
         task: one of `SCHEMAS`.
-        columns: ``{the task's column: the file's}``, where they differ.
+        columns: ``{the task's column: the file's}``, if they differ.
         gold: False: the column to be predicted may be missing.
-        label_separator: for doccls with several labels a row: what parts them in a cell (jsonl
-            and parquet may have lists). ``label`` is then a sorted list.
-        others: the other columns of a table come too, as they are.
-        on_error: gets the error of a row, which is left out if it returns.
-        options: what else there is a choice of, and where notes are counted.
+        label_separator: for doccls with several labels a row: the separator in a cell (jsonl and
+            parquet may have lists). ``label`` is then a sorted list.
+        others: return the other columns of a table too, unchanged.
+        on_error: called with the error of a row; if it returns, the row is left out.
+        options: further options of reading; notes are counted in it.
 
     Raises:
-        InputError: for bad input of any kind, naming file and row.
+        InputError: for any bad input; it names file and row.
     """
     columns, options = dict(columns or {}), options or Options()
     find_schema(task, columns)
@@ -387,7 +392,7 @@ def _read_table(
     try:
         rows = read_rows(path, (), None, lambda error: None, sheet_name=sheet)
         sample = [row for _, row in islice(rows, SAMPLE_ROWS)]
-    except InputError:  # which reading says as well, after what is wrong with the header
+    except InputError:  # reading reports this too, after errors of the header
         pass
     first = sample[0] if sample else {}
     if tool := find_converter(task, sample, columns, several, gold, options):
@@ -417,7 +422,7 @@ def _read_label_folders(
     paths: list[tuple[Path, dict[str, str]]] = [] if gold else [(path, {}) for path in loose]
     for sub in sorted(folder.iterdir()):
         if sub.is_dir() and not sub.name.startswith("."):
-            label = unicodedata.normalize("NFC", sub.name)  # macOS may have decomposed it
+            label = unicodedata.normalize("NFC", sub.name)  # macOS may decompose names
             paths += [(path, {"label": label}) for path in sorted(sub.glob("*.txt"))]
     if not paths:
         raise InputError(
@@ -445,7 +450,7 @@ def convert_row(
 ) -> dict[str, Any] | None:
     """Return the raw `row`, the `number`-th, in the schema of `task`; see `read_examples`.
 
-    None: the row is left out, as `options` say.
+    None means that `options` leave the row out.
     """
     if task == "qa":
         return _convert_question(place, row, number, options)
@@ -475,7 +480,7 @@ def convert_row(
 
 
 def row_columns(task: str, row: Mapping[str, Any]) -> list[str]:
-    """Return the columns of `row` and, where it lacks it, the one that is to be predicted."""
+    """Return the columns of `row`, and the column to predict if `row` lacks it."""
     gold = SCHEMAS[task].gold
     if gold is None or gold in row or (gold == "completion" and "prompt" not in row):
         return list(row)
@@ -483,13 +488,13 @@ def row_columns(task: str, row: Mapping[str, Any]) -> list[str]:
 
 
 def group_columns(task: str, columns: Collection[str]) -> tuple[str, ...]:
-    """Return those of `columns` of which no text may stand on two sides of a carved split."""
+    """Return those of `columns` whose texts must not be on both sides of a carved split."""
     fitting = (groups for groups in SCHEMAS[task].columns.values() if set(groups) <= set(columns))
     return next(fitting)
 
 
 def labels_of(row: Mapping[str, Any]) -> list[str]:
-    """Return the labels of a row or of its entities, as often as they stand there."""
+    """Return the labels of a row or of its entities, with repetitions."""
     if "entities" in row:
         return [entity["label"] for entity in row["entities"]]
     label = row.get("label", [])
@@ -497,7 +502,7 @@ def labels_of(row: Mapping[str, Any]) -> list[str]:
 
 
 def are_scores(labels: Iterable[str]) -> bool:
-    """Return whether all of `labels` are numbers and one of them has a fraction."""
+    """Return whether all `labels` are numbers and at least one has a fraction."""
     try:
         numbers = [float(label) for label in labels]
     except ValueError:
@@ -506,7 +511,7 @@ def are_scores(labels: Iterable[str]) -> bool:
 
 
 def no_numbers(labels: Collection[str]) -> list[str]:
-    """Return those of `labels` that are Infinity or NaN, where all others are numbers."""
+    """Return those of `labels` that are Infinity or NaN, if all others are numbers."""
     try:
         odd = sorted(label for label in labels if not math.isfinite(float(label)))
     except ValueError:  # a word
@@ -515,7 +520,7 @@ def no_numbers(labels: Collection[str]) -> list[str]:
 
 
 def read_scores(place: str, labels: Iterable[str]) -> list[float]:
-    """Return `labels` as numbers; refuse one that is none."""
+    """Return `labels` as numbers; refuse a label that is not a number."""
     numbers = []
     for label in labels:
         try:
@@ -528,7 +533,7 @@ def read_scores(place: str, labels: Iterable[str]) -> list[float]:
 
 
 def score_note(task: str, labels: Collection[str]) -> str | None:
-    """Return what to say of classes that look like scores, or of scores; None where they do not."""
+    """Return a note about scores, or about classes that look like scores; None otherwise."""
     if task not in ("doccls", "paircls") or not all(map(NUMBER.fullmatch, labels)) or not labels:
         return None
     numbers = sorted(float(label) for label in labels)
@@ -546,7 +551,7 @@ def score_note(task: str, labels: Collection[str]) -> str | None:
 
 
 def joined_labels(labels: Collection[str]) -> tuple[str, str] | None:
-    """Return a label that looks like several, and what parts them in it: ``기쁨,슬픔``.
+    """Return a label that looks like several, such as ``기쁨,슬픔``, and its separator.
 
     One of its parts is a label too, or a part of another such label.
     """
@@ -561,7 +566,7 @@ def joined_labels(labels: Collection[str]) -> tuple[str, str] | None:
 
 
 def check_joined(place: str, labels: Collection[str], task: str, separator: str | None) -> str:
-    """Refuse labels of several that hold several; return what to say of single ones that do."""
+    """Refuse joined labels in rows with several labels; return a note for rows with one label."""
     found = joined_labels(labels) if task == "doccls" else None
     if found is None:
         return ""
@@ -578,14 +583,14 @@ def check_joined(place: str, labels: Collection[str], task: str, separator: str 
 
 
 def sort_labels(labels: Iterable[str]) -> list[str]:
-    """Return `labels` in order, numbers in their own."""
+    """Return `labels` sorted, numbers by value."""
     labels = list(labels)
     numeric = all(NUMBER.fullmatch(label) for label in labels)
     return sorted(labels, key=lambda label: (float(label) if numeric else 0.0, label))
 
 
 def check_labels(place: str, labels: Collection[str], task: str) -> None:
-    """Refuse what cannot be the different labels of a whole file."""
+    """Refuse impossible label sets of a whole file."""
     if task == "ner" and not labels:
         raise InputError(f"{place}: there is no entity in any row. Look at the file.")
     if task not in ("ner", "generation") and len(labels) < 2:
@@ -605,7 +610,7 @@ def check_labels(place: str, labels: Collection[str], task: str) -> None:
 def check_label(
     place: str, label: str, known: Collection[str], whose: str = "train", advice: str = ""
 ) -> None:
-    """Refuse a label that is not among `known`, those of `whose`."""
+    """Refuse a label that is not in `known`, the labels of `whose`."""
     if label not in known:
         raise InputError(
             f"{place}: the label {label[:60]!r} is not among those of {whose} "
@@ -615,7 +620,7 @@ def check_label(
 
 
 def read_text(place: str, value: Any, column: str = "text") -> str:
-    """Return `value`, a text that is whole, not blank and at most `MAX_CHARACTERS` long."""
+    """Return `value`; it must be a valid text, not blank, and at most `MAX_CHARACTERS` long."""
     if not isinstance(value, str):
         a = "an" if column == "answer" else "a"
         raise InputError(
@@ -636,12 +641,12 @@ def read_text(place: str, value: Any, column: str = "text") -> str:
 def read_labels(
     place: str, value: Any, separator: str | None = None, notes: Counter[str] | None = None
 ) -> list[str]:
-    """Return the one label of a row; with a `separator`, the row's labels, sorted."""
+    """Return the label of a row; with a `separator`, its sorted labels."""
     if separator is not None:
         values = value if isinstance(value, list) else [value]
         if isinstance(value, str):
             values = [part for part in value.split(separator) if part.strip()]
-            if re.fullmatch(r"\s*\[.*\]\s*", value):  # a list as pandas and json write it
+            if re.fullmatch(r"\s*\[.*\]\s*", value):  # a list as written by pandas or json
                 values = parts_of(value)
         return sorted({read_label(place, value, notes) for value in values})
     if isinstance(value, list):
@@ -650,13 +655,13 @@ def read_labels(
 
 
 def read_label(place: str, value: Any, notes: Counter[str] | None = None) -> str:
-    """Return the label `value`, a word or a number, as a word, letters composed (NFC)."""
+    """Return the label `value`, a word or a number, as an NFC-normalised word."""
     if isinstance(value, (dict, list, date)):
         raise InputError(f"{place}: found {repr(value)[:60]} where a label belongs. Mend the row.")
     if isinstance(value, float) and math.isinf(value):
         raise InputError(f"{place}: found {value} where a label belongs. Mend or drop the row.")
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # pandas writes whole numbers as floats where a cell is missing
+        value = int(value)  # pandas writes integers as floats if a cell is missing
     label = "" if value is None or value != value else str(value).strip()
     if not label:
         raise InputError(f"{place}: the label is missing. Mend or drop the row.")
@@ -673,13 +678,13 @@ def read_label(place: str, value: Any, notes: Counter[str] | None = None) -> str
 def read_entities(
     place: str, value: Any, text: str, notes: Counter[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Return the entities of `text`, by start: spans inside it that do not overlap, with labels.
+    """Return the entities of `text`, sorted by start: labelled spans that do not overlap.
 
-    Of nested ones the outermost is kept, and `notes` counts the others: tags a token can hold no
-    more. What crosses, or is two things at once, is refused.
+    Of nested entities the outermost is kept, and `notes` counts the others: a token can have only
+    one tag. Crossing entities, and entities with two labels, are refused.
 
-    `value` is a list of ``{"start", "end", "label"}``, with or without ``text``, which is then
-    compared, or of ``[start, end, label]``; or that as JSON, as a cell of csv has it.
+    `value` is a list of ``{"start", "end", "label"}``, or of ``[start, end, label]``, or such a
+    list as JSON in a cell of csv. If an object has ``text`` too, it is compared.
     """
     entities: list[dict[str, Any]] = []
     for number, entity in enumerate(_objects(place, "entities", value), start=1):
@@ -753,7 +758,7 @@ def _answers_of(place: str, row: Mapping[str, Any]) -> list[tuple[str, dict[str,
     """Return the answers of a row, each with its place."""
     answers = row.get("answers")
     if isinstance(answers, str) and not answers.lstrip().startswith(("[", "{")):
-        row = {**row, "answer_text": answers}  # a cell that is the answer itself
+        row = {**row, "answer_text": answers}  # the cell is the answer text
     elif "answers" in row and not ("answer_text" in row and _is_missing(answers)):
         if isinstance(answers, dict) and all(isinstance(v, list) for v in answers.values()):
             answers = _of_columns(place, answers)
@@ -761,7 +766,7 @@ def _answers_of(place: str, row: Mapping[str, Any]) -> list[tuple[str, dict[str,
         return [(f"{place}, answer {number}", answer) for number, answer in numbered]
     text, start = row.get("answer_text"), row.get("answer_start")
     if _is_missing(text) and (_is_missing(start) or start in (-1, "-1")):
-        return []  # the context does not answer the question
+        return []  # no answer in the context
     return [(place, {"text": text} | ({} if _is_missing(start) else {"answer_start": start}))]
 
 
@@ -774,7 +779,7 @@ def _identifier(place: str, value: Any) -> str:
 def _read_answer(
     place: str, answer: dict[str, Any], context: str, options: Options
 ) -> dict[str, Any] | None:
-    """Return the answer; None where it stands more than once and is to be skipped."""
+    """Return the answer; None if it occurs more than once and `options` skip it."""
     _need_key(place, answer, "text")
     text = read_text(place, answer["text"], "answer")
     if _is_missing(answer.get("answer_start")):
@@ -806,7 +811,7 @@ def _read_answer(
 
 
 def _of_columns(place: str, answers: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """Turn ``{"text": […], "answer_start": […]}``, the answers of Hub datasets, into objects."""
+    """Convert ``{"text": […], "answer_start": […]}``, as in Hub datasets, to objects."""
     if len({len(values) for values in answers.values()}) > 1:
         raise InputError(f"{place}: the lists in answers differ in length. Mend the row.")
     return [
@@ -815,7 +820,7 @@ def _of_columns(place: str, answers: dict[str, list[Any]]) -> list[dict[str, Any
 
 
 def _where_it_is(text: str, start: int | None, piece: str) -> str:
-    """Return where `piece` stands in `text`, or how the offsets seem to have been counted."""
+    """Return where `piece` is in `text`, or how the offsets seem to have been counted."""
     forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
     normal = {f: (unicodedata.normalize(f, text), unicodedata.normalize(f, piece)) for f in forms}
     for form, (whole_text, part) in normal.items():
@@ -852,7 +857,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _integer(place: str, key: str, value: Any) -> int:
-    if key == "answer_start":  # of a cell of csv; pandas writes 3.0 where another is missing
+    if key == "answer_start":  # a cell of csv; pandas writes 3.0 if another is missing
         if isinstance(value, str) and re.fullmatch(r" *-?[0-9]{1,18}(\.0)? *", value):
             value = float(value)
         if isinstance(value, float) and value.is_integer():
@@ -867,7 +872,7 @@ def _integer(place: str, key: str, value: Any) -> int:
 
 
 def _objects(place: str, column: str, value: Any) -> list[dict[str, Any]]:
-    """Return a list of objects, which a cell of csv holds as JSON."""
+    """Return a list of objects; a cell of csv has it as JSON."""
     if isinstance(value, str):
         try:
             value = json.loads(value)

@@ -1,4 +1,4 @@
-"""Questions in the user's own SQuAD JSON, in whichever of its versions."""
+"""Read questions from the user's own SQuAD JSON, of any version."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +15,10 @@ MEND = "Mend it, or save rows as .jsonl, one object a line."
 def read_squad(
     path: Path, on_error: Callable[[InputError], None] = raise_error
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield ``(place, {"id", "title", "context", "question", "answers"})`` a question.
+    """Yield ``(place, {"id", "title", "context", "question", "answers"})`` for each question.
 
-    A question that `is_impossible` has no answers; ``answers`` is left out where the file has
-    none for it. Values are as they are in the file.
+    A question with `is_impossible` has an empty list of answers. ``answers`` is left out if the
+    question has neither ``answers`` nor ``answer``. Values are not changed.
     """
     encoding = open_encoding(path)
     passages = read_passages(path, encoding=encoding, advice=MEND, on_error=on_error)

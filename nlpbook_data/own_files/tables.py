@@ -1,4 +1,4 @@
-"""The user's own files, csv, tsv, JSON, xlsx or parquet, as validated rows."""
+"""Read the user's own files, csv, tsv, JSON, xlsx or parquet, as validated rows."""
 
 import io
 from collections import Counter
@@ -31,7 +31,7 @@ Rows = Iterator[tuple[str, dict[str, Any]]]
 
 
 def require_file(path: Path) -> None:
-    """Refuse a file that is not there or empty."""
+    """Refuse a missing or empty file."""
     if not path.is_file():
         raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
     if path.stat().st_size == 0:
@@ -39,7 +39,7 @@ def require_file(path: Path) -> None:
 
 
 def open_encoding(path: Path) -> str:
-    """Return `find_encoding` of a text file that is there and has something in it."""
+    """Return `find_encoding` of a text file; refuse a missing or empty file."""
     require_file(path)
     return find_encoding(path)
 
@@ -52,17 +52,17 @@ def read_rows(
     advice: str = NAME_YOURS,
     sheet_name: str | None = None,
 ) -> Rows:
-    """Yield ``(place, {column: value})`` a row; `place` names file and line for messages.
+    """Yield ``(place, {column: value})`` for each row; `place` names file and line for messages.
 
-    A row holds at least `columns`, and `optional` ones where the file has them, None for all.
-    `on_error` gets the error of a row, which is left out if it returns; `advice` ends the message
-    about a missing column.
+    A row has all of `columns`, and those of `optional` that the file has; None means all its
+    columns. `on_error` is called with the error of a row; if it returns, the row is left out.
+    `advice` ends the message about a missing column.
 
-    csv follows RFC 4180; tsv has no quoting (a quote is text, as in NSMC), and .txt is one whose
-    first line has tabs. JSON is an object a line, an array of them, or an array under ``data``.
-    The encoding is UTF-8 or, with its mark, UTF-16, or else cp949, which is logged. Of a workbook
-    the first sheet counts, or `sheet_name`; an empty cell is None. All may be packed by gzip or
-    zstd.
+    csv follows RFC 4180. tsv has no quoting (a quote is text, as in NSMC). A .txt file whose first
+    line has tabs is read as tsv. JSON is one object on each line, an array of objects, or an array
+    under ``data``. The encoding is UTF-8, UTF-16 with BOM, or else cp949, which is logged. In a
+    workbook the first sheet is read, or `sheet_name`; an empty cell is None. All files may be
+    compressed by gzip or zstd.
 
     Raises:
         InputError: no such file, empty, another format or encoding, duplicate or missing
@@ -79,7 +79,7 @@ def read_rows(
 
 
 def table_format(path: Path) -> str:
-    """Return which of `FORMATS` a table is in; a .txt whose first line has tabs is a tsv."""
+    """Return the format of a table, one of `FORMATS`; a .txt whose first line has tabs is a tsv."""
     suffix = format_of(path)
     if suffix == ".txt" and "\t" in first_text_line(path):
         return ".tsv"
@@ -92,7 +92,7 @@ def table_format(path: Path) -> str:
 
 
 def first_text_line(path: Path) -> str:
-    """Return the first line of a text file that is not blank."""
+    """Return the first non-blank line of a text file."""
     lines = read_lines(path, open_encoding(path))
     return next((line for _, line in lines if line.strip()), "")
 
@@ -100,7 +100,7 @@ def first_text_line(path: Path) -> str:
 def check_columns(
     place: str | Path, header: Sequence[str], columns: Iterable[str], advice: str
 ) -> None:
-    """Refuse a header that has a name twice, or lacks one of `columns`."""
+    """Refuse a header with a duplicate name, or without one of `columns`."""
     twice = sorted(name for name, times in Counter(header).items() if times > 1)
     if twice:
         raise InputError(f"{place}: the column {twice[0]!r} is there twice. Rename one.")
@@ -121,14 +121,14 @@ def _read_cells(
     advice: str,
     sheet_name: str | None,
 ) -> Rows:
-    """Yield the rows of csv, tsv and xlsx, whose first row is the header."""
+    """Yield the rows of csv, tsv and xlsx; the first row is the header."""
     rows = _rows_of_cells(path, suffix, sheet_name)
     header = [str(cell) for cell in next(rows, ("", []))[1]]
     if not header:
         raise InputError(f"{path}: {EMPTY}")
     check_columns(path, header, columns, advice)
     for place, cells in rows:
-        if suffix == ".xlsx":  # which has no cell where nothing is
+        if suffix == ".xlsx":  # xlsx omits empty cells
             cells += [None] * (len(header) - len(cells))
         if len(cells) == len(header):
             yield place, dict(zip(header, cells, strict=True))
@@ -142,7 +142,7 @@ def _read_cells(
 def _rows_of_cells(
     path: Path, suffix: str, sheet_name: str | None
 ) -> Iterator[tuple[str, list[Any]]]:
-    """Yield ``(place, cells)`` a row that is not blank."""
+    """Yield ``(place, cells)`` for each row that is not blank."""
     if suffix == ".xlsx":
         yield from read_sheet(path, SAVE_AGAIN, sheet_name)
         return
@@ -162,7 +162,7 @@ def _rows_of_cells(
 def _read_objects(
     path: Path, columns: list[str], on_error: Callable[[InputError], None], advice: str
 ) -> Rows:
-    """Yield the objects of JSON: one a line, or an array. If the first lacks a column, all do."""
+    """Yield the objects of JSON lines or of an array. If the first lacks a column, all do."""
     layout, encoding, first = json_layout(path), find_encoding(path), True
     if layout == "squad" and format_of(path) == ".json":
         raise InputError(f"{path}: SQuAD's JSON, or no array of rows. It is for the task qa.")
@@ -222,7 +222,7 @@ def _read_parquet(
         for batch in file.iter_batches(columns=present):
             for values in batch.to_pylist():
                 row += 1
-                # numbers of a ClassLabel are its words
+                # replace the numbers of a ClassLabel by its names
                 yield f"{path}, row {row}", {n: in_words(types.get(n), values[n]) for n in values}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(

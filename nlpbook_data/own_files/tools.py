@@ -1,4 +1,4 @@
-"""Which tool wrote a file, by what stands in it, and its rows in the columns of a task."""
+"""Find out which tool wrote a file, and convert its rows to the columns of a task."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,10 +16,10 @@ from nlpbook_data.reading.conversations import (
 from nlpbook_data.reading.search_rows import find_layout, read_search_row
 
 Row = Mapping[str, Any]
-# Turns a row of the file into rows of the task; none where it is not annotated.
+# Converts a row of the file to rows of the task; to none if it is not annotated.
 Convert = Callable[[str, Row], Iterable[dict[str, Any]]]
 UNUSED = "rows were left out: not annotated, or not accepted"
-# Columns of known layouts, by those that tell the layout: NSMC's, KLUE's.
+# Column names of known layouts, NSMC's and KLUE's, by the columns that identify them.
 RENAMED: dict[str, list[tuple[set[str], dict[str, str]]]] = {
     "doccls": [({"id", "document"}, {"text": "document"}), ({"guid", "title"}, {"text": "title"})],
     "paircls": [({"guid", "premise", "gold_label"}, {"label": "gold_label"})],
@@ -27,7 +27,7 @@ RENAMED: dict[str, list[tuple[set[str], dict[str, str]]]] = {
 
 
 def rename_columns(task: str, columns: Mapping[str, str], there: Iterable[str]) -> dict[str, str]:
-    """Return `columns` (``{the task's: the file's}``), with those of a known layout if it is it."""
+    """Return `columns` (``{the task's: the file's}``), completed for a known layout."""
     known = {*there}
     for told_by, names in RENAMED.get(task, []):
         if told_by <= known and not any(columns.get(c, c) in known for c in names):
@@ -43,10 +43,10 @@ def find_converter(
     gold: bool,
     options: Options,
 ) -> tuple[str, Convert] | None:
-    """Return the name of the layout of `rows`, the first ones of a file, and what converts them.
+    """Return the name of the layout of `rows`, the first rows of a file, and its converter.
 
-    None where they have the task's own columns, or no layout that is known. `several` labels may
-    be none; without `gold`, a file in which nothing is annotated keeps its texts.
+    None if they have the task's own columns, or no known layout. With `several`, a row may have no
+    labels. Without `gold`, a file without any annotation keeps its texts.
     """
     first = rows[0] if rows else {}
     text = columns.get("text", "text")

@@ -1,5 +1,5 @@
-"""Files as rows: official ones and the user's own go through the same readers.
+"""Read files as rows: official files and the user's own files share these readers.
 
 A reader streams, names file and place in every error, and guesses nothing. `advice` is the last
-sentence of its errors: an official file is fetched again, a file of one's own is mended.
+sentence of its errors: download an official file again, or mend your own file.
 """

@@ -1,7 +1,7 @@
-"""Rows as annotation tools export them: doccano, Label Studio, Prodigy, and tokens with tags.
+"""Read rows exported by annotation tools: doccano, Label Studio, Prodigy, and tokens with tags.
 
-A reader takes one exported object and returns text and entities or label, the text alone where
-nobody has annotated it, and None where what was annotated was not accepted.
+A reader takes one exported object and returns its text with entities or label. It returns only the
+text if nobody has annotated it, and None if the annotation was not accepted.
 """
 
 import re
@@ -16,7 +16,7 @@ Object = Mapping[str, Any]
 MEND = "Mend or drop the row."
 AGREE = "rows have several annotations that are equal"
 DIFFER = "rows have several annotations that differ: the first of each counts"
-# Of Label Studio's JSON-MIN and csv, beside the data and the annotations.
+# Further columns of Label Studio's JSON-MIN and csv, apart from data and annotations.
 STUDIO = {
     *("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"),
     *("meta", "inner_id", "predictions", "annotations", "drafts", "file_upload", "data"),
@@ -34,7 +34,7 @@ def is_span(value: Any) -> bool:
 
 
 def to_span(place: str, value: Any) -> Any:
-    """Return ``{"start", "end", "label"}`` of an entity of any tool; others as they are."""
+    """Return ``{"start", "end", "label"}`` of an entity of any tool; other values unchanged."""
     if not is_span(value):
         return value
     if isinstance(value, list):
@@ -55,7 +55,7 @@ def to_span(place: str, value: Any) -> Any:
 
 
 def span_column(rows: Iterable[Object]) -> str | None:
-    """Return the column that holds entities in one of `rows`."""
+    """Return the column that has entities in at least one of `rows`."""
     for row in rows:
         for name in SPAN_COLUMNS:
             value = row.get(name)
@@ -74,7 +74,7 @@ def tag_column(rows: Sequence[Object]) -> str | None:
 
 
 def join_tagged(place: str, row: Object, column: str, names: Sequence[str] = ()) -> dict[str, Any]:
-    """Return text and entities of ``tokens`` and their tags, words or numbers of `names`."""
+    """Return the text and entities of ``tokens`` and their tags: words, or indices of `names`."""
     tokens, tags = row.get("tokens"), row.get(column)
     if not isinstance(tokens, list) or not all(isinstance(t, str) and t.strip() for t in tokens):
         raise InputError(f"{place}: tokens is {repr(tokens)[:60]}, no list of words. {MEND}")
@@ -97,22 +97,22 @@ def join_tagged(place: str, row: Object, column: str, names: Sequence[str] = ())
 
 
 def is_label_studio(row: Object) -> bool:
-    """Whether `row` is a task of Label Studio's JSON, with the data under a key of its own."""
+    """Whether `row` is a task of Label Studio's JSON, with its data in a separate object."""
     kept = ("annotations", "completions", "predictions")
     return isinstance(row.get("data"), dict) and any(key in row for key in kept)
 
 
 def is_label_studio_min(row: Object) -> bool:
-    """Whether `row` is of Label Studio's JSON-MIN, or of its csv."""
+    """Whether `row` is from Label Studio's JSON-MIN or csv."""
     return bool({"annotation_id", "lead_time"} & {*row}) and "data" not in row
 
 
 def read_label_studio(
     place: str, row: Object, task: str, text_name: str, notes: Counter[str]
 ) -> dict[str, Any] | None:
-    """Return text and entities or label of a task; of several annotations the first counts.
+    """Return text and entities or label of a task; with several annotations the first counts.
 
-    `notes` count the tasks that have several, which are equal or differ.
+    `notes` counts the tasks with several annotations, equal and different ones separately.
     """
     text = _studio_text(place, row["data"], text_name)
     annotations = row.get("annotations", row.get("completions")) or []
@@ -147,7 +147,7 @@ def _studio_labels(text: str, results: list[Object]) -> list[Any]:
 
 
 def _in_order(found: Iterable[Any]) -> list[str]:
-    """Return entities or labels as words, in an order of their own."""
+    """Return entities or labels as strings in a fixed order, to compare them."""
     keys = ("start", "end", "labels")
     parts = ([one.get(k) for k in keys] if isinstance(one, dict) else one for one in found)
     return sorted(map(repr, parts))
@@ -186,7 +186,7 @@ def _studio_text(place: str, data: Object, name: str) -> Any:
 
 
 def _studio_span(text: str, value: Any) -> Any:
-    """Return the span; versions before 1.5 counted UTF-16 units, which its own text tells."""
+    """Return the span; versions before 1.5 counted UTF-16 units, which the span's text reveals."""
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         return value
     start, end, said = value.get("start"), value.get("end"), value["text"]
@@ -202,14 +202,14 @@ def _studio_span(text: str, value: Any) -> Any:
 
 
 def is_prodigy(row: Object) -> bool:
-    """Whether `row` is of Prodigy's ``db-out``."""
+    """Whether `row` is from Prodigy's ``db-out``."""
     return row.get("answer") in ("accept", "reject", "ignore") and bool(
         {"_input_hash", "_task_hash", "spans", "accept", "options", "_view_id"} & {*row}
     )
 
 
 def read_prodigy(row: Object, task: str) -> dict[str, Any] | None:
-    """Return text and entities or label of what was accepted."""
+    """Return text and entities or label of an accepted annotation."""
     if row["answer"] != "accept":
         return None
     if task == "ner":
@@ -219,7 +219,7 @@ def read_prodigy(row: Object, task: str) -> dict[str, Any] | None:
 
 
 def is_doccano(rows: Iterable[Object]) -> bool:
-    """Whether `rows` are of doccano's classes, a list a text."""
+    """Whether `rows` are from doccano's classification, with a list of labels for each text."""
     return any(
         ("id" in row or "Comments" in row or "annotations" in row or "data" in row)
         and any(isinstance(row.get(name), list) for name in ("label", "labels", "annotations"))
@@ -237,6 +237,6 @@ def read_doccano(row: Object) -> dict[str, Any]:
 
 
 def parts_of(cell: str) -> list[str]:
-    """Return what stands in a cell that is a list as Python writes it: ``['기쁨', '슬픔']``."""
+    """Return the items of a cell that contains a Python list: ``['기쁨', '슬픔']``."""
     found = re.findall(r"'([^']*)'|\"([^\"]*)\"", cell)
     return [one or other for one, other in found]

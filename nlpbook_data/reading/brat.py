@@ -1,4 +1,4 @@
-"""brat's standoff: a .txt file with the text, and an .ann file with the annotations beside it."""
+"""brat's standoff format: a .txt file with the text, and an .ann file with its annotations."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ SPAN = re.compile(r"T\d+\t(?P<label>\S+) (?P<offsets>\d+ \d+(?:;\d+ \d+)*)(?:\t(
 
 
 def is_brat(folder: Path) -> bool:
-    """Whether `folder` or one below it has .ann files."""
+    """Whether `folder` or one of its sub-folders has .ann files."""
     return folder.is_dir() and any(folder.rglob("*.ann"))
 
 
@@ -24,10 +24,10 @@ def read_brat(
     notes: Counter[str],
     on_error: Callable[[InputError], None] = raise_error,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield ``(place, {"text", "entities"})`` a text file of `folder` and those below it.
+    """Yield ``(place, {"text", "entities"})`` for each text file in `folder` and its sub-folders.
 
-    Entities in several pieces are left out and counted in `notes`. Without `gold` a text may lack
-    its .ann, and then has no entities.
+    Discontinuous entities are left out and counted in `notes`. Without `gold` the .ann file of a
+    text may be missing; then the row lacks entities.
     """
     for path in sorted(folder.rglob("*.txt")):
         annotations = path.with_suffix(".ann")

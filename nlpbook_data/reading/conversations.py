@@ -1,4 +1,4 @@
-"""Conversations and instructions as chat models learn from them, as prompts and completions."""
+"""Convert conversations and instructions for chat models to prompts and completions."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ INSTRUCTIONS = (("instruction", "output"), ("instruction", "response"))
 
 
 def is_conversation(row: Mapping[str, Any]) -> bool:
-    """Whether `row` has turns: ``messages`` of OpenAI, or ``conversations`` of ShareGPT."""
+    """Whether `row` is a conversation: OpenAI's ``messages`` or ShareGPT's ``conversations``."""
     return _turns(row) is not None
 
 
@@ -20,7 +20,7 @@ def is_instruction(row: Mapping[str, Any]) -> bool:
 
 
 def read_instruction(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return prompt and completion: instruction, and input below it, each with a line's end."""
+    """Return prompt and completion; the prompt is instruction and input, each with a line break."""
     names = next(names for names in INSTRUCTIONS if names[1] in row)
     parts = [row[names[0]], row.get("input")]
     prompt = "\n".join(part for part in parts if isinstance(part, str) and part.strip())
@@ -28,8 +28,10 @@ def read_instruction(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_conversation(place: str, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield prompt and completion of each turn of the assistant: what was said before, a turn a
-    line, and what it says."""
+    """Yield a prompt and a completion for each turn of the assistant.
+
+    The prompt is all turns before, one on each line; the completion is the assistant's turn.
+    """
     before: list[str] = []
     for number, turn in enumerate(_turns(row) or [], start=1):
         who, said = _turn(f"{place}, turn {number}", turn)
@@ -50,7 +52,7 @@ def _turns(row: Mapping[str, Any]) -> list[Any] | None:
 def _turn(place: str, turn: Mapping[str, Any]) -> tuple[str, str]:
     who = turn.get("role", turn.get("from"))
     said = turn.get("content", turn.get("value"))
-    if isinstance(said, list):  # parts, of which some may be pictures
+    if isinstance(said, list):  # a list of parts, some may be pictures
         said = "\n".join(str(p["text"]) for p in said if isinstance(p, dict) and "text" in p)
     if not isinstance(who, str) or not isinstance(said, str | None):
         raise InputError(

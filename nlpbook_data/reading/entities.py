@@ -1,4 +1,4 @@
-"""Entities as character spans, from tags a token and from ``<entity:TAG>`` in the text."""
+"""Entities as character spans, from token tags or from ``<entity:TAG>`` in the text."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -11,18 +11,17 @@ MARK = re.compile(r"<([^<>]+?):([A-Za-z][A-Za-z0-9_-]*)>")
 CLOSE = re.compile(r":([A-Za-z][A-Za-z0-9_-]*)>")
 PREFIX = re.compile(r"(?P<mark>[BIMESLUW])[-_](?P<label>.+)")
 SUFFIX = re.compile(r"(?P<label>.+)[-_](?P<mark>[BIMESLUW])")
-# A tag that is a label alone (IO): neighbours of one label are one entity.
+# A tag without a mark (IO): neighbouring tokens with the same label are one entity.
 BARE = re.compile(r"(?P<mark>)(?P<label>[^\W\d][\w.-]*)")
 OPENS, CLOSES = {"B", "S", "U", "W"}, {"E", "L", "S", "U", "W"}
 
 
 def spans_of_tags(tags: Iterable[tuple[str, str]]) -> Iterator[tuple[int, int, str]]:
-    """Yield ``(first token, one past the last, label)`` of ``(mark, label)`` a token.
+    """Yield ``(first token, last token + 1, label)`` from the ``(mark, label)`` of each token.
 
-    The mark is one of B, I, E, S (BIOES), L, U (BILOU), M, W (BMES, BMEWO), or empty outside of
-    an entity. As in
-    conlleval, an inside token begins an entity where none of its label is open, so that IOB1 is
-    read as well.
+    The mark is one of B, I, E, S (BIOES), L, U (BILOU), M, W (BMES, BMEWO), or empty outside of an
+    entity. As in conlleval, an inside token begins an entity if no entity of its label is open, so
+    IOB1 is read too.
     """
     start, open_label, number = 0, "", -1
     for number, (mark, label) in enumerate(tags):
@@ -39,7 +38,7 @@ def spans_of_tags(tags: Iterable[tuple[str, str]]) -> Iterator[tuple[int, int, s
 
 
 def split_tag(place: str, tag: str, scheme: re.Pattern | None = None) -> tuple[str, str]:
-    """Return mark and label of a tag such as B-PER or PER_B; without a `scheme`, of either."""
+    """Return mark and label of a tag such as B-PER or PER_B; without a `scheme`, in any form."""
     if tag in OUTSIDE:
         return "", ""
     found = scheme.fullmatch(tag) if scheme else PREFIX.fullmatch(tag) or SUFFIX.fullmatch(tag)
@@ -59,7 +58,7 @@ def split_tag(place: str, tag: str, scheme: re.Pattern | None = None) -> tuple[s
 def join_tokens(
     tokens: Sequence[str], tags: Iterable[tuple[str, str]], separator: str = " "
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Return the text of `tokens` and the entities of `tags` (see `spans_of_tags`) in it."""
+    """Return the text of `tokens`, and the entities of `tags` (see `spans_of_tags`) in it."""
     starts, position = [], 0
     for token in tokens:
         starts.append(position)
@@ -86,14 +85,15 @@ def untag(
 def untag(
     tagged: str, text: str | None = None, labels: Collection[str] | None = None
 ) -> tuple[str, list[dict[str, Any]]] | None:
-    """Return the text of `tagged` without its tags, and their entities.
+    """Return the text of `tagged` without its tags, and the entities.
 
-    Where the original `text` is known, which may hold ``<``, ``>`` and ``:`` itself, the tags are
-    those that leave it; None where no choice of tags does. Only tags of `labels` count, if given.
+    The original `text`, if known, may itself contain ``<``, ``>`` and ``:``. Then tags are chosen
+    so that their removal gives exactly `text`; the result is None if no choice does. Only tags of
+    `labels` count, if given.
 
-    Of several choices, the one holds whose entities have as many ``<`` as ``>``: in
-    ``<<2>:NOH>`` it is ``<2>`` that is tagged, in ``<<내부자들:POH>>`` what stands between the
-    outer ones. Then an entity goes before a literal ``<``, and a shorter entity before a longer.
+    Of several choices, entities with as many ``<`` as ``>`` are preferred: in ``<<2>:NOH>`` the
+    entity is ``<2>``, in ``<<내부자들:POH>>`` it is the part between the outer brackets. Next, an
+    entity is preferred to a literal ``<``, and a shorter entity to a longer one.
     """
     pieces, entities, length, end = [], [], 0, 0
     for mark in MARK.finditer(tagged):
@@ -120,8 +120,8 @@ def untag(
 def _align(
     tagged: str, text: str, closes: Sequence[tuple[int, int, str]], paired: bool
 ) -> list[dict[str, Any]] | None:
-    """Search for the tags that leave `text`; `closes` are ``(start, end, label)`` of ``:TAG>``."""
-    # places in `text` and `tagged`, and the entities so far as a linked list
+    """Find tags whose removal gives `text`; `closes` are ``(start, end, label)`` of ``:TAG>``."""
+    # positions in `text` and `tagged`, and the entities so far as a linked list
     stack: list[tuple[int, int, tuple]] = [(0, 0, ())]
     seen: set[tuple[int, int]] = set()
     while stack:
@@ -140,7 +140,7 @@ def _align(
                     entities.append(dict(zip(("start", "end", "label"), entity, strict=True)))
                 return entities[::-1]
             continue
-        # what is pushed last is tried first
+        # the last one pushed is tried first
         if text.startswith("<", start):
             stack.append((start + 1, until + 1, found))
         for close, after, label in reversed(closes):

@@ -1,4 +1,4 @@
-"""JSON: whole lines of it, and arrays larger than memory, item by item."""
+"""Read JSON lines, and arrays larger than memory item by item."""
 
 import codecs
 import json
@@ -13,20 +13,20 @@ from nlpbook_data.reading.text import open_bytes, read_lines
 from nlpbook_data.reading.values import FETCH_AGAIN
 
 BLOCK_BYTES = 1 << 20
-# No item of a JSON file is longer: an article with its questions.
+# The longest item of a JSON file, such as an article with its questions.
 MAX_ITEM_CHARACTERS = 1 << 26
-# Longer than each of JSON's words and escapes, of which a window may hold the first half.
+# Longer than JSON's literals and escapes; a window may end inside one of them.
 TAIL = 16
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield ``(place, value)`` a line, each of which is JSON."""
+    """Yield ``(place, value)`` for each line of a JSON-lines file."""
     for place, line in read_lines(path):
         yield place, parse_json(place, line, FETCH_AGAIN, parse_constant=_refuse)
 
 
 def parse_json(place: str, text: str, advice: str, **options: Any) -> Any:
-    """Return the JSON value that `text` is; `options` are those of `json.loads`."""
+    """Parse `text` as JSON; `options` are those of `json.loads`."""
     try:
         return json.loads(text, **options)
     except json.JSONDecodeError as error:
@@ -41,7 +41,7 @@ def _refuse(constant: str) -> None:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object, of which JSON's own reader would drop all but the last of a key."""
+    """Return an object without duplicate keys; json itself would keep only the last one."""
     value = dict(pairs)
     if len(value) < len(pairs):
         twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
@@ -52,7 +52,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def json_layout(path: Path) -> str:
     """Return ``lines`` (an object a line), ``array``, ``squad`` or ``data`` (rows under that key).
 
-    Only the beginning is read: what is wrong further on, reading says.
+    Only the beginning is read; later errors appear when the file is read.
     """
     with open_bytes(path) as file:
         head = file.read(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -86,8 +86,8 @@ def read_json_items(
 ) -> Iterator[tuple[str, Any]]:
     """Yield ``(place, value)`` for the values of an array, one in memory at a time.
 
-    The array is the whole file or, with `key`, the value of that key in the file's object, whose
-    other keys may stand before and after it. `name` is what a place calls a value.
+    The array is the whole file or, with `key`, the value of that key in the file's object; other
+    keys may come before and after it. `name` is the word for a value in places.
     """
     with open_bytes(path) as file:
         text = _JsonText(path, file, name, encoding, advice)
@@ -119,7 +119,7 @@ def read_json_items(
 
 
 class _JsonText:
-    """JSON read value by value, through a window that grows to the longest value."""
+    """Reads JSON value by value, through a window that grows to the longest value."""
 
     def __init__(self, path: Path, file: BinaryIO, name: str, encoding: str, advice: str) -> None:
         self.path, self.file = path, file
@@ -138,13 +138,13 @@ class _JsonText:
         return InputError(f"{place}: not JSON ({found}). {self.advice}")
 
     def read(self) -> None:
-        """Drop what was read and append as much as is left, at least a block, or mark the end."""
+        """Drop the text already read, and append a block or more; at the end set `ended`."""
         gone = self.text[: self.position]
         self.line += gone.count("\n")
         self.column = len(gone) - gone.rfind("\n") if "\n" in gone else self.column + len(gone)
         block = self.file.read(max(BLOCK_BYTES, len(self.text) - self.position))
         self.ended = not block
-        split = len(self.characters.getstate()[0])  # the first bytes of a character
+        split = len(self.characters.getstate()[0])  # an incomplete character
         try:
             new = self.characters.decode(block, final=self.ended)
         except UnicodeDecodeError as error:
@@ -156,7 +156,7 @@ class _JsonText:
         self.text, self.position = self.text[self.position :] + new, 0
 
     def peek(self) -> str:
-        """Return the next character that is no blank, or an empty string at the end."""
+        """Return the next non-blank character, or an empty string at the end."""
         while True:
             while self.text[self.position : self.position + 1] in (" ", "\n", "\r", "\t"):
                 self.position += 1
@@ -170,18 +170,18 @@ class _JsonText:
         self.position += 1
 
     def value(self) -> Any:
-        """Return the value that begins here."""
+        """Return the value that starts at the current position."""
         self.peek()
         while True:
             try:
                 value, end = self.decoder.raw_decode(self.text, self.position)
-                # a number may go on where the window ends
+                # a number may continue after the window
                 whole = self.text[end - 1] in '"]}' or end + TAIL < len(self.text)
                 if whole or self.ended:
                     self.position = end
                     return value
             except json.JSONDecodeError as error:
-                # where text is missing the window ends, or begins a string that does not end
+                # If text is missing, the error is at the window's end or at an unclosed string.
                 near_end = error.pos > len(self.text) - TAIL
                 if self.ended or not (near_end or error.msg.startswith("Unterminated")):
                     self.position = error.pos

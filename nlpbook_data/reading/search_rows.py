@@ -1,4 +1,4 @@
-"""Queries with passages as sentence-transformers and FlagEmbedding have them."""
+"""Queries with passages in the formats of sentence-transformers and FlagEmbedding."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from nlpbook_data.errors import InputError
 
-# The columns of a query and of what answers it; what does not, and lists of either.
+# Columns of the query and of one or more passages, and a pattern for those of negatives.
 LAYOUTS = (
     ("anchor", "positive", re.compile(r"negatives?(_\d+)?")),
     ("query", "positive", re.compile(r"negatives?(_\d+)?")),
@@ -19,7 +19,7 @@ Layout = tuple[str, str, re.Pattern]
 
 
 def find_layout(row: Mapping[str, Any]) -> Layout | None:
-    """Return the layout of `row`; None where it has the columns of search itself."""
+    """Return the layout of `row`; None if it has search's own columns."""
     for layout in LAYOUTS:
         query, positive, negative = layout
         if query in row and positive in row:
@@ -30,7 +30,7 @@ def find_layout(row: Mapping[str, Any]) -> Layout | None:
 
 
 def read_search_row(place: str, row: Mapping[str, Any], layout: Layout) -> Iterator[dict[str, Any]]:
-    """Yield a row of query, passage and negative for each that is there."""
+    """Yield rows of query, passage and negative, until each passage and negative is in a row."""
     query, positive, negative = layout
     for name in (query, positive):
         if name not in row:

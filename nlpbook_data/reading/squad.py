@@ -21,12 +21,12 @@ def read_passages(
     advice: str = FETCH_AGAIN,
     on_error: Callable[[InputError], None] = raise_error,
 ) -> Iterator[Passage]:
-    """Yield ``(place, article, paragraph, [(place, question), …])`` a passage, streaming.
+    """Stream ``(place, article, paragraph, [(place, question), …])`` for each passage.
 
     The file is ``{"data": [{"paragraphs": [{"context": …, "qas": [question, …]}]}]}``; an article
-    with ``qas`` of its own is its one paragraph, as in KorQuAD 2. A question's place ends in its
-    id or guid. A paragraph that is no such object goes to `on_error`, and is left out if that
-    returns; contexts are texts, and what is in a question is not checked.
+    with ``qas`` is itself the only paragraph, as in KorQuAD 2. A question's place ends with its id
+    or guid. `on_error` gets the error of a paragraph of another form; if it returns, the paragraph
+    is left out. A context is checked to be a text. The contents of a question are not checked.
     """
     articles = read_json_items(path, "data", name="article", encoding=encoding, advice=advice)
     for place, article in articles:
@@ -58,7 +58,7 @@ def _placed(part: str, questions: list[Any]) -> Iterator[tuple[str, Any]]:
 def read_questions(
     path: Path, id_key: str
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
-    """Yield ``(place, article, question, row)`` a question; `row` has the columns of qa."""
+    """Yield ``(place, article, question, row)`` for each question; `row` has the columns of qa."""
     for place, article, paragraph, questions in read_passages(path):
         title = member(place, article, "title", str)
         context = paragraph["context"]
@@ -74,7 +74,7 @@ def read_questions(
 
 
 def read_answers(place: str, question: Any, context: str) -> list[dict[str, Any]]:
-    """Return the answers of `question`, each of which must stand at its position in `context`."""
+    """Return the answers of `question`; each must be at its position in `context`."""
     answers = [
         read_answer(place, answer, context) for answer in member(place, question, "answers", list)
     ]
@@ -86,7 +86,7 @@ def read_answers(place: str, question: Any, context: str) -> list[dict[str, Any]
 
 
 def read_answer(place: str, answer: Any, context: str) -> dict[str, Any]:
-    """Return ``{"text", "answer_start"}`` of `answer`, whose position must lie in `context`."""
+    """Return ``{"text", "answer_start"}`` of `answer`; its position must be inside `context`."""
     text = member(place, answer, "text", str)
     start = member(place, answer, "answer_start", int)
     if not 0 <= start <= len(context):

@@ -1,4 +1,4 @@
-"""Text files: lines, csv and tsv, and plain text as tables of Arrow."""
+"""Read text files: lines, csv and tsv, and plain text as Arrow tables."""
 
 import codecs
 import csv
@@ -25,24 +25,25 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 BLOCK_BYTES = 1 << 23
-# No line of a text corpus is as long; a damaged file without line breaks is.
+# No line of a text corpus is this long, but a damaged file without line breaks is.
 MAX_LINE_BYTES = 1 << 26
-# A longer cell is a missing quote or line break, and would tokenize for minutes to be cut to 128.
+# A longer cell means a missing quote or line break; it would be tokenized for minutes and then
+# truncated to 128 tokens.
 MAX_CHARACTERS = 1_000_000
-# What a compressed file begins with, and its endings, which come after that of the format.
+# The first bytes of compressed files, and their endings, which follow that of the format.
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 COMPRESSED = (".gz", ".zst", ".zstd")
 MEMORY_BYTES = 1 << 26
 
 
 def format_of(path: Path) -> str:
-    """Return the ending that names the format, in small letters: ``.csv`` of ``a.csv.gz``."""
+    """Return the ending that names the format, in lower case: ``.csv`` for ``a.csv.gz``."""
     packed = path.suffix.lower() in COMPRESSED
     return (Path(path.stem) if packed else path).suffix.lower()
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Open a file: gzip and zstd come unpacked, UTF-16 with its mark (BOM) as UTF-8."""
+    """Open a file; gzip and zstd are decompressed, UTF-16 with BOM is converted to UTF-8."""
     file: BinaryIO = path.open("rb")
     head = file.read(4)
     file.seek(0)
@@ -66,7 +67,7 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def _spooled(source: BinaryIO) -> BinaryIO:
-    """Return all of `source` as a file of its own, in memory or, where it is large, on disk."""
+    """Copy `source` into a temporary file, in memory or, if it is large, on disk."""
     target = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)
     with source:
         shutil.copyfileobj(source, target, 1 << 20)
@@ -77,7 +78,7 @@ def _spooled(source: BinaryIO) -> BinaryIO:
 def read_lines(
     path: Path, encoding: str = "utf-8", advice: str = FETCH_AGAIN
 ) -> Iterator[tuple[str, str]]:
-    r"""Yield ``(place, line)``: of UTF-8 with or without BOM, lines ending in \n or \r\n."""
+    r"""Yield ``(place, line)`` of UTF-8 with or without BOM; lines end in \n or \r\n."""
     with open_bytes(path) as lines:
         for number, line in enumerate(lines, start=1):
             place = f"{path}, line {number}"
@@ -94,8 +95,8 @@ def read_lines(
 
 
 def csv_rows(path: Path, lines: Iterable[str], advice: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield ``(number of its first line, cells)`` a row of RFC 4180; a blank line has no cells."""
-    limit = csv.field_size_limit(MAX_CHARACTERS)  # of the process: the csv module has no other
+    """Yield ``(number of its first line, cells)`` by row (RFC 4180); a blank line has no cells."""
+    limit = csv.field_size_limit(MAX_CHARACTERS)  # the csv module has only this global limit
     reader = csv.reader(lines, strict=True)
     number = 1
     try:
@@ -109,14 +110,14 @@ def csv_rows(path: Path, lines: Iterable[str], advice: str) -> Iterator[tuple[in
 
 
 def read_csv(path: Path, header: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield ``(place, cells)`` a row of an official csv file under `header`."""
+    """Yield ``(place, cells)`` for each row of an official csv file with this `header`."""
     lines = (f"{line}\n" for _, line in read_lines(path))
     rows = csv_rows(path, lines, FETCH_AGAIN)
     return _under(((f"{path}, line {n}", cells) for n, cells in rows), path, header, ",")
 
 
 def read_tsv(path: Path, header: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield ``(place, cells)`` a line under `header`; there is no quoting, as in Korpora."""
+    """Yield ``(place, cells)`` for each line below `header`, without quoting, as in Korpora."""
     rows = ((place, line.split("\t")) for place, line in read_lines(path))
     return _under(rows, path, header, "⇥")
 
@@ -124,7 +125,7 @@ def read_tsv(path: Path, header: Sequence[str]) -> Iterator[tuple[str, list[str]
 def _under(
     rows: Iterator[tuple[str, list[str]]], path: Path, header: Sequence[str], separator: str
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield the rows under the first, which must be `header`, and as long as it."""
+    """Yield the rows after the first, which must be `header`; all have its number of cells."""
     place, first = next(rows, (f"{path}, line 1", []))
     if first != list(header):
         raise malformed(place, separator.join(first), f"the header {separator.join(header)}")
@@ -137,9 +138,9 @@ def _under(
 def beside(
     rows: Iterable[tuple[str, T]], path: Path, rows_path: Path
 ) -> Iterator[tuple[str, T, str]]:
-    """Yield ``(place, row, line)``: the n-th line of `path` goes with the n-th row of `rows_path`.
+    """Yield ``(place, row, line)``: the n-th line of `path` belongs to the n-th row of `rows_path`.
 
-    One that has more of them than the other is refused.
+    Files of different lengths are refused.
     """
     lines = read_lines(path)
     for number, (row, line) in enumerate(zip_longest(rows, lines), start=1):
@@ -157,7 +158,7 @@ class Undecodable(InputError):
 
 
 def find_encoding(path: Path) -> str:
-    """Return `_find_encoding`, which reads all of a file that has changed, and warns, once."""
+    """Return `_find_encoding`, which reads a file and warns only once, until the file changes."""
     stat = path.stat()
     return _find_encoding(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
 
@@ -166,9 +167,9 @@ def find_encoding(path: Path) -> str:
 def _find_encoding(path: Path, state: tuple[int, int, int]) -> str:
     """Return ``"utf-8"`` or ``"cp949"``; raise InputError naming the line otherwise.
 
-    A NUL, which no text holds, is UTF-16 without its mark, or a block of a damaged file.
-    A file with valid Hangul in UTF-8 before its first bad byte is broken UTF-8: read as cp949 it
-    would turn into other letters in silence.
+    A NUL means UTF-16 without BOM, or a damaged file: no text contains it. A file with valid UTF-8
+    Hangul before its first bad byte is broken UTF-8: read as cp949 it would silently become other
+    letters.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     line, hangul = 1, False
@@ -211,11 +212,11 @@ def _refuse_nul(path: Path, line: int, text: str) -> None:
         )
 
 
-def tables_of_lines(path: Path, column: str = "text") -> Iterator[pa.Table]:
-    r"""Yield the lines of a plain-text file as tables of one column; lines end in \n or \r\n.
+def tables_of_lines(path: Path) -> Iterator[pa.Table]:
+    r"""Yield the lines of a plain-text file as tables of ``text``; lines end in \n or \r\n.
 
-    No Python object is made for a line: Arrow's buffers are the bytes that were read, without
-    the line breaks, and where those stood.
+    No Python object is made for a line: Arrow's buffers are the bytes of the file without line
+    breaks, and the positions of the line breaks.
     """
     number, rest = 1, b""
     with path.open("rb") as file:
@@ -244,7 +245,7 @@ def tables_of_lines(path: Path, column: str = "text") -> Iterator[pa.Table]:
                 line = number + data.count(b"\n", 0, data.index(b"\0"))
                 raise InputError(f"{path}, line {line}: a NUL, which no text holds. {FETCH_AGAIN}")
             if len(texts):
-                yield pa.table({column: texts})
+                yield pa.table({"text": texts})
             number += len(texts)
 
 

@@ -1,4 +1,4 @@
-"""Values out of files, checked: keys, types, labels, whole characters."""
+"""Check values from files: keys, types, labels, valid characters."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ FETCH_AGAIN = "Fetch the file again."
 
 
 def raise_error(error: InputError) -> None:
-    """Raise `error`: what readers do with a bad row unless they are told to go on."""
+    """Raise `error`: the readers' default for a bad row."""
     raise error
 
 
 def malformed(place: str, found: object, expected: str, advice: str = FETCH_AGAIN) -> InputError:
-    """Return the error for `found` (any value, cut to 60 characters) at `place`."""
+    """Return the error for the value `found` (shown with up to 60 characters) at `place`."""
     found = found if isinstance(found, str) else repr(found)
     return InputError(f"{place}: found {found[:60]!r} where {expected} belongs. {advice}")
 
@@ -25,9 +25,9 @@ def member(
     kind: type | tuple[type, ...],
     advice: str = FETCH_AGAIN,
 ) -> Any:
-    """Return ``value[key]`` of a JSON object, which must be there and of `kind`.
+    """Return ``value[key]`` of a JSON object; it must exist and be of type `kind`.
 
-    A bool is no number, and a text must be whole (JSON can hold half of a surrogate pair).
+    A bool is not a number. A text must not contain half of a surrogate pair, which JSON allows.
     """
     if not isinstance(value, dict):
         raise malformed(place, value, "an object {…}", advice)

@@ -1,4 +1,4 @@
-"""WebAnno's and INCEpTION's TSV 3: a token a line, and the layers' features in columns."""
+"""WebAnno's and INCEpTION's TSV 3: one token on each line, features of layers in columns."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -25,10 +25,10 @@ class _Sentence:
 def read_webanno(
     lines: Iterable[tuple[str, str]], on_error: Callable[[InputError], None] = raise_error
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield ``(place, {"text", "entities"})`` a sentence; `lines` are ``(place, line)``.
+    """Yield ``(place, {"text", "entities"})`` for each sentence; `lines` are ``(place, line)``.
 
-    The entities are those of the layer NamedEntity, else of the first layer of spans that has a
-    feature ``value`` or ``label``, else any.
+    The entities are from the layer NamedEntity; else from the first span layer with a feature
+    ``value`` or ``label``; else from the first span layer.
     """
     layers: list[tuple[str, list[str]]] = []
     column, sentence = -1, _Sentence("")
@@ -62,7 +62,7 @@ def read_webanno(
 
 
 def _column(place: str, layers: list[tuple[str, list[str]]]) -> int:
-    """Return the place in a line of the feature that names the entities."""
+    """Return the column number of the feature with the entity labels."""
     at, found = 3, []
     for name, features in layers:
         for feature in features:
@@ -88,7 +88,7 @@ def _read_sentence(sentence: _Sentence) -> dict[str, Any]:
     tokens = sentence.tokens
     whole = [token for token in tokens if "." not in token[0]]
     text = "\n".join(sentence.texts) or " ".join(token[3] for token in whole)
-    units = text.encode("utf-16-le")  # offsets are Java's, of UTF-16, and of the whole document
+    units = text.encode("utf-16-le")  # offsets count UTF-16 units in the whole document
     first = whole[0] if whole else tokens[0]
     base = first[1] - _units(text[: max(text.find(_unescape(first[3])), 0)])
 
@@ -101,7 +101,7 @@ def _read_sentence(sentence: _Sentence) -> dict[str, Any]:
             found = VALUE.fullmatch(value)
             if value in ("_", "") or not found or found["label"] in ("*", "_"):
                 continue
-            # a value without a number is an entity of this token alone
+            # a value without a number is an entity of only this token
             key = found["number"] or f"{start}-{end}-{number}"
             span = spans.setdefault(key, {"start": start, "label": _unescape(found["label"])})
             span["end"] = end

@@ -1,4 +1,4 @@
-"""A sheet of an .xlsx workbook, row by row, by openpyxl in its read-only mode."""
+"""Read a sheet of an .xlsx workbook row by row, by openpyxl in read-only mode."""
 
 import io
 import re
@@ -16,7 +16,7 @@ from nlpbook_data.reading.values import FETCH_AGAIN, malformed, whole
 
 Cell = str | int | float | bool | date | time | None
 
-# The shared texts of a workbook are in memory; more of them than this is a bomb, not a sheet.
+# A workbook's shared texts are kept in memory; a file with more than this is a zip bomb.
 MAX_BYTES = 2 << 30
 ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 DAMAGE = (
@@ -28,19 +28,20 @@ DAMAGE = (
 def read_sheet(
     path: Path, advice: str = FETCH_AGAIN, name: str | None = None
 ) -> Iterator[tuple[str, list[Cell]]]:
-    """Yield ``(place, cells)`` a row that is not empty; `place` names the sheet and the row.
+    """Yield ``(place, cells)`` for each row that is not empty; `place` names the sheet and row.
 
-    It is the first sheet, or that of this `name`. Texts are str, numbers int or float, truth
-    values bool, dates those of datetime; an empty cell is None, and those right
-    of the last that is not are left out. A formula counts as the value that was saved with it.
+    It reads the first sheet, or the one called `name`. Texts are str, numbers int or float, truth
+    values bool, dates the types of datetime. An empty cell is None; empty cells at the end of a row
+    are left out. A formula has the value that was saved with it.
 
     Raises:
-        InputError: no workbook, an encrypted or a damaged one, no such sheet, a value like #N/A.
+        InputError: not a workbook, an encrypted or damaged one, no such sheet, a value such as
+            #N/A.
     """
-    from openpyxl import load_workbook  # 0.2 s, for few files
+    from openpyxl import load_workbook  # takes 0.2 s, for few files
 
     with open_bytes(path) as file:
-        data = file.read()  # a damaged file on disk raises OSErrors that are none of the disk
+        data = file.read()  # openpyxl raises an OSError for damaged files too
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise InputError(
             f"{path}: encrypted, or of Excel before 2007. Save it as .xlsx without a password."
@@ -56,7 +57,7 @@ def read_sheet(
                 "Check --sheet_name."
             )
         sheet = workbook.worksheets[0] if name is None else workbook[name]
-        sheet.reset_dimensions()  # which say what the program that wrote it liked
+        sheet.reset_dimensions()  # stored dimensions may be wrong
         for number, row in enumerate(sheet.iter_rows(), start=1):
             place = f"{path}, sheet {sheet.title!r}, row {number}"
             cells = [_value(place, cell, advice) for cell in row]
@@ -69,7 +70,7 @@ def read_sheet(
 
 
 def unescape(text: str) -> str:
-    """Return `text` with the characters that XML cannot hold, which Excel writes as _x000D_."""
+    """Return `text` with Excel's escapes of non-XML characters, such as _x000D_, resolved."""
     if "_x" not in text:
         return text
     text = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)

@@ -1,4 +1,4 @@
-"""The model card: what the model is, what it scored, and how those numbers came about."""
+"""The model card: the model, its scores, and how they were measured."""
 
 import html
 import json
@@ -23,21 +23,21 @@ LIBRARIES = {
     "sentence-similarity": "sentence-transformers",
     "text-ranking": "sentence-transformers",
 }
-# of text-embeddings-inference; a decoder's is in its usage
+# for text-embeddings-inference; a decoder's command is in its usage
 SERVERS = {tag: "text-embeddings-router --model-id MODEL --port 8080" for tag in LIBRARIES}
 
 
 def write_card(
     outcome: Outcome, task: str, pipeline_tag: str, usage: str, labels: Sequence[str]
 ) -> None:
-    """Write README.md into the run's folder; it names no path of this machine and no token.
+    """Write README.md into the run's folder, without paths of this machine and without tokens.
 
     Args:
-        outcome: of the run.
-        task: its name in Korean.
-        pipeline_tag: its name on the Hub.
+        outcome: the outcome of the run.
+        task: the name of the task in Korean.
+        pipeline_tag: the Hub's name of the task.
         usage: Python source for the card; MODEL stands for the model's name in double quotes.
-        labels: in words; none where the task has none.
+        labels: the names of the labels; empty if the task has none.
     """
     arguments, data = outcome.record["arguments"], outcome.record["data"]
     scores = outcome.scores.get(outcome.split, {})
@@ -91,7 +91,7 @@ def write_card(
 
 
 def public_name(name: str | None) -> str | None:
-    """Return the Hub name of a model, or None for a folder of this machine or of the package."""
+    """Return the Hub name of a model; None for a folder of this machine or of the package."""
     if not name or Path(name).exists():
         return None
     try:
@@ -102,7 +102,7 @@ def public_name(name: str | None) -> str | None:
 
 
 def as_text(text: str, most: int = 200) -> str:
-    """Return `text` for Markdown: in one line, cut after `most` characters, none of it markup."""
+    """Return `text` escaped for Markdown: on one line, cut after `most` characters."""
     line = " ".join(text.split())
     line = f"{line[:most]}…" if len(line) > most else line
     marks = r"[\\`*_{}\[\]()#!|~$:@]|(?<=www)\."  # the last three begin links
@@ -110,7 +110,7 @@ def as_text(text: str, most: int = 200) -> str:
 
 
 def _samples(outcome: Outcome) -> Mapping[str, Any]:
-    """Return what the model wrote, by each method of decoding: one text a prompt, and scores."""
+    """Return for each decoding method one generated text for each prompt, and the scores."""
     path = outcome.folder / "samples.json"
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""Columns of text for a terminal, where a Hangul syllable takes two cells."""
+"""Align columns of text for a terminal; a Hangul syllable is two cells wide."""
 
 import io
 from collections.abc import Collection, Iterable, Sequence
@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-WIDEST = 1000  # nothing is wrapped: lines are also read by other programs
+WIDEST = 1000  # lines are not wrapped, because other programs read them too
 
 
 def in_columns(rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> str:
-    """Return a line for each row, cells of a column below each other; a short row ends early.
+    """Return a line for each row, with aligned columns; a short row ends early.
 
     Args:
-        rows: the cells of each row; nothing in them is read as a mark-up.
-        right: the columns (from 0) that end, instead of begin, below each other.
+        rows: the cells of each row; they are not parsed as markup.
+        right: the numbers (from 0) of right-aligned columns.
     """
     rows = list(rows)
     table = Table.grid(padding=(0, 2))

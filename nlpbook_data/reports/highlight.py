@@ -1,4 +1,4 @@
-"""Named entities in their text as one HTML page."""
+"""Named entities highlighted in their texts, as one HTML page."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,16 +21,16 @@ KINDS = {
 def write_highlights(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
     """Write a page of texts with their gold and predicted entities, in the order of `rows`.
 
-    Every entity bears its label in words, and what is wrong with it in words and by its border.
-    Those that overlap others of their side stand in a further line; those that are not in the
-    text are named below it.
+    Every entity shows its label; an error is shown by a word and by its border. Entities that
+    overlap others of the same side are on a further line. Entities outside of the text are listed
+    below it.
 
     Args:
-        rows: ``{"text", "entities", "prediction"}``; both hold ``{"start", "end", "label": word}``
-            with exclusive ends, the predicted ones a ``score`` too. Entities are None where they
-            are not known: nothing is judged then.
-        path: of the page.
-        title: its title, plain text.
+        rows: ``{"text", "entities", "prediction"}``; the last two are lists of ``{"start", "end",
+            "label": word}`` with exclusive ends, and predictions have a ``score`` too. Unknown
+            entities are None; then nothing is judged.
+        path: the file of the page.
+        title: the title of the page, as plain text.
     """
     labels, judged = (Counter[str](), Counter[str]()), (Counter[str](), Counter[str]())
     articles: list[list[dict[str, Any]]] = []
@@ -52,7 +52,7 @@ def write_highlights(rows: Sequence[Mapping[str, Any]], path: Path, title: str) 
         articles=articles,
         kinds=KINDS,
         right=RIGHT,
-        # by the golden angle: hues that follow each other are far apart
+        # by the golden angle: neighbouring labels get very different hues
         hues={word: round(137.508 * number % 360) for number, word in enumerate(words)},
         labels=labels,
         judged=judged,
@@ -61,7 +61,7 @@ def write_highlights(rows: Sequence[Mapping[str, Any]], path: Path, title: str) 
 
 
 def _judge(span: Mapping[str, Any], others: Sequence[Mapping[str, Any]] | None, alone: str) -> str:
-    """Return which of `KINDS` an entity is beside the other side's; nothing where it has none."""
+    """Compare an entity with the other side: return one of `KINDS`, or "" if that is unknown."""
     if others is None:
         return ""
     touching = [o for o in others if o["start"] < span["end"] and span["start"] < o["end"]]
@@ -74,7 +74,7 @@ def _judge(span: Mapping[str, Any], others: Sequence[Mapping[str, Any]] | None, 
 def _arrange(
     text: str, spans: Sequence[Mapping[str, Any]], kinds: Sequence[str]
 ) -> dict[str, list[Any]]:
-    """Return ``layers`` of the text with entities that do not overlap, and those outside of it."""
+    """Return ``layers`` of the text without overlapping entities, and entities outside of it."""
     layers: list[dict[str, Any]] = [{"marks": [], "done": 0}]
     outside = []
     pairs = sorted(zip(spans, kinds, strict=True), key=lambda p: (p[0]["start"], -p[0]["end"]))

@@ -1,4 +1,4 @@
-"""What a run has come to, as plain data: all that its card and its summary are made from."""
+"""The outcome of a run as plain data; card and summary are made from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from nlpbook_data.metrics.names import SHOWN
 
 CEILING = "ceiling: perfect tokens"
-HYBRID, HYBRID_PREFIX = "hybrid: model and BM25", "hybrid_"  # a row, and what its scores begin with
+HYBRID, HYBRID_PREFIX = "hybrid: model and BM25", "hybrid_"  # a row's name, and its scores' prefix
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,12 @@ class Outcome:
     """A finished run.
 
     Attributes:
-        folder: where its files are, as the user named it.
-        record: what run.json holds.
-        scores: what metrics.json holds: ``{"validation": {…}, "test": {…}, "baselines": {…}, …}``.
-        metric: the score of validation that chose the weights; None where the last ones stayed.
-        name: what others load the model by: ``user/name`` on the Hub, or the folder's own name.
+        folder: its folder, as the user named it.
+        record: the contents of run.json.
+        scores: the contents of metrics.json: ``{"validation": {…}, "test": {…}, "baselines": {…},
+            …}``.
+        metric: the validation score that chose the weights; None if the last weights are kept.
+        name: the name to load the model by: ``user/name`` on the Hub, or the folder's name.
     """
 
     folder: Path
@@ -31,11 +32,11 @@ class Outcome:
 
     @property
     def split(self) -> str:
-        """The split whose scores count: test where it was scored, else validation."""
+        """The split of the main scores: test if it was scored, else validation."""
         return "test" if self.scores.get("test") else "validation"
 
     def rows(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Return ``(name, scores)`` of the model, what it is part of, baselines and the ceiling."""
+        """Return ``(name, scores)`` of the model, the hybrid, the baselines and the ceiling."""
         scores, split = self.scores, self.split
         rows = []
         if "seeds" in scores:
@@ -59,6 +60,6 @@ class Outcome:
         return rows
 
     def columns(self) -> list[str]:
-        """Return the names of the scores that a table of `rows` shows, the headline first."""
+        """Return the names of the scores in a table of `rows`, the headline first."""
         rows = self.rows()
         return [name for name in SHOWN if rows and name in rows[0][1]]

@@ -1,6 +1,6 @@
-"""What the templates beside this file make: HTML pages, and the summary of a run.
+"""Render the templates of this folder: HTML pages, and the summary of a run.
 
-A page has no script and loads nothing, and all text in it is escaped.
+A page has no script and loads nothing. All text in it is escaped.
 """
 
 from typing import Any
@@ -9,16 +9,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 
 def render(template_name: str, **values: Any) -> str:
-    """Return what a template makes of `values`; in HTML each value is escaped.
+    """Render a template with `values`; in HTML each value is escaped.
 
     Args:
         template_name: a file in ``nlpbook_data/reports/templates``. Those in HTML extend
             ``base.html``: its blocks are ``style`` and ``body``, and ``title`` is one of the
             values.
-        values: what the template names; one that it names and does not get is an error.
+        values: the variables of the template; a missing one is an error.
 
     Returns:
-        Text that can be written as UTF-8: half a surrogate pair, which no UTF-8 holds, is a ``?``.
+        Text that can be encoded as UTF-8: half a surrogate pair becomes ``?``.
     """
     environment = Environment(
         loader=PackageLoader("nlpbook_data.reports"),

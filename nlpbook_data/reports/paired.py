@@ -11,7 +11,7 @@ from nlpbook_data.metrics.qa import SCORES as OF_ANSWERS
 
 RESAMPLES = 10_000
 CELLS = 10_000_000  # numbers that scipy draws at a time
-# What is the model's in a row of predictions.jsonl; all else is the corpus'.
+# The model's keys in a row of predictions.jsonl; all others come from the corpus.
 OUTPUTS = {"prediction", "probabilities", "score", "start", "end", "loss", "tokens"}
 OUTPUTS |= {"bits_per_character"}
 RIGHT_OR_WRONG = ("accuracy", "exact_match", "klue_exact_match")
@@ -22,23 +22,24 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def given(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the corpus says in a row of predictions.jsonl."""
+    """Return the corpus' part of a row of predictions.jsonl."""
     return {name: value for name, value in row.items() if name not in OUTPUTS}
 
 
 def measure(metric: str, rows: Rows, negative: str | None = None) -> np.ndarray:
-    """Return what each row adds to a score: (parts, 2, rows).
+    """Return the contribution of each row to a score: (parts, 2, rows).
 
-    A score is the sum of the first numbers over that of the second ones, as a mean over parts (the
-    classes of macro-F1, else one). Of correlations they are the gold scores and the predicted.
+    The score of a part is the sum of its first numbers divided by the sum of its second ones. The
+    total is the mean over parts: the classes for macro-F1, else one part. For correlations, the two
+    numbers are the gold and the predicted score.
 
     Args:
         metric: one of `TESTED`.
-        rows: of predictions.jsonl, with their gold labels.
+        rows: rows of predictions.jsonl with gold labels.
         negative: a label that micro-F1 leaves out.
 
     Raises:
-        InputError: it is none of them, or no score of such rows.
+        InputError: `metric` is not one of them, or not a score of such rows.
     """
     try:
         if metric == "micro_f1":
@@ -96,7 +97,7 @@ def _of_texts(metric: str, rows: Rows) -> np.ndarray:
 
 
 def _as_set(value: Any) -> set[Any]:
-    """Return a label, several, or entities as a set."""
+    """Return a label, several labels, or entities as a set."""
     values = value if isinstance(value, list) else [value]
     return {(v["start"], v["end"], v["label"]) if isinstance(v, dict) else v for v in values}
 
@@ -116,7 +117,7 @@ _MEASURES = {
 
 
 def total(metric: str, values: np.ndarray) -> float:
-    """Return the score of all rows, the mean of seeds: of (seeds, parts, 2, rows)."""
+    """Return the score of all rows, the mean over seeds; `values` are (seeds, parts, 2, rows)."""
     if metric in CORRELATIONS:
         from scipy.stats import pearsonr, spearmanr
 
@@ -127,15 +128,17 @@ def total(metric: str, values: np.ndarray) -> float:
 
 
 def compare_rows(metric: str, a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
-    """Test the difference of two scores, each of (seeds, parts, 2, rows) as `measure` gives them.
+    """Test the difference of two scores, each (seeds, parts, 2, rows) as from `measure`.
 
-    Where each row is right or wrong and there is one seed, by McNemar's exact test. Else A's and
-    B's results are exchanged row by row at random (of a mean over rows: their difference changes
-    its sign), all seeds of a row together. The interval is that of a paired bootstrap.
+    With one seed and rows that are right or wrong, it is McNemar's exact test. Otherwise it is a
+    permutation test: A's and B's results are exchanged row by row at random, all seeds of a row
+    together. For a mean over rows, this changes the sign of their difference. The interval comes
+    from a paired bootstrap.
 
     Returns:
-        a, b, difference, low and high (95%), p (two-sided), test, and for right or wrong rows of
-        one seed only_a and only_b, on how many rows it alone is right.
+        a, b, difference, low and high (95%), p (two-sided) and test. With one seed and rows that
+        are right or wrong also only_a and only_b: the number of rows on which only A or only B is
+        right.
     """
     from scipy.stats import binomtest, bootstrap, permutation_test
 

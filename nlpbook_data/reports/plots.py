@@ -15,13 +15,13 @@ GREY, PALE, BLUE, ORANGE, GREEN = "#999999", "#8da0cb", "#4c72b0", "#dd8452", "#
 
 @contextmanager
 def _drawing(path: Path, *panels: int, **options: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield a figure and its axes; write it to `path`. matplotlib takes half a second to import."""
+    """Yield a figure and its axes; write it to `path`. Importing matplotlib takes 0.5 s."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import font_manager, pyplot
 
-    # Not imported: the package's own code needs distutils, which Python 3.12 has no more.
+    # The package is not imported: it needs distutils, which Python 3.12 has removed.
     package = importlib.util.find_spec("koreanize_matplotlib")
     assert package and package.submodule_search_locations
     fonts = Path(package.submodule_search_locations[0]) / "fonts"
@@ -68,7 +68,7 @@ def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) 
 def plot_confusion_matrix(scores: dict[str, Any], path: Path) -> None:
     """Draw counts and row shares of ``scores["confusion_matrix"]``; gold labels are rows.
 
-    Over 30 classes the cells stay bare.
+    With more than 30 classes, cells have no numbers.
     """
     from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -92,7 +92,7 @@ def plot_confusion_matrix(scores: dict[str, Any], path: Path) -> None:
 
 
 def plot_scores(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw the prediction of each row against its label, and the line where they are equal."""
+    """Draw the prediction of each row against its label, and the diagonal."""
     gold, predicted = (np.array([row[name] for row in rows]) for name in ("label", "prediction"))
     with _drawing(path, figsize=(4.8, 4.8)) as (_, axes):
         axes.scatter(gold, predicted, s=8, alpha=0.35, color=BLUE, linewidths=0)
@@ -102,24 +102,22 @@ def plot_scores(rows: list[dict[str, Any]], path: Path) -> None:
         axes.grid(alpha=0.3)
 
 
-def plot_per_class(
-    scores: dict[str, dict[str, float]], path: Path, title: str = "유형별 점수"
-) -> None:
-    """Draw precision, recall and F1 of each type as bars.
+def plot_per_class(scores: dict[str, dict[str, float]], path: Path) -> None:
+    """Draw the precision, recall and F1 of each type as bars.
 
     Args:
         scores: ``{name: {"precision", "recall", "f1", "support"}}``, fractions and a count.
     """
     bars = {"precision": "정밀도", "recall": "재현율", "f1": "F1"}
-    _draw_bars({title: scores}, bars, path)
+    _draw_bars({"유형별 점수": scores}, bars, path)
 
 
 def plot_breakdown(scores: dict[str, Any], path: Path) -> None:
-    """Draw exact match and F1 of the questions of each group as bars; empty groups are left out.
+    """Draw exact match and F1 of each group of questions as bars; empty groups are left out.
 
     Args:
-        scores: of question answering; of them ``per_question_type`` and ``per_answer_position``,
-            ``{name: {"exact_match", "f1", "support"}}``.
+        scores: the scores of question answering, with ``per_question_type`` and
+            ``per_answer_position``: ``{name: {"exact_match", "f1", "support"}}``.
     """
     titles = {"per_question_type": "질문 유형", "per_answer_position": "정답 위치"}
     thirds = {"first third": "앞 1/3", "middle third": "가운데 1/3", "last third": "뒤 1/3"}
@@ -133,7 +131,7 @@ def plot_breakdown(scores: dict[str, Any], path: Path) -> None:
 def _draw_bars(
     panels: dict[str, dict[str, dict[str, float]]], bars: dict[str, str], path: Path
 ) -> None:
-    """Draw a panel of horizontal bars for each of `panels` that has rows, one above the other."""
+    """Draw a panel of horizontal bars for each non-empty one of `panels`, below each other."""
     panels = {title: scores for title, scores in panels.items() if scores} or {"": {}}
     thick = 0.2 + 0.16 * len(bars)  # inches of a row
     heights = [0.8 + thick * max(len(scores), 1) for scores in panels.values()]
@@ -160,7 +158,7 @@ def _draw_bars(
 
 
 def plot_recall(curves: dict[str, dict[int, float]], path: Path) -> None:
-    """Draw the recall of several rankings over how many passages are looked at.
+    """Draw the recall of several rankings over the number of passages.
 
     Args:
         curves: ``{name: {k: recall at k}}``.
@@ -178,10 +176,10 @@ def plot_recall(curves: dict[str, dict[int, float]], path: Path) -> None:
 
 
 def plot_results(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw a panel a task: each model's score with its spread, and the best baseline as a line.
+    """Draw a panel for each task: model scores with spread, and the best baseline as a line.
 
     Args:
-        rows: of `reports.results.cells`.
+        rows: the output of `reports.results.cells`.
     """
     panels: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

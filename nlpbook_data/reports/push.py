@@ -1,4 +1,4 @@
-"""Push a finished run: an exact list of files, after all of them are on disk."""
+"""Push a finished run: an explicit list of files, after all of them are on disk."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from nlpbook_data.reports.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 
-# What a model of one piece is made of; tokenizers have several forms.
+# The files of an unsharded model; tokenizers have several forms.
 MODEL_FILES = (
     *("config.json", "model.safetensors", "generation_config.json"),
     *("adapter_config.json", "adapter_model.safetensors"),
@@ -26,7 +26,7 @@ MODEL_FILES = (
     *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
 )
 SHARDS = "model.safetensors.index.json"
-# An index that others wrote names no other file, and none elsewhere.
+# Safe names in a foreign index: no other files, no other folders.
 SHARD = re.compile(r"model-[0-9]{5}-of-[0-9]{5}\.safetensors")
 PLOTS = ("learning_curve.png", "confusion_matrix.png", "per_type.png", "scores.png")
 PLOTS += ("recall.png", "breakdown.png")
@@ -34,10 +34,10 @@ MODULE = re.compile(r"[0-9]+_[A-Za-z0-9]+")
 
 
 def model_files(folder: Path) -> list[str]:
-    """Return the files of the model in `folder`, as paths in it; none where no weights are.
+    """Return the files of the model in `folder`, as relative paths; none without weights.
 
-    They are `MODEL_FILES`, the shards that an index names and the modules of a SentenceTransformer
-    that modules.json names; of checkpoints and of other runs in there they are none.
+    They are `MODEL_FILES`, the shards in a weight index and the modules of a SentenceTransformer in
+    modules.json. Files of checkpoints and of other runs in the folder are not included.
     """
     names = list(MODEL_FILES)
     if (folder / SHARDS).is_file():
@@ -52,7 +52,7 @@ def model_files(folder: Path) -> list[str]:
 
 
 def pushed_files(folder: Path) -> list[str]:
-    """Return what is pushed of a finished run's folder: model, card, metrics and plots.
+    """Return the files of a finished run that are pushed: model, card, metrics and plots.
 
     Not predictions (they hold the corpus' texts) and not run.json (it holds paths).
     """
@@ -62,7 +62,7 @@ def pushed_files(folder: Path) -> list[str]:
 
 
 def full_name(name: str, token: str | None) -> str:
-    """Return ``user/name`` of a repository, which belongs to the token's user where it says none.
+    """Return ``user/name`` of a repository; without a user it belongs to the token's user.
 
     Raises:
         huggingface_hub.errors.HfHubHTTPError: the Hub does not know the token.
@@ -81,11 +81,11 @@ def push_folder(
     """Create the repository where needed and commit `pushed_files` of `folder` to it.
 
     Args:
-        folder: of a finished run.
-        repo_id: the folder's name by default, of the token's user.
-        token: None for the one that `hf auth login` left.
-        private: None for the account's own default.
-        revision: the branch, main by default.
+        folder: the folder of a finished run.
+        repo_id: by default the folder's name under the token's user.
+        token: None for the token of `hf auth login`.
+        private: None for the account's default.
+        revision: the branch, by default main.
 
     Returns:
         The address of the commit.
@@ -110,9 +110,9 @@ def push_finished(
     private: bool | None = None,
     revision: str | None = None,
 ) -> str:
-    """Push the run in `folder` as it would have pushed itself; return the commit's address.
+    """Push the run in `folder` as ``--push_to_hub`` would; return the commit's address.
 
-    The card gets the repository's name, unless it was edited after the run wrote it.
+    The card gets the repository's name, unless a user has edited it.
 
     Raises:
         InputError: there is no finished run with a model, no token, or the Hub refuses.
@@ -140,7 +140,7 @@ def push_finished(
         else:
             logger.info("%s: pushed as it is; the run wrote another.", card)
         return push_folder(folder, repo_id=name, token=token, private=private, revision=revision)
-    except Exception as error:  # the client raises a dozen unrelated types
+    except Exception as error:  # the client raises many unrelated types
         raise InputError(
             f"{folder}: the push failed ({first_line(error)}). Check the name, the token's rights "
             "and the network, and give the command again."
@@ -148,7 +148,7 @@ def push_finished(
 
 
 def card_hash(folder: Path) -> str:
-    """Return the sha256 of the card, by which an edited one is known."""
+    """Return the sha256 of the card, to detect edits."""
     return hashlib.sha256((folder / "README.md").read_bytes()).hexdigest()
 
 

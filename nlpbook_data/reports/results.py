@@ -1,4 +1,4 @@
-"""Runs beside each other: a table of models and tasks, and paired tests of two of them."""
+"""Compare runs: a table of models and tasks, and paired tests of two models."""
 
 import csv
 import hashlib
@@ -23,13 +23,13 @@ from nlpbook_data.reports.paired import compare_rows, given, measure
 logger = logging.getLogger(__name__)
 
 BASELINES = "baselines.json"
-HUB_NAME = re.compile(r"^([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)")  # of a model on the Hub
-NAMED_SETTINGS = 2  # that tell two rows of one model apart; where more differ, the folder does
+HUB_NAME = re.compile(r"^([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)")  # a model on the Hub
+NAMED_SETTINGS = 2  # the most settings in a row's name; with more, the folder's name
 
 
 @dataclass(frozen=True)
 class Task:
-    """What runs must share to be compared: recipe, data, split and its very rows."""
+    """Runs are comparable if these are equal: recipe, data, split and the rows themselves."""
 
     recipe: str
     data: str
@@ -43,15 +43,15 @@ class Task:
 
 @dataclass
 class Entry:
-    """Runs that differ in their seed alone.
+    """Runs that differ only in their seed.
 
     Attributes:
-        model: its name, as the table has it.
-        settings: of the runs, but for seeds, places and devices.
-        seeds: by seed, the folder with its predictions and the scores of the task's split.
-        baselines: by name, their scores of it.
-        folders: of the runs, as the user named them.
-        hub_name: where the runs were pushed to, as user/name.
+        model: the name of the model in the table.
+        settings: the settings of the runs, except seeds, paths and devices.
+        seeds: for each seed, the folder with its predictions, and its scores on the task's split.
+        baselines: the scores on that split, by name.
+        folders: the folders of the runs, as the user named them.
+        hub_name: the repository of the runs, as user/name.
     """
 
     model: str
@@ -63,23 +63,23 @@ class Entry:
     hub_name: str = ""
 
     def score(self, metric: str) -> Any:
-        """Return a score; of several seeds ``{"mean", "std"}``; None where there is none."""
+        """Return a score, for several seeds ``{"mean", "std"}``; None if there is none."""
         values = [scores[metric] for _, scores in self.seeds.values() if metric in scores]
         if len(values) < 2:
             return values[0] if values else None
         return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1))}
 
     def best_baseline(self, metric: str) -> tuple[str, float] | None:
-        """Return name and score of the best baseline."""
+        """Return the name and score of the best baseline."""
         found = [(n, scores[metric]) for n, scores in self.baselines.items() if metric in scores]
         return max(found, key=lambda row: goodness(metric, row[1]), default=None)
 
 
 def read_runs(folders: Iterable[Path]) -> list[Entry]:
-    """Return the finished runs in `folders` or below them, those of one setting together.
+    """Return the finished runs in `folders` or below them, grouped by settings.
 
     Raises:
-        InputError: none is there, or a file of one is broken.
+        InputError: there are none, or a file of a run is broken.
     """
     entries: dict[str, Entry] = {}
     folders = list(folders)
@@ -118,7 +118,7 @@ def _read(folder: Path) -> Entry | None:
         logger.warning("%s: this run is %s; left out.", folder, record.get("status", "unfinished"))
         return None
     if not (folder / "metrics.json").is_file():
-        return None  # a search for settings
+        return None  # a hyperparameter search
     scores, arguments = _read_json(folder / "metrics.json"), record["arguments"]
     outcome = Outcome(folder, record, scores, None, folder.name)
     split = outcome.split
@@ -148,7 +148,7 @@ def _read(folder: Path) -> Entry | None:
 
 
 def _model(arguments: dict[str, Any]) -> str:
-    """Return a model's name and, in brackets, what makes it another than the one of that name."""
+    """Return a model's name, with differences from the original model in brackets."""
     name = (arguments.get("model_name_or_path") or "?").rstrip("/")
     if name.startswith(("package:", "/", ".", "~")) or Path(name).is_dir():
         name = name.rpartition("/")[2]
@@ -159,7 +159,7 @@ def _model(arguments: dict[str, Any]) -> str:
 
 
 def _tell_apart(entries: list[Entry]) -> None:
-    """Give runs of one model and task that differ in settings other names."""
+    """Rename entries of one model and task that differ in settings."""
     for entry in entries:
         alike = [e for e in entries if (e.model, e.task) == (entry.model, entry.task)]
         if len(alike) < 2:
@@ -177,7 +177,7 @@ def _tell_apart(entries: list[Entry]) -> None:
 def columns_of(entries: Sequence[Entry], metrics: Sequence[str] = ()) -> list[tuple[Task, str]]:
     """Return the columns of the table: each task with its headline score, or with `metrics`.
 
-    Says in a sentence where rows of one data set differ.
+    Logs a warning if runs on one data set have different rows.
     """
     tasks = list(dict.fromkeys(entry.task for entry in entries))
     for number, task in enumerate(tasks):
@@ -202,7 +202,7 @@ def columns_of(entries: Sequence[Entry], metrics: Sequence[str] = ()) -> list[tu
 
 
 def cells(entries: Sequence[Entry], columns: Sequence[tuple[Task, str]]) -> list[dict[str, Any]]:
-    """Return the table as rows of plain data, one a model, task and metric."""
+    """Return the table as plain data, one row for each model, task and metric."""
     rows = []
     for task, metric in columns:
         for entry in (e for e in entries if e.task == task):
@@ -221,10 +221,10 @@ def cells(entries: Sequence[Entry], columns: Sequence[tuple[Task, str]]) -> list
 def table(
     entries: Sequence[Entry], columns: Sequence[tuple[Task, str]], linked: bool = False
 ) -> list[list[str]]:
-    """Return the table's lines of cells: two of head, one a model, and the best baselines.
+    """Return the table as lines of cells: two header lines, one for each model, best baselines.
 
     Args:
-        linked: as Markdown, models of the Hub and scores of what was pushed are links to it.
+        linked: as Markdown, link models on the Hub, and scores of pushed runs.
     """
     seeds = {len(entry.seeds) for entry in entries}
     lines = [["", *(str(task) for task, _ in columns)], [spoken("model")]]
@@ -254,14 +254,14 @@ def _best_baseline(entries: Sequence[Entry], task: Task, metric: str) -> tuple[s
 def compare(
     entries: Sequence[Entry], a: str, b: str, metrics: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """Test A against B on every task whose rows both predicted; each shared seed, then all.
+    """Test A against B on every task that both predicted: each shared seed, then all seeds.
 
     Args:
-        a: a model of the table, or the folder of a run.
-        b: the same, or a baseline of A's runs.
+        a: a model in the table, or the folder of a run.
+        b: a model, a folder, or a baseline of A's runs.
 
     Raises:
-        InputError: there is no such model, or no task has both.
+        InputError: no such model, or no task has both.
     """
     ours = _named(entries, a)
     known = {name for entry in ours for name in entry.baselines}
@@ -314,7 +314,7 @@ def _named(entries: Sequence[Entry], name: str, others: Iterable[str] = ()) -> l
 
 
 def _values(entry: Entry, metric: str, seed: int, baseline: str | None = None) -> np.ndarray:
-    """Return the (parts, 2, rows) of a seed's predictions, or of a baseline's."""
+    """Return `measure` of a seed's predictions, or of a baseline's."""
     folder = entry.seeds[seed][0]
     if entry.task.split != "test":
         raise InputError(f"{folder}: only validation was scored, and no row of it is kept.")
@@ -336,7 +336,7 @@ def _values(entry: Entry, metric: str, seed: int, baseline: str | None = None) -
 
 
 def comparison_lines(found: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Return the lines of cells of a table of tests, with its head."""
+    """Return a table of tests as lines of cells, header first."""
     head = ["task", "metric", "seed", "A", "B", "A - B", "95%", "only A", "only B", "p", "test"]
     return [
         head,
@@ -352,12 +352,12 @@ def comparison_lines(found: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 
 def as_terminal(lines: Sequence[Sequence[str]], right: Iterable[int]) -> str:
-    """Return columns for a terminal."""
+    """Return aligned columns for a terminal."""
     return in_columns(lines, right=list(right))
 
 
 def as_markdown(lines: Sequence[Sequence[str]], heads: int = 1) -> str:
-    """Return a Markdown table; the first `heads` lines are joined to one."""
+    """Return a Markdown table; the first `heads` lines are joined into one header."""
     escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     head = ["<br>".join(filter(None, cells)) for cells in zip(*escaped[:heads], strict=True)]
     rows = [head, ["---"] * len(head), *escaped[heads:]]
@@ -365,7 +365,7 @@ def as_markdown(lines: Sequence[Sequence[str]], heads: int = 1) -> str:
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Return rows of plain data as CSV with a head."""
+    """Return rows of plain data as CSV with a header."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""The closing summary on the terminal."""
+"""The summary on the terminal at the end of a run."""
 
 import shlex
 import sys
@@ -18,7 +18,7 @@ from nlpbook_data.reports.push import model_files
 
 
 def print_summary(outcome: Outcome) -> None:
-    """Print score beside baselines, what they mean, time, places and the next command."""
+    """Print scores and baselines, a verdict, time, output files and the next command."""
     data, names = outcome.record["data"], outcome.columns()
     splits = [
         tuple(map(spoken, (split, f"{n:,} rows", data["splits"][split])))
@@ -44,7 +44,7 @@ def print_summary(outcome: Outcome) -> None:
 
 
 def verdict(outcome: Outcome) -> str:
-    """Say in words how the model stands to the best baseline, by the headline score."""
+    """Compare the model with the best baseline in a sentence, by the headline score."""
     scored = dict(outcome.rows())
     rows = [row for row in scored.items() if row[0] not in (CEILING, HYBRID)]
     if len(rows) < 2:
@@ -78,7 +78,7 @@ def verdict(outcome: Outcome) -> str:
 
 
 def only_class(outcome: Outcome) -> str:
-    """Say so where the model gives each row of several classes the same one."""
+    """Return a warning if the model predicts the same class for every row."""
     scores = outcome.scores.get(outcome.split, {})
     counts = np.array(scores.get("confusion_matrix", []))
     if counts.ndim != 2 or len(counts) < 2 or (used := counts.any(axis=0)).sum() != 1:
@@ -88,9 +88,9 @@ def only_class(outcome: Outcome) -> str:
 
 
 def next_command(outcome: Outcome) -> str:
-    """Return the command that goes on with the saved model; nothing where none is saved.
+    """Return the next command for the saved model; empty if none is saved.
 
-    What is fine-tuned predicts a file; what is pretrained is fine-tuned.
+    A fine-tuned model predicts a file. A pretrained model is fine-tuned.
     """
     folder = outcome.folder
     if not model_files(folder):

@@ -1,4 +1,4 @@
-"""The yardstick of document search: BM25 over Korean morphemes."""
+"""The baseline of document search: BM25 over Korean morphemes."""
 
 import functools
 import logging
@@ -15,18 +15,18 @@ from nlpbook_data.errors import InputError, first_line
 if TYPE_CHECKING:
     from bm25s import BM25
 
-# Kiwi's tags of what a word says; particles, endings, auxiliaries and punctuation are left out.
-NOUNS = ("NNG", "NNP", "NNB", "NR", "NP", "XR", "XPN", "XSN")  # roots and affixes of nouns too
+# Kiwi's tags of content morphemes, without particles, endings, auxiliaries and punctuation.
+NOUNS = ("NNG", "NNP", "NNB", "NR", "NP", "XR", "XPN", "XSN")  # with roots and affixes of nouns
 VERBS, MODIFIERS = ("VV", "VA"), ("MM", "MAG")
 SIGNS = ("SL", "SH", "SN", "W_URL", "W_EMAIL", "W_HASHTAG", "W_MENTION", "W_SERIAL", "W_EMOJI")
 CONTENT_TAGS = frozenset((*NOUNS, *VERBS, *MODIFIERS, *SIGNS))
-# Chosen by MRR@10 of training questions alone (`index_morphemes`).
+# Chosen by MRR@10 of training questions only (`index_morphemes`).
 K1, B = 0.4, 0.3
 
 
 @functools.cache
 def _load_analyzer(dictionary: Path | None) -> Any:
-    from kiwipiepy import Kiwi  # a second and 300 MB
+    from kiwipiepy import Kiwi  # takes a second and 300 MB
 
     analyzer = Kiwi()
     if dictionary:
@@ -43,21 +43,22 @@ def _load_analyzer(dictionary: Path | None) -> Any:
 def extract_morphemes(
     texts: Iterable[str], progress: str | None = None, dictionary: Path | None = None
 ) -> list[list[str]]:
-    """Return the morphemes of each text that BM25 counts, by kiwipiepy and in small letters.
+    """Return the morphemes of each text that BM25 counts, by kiwipiepy, in lower case.
 
     They are those of `CONTENT_TAGS`: nouns, verb and adjective stems, modifiers, affixes of nouns,
     numbers, foreign words, Chinese characters, addresses. Chosen on the 3,632 training questions of
     a part of KorQuAD 1.0 over its 756 passages: MRR@10 0.938; all morphemes give 0.931, nouns and
     verbs alone 0.935, words between blanks 0.807.
 
-    The analysis takes 12 µs a character on one core and runs on all: 3 to 5 s for those passages,
-    by that rate a minute for all 10,645 of KorQuAD, once a run; so nothing is kept on disk.
+    The analysis takes 12 µs a character on one core, and uses all cores: 3 to 5 s for these
+    passages, so about a minute for all 10,645 of KorQuAD. It runs once a run, so nothing is cached
+    on disk.
 
     Args:
-        texts: any; they are NFC-normalised, as Kiwi knows no letters of NFD.
-        progress: what the progress bar says; without it there is none.
-        dictionary: a file of words that Kiwi does not know, in its own format: word, tag and, if
-            you like, a score, with tabs between them.
+        texts: any texts; they are NFC-normalised, because Kiwi cannot read NFD.
+        progress: the text of the progress bar; without it there is no bar.
+        dictionary: a file of words that Kiwi does not know, in Kiwi's format: word, tag and
+            optionally a score, separated by tabs.
 
     Raises:
         InputError: the dictionary cannot be read.
@@ -73,16 +74,16 @@ def extract_morphemes(
 
 
 def index_morphemes(morphemes: Sequence[Sequence[str]], k1: float = K1, b: float = B) -> "BM25":
-    """Return bm25s' index of passages, each given as its morphemes.
+    """Return bm25s' index of passages, given as lists of morphemes.
 
-    The variant is Lucene's (Kamphuis et al. 2020, "accurate"): the score of a passage is the sum,
-    over the query's morphemes, repeated ones each time, of
-    ln(1 + (N - df + 0.5) / (df + 0.5)) · tf / (tf + k1 · (1 - b + b · length / mean length)).
+    The variant is Lucene's (Kamphuis et al. 2020, "accurate"): the score of a passage is the sum
+    over the query's morphemes (repeated ones count each time) of ln(1 + (N - df + 0.5) / (df +
+    0.5)) · tf / (tf + k1 · (1 - b + b · length / mean length)).
 
     MRR@10 of training questions with k1 = 1.5 and b = 0.75 (bm25s' own), 0.9 and 0.4, 0.6 and 0.3,
     0.4 and 0.3: 1,000 of KorQuAD 1.0 over 727 contexts 0.944, 0.948, 0.947, 0.948, the same with
-    9,000 sentences of KorSTS beside them 0.766, 0.907, 0.930, 0.942, and the 900 of sample_search
-    0.277, 0.279, 0.280, 0.280. Where lengths differ, bm25s' own favours what is short.
+    9,000 sentences of KorSTS added 0.766, 0.907, 0.930, 0.942, and the 900 of sample_search 0.277,
+    0.279, 0.280, 0.280. If lengths differ, bm25s' own values favour short passages.
 
     Raises:
         InputError: no passage has a morpheme, or k1 or b is out of range.
@@ -91,7 +92,7 @@ def index_morphemes(morphemes: Sequence[Sequence[str]], k1: float = K1, b: float
         raise InputError(f"BM25's k1 is {k1} and b {b}. k1 is 0 or more, b from 0 to 1.")
     from bm25s import BM25
 
-    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it logs its debugging by default
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # by default it logs at debug level
     if not any(morphemes):
         raise InputError("There is no word in any passage. Look at the file.")
     index = BM25(k1=k1, b=b, method="lucene")
@@ -100,27 +101,27 @@ def index_morphemes(morphemes: Sequence[Sequence[str]], k1: float = K1, b: float
 
 
 def load_bm25(folder: Path) -> "BM25":
-    """Return the index that ``index_morphemes(…).save(folder)`` has written, memory-mapped."""
+    """Return the index written by ``index_morphemes(…).save(folder)``, memory-mapped."""
     from bm25s import BM25
 
     return BM25.load(folder, mmap=True)
 
 
 def rank_passages(
-    index: "BM25", queries: Sequence[Sequence[str]], k: int = 100, progress: str | None = None
+    index: "BM25", queries: Sequence[Sequence[str]], k: int = 100
 ) -> tuple[list[list[int]], list[list[float]]]:
-    """Return the ids and the scores of the passages of each query, the best first, at most `k`.
+    """Return the ids and the scores of at most `k` passages for each query, best first.
 
-    Only passages that share a morpheme with the query are ranked: of a query without any known one
-    the ranking is empty. Of equal scores the smaller id comes first.
+    Only passages that share a morpheme with the query are ranked. So a query without a known
+    morpheme has an empty ranking. Of equal scores the smaller id comes first.
 
     Args:
-        index: of `index_morphemes`.
-        queries: as morphemes.
+        index: the result of `index_morphemes`.
+        queries: lists of morphemes.
     """
     ids, scores = [], []
-    for query in tqdm(queries, progress, disable=None if progress else True):
-        # bm25s takes no query without a known word
+    for query in queries:
+        # bm25s refuses queries without a known word
         known = [word for word in query if word in index.vocab_dict]
         all_scores = index.get_scores(known) if known else np.zeros(0)
         found = np.flatnonzero(all_scores > 0)

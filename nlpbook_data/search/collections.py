@@ -1,4 +1,4 @@
-"""Document search: rows to a collection of passages and what is true of each query."""
+"""Document search: from rows to a collection of passages, and the true ones of each query."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from nlpbook_data.errors import InputError
 
-# Whether the second text of a pair answers the first, by its label.
+# For each label of a pair, whether the second text answers the first.
 ANSWERS = {
     **{"entailment": True, "neutral": None, "contradiction": False, "paraphrase": True},
     **{"함의": True, "중립": None, "모순": False},
@@ -23,11 +23,11 @@ class Collection:
     """Different passages, different queries, and which passages answer which query.
 
     Attributes:
-        passages: each text once; its place is its id.
+        passages: each text once; its position is its id.
         queries: each text once.
-        relevant: the ids of each query's true passages, ascending; [] where none answers it.
-        negatives: the ids of passages that the rows say do not answer it, ascending, none of them
-            in `relevant`.
+        relevant: the ids of each query's true passages, ascending; [] if none answers it.
+        negatives: for each query the ids of passages that do not answer it according to the rows,
+            ascending; none of them is in `relevant`.
     """
 
     passages: list[str]
@@ -41,29 +41,28 @@ def to_queries(
 ) -> dict[str, list[Any]]:
     """Return the rows of a search, question answering or sentence pair corpus as queries.
 
-    A question is about its context, and an unanswerable one (``answers`` is ``[]``) is one that
-    its context does not answer, however close the topic: as who searches wants the answer, such a
-    context is a negative, written by people, and the question may be left without a true passage.
+    The context of a question is its passage. If the question is unanswerable (``answers`` is
+    ``[]``), its context is a negative, even if the topic is close, because a user searches for the
+    answer. Such a question may have no true passage.
 
-    Of a pair, the second text answers the first where it is entailed, a paraphrase, or 4 or more of
-    5 alike; it is a negative where it contradicts, is no paraphrase, or is 2 or less of 5 alike.
-    All between (neutral) says neither, and is left out; an unlabelled pair (-1, NaN) is taken for a
-    true one.
+    In a pair, the second text answers the first if it is entailed, a paraphrase, or has a
+    similarity of 4 to 5. It is a negative if it contradicts, is not a paraphrase, or has a
+    similarity of 2 or less. Pairs in between (neutral) are left out. An unlabelled pair (-1, NaN)
+    counts as true.
 
     Args:
         batch: ``{"query", "passage"}``, with or without ``"negative"`` (str or None);
             ``{"question", "context"}``, with or without ``"answers"``; or ``premise`` and
             ``hypothesis`` or ``sentence1`` and ``sentence2``, and ``label``.
-        label_names: the words of the labels of pairs; [] for scores from 0 to 5.
-        positive: the label of pairs of which one text answers the other; the others say that it
-            does not. By default labels are among `ANSWERS`.
+        label_names: the label names of pairs; [] for scores from 0 to 5.
+        positive: the label of pairs in which one text answers the other; all other labels mean that
+            it does not. By default labels are those of `ANSWERS`.
 
     Returns:
-        ``{"query", "passage", "is_true", "negative"}``, texts without outer blanks and composed
-        (NFC).
+        ``{"query", "passage", "is_true", "negative"}``, with texts stripped and NFC-normalised.
 
     Raises:
-        InputError: a label that is none of `ANSWERS`.
+        InputError: a label is not in `ANSWERS`.
     """
     is_true: list[bool | None]
     if "query" in batch:
@@ -89,10 +88,10 @@ def to_queries(
 
 
 def answering(label_names: Sequence[str], positive: str | None = None) -> list[bool | None]:
-    """Return of each label of pairs whether one text answers the other, None where neither.
+    """Return for each label of pairs whether one text answers the other; None for in between.
 
     Raises:
-        InputError: as `to_queries`.
+        InputError: see `to_queries`.
     """
     if positive is not None:
         if positive not in label_names:
@@ -124,14 +123,14 @@ def _clean(text: str) -> str:
 
 
 def collect(batch: Mapping[str, Sequence[Any]], passages: Iterable[str] = ()) -> Collection:
-    """Gather rows of `to_queries`; equal texts, letter for letter, are one.
+    """Gather rows of `to_queries`; exactly equal texts become one.
 
-    Equal queries share all their true passages, also where one row's negative is another row's true
-    passage.
+    Equal queries share all their true passages. If one row's negative is another row's true
+    passage, it is true.
 
     Args:
-        passages: texts that are in the collection already, in the order of their ids: those of a
-            train split, so that they are there to be mistaken for a test query's.
+        passages: texts that are already in the collection, in the order of their ids. Held-out
+            splits get the passages of train, as distractors.
     """
     texts: dict[str, int] = {}
     queries: dict[str, int] = {}
@@ -169,16 +168,17 @@ def collect_splits(splits: Mapping[str, Dataset]) -> dict[str, Collection]:
 def training_rows(
     part: Collection, rankings: Sequence[Sequence[int]] = (), count: int = 0, seed: int = 0
 ) -> Dataset:
-    """Return what sentence-transformers' losses train on: a query, a true passage, and negatives.
+    """Return training rows for sentence-transformers' losses: a query, a true passage, negatives.
 
-    A query has a row for each of its true passages and, of these, for each negative that the rows
-    of the corpus name. All rows have as many columns, so where a query has too few negatives, any
-    other passage that is not true takes the place.
+    A query has a row for each combination of a true passage and a negative of the corpus. All rows
+    have the same number of columns. If a query has too few negatives, random passages that are not
+    true fill up.
 
     Args:
-        rankings: passage ids a query, the best first; [] for none.
-        count: so many of a ranking, the highest that are neither true nor named, join each row.
-        seed: of the passages that fill up.
+        rankings: passage ids for each query, best first; [] for none.
+        count: the number of hard negatives added to each row: the highest of the ranking that are
+            neither true nor negatives of the corpus.
+        seed: the seed for the passages that fill up.
 
     Returns:
         Columns ``query``, ``passage``, ``negative_1``, …

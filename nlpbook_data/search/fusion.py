@@ -1,25 +1,27 @@
-"""Hybrid search: one ranking of two, that of vectors or of a reranker and that of BM25."""
+"""Hybrid search: fuse the ranking of vectors, or of a reranker, with the ranking of BM25."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-WEIGHT = 0.5  # of the model where none was chosen
+WEIGHT = 0.5  # the model's default weight
 WEIGHTS = np.linspace(0, 1, 41)
 
-Scored = tuple[Sequence[int], Sequence[float]]  # ids of one query, the best first, and their scores
+Scored = tuple[Sequence[int], Sequence[float]]  # ids for one query, best first, and scores
 
 
 def fuse(model: Scored, words: Scored, weight: float) -> dict[int, float]:
-    """Return ``{passage id: score}``, the best first, of two rankings of one query.
+    """Fuse two rankings of one query; return ``{passage id: score}``, best first.
 
     The score is ``weight · m + (1 - weight) · w`` (a convex combination: Bruch, Gai & Ingber 2023).
-    ``m`` is the model's score where its best is 1 and the last of its ranking 0, ``w`` that of BM25
-    where its best is 1; what a ranking does not have is 0 there. Of equal scores the passage that
-    BM25 scores higher comes first, then the one that the model does, then the smaller id.
+    ``m`` is the model's score, scaled so that its best passage has 1 and its last one 0. ``w`` is
+    BM25's score, scaled so that its best passage has 1. A passage that is missing in a ranking has
+    0 there. Of equal scores the passage with the higher BM25 score comes first, then the one with
+    the higher model score, then the smaller id.
 
     Args:
-        weight: of the model, from 0 (BM25's ranking, then what only the model has) to 1.
+        weight: of the model, from 0 (BM25's ranking, then the passages that only the model has) to
+            1.
     """
     ids, parts = _align(model, words)
     scores = weight * parts[0] + (1 - weight) * parts[1]
@@ -30,9 +32,10 @@ def fuse(model: Scored, words: Scored, weight: float) -> dict[int, float]:
 def choose_weight(
     model: Sequence[Scored], words: Sequence[Scored], relevant: Sequence[Sequence[int]]
 ) -> float:
-    """Return the weight of the model whose fusion has the best MRR@10 on these queries.
+    """Return the model's weight with the best MRR@10 of the fusion on these queries.
 
-    Either alone, 0 and 1, is among the weights. Of several that are level, the middle one.
+    The weights 0 and 1, one ranking alone, are tried too. Of equally good weights the middle one is
+    returned.
 
     Args:
         relevant: the true passages of each query; queries without one do not count.
@@ -49,7 +52,7 @@ def choose_weight(
 
 
 def _align(model: Scored, words: Scored) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ids of both rankings in the order of ties, and their scaled scores, (2, ids)."""
+    """Return the ids of both rankings, in the order for ties, and their scaled scores, (2, ids)."""
     ids = np.array(sorted({*model[0], *words[0]}), dtype=np.int64)
     parts = np.zeros((2, len(ids)))
     for part, (found, scores), least in zip(parts, (model, words), (None, 0.0), strict=True):

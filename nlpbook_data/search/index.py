@@ -1,16 +1,16 @@
-"""A search engine over passages: their rows, vectors and words in a folder.
+"""A search engine over passages: a folder with their rows, vectors and words.
 
     index = SearchIndex.build("index", texts, "outputs/search")   # a SentenceTransformer's folder
     index.add(more)
     index.delete([3, 5])
     SearchIndex.load("index").search(["한강의 길이는?"], k=10)
 
-The folder holds ``part-00000/`` and so on, one a `build` or `add`: ``rows`` (and ``morphemes``
-where words are searched) as `datasets.save_to_disk` writes them, and ``vectors.npy`` (rows,
-dimension); ``bm25-…`` as bm25s saves it, over all rows that are not deleted; ``dictionary.txt``
-where one was given; ``faiss-….index`` where `add_faiss` made one; and ``manifest.json``: the model,
-and the sha256 of every other file that counts. All is memory-mapped and nothing is pickled. The
-manifest is replaced in one step, as the last one: an interrupted change leaves the index as it was.
+Each `build` or `add` writes a part, ``part-00000/`` and so on: ``rows`` (and ``morphemes`` if words
+are searched) in the format of `datasets.save_to_disk`, and ``vectors.npy`` (rows, dimension). The
+folder also has ``bm25-…`` in bm25s' format, over all rows that are not deleted; ``dictionary.txt``
+if one was given; ``faiss-….index`` after `add_faiss`; and ``manifest.json``: the model, and the
+sha256 of every other file in use. Files are memory-mapped, and nothing is pickled. A change
+replaces the manifest last, in one step, so an interrupted change leaves the index unchanged.
 """
 
 import contextlib
@@ -47,13 +47,13 @@ from nlpbook_data.search.prompts import own_prompts
 
 VERSION = 3
 DICTIONARY = "dictionary.txt"
-TEXTS = 2048  # are encoded at a time; the encoder sorts them by length
-ROWS = 16_384  # vectors of a block of scores: 6 MB for 100 queries
-FUSED = 100  # a hybrid ranking is fused from as many of each
+TEXTS = 2048  # encoded at a time; the encoder sorts them by length
+ROWS = 16_384  # vectors compared at a time: 6 MB of scores for 100 queries
+FUSED = 100  # passages of each ranking in a hybrid one
 
 
 class Encoder(Protocol):
-    """What makes vectors of texts, (texts, dimension); a SentenceTransformer is one."""
+    """Encodes texts as vectors, (texts, dimension); a SentenceTransformer is one."""
 
     def encode_document(self, texts: list[str]) -> np.ndarray: ...
 
@@ -62,11 +62,11 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Hit:
-    """A row that was found: its number, in the order of adding, from 0.
+    """A row that was found: its number from 0, in the order of adding, its score and its columns.
 
-    The score is the inner product of the vectors, a cosine where they are normalised; of words
-    alone BM25's; of a hybrid search that of `fusion.fuse`. `row` has all columns that the row was
-    added with.
+    The score is the inner product of the vectors, which is the cosine if they are normalised.
+    Without vectors it is BM25's score, and in hybrid search that of `fusion.fuse`. `row` has all
+    columns of the added row.
     """
 
     id: int
@@ -80,23 +80,24 @@ class Hit:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What manifest.json says.
+    """The contents of manifest.json.
 
     Attributes:
-        model: the folder or Hub name of the model; None where the encoder was given as an object.
-        model_sha256: of the folder's files; None for a Hub name.
-        normalized: whether vectors are scaled to length 1, those of queries too.
-        dtype: float32 or float16, in which vectors are kept.
-        dense: whether there are vectors; else BM25 alone is searched.
-        hybrid: whether morphemes are kept, for BM25.
+        model: the folder or Hub name of the model; None if the encoder was given as an object.
+        model_sha256: the hash of the model folder's files; None for a Hub name.
+        normalized: whether vectors, including those of queries, are scaled to length 1.
+        dtype: the type of stored vectors, float32 or float16.
+        dense: whether there are vectors; else only BM25 is searched.
+        hybrid: whether morphemes are stored, for BM25.
         k1, b: BM25's.
-        weight: of the vectors in a hybrid search.
+        weight: the weight of the vectors in a hybrid search.
         id_column: the column of the user's own ids.
-        deleted: the numbers of rows that are no longer found, ascending.
-        parts: how many, one a build or add.
-        changes: how often it was built or changed.
-        files: the sha256 of each file that counts.
-        faiss: ``{"file", "parts", "probes"}``, of how many of the first parts.
+        deleted: the numbers of deleted rows, ascending.
+        parts: the number of parts, one for each build or add.
+        changes: the number of builds and changes.
+        files: the sha256 of each file in use.
+        faiss: ``{"file", "parts", "probes"}``, where ``parts`` is the number of first parts that it
+            covers.
     """
 
     model: str | None
@@ -141,20 +142,20 @@ class SearchIndex:
         """Encode `rows` into a new index in `folder`.
 
         Args:
-            folder: absent or empty; it appears when all of the index is on disk.
-            rows: texts, or rows whose ``text`` is encoded and whose other columns come back with
-                a hit. A Dataset stays on disk; anything else is read into memory.
-            encoder: a SentenceTransformer's folder or Hub name, or an object; None for an index of
-                words alone, by BM25.
-            dtype: float16 takes half the disk and file cache, and more time a search.
-            hybrid: keep a BM25 index of morphemes too (see `search.bm25`).
+            folder: absent or empty; it appears when the whole index is on disk.
+            rows: texts, or rows: ``text`` is encoded, and hits return the other columns too. A
+                Dataset stays on disk; anything else is read into memory.
+            encoder: a SentenceTransformer's folder or Hub name, or an object; None for an index
+                with only BM25.
+            dtype: float16 needs half the disk and file cache, but more time for a search.
+            hybrid: also keep a BM25 index of morphemes (see `search.bm25`).
             k1, b: BM25's.
-            dictionary: words that Kiwi does not know, a file in its own format, which is copied.
-            id_column: the column of your own ids, by which `add` replaces and `delete` deletes.
+            dictionary: a file of words that Kiwi does not know, in Kiwi's format; it is copied.
+            id_column: the column of your own ids; `add` and `delete` find rows by it.
 
         Raises:
             InputError: the folder is not empty, the model cannot be loaded, there is no text, or a
-                text is empty or has a vector that is not finite. Nothing is kept then.
+                text is empty or has a vector that is not finite. Then nothing is kept.
         """
         folder = Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -166,7 +167,7 @@ class SearchIndex:
         partial.mkdir(parents=True, exist_ok=True)
         with _locked(partial):
             try:
-                (partial / "manifest.json").unlink(missing_ok=True)  # of a build that was killed
+                (partial / "manifest.json").unlink(missing_ok=True)  # left by a killed build
                 if dictionary:
                     copy_dictionary(Path(dictionary), partial / DICTIONARY)
                     sha256 = file_sha256(partial / DICTIONARY)
@@ -188,11 +189,11 @@ class SearchIndex:
         """Open the index in `folder`; its rows and vectors stay on disk.
 
         Args:
-            encoder: where the model is now, or an object; by default the one of `build` is loaded
-                from where it was, when it is needed.
+            encoder: the model's new folder, or an object; by default the model of `build` is loaded
+                from its old place when it is needed.
 
         Raises:
-            InputError: there is no index, a file of it is missing or changed, or `encoder` names
+            InputError: there is no index, one of its files is missing or changed, or `encoder` is
                 another model.
         """
         folder = Path(folder)
@@ -205,17 +206,17 @@ class SearchIndex:
         return len(self.rows) - len(self.manifest.deleted)
 
     def add(self, rows: Iterable[str | Mapping[str, Any]] | Dataset) -> tuple[int, int]:
-        """Encode `rows` and append them; BM25 is computed anew of all.
+        """Encode `rows` and append them; BM25 is rebuilt over all rows.
 
-        Where the index has a column of ids, a row whose id is there takes that one's place, and
-        one that is there as it is stays.
+        If the index has an id column, a row with a known id replaces the old row; unchanged rows
+        stay.
 
         Returns:
-            How many rows are new, and how many took another's place.
+            The number of new rows, and the number of replaced rows.
 
         Raises:
-            InputError: as of `build`, or another process is changing it. The index is as it was
-                then.
+            InputError: see `build`, or another process is changing the index. Then the index is
+                unchanged.
         """
         with _locked(self.folder):
             self._reload()
@@ -225,12 +226,12 @@ class SearchIndex:
             return len(fresh) - len(replaced), len(replaced)
 
     def delete(self, ids: Iterable[Any]) -> None:
-        """Delete rows by their ids: those of the index' column of ids, else their numbers.
+        """Delete rows by the ids in the index's id column or, without one, by their numbers.
 
-        The files keep what is deleted until the index is built again.
+        The files still contain deleted rows until the index is built again.
 
         Raises:
-            InputError: there is no such row, or none would be left. The index is as it was then.
+            InputError: there is no such row, or no row would be left. Then the index is unchanged.
         """
         with _locked(self.folder):
             self._reload()
@@ -249,7 +250,7 @@ class SearchIndex:
             self._change(None, [number for number in numbers.values() if number is not None])
 
     def _reload(self) -> None:
-        """Take in what others have changed since."""
+        """Load the changes that other processes have made."""
         manifest = _read_manifest(self.folder)
         if manifest != self.manifest:
             self.manifest = manifest
@@ -264,7 +265,7 @@ class SearchIndex:
     def _new_rows(
         self, rows: Iterable[str | Mapping[str, Any]] | Dataset
     ) -> tuple[Dataset, list[int]]:
-        """Return the rows that are not there as they are, and the numbers of those they replace."""
+        """Return the new and changed rows, and the numbers of the rows that they replace."""
         found, column = to_dataset(rows), self.manifest.id_column
         if not column:
             return found, []
@@ -292,7 +293,7 @@ class SearchIndex:
         """Append `rows` and delete others, in one step."""
         before, bm25 = self.manifest, self._bm25_folder(self.manifest.changes + 1)
         part = self._part(before.parts)
-        for rest in (part, bm25):  # of a change that was killed
+        for rest in (part, bm25):  # left by a killed change
             shutil.rmtree(rest, ignore_errors=True)
         try:
             if rows is not None:
@@ -312,7 +313,7 @@ class SearchIndex:
             )
             shutil.rmtree(self._bm25_folder(before.changes), ignore_errors=True)
         finally:
-            # What is on disk counts: a signal may come right after the manifest was replaced.
+            # The files on disk decide: a signal may come right after the manifest was replaced.
             if (self.folder / "manifest.json").exists():
                 self.manifest = _read_manifest(self.folder)
             if self.manifest.changes == before.changes:
@@ -345,7 +346,7 @@ class SearchIndex:
         file.flush()
 
     def _checked(self, vectors: Any, texts: Sequence[str]) -> np.ndarray:
-        """Return `vectors` as float32, scaled where the index is, if they fit the index."""
+        """Return `vectors` as float32, scaled if needed; refuse vectors that do not fit."""
         vectors = np.asarray(vectors, dtype=np.float32)
         if vectors.ndim != 2 or len(vectors) != len(texts):
             raise ValueError(f"The encoder made {vectors.shape} of {len(texts)} texts.")
@@ -370,11 +371,7 @@ class SearchIndex:
     @cached_property
     def encoder(self) -> Encoder:
         """The given encoder, else the manifest's model, loaded."""
-        if self._given is not None:
-            return self._given
-        if self.manifest.model is None:
-            raise InputError(f"{self.folder}: the index names no model. Pass the encoder.")
-        return load_same(self.folder, self.manifest, self.manifest.model)
+        return find_encoder(self.folder, self.manifest, self._given)
 
     def search(
         self,
@@ -385,27 +382,23 @@ class SearchIndex:
         exact: bool = False,
         weight: float | None = None,
     ) -> list[list[Hit]]:
-        """Return the `k` rows nearest to each query, the best first; fewer where there are fewer.
+        """Return the `k` rows nearest to each query, best first; fewer if there are fewer.
 
         An index without vectors is searched by BM25.
 
         Args:
             queries: texts.
-            k: hits a query.
-            hybrid: fuse the ranking with BM25's, the first 100 of each (see `search.fusion`).
-            exact: compare with every vector also where there is a FAISS index.
-            weight: of the vectors in the fusion, from 0 to 1; by default what the model's training
-                chose on validation, or a half.
+            k: hits for each query.
+            hybrid: fuse the first 100 hits with the first 100 of BM25 (see `search.fusion`).
+            exact: compare with every vector, even if there is a FAISS index.
+            weight: of the vectors in the fusion, from 0 to 1; by default the weight that the
+                model's training chose on validation, or 0.5.
 
         Raises:
-            InputError: a query is empty, `k` is below 1, the index is no hybrid one, or the model
-                is not the one that it was built with.
+            InputError: a query is empty, `k` is below 1, the index is not hybrid, or the model is
+                not the one of `build`.
         """
-        queries = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
-        if k < 1:
-            raise InputError(f"k is {k}. Ask for one hit or more.")
-        if weight is not None and not 0 <= weight <= 1:
-            raise InputError(f"The weight is {weight}. Give one from 0 to 1.")
+        queries = read_queries(queries, k, weight)
         if hybrid and not self.manifest.hybrid:
             raise InputError(f"{self.folder}: built without morphemes. Build it again as hybrid.")
         if not queries:
@@ -440,18 +433,19 @@ class SearchIndex:
     def search_vectors(
         self, queries: np.ndarray, k: int, *, exact: bool = False
     ) -> list[list[tuple[int, float]]]:
-        """Return ``(id, score)`` of the `k` vectors nearest to each query, the best first.
+        """Return ``(id, score)`` of the `k` vectors nearest to each query, best first.
 
         Args:
-            queries: (queries, dimension), scaled as the index' vectors are.
-            exact: do not ask FAISS, which may find fewer.
+            queries: (queries, dimension), scaled like the index's vectors.
+            exact: do not use FAISS, which may miss some.
         """
         deleted = set(self.manifest.deleted)
         most = k + len(deleted)
         if exact or self.manifest.faiss is None:
             found = search_exact(queries, self.vectors, most)
             return [[hit for hit in ranking if hit[0] not in deleted][:k] for ranking in found]
-        # 8 bits order the candidates roughly: there are more than k, and their vectors decide.
+        # 8 bits order the candidates only roughly, so more than k are taken, and the exact vectors
+        # decide.
         _, candidates = self._faiss.search(queries.astype(np.float32), 4 * most + 32)
         found = search_exact(queries, self.vectors[self.manifest.faiss["parts"] :], most)
         for query, ids, later in zip(queries, candidates, found, strict=True):
@@ -462,16 +456,16 @@ class SearchIndex:
         return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in left]
 
     def add_faiss(self, probes: int = 128) -> None:
-        """Make a FAISS index of all vectors, which `search` then asks for candidates.
+        """Make a FAISS index of all vectors; `search` then takes its candidates from it.
 
-        It is an inverted file of 4 √count cells, its vectors in 8 bits; the candidates' scores are
-        computed exactly. Of 1,000,000 vectors of 256 dimensions it finds 95% of the ten nearest
-        (times in benchmarks/search.json). HNSW of that recall took several times as long to build
-        and twice the memory, and was no faster. Below some 100,000 rows exact search will do. What
-        is added later is searched exactly until this is called again.
+        It is an inverted file of 4 √count cells with vectors of 8 bits; the candidates' scores are
+        computed exactly. Among 1,000,000 vectors of 256 dimensions it finds 95% of the ten nearest
+        (times in benchmarks/search.json). HNSW with the same recall took several times as long to
+        build and twice the memory, and was not faster. Below about 100,000 rows exact search is
+        fast enough. Rows added later are searched exactly until this is called again.
 
         Args:
-            probes: cells that a query is compared with; more find more and take longer.
+            probes: the number of cells searched for a query; more cells find more and take longer.
 
         Raises:
             InputError: faiss is not installed.
@@ -527,7 +521,7 @@ class SearchIndex:
         return [load_from_disk(str(folder), keep_in_memory=False) for folder in folders]
 
     def _open(self) -> None:
-        """Map the files that the manifest names, after a check of their contents."""
+        """Check the contents of the files in the manifest, then memory-map them."""
         manifest = self.manifest
         for path, sha256 in ((self.folder / name, sha) for name, sha in manifest.files.items()):
             if not path.is_file() or file_sha256(path) != sha256:
@@ -540,9 +534,9 @@ class SearchIndex:
             self.rows = concatenate_datasets(
                 self._load("rows", manifest.parts) or [Dataset.from_dict({})]
             )
-            # "c": torch wants memory that could be written; nothing is, nor would the file be
+            # "c": torch needs writable memory; nothing is written, and the file could not change
             self.vectors = [np.load(path, mmap_mode="c", allow_pickle=False) for path in paths]
-        except (ValueError, OSError) as error:  # objects in the .npy file, no Arrow file
+        except (ValueError, OSError) as error:  # objects in the .npy file, or not an Arrow file
             raise InputError(f"{self.folder}: damaged ({error}). Build the index again.") from error
         if manifest.hybrid and manifest.parts:
             self._bm25 = load_bm25(self._bm25_folder(manifest.changes))
@@ -556,7 +550,7 @@ class SearchIndex:
         return index
 
     def texts(self) -> Iterator[str]:
-        """Return the texts that are not deleted, in the order of their ids."""
+        """Return the texts of rows that are not deleted, in the order of their ids."""
         deleted = set(self.manifest.deleted)
         return (text for n, text in enumerate(_texts(self.rows)) if n not in deleted)
 
@@ -564,17 +558,16 @@ class SearchIndex:
 def search_exact(
     queries: np.ndarray, vectors: Sequence[np.ndarray], k: int
 ) -> list[list[tuple[int, float]]]:
-    """Return ``(id, inner product)`` of the `k` vectors nearest to each query, the best first.
+    """Return ``(id, inner product)`` of the `k` vectors nearest to each query, best first.
 
-    Every vector is compared, by `semantic_search` of sentence-transformers, in blocks. Equal
-    scores are in the order of their ids, but which of several at the k-th place are left out is
-    open.
+    `semantic_search` of sentence-transformers compares every vector, in blocks. Equal scores are
+    sorted by id. If several vectors tie for the k-th place, any of them may be returned.
 
     Args:
         queries: (queries, dimension).
-        vectors: parts of one collection, (rows, dimension) each, float32 or float16, which may be
-            memory-mapped; the ids count through all of them.
-        k: fewer are found where there are fewer.
+        vectors: the parts of one collection, (rows, dimension) each, float32 or float16, possibly
+            memory-mapped; ids count over all parts.
+        k: hits for each query; fewer if there are fewer vectors.
     """
     import torch
     from sentence_transformers.util import semantic_search
@@ -596,19 +589,29 @@ def search_exact(
     return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in found]
 
 
+def read_queries(queries: Sequence[str], k: int, weight: float | None) -> list[str]:
+    """Return the checked texts of a search; refuse a wrong `k` or `weight`."""
+    found = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
+    if k < 1:
+        raise InputError(f"k is {k}. Ask for one hit or more.")
+    if weight is not None and not 0 <= weight <= 1:
+        raise InputError(f"The weight is {weight}. Give one from 0 to 1.")
+    return found
+
+
 def _columns(ranking: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
     return [i for i, _ in ranking], [score for _, score in ranking]
 
 
 def _gather(vectors: Sequence[np.ndarray], ids: np.ndarray) -> np.ndarray:
-    """Return the vectors of `ids`, ascending, as float32."""
+    """Return the vectors of the ascending `ids` as float32."""
     ends = np.cumsum([len(part) for part in vectors])
     parts = zip(np.split(ids, np.searchsorted(ids, ends)[:-1]), vectors, ends, strict=True)
     return np.concatenate([part[i - (end - len(part))] for i, part, end in parts], dtype=np.float32)
 
 
 def to_dataset(rows: Iterable[str | Mapping[str, Any]] | Dataset) -> Dataset:
-    """Return `rows` with their texts checked."""
+    """Return `rows` as a Dataset with checked texts."""
     found: Any
     texts: Iterable[Any]
     if isinstance(rows, Dataset):
@@ -622,7 +625,7 @@ def to_dataset(rows: Iterable[str | Mapping[str, Any]] | Dataset) -> Dataset:
         raise InputError("There is no text to index. Look at the file.")
     if isinstance(found, Dataset):
         return found
-    names = dict.fromkeys(name for row in found for name in row)  # not each row has all of them
+    names = dict.fromkeys(name for row in found for name in row)  # rows may lack some
     try:
         return Dataset.from_dict({name: [row.get(name) for row in found] for name in names})
     except pa.ArrowException as error:
@@ -649,14 +652,14 @@ def load_encoder(model: str) -> Any:
     """Load the SentenceTransformer in the folder, or of the Hub name, `model`.
 
     Raises:
-        InputError: it cannot be loaded, or is trained for distances instead of products.
+        InputError: it cannot be loaded, or is trained for distances instead of inner products.
     """
     from sentence_transformers import SentenceTransformer
 
     try:
         place = str(Path(model).expanduser()) if _is_folder(model) else model
         encoder = SentenceTransformer(place, trust_remote_code=False)
-    except Exception as error:  # the loader raises a dozen unrelated types
+    except Exception as error:  # the loader raises many unrelated types
         raise InputError(
             f"{model}: no model could be loaded ({first_line(error)}). Check the name."
         ) from error
@@ -675,17 +678,17 @@ def describe_encoder(
     """Return the manifest of a new index, and the encoder, loaded.
 
     Args:
-        encoder, hybrid: as of `SearchIndex.build`.
-        others: fields of the manifest.
+        encoder, hybrid: see `SearchIndex.build`.
+        others: further fields of the manifest.
 
     Raises:
-        InputError: as `load_encoder`.
+        InputError: see `load_encoder`.
     """
     model = None
     if isinstance(encoder, str | os.PathLike):
         model = str(encoder)
         encoder = load_encoder(model)
-        if _is_folder(model):  # searches start from other folders
+        if _is_folder(model):  # a search may start in another folder
             model = str(Path(model).expanduser().resolve())
     manifest = Manifest(
         model,
@@ -700,7 +703,7 @@ def describe_encoder(
 
 
 def _weight_of(encoder: Any) -> float:
-    """Return what the encoder's training chose on validation as its weight beside BM25."""
+    """Return the encoder's weight in a fusion with BM25, as its training chose it on validation."""
     body = getattr(encoder, "transformers_model", None)
     if body is None:
         return WEIGHT
@@ -715,7 +718,7 @@ def copy_dictionary(source: Path, target: Path) -> None:
     except OSError as error:
         raise InputError(f"{source}: {error.strerror}. Check --dictionary.") from error
     try:
-        extract_morphemes([], dictionary=target)  # its errors, before hours of encoding
+        extract_morphemes([], dictionary=target)  # raises its errors before hours of encoding
     except InputError as error:
         raise InputError(str(error).replace(str(target), str(source))) from error
 
@@ -725,7 +728,7 @@ def model_sha256(model: str) -> str | None:
     if not _is_folder(model):
         return None
     folder = Path(model).expanduser()
-    # without safetensors, of which that list is, whatever stands there
+    # that list is of safetensors; without them, hash all files
     everything = (path for path in folder.rglob("*") if path.is_file())
     files = model_files(folder) or [path.relative_to(folder).as_posix() for path in everything]
     return make_key(model={file: file_sha256(folder / file) for file in files})
@@ -735,8 +738,17 @@ def _is_folder(model: str) -> bool:
     return Path(model).expanduser().is_dir()
 
 
+def find_encoder(folder: Path, manifest: Manifest, given: Encoder | None) -> Encoder:
+    """Return `given`, else the model of `manifest`, loaded."""
+    if given is not None:
+        return given
+    if manifest.model is None:
+        raise InputError(f"{folder}: the index names no model. Pass the encoder.")
+    return load_same(folder, manifest, manifest.model)
+
+
 def load_same(folder: Path, manifest: Manifest, model: str) -> Encoder:
-    """Load `model` if it is the one that the index was built with."""
+    """Load `model`; refuse another one than that of the index."""
     found = model_sha256(model)
     if found is None and manifest.model_sha256:
         raise InputError(
@@ -771,7 +783,7 @@ def _read_manifest(folder: Path) -> Manifest:
 
 
 def _is_sound(manifest: Manifest) -> bool:
-    """Return whether each value is of its field's type: a manifest may be written by hand."""
+    """Return whether each value has its field's type: a manifest may be edited by hand."""
     for name, kind in get_type_hints(Manifest).items():
         kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
         allowed = {get_origin(each) or each for each in kinds}

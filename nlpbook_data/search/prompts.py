@@ -1,4 +1,4 @@
-"""What a model's texts begin with, such as e5's ``query: `` and ``passage: ``."""
+"""The prompts before a model's texts, such as e5's ``query: `` and ``passage: ``."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,10 @@ PASSAGES = ("document", "passage", "corpus")
 
 
 def own_prompts(prompts: Mapping[str, str | None]) -> dict[str, str]:
-    """Return the prompts of a model's queries and documents, by the names that encoding looks for.
+    """Return the prompts of queries and documents, under the names that encoding expects.
 
-    sentence-transformers adds an empty ``document`` where a model has none, and then takes that in
-    place of the model's own ``passage`` or ``corpus``.
+    If a model has no ``document`` prompt, sentence-transformers adds an empty one and uses it
+    instead of the model's own ``passage`` or ``corpus``.
     """
     found = next((prompts[name] for name in PASSAGES if prompts.get(name)), "")
     return {"query": prompts.get("query") or "", "document": found or ""}

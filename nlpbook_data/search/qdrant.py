@@ -1,9 +1,9 @@
-"""The same search in a Qdrant collection: a server's, or a folder's by the client alone.
+"""The same search in a Qdrant collection, on a server or in a local folder of the client.
 
-Vectors are ``dense``; BM25 is a sparse vector ``words``: here how much each morpheme counts in its
-text, in Qdrant how rare it is. A point's payload is its row. The folder of the index holds
-``qdrant.json``, which says where the collection is and what made it, and never a key: that is read
-from the environment, QDRANT_API_KEY.
+Vectors are called ``dense``. BM25 is the sparse vector ``words``: this module computes the weight
+of each morpheme in its text, and Qdrant its rarity (IDF). A point's payload is its row. The index
+folder has ``qdrant.json`` with the place and the settings of the collection, but never a key: the
+key is read from the environment variable QDRANT_API_KEY.
 """
 
 import contextlib
@@ -22,7 +22,6 @@ from tqdm import tqdm
 
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError, first_line
-from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.search.bm25 import K1, B, extract_morphemes
 from nlpbook_data.search.fusion import fuse
 from nlpbook_data.search.index import (
@@ -33,12 +32,14 @@ from nlpbook_data.search.index import (
     Manifest,
     copy_dictionary,
     describe_encoder,
+    find_encoder,
     load_same,
+    read_queries,
     to_dataset,
 )
 
 FILE = "qdrant.json"
-BATCH = 256  # points that are sent at a time
+BATCH = 256  # points sent at a time
 
 
 class QdrantIndex:
@@ -62,18 +63,19 @@ class QdrantIndex:
         b: float = B,
         dictionary: str | os.PathLike | None = None,
     ) -> "QdrantIndex":
-        """Encode `rows` into a new collection, and write into `folder` where it is.
+        """Encode `rows` into a new collection, and write its place into `folder`.
 
         Args:
             folder: absent or empty.
-            rows, encoder, k1, b, dictionary: as of `SearchIndex.build`; words are always there.
-            collection: its name; it must not be there yet.
-            url: of a server.
-            path: of a folder, in place of a server.
+            rows, encoder, k1, b, dictionary: see `SearchIndex.build`; words are always searched
+                too.
+            collection: its name; it must not exist yet.
+            url: the address of a server.
+            path: a folder instead of a server.
 
         Raises:
-            InputError: as of `SearchIndex.build`; the server does not answer, or has such a
-                collection. None is kept then.
+            InputError: see `SearchIndex.build`; the server does not answer, or has such a
+                collection already. Then nothing is kept.
         """
         from qdrant_client import models
 
@@ -137,10 +139,10 @@ class QdrantIndex:
     def load(
         cls, folder: str | os.PathLike, encoder: Encoder | str | os.PathLike | None = None
     ) -> "QdrantIndex":
-        """Open the index that `folder` tells of; `encoder` is as of `SearchIndex.load`.
+        """Open the index of `folder`; for `encoder` see `SearchIndex.load`.
 
         Raises:
-            InputError: qdrant.json is damaged, or `encoder` names another model.
+            InputError: qdrant.json is damaged, or `encoder` is another model.
         """
         path = Path(folder) / FILE
         try:
@@ -165,17 +167,13 @@ class QdrantIndex:
         exact: bool = False,
         weight: float | None = None,
     ) -> list[list[Hit]]:
-        """Return the `k` rows nearest to each query, the best first, as `SearchIndex.search` does.
+        """Return the `k` rows nearest to each query, best first; see `SearchIndex.search`.
 
         Raises:
-            InputError: as there, or the server does not answer.
+            InputError: see `SearchIndex.search`, or the server does not answer.
         """
-        queries = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
-        if k < 1:
-            raise InputError(f"k is {k}. Ask for one hit or more.")
         share = self.manifest.weight if weight is None else weight
-        if not 0 <= share <= 1:
-            raise InputError(f"The weight is {share}. Give one from 0 to 1.")
+        queries = read_queries(queries, k, share)
         dense, words = self.manifest.dense, hybrid or not self.manifest.dense
         depth = max(k, FUSED) if dense and words else k
         vectors = self.encoder.encode_query(queries) if dense else [None] * len(queries)
@@ -214,12 +212,8 @@ class QdrantIndex:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The given encoder, else the model that made the vectors, loaded."""
-        if self._given is not None:
-            return self._given
-        if self.manifest.model is None:
-            raise InputError(f"{self.folder}: the index names no model. Pass the encoder.")
-        return load_same(self.folder, self.manifest, self.manifest.model)
+        """The given encoder, else the collection's model, loaded."""
+        return find_encoder(self.folder, self.manifest, self._given)
 
 
 def connect(place: Mapping[str, Any]) -> Any:
@@ -243,12 +237,12 @@ def connect(place: Mapping[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def _said(place: Mapping[str, Any]) -> Iterator[None]:
-    """Turn what the client raises into an InputError."""
+    """Turn the client's errors into an InputError."""
     try:
         yield
     except InputError:
         raise
-    except Exception as error:  # a dozen unrelated types, of HTTP, gRPC and the folder
+    except Exception as error:  # many types, of HTTP, gRPC and the folder
         raise InputError(
             f"Qdrant at {place['url'] or place['path']}: {first_line(error)}. Check the address, "
             "QDRANT_API_KEY, and that no other process uses the folder."
@@ -256,7 +250,7 @@ def _said(place: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _key(morpheme: str) -> int:
-    """Return the place of a morpheme in sparse vectors, the same on every machine."""
+    """Return the dimension of a morpheme in sparse vectors, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(morpheme.encode(), digest_size=4).digest(), "big")
 
 
@@ -265,12 +259,12 @@ def _sparse(values: Mapping[str, float]) -> Any:
 
     places: Counter[int] = Counter()
     for word, value in values.items():
-        places[_key(word)] += value  # type: ignore[assignment]  # two words may share a place
+        places[_key(word)] += value  # type: ignore[assignment]  # two words may collide
     return models.SparseVector(indices=list(places), values=list(map(float, places.values())))
 
 
 def _weigh(morphemes: Sequence[str], mean: float, k1: float, b: float) -> Any:
-    """Return how much each morpheme counts in a text: BM25 (`index_morphemes`) without its IDF."""
+    """Return the weight of each morpheme in a text: BM25 (`index_morphemes`) without its IDF."""
     norm = k1 * (1 - b + b * len(morphemes) / mean)
     return _sparse({word: tf / (tf + norm) for word, tf in Counter(morphemes).items()})
 

@@ -1,6 +1,5 @@
-"""What sentence-transformers lacks for the rerank recipe, and reranking itself."""
+"""Additions to sentence-transformers for the rerank recipe, and reranking itself."""
 
-import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from sentence_transformers import CrossEncoder
 from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
@@ -25,14 +23,15 @@ from nlpbook_data.search.fusion import fuse
 from nlpbook_data.search.index import Hit
 from nlpbook_data.search.training import (
     Ranking,
+    RankingArguments,
     RetrievalEvaluator,
     as_module,
     check_best,
+    save_modules,
     saved_weight,
 )
-from nlpbook_data.training.arguments import ModelArguments, RecipeArguments, resolve_package
+from nlpbook_data.training.arguments import ModelArguments, resolve_package
 from nlpbook_data.training.models import (
-    forget_batch,
     load_config,
     load_model,
     lora_config,
@@ -45,24 +44,16 @@ HEADS = ("classifier", "score")  # of models that score a pair; trained whole be
 
 
 @dataclass
-class RerankTrainingArguments(RecipeArguments, CrossEncoderTrainingArguments):
+class RerankTrainingArguments(RankingArguments, CrossEncoderTrainingArguments):
     """sentence-transformers' training arguments with our defaults."""
 
     batch_sampler: str = field(
         default="batch_sampler", metadata={"help": "in any order", "choices": ["batch_sampler"]}
     )
-    multi_dataset_batch_sampler: str = field(
-        default="proportional", metadata={"help": "unused", "choices": ["proportional"]}
-    )
-    # The recipe settles these: they are no options.
-    prompts: Any = field(default=None, init=False)
-    router_mapping: Any = field(default=None, init=False)
-    learning_rate_mapping: Any = field(default=None, init=False)
-    warmup_ratio: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.prediction_loss_only = False  # which sentence-transformers sets
+        self.prediction_loss_only = False  # sentence-transformers sets it to True
         if self.label_smoothing_factor:
             raise InputError(
                 f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none. "
@@ -76,11 +67,11 @@ class RerankTrainingArguments(RecipeArguments, CrossEncoderTrainingArguments):
 
 
 class RecipeCrossEncoderTrainer(CrossEncoderTrainer):
-    """sentence-transformers' trainer with our lines for its logs, and without its model card."""
+    """sentence-transformers' trainer with our log lines, and without its model card."""
 
     def __init__(self, model: CrossEncoder, *, args: RerankTrainingArguments, **kwargs: Any):
         check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
-        model.accepts_loss_kwargs = False  # its losses are means of a batch: Trainer divides them
+        model.accepts_loss_kwargs = False  # its losses are batch means: Trainer must average them
         super().__init__(model, args=args, **kwargs)
         add_callbacks(self)
 
@@ -95,11 +86,11 @@ class RecipeCrossEncoderTrainer(CrossEncoderTrainer):
         return output
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Leave the card to `launch`."""
+        """Do nothing: `launch` writes the card."""
 
 
 class RerankingEvaluator(BaseEvaluator):
-    """The scores of `metrics.search` of a ranking that the model has put into a new order."""
+    """Scores of `metrics.search` for rankings reordered by the model."""
 
     def __init__(self, part: Collection, words: Ranking, depth: int, batch_size: int):
         super().__init__()
@@ -115,15 +106,15 @@ class RerankingEvaluator(BaseEvaluator):
 def load_reranker(
     args: ModelArguments, config: Any, tokenizer: PreTrainedTokenizerBase, training: bool
 ) -> CrossEncoder:
-    """Return a model that scores a query and a passage together.
+    """Return a cross-encoder: a model that scores a query and a passage together.
 
     Args:
-        config: of `load_config`, with one label.
-        tokenizer: with the most tokens that a pair may have.
-        training: its head may be new.
+        config: from `load_config`, with one label.
+        tokenizer: its `model_max_length` is the most tokens of a pair.
+        training: the head may be new.
 
     Raises:
-        InputError: as `load_model`, or an option that it does not have.
+        InputError: see `load_model`, or an option that does not fit.
     """
     if args.quantization != "none":
         raise InputError("--quantization: a reranker keeps its weights. Leave it out.")
@@ -162,30 +153,25 @@ def check_base(body: PreTrainedModel, args: ModelArguments) -> None:
 
 
 def save_reranker(model: CrossEncoder, folder: Path) -> None:
-    """Merge the adapters, if any, and write what ``CrossEncoder(folder)`` loads.
+    """Merge the adapters, if any, and save the model for ``CrossEncoder(folder)``.
 
-    No path of this machine is in it.
+    The files have no path of this machine.
     """
     module: Any = model[0]
     module.model = merge_added(module.model, AutoModelForSequenceClassification)
-    model.config.name_or_path = ""
-    forget_batch(model.tokenizer)
-    if PartialState().is_main_process:
-        model.save_pretrained(str(folder), create_model_card=False)
-        with contextlib.suppress(OSError):
-            (folder / "eval").rmdir()  # for the evaluator's file, which is not written
+    save_modules(model, folder)
 
 
 def open_reranker(model: str) -> CrossEncoder:
     """Load the CrossEncoder in the folder, or of the Hub name, `model`.
 
     Raises:
-        InputError: it cannot be loaded, or gives a pair more than one score.
+        InputError: it cannot be loaded, or gives more than one score for a pair.
     """
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     try:
         reranker = CrossEncoder(model, trust_remote_code=False)
-    except Exception as error:  # the loader raises a dozen unrelated types
+    except Exception as error:  # the loader raises many unrelated types
         raise InputError(
             f"{model}: no reranker could be loaded ({first_line(error)}). Name the folder of a run "
             "of recipes/rerank.py, or a cross-encoder on the Hub."
@@ -199,7 +185,7 @@ def open_reranker(model: str) -> CrossEncoder:
 
 
 def score_pairs(model: CrossEncoder, pairs: Sequence[tuple[str, str]], batch_size: int) -> list:
-    """Return the model's logit of each query and passage."""
+    """Return the model's logit for each pair of query and passage."""
     options: Any = {"batch_size": batch_size, "show_progress_bar": False}
     return model.predict(pairs, activation_fn=torch.nn.Identity(), **options).tolist()
 
@@ -207,9 +193,10 @@ def score_pairs(model: CrossEncoder, pairs: Sequence[tuple[str, str]], batch_siz
 def rerank(
     model: CrossEncoder, part: Collection, words: Ranking, depth: int, batch_size: int
 ) -> Ranking:
-    """Return the rankings `words` with the first `depth` of each in the order of the model.
+    """Return the rankings `words` with the first `depth` passages reordered by the model.
 
-    The others follow as they were, with the lowest score. Of equal scores the former order stays.
+    The other passages follow in their old order, with the lowest score. Passages with equal scores
+    keep their order.
     """
     pairs = [
         (query, part.passages[i])
@@ -227,9 +214,9 @@ def rerank(
 
 
 def rerank_hits(model: CrossEncoder, query: str, hits: Sequence[Hit]) -> list[Hit]:
-    """Return the hits of a search in the order of the model, fused with the one that they had.
+    """Return the hits of a search reordered: the model's ranking fused with the old one.
 
-    Its weight is what its training chose on validation, or 1 where it has chosen none.
+    The model's weight is the one that its training chose on validation, or 1 without one.
     """
     scores = score_pairs(model, [(query, hit.text) for hit in hits], 32) if hits else []
     weight = saved_weight(model.config, 1.0)
@@ -239,11 +226,11 @@ def rerank_hits(model: CrossEncoder, query: str, hits: Sequence[Hit]) -> list[Hi
 
 
 def keep_far(ranking: Ranking, part: Collection, margin: float) -> list[list[int]]:
-    """Return each query's ranked passages without those that may answer it too.
+    """Return each query's ranked passages without those that may also answer it.
 
-    Passages that score as high as a true one are often copies of it, or better answers: one counts
-    as wrong only if it is below the lowest true passage by `margin` of that one's score. Where no
-    true passage is ranked, nothing is known of the others, and all count.
+    Passages that score as high as a true one are often copies of it, or better answers. So a
+    passage is kept as a negative only if its score is below that of the lowest true passage by
+    `margin` times that score. If no true passage is ranked, all passages are kept.
     """
     kept = []
     for ids, scores, true in zip(ranking.ids, ranking.scores, part.relevant, strict=True):
@@ -254,7 +241,7 @@ def keep_far(ranking: Ranking, part: Collection, margin: float) -> list[list[int
 
 
 def to_lists(batch: dict[str, list[str]]) -> dict[str, list]:
-    """Return rows of `training_rows` as a query, its passages, the true one first, and labels."""
+    """Return rows of `training_rows` as query, passages (the true one first) and labels."""
     query, *passages = batch.values()
     lists = [list(row) for row in zip(*passages, strict=True)]
     return {

@@ -1,4 +1,4 @@
-"""What sentence-transformers lacks for the search recipe: rankings with BM25, and exact batches."""
+"""Additions to sentence-transformers for the search recipe: exact batches, fusion with BM25."""
 
 import contextlib
 import tempfile
@@ -19,6 +19,7 @@ from sentence_transformers import (
 )
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.base.sampler import DefaultBatchSampler, NoDuplicatesBatchSampler
+from sentence_transformers.base.training_args import BaseTrainingArguments
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.util import semantic_search
@@ -49,15 +50,15 @@ from nlpbook_data.training.models import (
 from nlpbook_data.training.trainer import add_callbacks, check_metric
 from nlpbook_data.training.tuning import search
 
-HYBRID_WEIGHT = "hybrid_weight"  # among the settings in a model's config
+HYBRID_WEIGHT = "hybrid_weight"  # a setting in a model's config
 
 
 class GlobalBatches(DefaultBatchSampler):
-    """`BatchSamplers.NO_DUPLICATES` over the global batch, dealt out in equal parts.
+    """`BatchSamplers.NO_DUPLICATES` over the global batch, divided equally among processes.
 
-    No text stands twice in what all processes do in one step, and the rows of a step are those
-    that one process with the whole batch would take. Up to (processes - 1) rows of a ragged batch
-    are left out, since the losses gather as many vectors from each process.
+    No text occurs twice in one step of all processes. A step has the same rows as with one process
+    and the whole batch. Up to (processes - 1) rows of a ragged batch are left out, because the
+    losses gather equally many vectors from each process.
     """
 
     sampler: Any
@@ -68,7 +69,7 @@ class GlobalBatches(DefaultBatchSampler):
         super().__init__(dataset, batch_size=batch_size, **options)
         # accelerate looks for `set_epoch` under this name
         self.sampler = NoDuplicatesBatchSampler(dataset, batch_size * self.processes, **options)
-        self.batch_size = None  # they differ: accelerate would leave out the small ones
+        self.batch_size = None  # sizes differ: accelerate would drop small batches
 
     def set_epoch(self, epoch: int) -> None:
         self.sampler.set_epoch(epoch)
@@ -84,7 +85,21 @@ class GlobalBatches(DefaultBatchSampler):
 
 
 @dataclass
-class SearchTrainingArguments(RecipeArguments, SentenceTransformerTrainingArguments):
+class RankingArguments(RecipeArguments, BaseTrainingArguments):
+    """Settings that the training arguments of search and rerank share."""
+
+    multi_dataset_batch_sampler: str = field(
+        default="proportional", metadata={"help": "unused", "choices": ["proportional"]}
+    )
+    # The recipe sets these: they are not options.
+    prompts: Any = field(default=None, init=False)
+    router_mapping: Any = field(default=None, init=False)
+    learning_rate_mapping: Any = field(default=None, init=False)
+    warmup_ratio: Any = field(default=None, init=False)
+
+
+@dataclass
+class SearchTrainingArguments(RankingArguments, SentenceTransformerTrainingArguments):
     """sentence-transformers' training arguments with our defaults."""
 
     batch_sampler: str = field(
@@ -94,19 +109,11 @@ class SearchTrainingArguments(RecipeArguments, SentenceTransformerTrainingArgume
             "choices": ["no_duplicates"],
         },
     )
-    multi_dataset_batch_sampler: str = field(
-        default="proportional", metadata={"help": "unused", "choices": ["proportional"]}
-    )
-    # The recipe settles these: they are no options.
-    prompts: Any = field(default=None, init=False)
-    router_mapping: Any = field(default=None, init=False)
-    learning_rate_mapping: Any = field(default=None, init=False)
-    warmup_ratio: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.batch_sampler = GlobalBatches  # type: ignore[assignment]
-        # which sentence-transformers sets; with these batches neither is needed
+        # sentence-transformers sets both; these batches need neither
         self.dataloader_drop_last = self.prediction_loss_only = False
         if self.gradient_accumulation_steps > 1:
             raise InputError(
@@ -122,7 +129,7 @@ class SearchTrainingArguments(RecipeArguments, SentenceTransformerTrainingArgume
 
 
 class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
-    """sentence-transformers' trainer with our lines for its logs, and without its model card."""
+    """sentence-transformers' trainer with our log lines, and without its model card."""
 
     def __init__(self, *, args: SearchTrainingArguments, **kwargs: Any):
         check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
@@ -130,11 +137,11 @@ class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
         add_callbacks(self)
 
     def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
-        """Train, and make sure of the best weights: sentence-transformers only logs if it fails.
+        """Train and load the best weights; sentence-transformers only logs an error of loading.
 
         Raises:
-            Exception: why the best checkpoint cannot be loaded.
-            Searched: with ``--hp_trials`` many trainings are done, by themselves, in its place.
+            Exception: the best checkpoint cannot be loaded.
+            Searched: ``--hp_trials`` runs many separate trainings instead of this one.
         """
         if self.args.hp_trials and trial is None:
             search(self)
@@ -143,7 +150,7 @@ class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
         return output
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Leave the card to `launch`: this one would draw examples from the random state."""
+        """Do nothing: `launch` writes the card, and this one would use the random state."""
 
 
 def check_best(trainer: Any, model_class: Any) -> None:
@@ -164,7 +171,7 @@ def check_best(trainer: Any, model_class: Any) -> None:
 
 
 class RetrievalEvaluator(InformationRetrievalEvaluator):
-    """sentence-transformers' evaluator, its scores named as `metrics.search` names them."""
+    """sentence-transformers' evaluator, with the score names of `metrics.search`."""
 
     names = ("mrr_at_10", "ndcg_at_10", *(f"recall_at_{k}" for k in CUTS))
 
@@ -178,7 +185,7 @@ class RetrievalEvaluator(InformationRetrievalEvaluator):
 
 
 def with_ids(part: Collection) -> dict[str, Any]:
-    """Return the queries, corpus and relevant_docs of sentence-transformers' evaluator."""
+    """Return queries, corpus and relevant_docs for sentence-transformers' evaluator."""
     return {
         "queries": {str(number): text for number, text in enumerate(part.queries)},
         "corpus": {str(number): text for number, text in enumerate(part.passages)},
@@ -194,16 +201,16 @@ def load_encoder(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Mapping[str, str | None],
 ) -> SentenceTransformer:
-    """Return the model with its pooling: its own, or else the mean of all tokens, normalised.
+    """Return the model with its own pooling or, without one, the normalised mean of all tokens.
 
-    A decoder's last token alone has seen all others: it has the place of the mean.
+    A decoder without its own pooling uses its last token, the only one that has seen all others.
 
     Args:
-        tokenizer: with the most tokens that a text may have.
-        prompts: what a ``query`` and a ``document`` begin with; None leaves the model's own.
+        tokenizer: its `model_max_length` is the most tokens of a text.
+        prompts: the prompts of ``query`` and ``document``; None keeps the model's own.
 
     Raises:
-        InputError: as `load_model`, or its modules cannot be loaded.
+        InputError: see `load_model`, or its modules cannot be loaded.
     """
     if args.quantization != "none":
         raise InputError("--quantization: a model of vectors keeps its weights. Leave it out.")
@@ -231,7 +238,7 @@ def load_encoder(
             pooling = "lasttoken" if is_decoder(config) else "mean"
             modules = [body, Pooling(body.get_embedding_dimension(), pooling), Normalize()]
             model = SentenceTransformer(modules=modules, device="cpu")
-    except Exception as error:  # the loader raises a dozen unrelated types
+    except Exception as error:  # the loader raises many unrelated types
         raise InputError(
             f"{args.model_name_or_path}: no encoder of sentence-transformers "
             f"({first_line(error)}). Look at its modules.json, or name another model."
@@ -242,11 +249,11 @@ def load_encoder(
         with named_lora_targets(args):
             model.add_adapter(lora_config(args, AutoModel))
     for name, weights in encoder.named_parameters():
-        if "pooler" in name:  # of the encoder, whose output is not used
+        if "pooler" in name:  # the pooler's output is not used
             weights.requires_grad_(False)
     model.max_seq_length = tokenizer.model_max_length
     model.similarity_fn_name = "cosine"
-    # of checkpoints' cards, which nobody reads
+    # metadata for the cards of checkpoints, which nobody reads
     model.model_card_data.generate_widget_examples = False
     model.model_card_data.local_files_only = True
     model.prompts |= own_prompts(model.prompts)
@@ -255,7 +262,7 @@ def load_encoder(
 
 
 def is_decoder(config: Any) -> bool:
-    """Return whether a token of the model sees only those before it."""
+    """Return whether a token of the model sees only the tokens before it."""
     causal, masked = (ARCHITECTURES[f"AutoModelFor{kind}LM"] for kind in ("Causal", "Masked"))
     return type(config) in causal and type(config) not in masked
 
@@ -265,10 +272,10 @@ def as_module(
 ) -> Transformer:
     """Return model and tokenizer as a module of sentence-transformers.
 
-    It takes no model, but the name of one: what it loads from there is replaced.
+    The module accepts only a name, not a model; the model that it loads is replaced.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # not save_pretrained, which writes on the first process alone
+        # save_pretrained would write only on the first process
         save_model(body, f"{folder}/model.safetensors", metadata={"format": "pt"})
         body.config.to_json_file(f"{folder}/config.json")
         tokenizer.save_pretrained(folder)
@@ -281,7 +288,7 @@ def check_options(args: Any, model_args: ModelArguments, model: SentenceTransfor
     """Check the recipe's own options against the model.
 
     Raises:
-        InputError: hard negatives of random weights, or a dimension that the vectors do not have.
+        InputError: hard negatives with random weights, or a dimension that the vectors do not have.
     """
     if args.hard_negatives == "model" and model_args.from_scratch:
         raise InputError(
@@ -301,8 +308,8 @@ def collating(
 ) -> dict[str, Any]:
     """Return the options of sentence-transformers' collator, which tokenizes `rows`.
 
-    Texts begin with the prompt of their column of `training_rows`; they are padded to the longest
-    of a batch and column, or to the most tokens.
+    Texts get the prompt of their column in `training_rows`. They are padded to the longest text of
+    a batch and column, or to the maximum length.
     """
     columns = rows.column_names if rows else []
     texts = {name: model.prompts["query" if name == "query" else "document"] for name in columns}
@@ -314,18 +321,23 @@ def collating(
 
 
 def save_encoder(model: SentenceTransformer, folder: Path) -> None:
-    """Merge the adapters, if any, and write what ``SentenceTransformer(folder)`` loads.
+    """Merge the adapters, if any, and save the model for ``SentenceTransformer(folder)``.
 
-    No path of this machine is in it.
+    The files have no path of this machine.
     """
     module: Any = model[0]
     module.model = merge_added(module.model, AutoModel)
-    module.model.config.name_or_path = ""
-    forget_batch(module.processor)
+    save_modules(model, folder)
+
+
+def save_modules(model: Any, folder: Path) -> None:
+    """Save a model of sentence-transformers, without paths of this machine."""
+    model[0].model.config.name_or_path = ""
+    forget_batch(model[0].processor)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
         with contextlib.suppress(OSError):
-            (folder / "eval").rmdir()  # for the evaluator's file, which is not written
+            (folder / "eval").rmdir()  # of the evaluator, which writes nothing
 
 
 @dataclass
@@ -334,11 +346,11 @@ class Ranking:
 
     ids: list[list[int]]
     scores: list[list[float]]
-    # Of --matryoshka_dims: the ids by the first so many numbers of the vectors.
+    # For --matryoshka_dims: the ids by each number of first dimensions.
     truncated: dict[int, list[list[int]]] = field(default_factory=dict)
 
     def scored(self) -> list[tuple[list[int], list[float]]]:
-        """Return ids and scores of each query."""
+        """Return the ids and scores of each query."""
         return list(zip(self.ids, self.scores, strict=True))
 
 
@@ -348,7 +360,7 @@ def rank(
     """Rank the passages of each query by cosine.
 
     Args:
-        dims: rank by the first so many numbers of the vectors, too.
+        dims: also rank by each of these numbers of first dimensions.
     """
     options: Any = {"batch_size": batch_size, "show_progress_bar": False, "convert_to_tensor": True}
     queries = model.encode_query(part.queries, **options)
@@ -370,9 +382,9 @@ def rank(
 
 
 def rank_by_words(parts: Mapping[str, Collection]) -> dict[str, Ranking]:
-    """Return BM25's ranking of each split; a text is analysed once."""
+    """Return BM25's ranking of each split; each text is analysed only once."""
     texts = list(dict.fromkeys(t for p in parts.values() for t in (*p.passages, *p.queries)))
-    # the analyser is not even loaded for nothing
+    # do not load the analyser
     morphemes = dict(zip(texts, extract_morphemes(texts), strict=True)) if texts else {}
     found = {}
     for split, part in parts.items():
@@ -382,31 +394,31 @@ def rank_by_words(parts: Mapping[str, Collection]) -> dict[str, Ranking]:
 
 
 def saved_weight(config: Any, default: float = WEIGHT) -> float:
-    """Return the model's weight in its fusion with BM25, as `save_weight` left it in its config."""
+    """Return the model's weight in the fusion with BM25, as saved by `save_weight`."""
     return float(saved_settings(config).get(HYBRID_WEIGHT, default))
 
 
 def save_weight(config: Any, weight: float, folder: Path | None = None) -> None:
-    """Keep the model's weight in its config, and in that of the model saved in `folder`."""
+    """Save the weight in the model's config, and in the config in `folder`."""
     setattr(config, SETTINGS, saved_settings(config) | {HYBRID_WEIGHT: weight})
     if folder and PartialState().is_main_process:
         config.save_pretrained(folder)
 
 
 def find_weight(part: Collection, found: Ranking, words: Ranking) -> float:
-    """Return the weight of the model in its fusion with BM25 that is best on `part`."""
+    """Return the model's weight in the fusion with BM25 that is best on `part`."""
     return choose_weight(found.scored(), words.scored(), part.relevant)
 
 
 def score(
     part: Collection, found: Ranking, words: Ranking | None = None, weight: float = WEIGHT
 ) -> dict[str, Any]:
-    """Score a ranking, and its fusion with that of BM25, if there is one.
+    """Score a ranking, and its fusion with BM25's ranking if there is one.
 
     Returns:
-        Scores of `metrics.search`; names begin with ``hybrid_`` for the fusion and with
-        ``first_N_`` for the first N numbers of the vectors. ``passages`` says among how many,
-        ``recall_curves`` is ``{ranking: {k: recall}}``.
+        Scores of `metrics.search`; names begin with ``hybrid_`` for the fusion, and with
+        ``first_N_`` for the first N dimensions of the vectors. ``passages`` is the number of
+        passages, ``recall_curves`` is ``{ranking: {k: recall}}``.
     """
     metric = DocumentSearch(keep_in_memory=True)
 
@@ -428,7 +440,7 @@ def score(
 
 
 def prediction_rows(part: Collection, found: Ranking) -> tuple[list, list]:
-    """Return each query with its true passages and the first ten, and the surest mistakes first."""
+    """Return queries with true passages and first ten hits; and mistakes, most confident first."""
     rows, wrong = [], []
     columns = zip(part.queries, part.relevant, found.ids, found.scores, strict=True)
     for query, true, ids, scores in columns:

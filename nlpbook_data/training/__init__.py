@@ -1,9 +1,9 @@
-"""What the recipes share: arguments, order of rows, loss, trainer and the record of a run."""
+"""Code that the recipes share: arguments, order of rows, loss, trainer and the record of a run."""
 
 import os
 
-# OpenMP's default is to spin while it waits; with a neighbour on the cores that makes torch several
-# times slower. It is read when torch is imported, which the modules below do.
+# By default OpenMP's threads spin while they wait, which makes torch several times slower if other
+# processes use the cores. torch reads the variable at its import, so it is set before.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from nlpbook_data.training.arguments import (  # noqa: E402

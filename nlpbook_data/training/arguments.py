@@ -1,4 +1,4 @@
-"""Block 1 of every recipe: dataclass defaults < YAML < command line, unknown keys refused."""
+"""Block 1 of every recipe: dataclass defaults < YAML < command line; unknown keys are refused."""
 
 import argparse
 import dataclasses
@@ -20,9 +20,9 @@ from nlpbook_data.errors import InputError, nearest
 from nlpbook_data.language import is_korean, spoken
 
 DATA_SOURCES = ("corpus", "dataset_name", "train_file", "validation_file", "test_file")
-SOURCES = {*DATA_SOURCES, "corpora", "text_files"}  # the last two: of tokenizers and pretraining
+SOURCES = {*DATA_SOURCES, "corpora", "text_files"}  # the last two: tokenizer, pretrain
 PACKAGE_PREFIX = "package:"
-# What is needed to use a model, beside the columns' names, and where its config holds them.
+# Settings that using a model needs, apart from column names, and their key in its config.
 USED = {"max_length", "stride", "label_separator", "max_answer_length"}
 SETTINGS = "recipe_settings"
 MAX_YAML = 1_000_000  # bytes
@@ -209,9 +209,9 @@ class RecipeArguments(TrainingArguments):
     hp_trials: int | None = field(
         default=None, metadata={"help": "search: train N times, choose on validation; needs optuna"}
     )
-    # What the YAML and the command line said; see `parse`.
+    # The values of the YAML and the command line; see `parse`.
     given: dict[str, Any] = field(default_factory=dict, init=False)
-    # Set when the arguments are settled: the recipe's own score of validation; --push_to_hub.
+    # Set when the arguments are settled: the recipe's own validation score; --push_to_hub.
     default_metric: str = field(default="loss", init=False)
     push_at_end: bool = field(default=False, init=False)
     push_to_hub: bool = field(
@@ -224,17 +224,17 @@ class RecipeArguments(TrainingArguments):
 
     @property
     def n_gpu(self) -> int:
-        """GPUs of this process, 0 or 1: `accelerate launch` starts a process for each."""
+        """GPUs of this process, 0 or 1: `accelerate launch` starts a process for each GPU."""
         return min(super().n_gpu, 1)
 
 
-# What --help shows beside a recipe's own options.
+# Options that --help shows apart from the recipe's own.
 MOST_USED = {
     *("corpus", "train_file", "test_file", "text_files", "text_column_name", "label_column_name"),
     *("model_name_or_path", "max_length", "learning_rate", "num_train_epochs", "output_dir"),
     *("per_device_train_batch_size", "seeds", "resume", "push_to_hub"),
 }
-# The least and the most of options of which a library far below would complain, or nothing would.
+# The smallest and largest values of options that only a library, or no one, would check later.
 LIMITS = (
     (1, math.inf, ("max_train_samples", "max_eval_samples", "max_predict_samples", "max_steps")),
     (1, math.inf, ("per_device_train_batch_size", "per_device_eval_batch_size", "lora_r")),
@@ -249,7 +249,7 @@ LIMITS = (
     (0, 2**32 - 1, ("seed", "seeds", "data_seed")),
     (0.001, 1_000_000, ("num_train_epochs",)),
 )
-# What our order of rows, our scores and an exact resume rule out.
+# Values that our order of rows, our scores or an exact resume exclude.
 REFUSED = {
     "dataloader_drop_last": True,
     "prediction_loss_only": True,
@@ -259,7 +259,7 @@ REFUSED = {
     "auto_find_batch_size": True,
 }
 
-# What a run may differ in and still be the same run (see `run.start`).
+# Options that may change without making it another run (see `RunFolder.refuse_other_run`).
 SAME_RUN = {
     *("output_dir", "resume", "resume_from_checkpoint", "keep_checkpoints", "overwrite_cache"),
     *("corpus_dir", "cache_dir", "disable_tqdm", "report_to", "run_name", "precision", "bf16"),
@@ -278,7 +278,7 @@ SAME_RUN = {
     ),
     *("cached", "mini_batch_size"),
 }
-# And what a finished run would have to do again for.
+# Of these, options for which a finished run must run again.
 ASKED_FOR = {"seeds", "baselines", "precision"}
 SAME_RUN_PREFIXES = ("hub_", "logging_", "log_", "dataloader_", "trackio_", "local_", "_")
 
@@ -289,16 +289,16 @@ def parse(
     """Return one instance of each of `types` for the recipe file `recipe`.
 
     Dataclass defaults come first, then the YAML of ``--config``, then the command line. Without
-    ``--config`` the recipe's own ``configs/<recipe>.yaml`` applies. It is one setting of data and
-    model: a command line that names a model starts from the dataclass defaults instead, so that
-    neither random weights nor the rate that suits them ever reach a pretrained model. Prediction
-    alone takes columns and lengths from the model, as they were when it was trained.
+    ``--config`` the recipe's own ``configs/<recipe>.yaml`` applies. It fits one combination of data
+    and model: if the command line names a model, the dataclass defaults apply instead. So a
+    pretrained model never gets random weights or their learning rate. Without training, columns and
+    lengths come from the model's config, as in its training.
 
     Args:
-        recipe: the file of the recipe; its name is that of its configs.
+        recipe: the file of the recipe; its configs have the same name.
         types: dataclasses.
-        argv: the words of the command line; by default this process'.
-        partial: pass over options that none of `types` has (they are another's).
+        argv: the words of the command line; by default those of this process.
+        partial: ignore options that none of `types` has: they belong to another program.
 
     Raises:
         InputError: unknown key, with the nearest names; a value of the wrong type or choice; a
@@ -339,19 +339,19 @@ def parse(
     values |= given
     check_limits(values)
     values["output_dir"] = values.get("output_dir") or f"outputs/{stem}"
-    # a log file holds a bar as thousands of lines
+    # in a log file, a progress bar would be thousands of lines
     values.setdefault("disable_tqdm", not sys.stderr.isatty())
     try:
         parsed = parser.parse_dict(values, allow_extra_keys=True)[: len(types)]
         if isinstance(parsed[-1], RecipeArguments):
             parsed[-1].given = values
         return parsed
-    except (ValueError, TypeError, ImportError) as error:  # TrainingArguments checks itself
+    except (ValueError, TypeError, ImportError) as error:  # from TrainingArguments
         raise InputError(" ".join(str(error).split())) from error
 
 
 def _read_settings(model: str, revision: str) -> dict[str, Any]:
-    """Return what a model's config says about its use; what cannot be loaded is refused later."""
+    """Return the settings in a model's config; a model that cannot be loaded is refused later."""
     try:
         config, _ = PreTrainedConfig.get_config_dict(resolve_package(model), revision=revision)
     except (OSError, InputError):
@@ -361,10 +361,10 @@ def _read_settings(model: str, revision: str) -> dict[str, Any]:
 
 
 def check_limits(values: dict[str, Any]) -> None:
-    """Check options that a library far below would complain of, or nothing would.
+    """Check options that only a library, or no one, would check later.
 
     Raises:
-        InputError: one is too small or too large, or refused.
+        InputError: a value is too small, too large, or refused.
     """
     for least, most, names in LIMITS:
         for name in values.keys() & set(names):
@@ -378,7 +378,7 @@ def check_limits(values: dict[str, Any]) -> None:
 
 
 class _Parser(HfArgumentParser):
-    """argparse that raises instead of exiting, so that all errors leave by one door.
+    """argparse that raises instead of exiting, so that all errors are handled in one place.
 
     Attributes:
         options: the argparse.Action of each option.
@@ -398,9 +398,9 @@ class _Parser(HfArgumentParser):
 
 
 def _describe_options(parser: _Parser, everything: bool) -> str:
-    """Return the options with their defaults, by the class that has them.
+    """Return the options with their defaults, grouped by class.
 
-    Without `everything` they are the recipe's own and the ones that are used most.
+    Without `everything`, only the recipe's own and the most used options.
     """
     inherited = {f.name for kind in (DataArguments, TrainingArguments) for f in fields(kind)}
     words = {a.dest: spoken(" ".join((a.help or "").split())) for a in parser.options}
@@ -421,7 +421,7 @@ def _describe_options(parser: _Parser, everything: bool) -> str:
                 default = " ".join(map(str, default))
             shown = "" if default in (None, "") else f" [{str(default).replace('False', 'false')}]"
             text = f"  --{name:26} {words[name]}{shown}"
-            width = 70 if is_korean() else 100  # a syllable has two cells
+            width = 70 if is_korean() else 100  # a Hangul syllable is two cells wide
             lines += textwrap.wrap(text, width, subsequent_indent=" " * 31)
     if not everything:
         lines += [
@@ -432,9 +432,9 @@ def _describe_options(parser: _Parser, everything: bool) -> str:
 
 
 def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any]:
-    """Return the options that stand on the command line."""
+    """Return the options given on the command line."""
     for action in parser.options:
-        action.default = argparse.SUPPRESS  # the dataclasses have them
+        action.default = argparse.SUPPRESS  # the dataclasses have the defaults
     found, rest = parser.parse_known_args(argv)
     if rest and not partial:
         name = rest[0].partition("=")[0]
@@ -455,7 +455,7 @@ def _given(parser: _Parser, argv: Sequence[str], partial: bool) -> dict[str, Any
 
 
 def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
-    """Return the options of a YAML file, as the command line would have given them."""
+    """Return the options of a YAML file, in the form of the command line's values."""
     try:
         if path.exists() and (not path.is_file() or path.stat().st_size > MAX_YAML):
             raise InputError(f"{path}: no file of options, which is small text. Check --config.")
@@ -470,7 +470,7 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
             f"{path}, line {line}: not YAML ({error.problem}). Look for a bracket or a quote that "
             "is not closed, and for tabs."
         ) from error
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # 5,000 digits or [
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # even 5,000 digits or [
         what = " ".join(str(error).split())
         raise InputError(f"{path}: not a YAML file in UTF-8 ({what}). Mend it.") from error
     if not isinstance(settings, dict):
@@ -493,16 +493,16 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
                 settings[key] = _as_given(value, known[key], parser)
             except InputError as error:
                 wanted = _wanted(known[key])
-                found = reprlib.repr(value)  # which an alias in an alias would make endless
+                found = reprlib.repr(value)  # shortened: nested aliases can be endless
                 raise InputError(f"{path}: {key} is {found}, where {wanted} belongs.") from error
     return settings
 
 
 def _as_given(value: Any, action: argparse.Action, parser: _Parser) -> Any:
-    """Return a YAML value as the command line would have given it.
+    """Return a YAML value in the form of the command line's.
 
     Raises:
-        InputError: of the wrong type, or none of the choices.
+        InputError: the value has the wrong type, or is not one of the choices.
     """
     reads_words = action.type in (int, float, string_to_bool)
     if isinstance(value, bool) and action.nargs == "?" and not reads_words:
@@ -536,7 +536,7 @@ def resolve_package(name: str) -> str:
 
 
 def as_record(*arguments: Any) -> dict[str, Any]:
-    """Return the resolved arguments as JSON-able values, tokens and keys left out."""
+    """Return the resolved arguments as JSON-able values, without tokens and keys."""
     record: dict[str, Any] = {}
     for instance in arguments:
         if isinstance(instance, TrainingArguments):

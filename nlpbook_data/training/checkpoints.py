@@ -1,31 +1,29 @@
-"""What makes a checkpoint whole: files on the disk, and a mark that says what they hold."""
+"""Complete checkpoints: all files on disk, and a mark with their hashes."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
 
-from nlpbook_data.data.cache import write_text
+from nlpbook_data.data.cache import hash_file, write_text
 
-COMPLETE = "complete"  # the mark: ``{file: sha256}`` of all files beside it
+COMPLETE = "complete"  # the mark: ``{file: sha256}`` of all other files
 
 
 def mark_whole(folder: Path) -> None:
-    """Bring the checkpoint in `folder` to the disk, then mark it: a power cut leaves no half."""
+    """Flush the checkpoint in `folder` to disk, then mark it, so it survives a power cut."""
     hashes = {}
-    for path in _files(folder):
-        with path.open("rb+") as file:  # Windows flushes what can be written
-            hashes[path.relative_to(folder).as_posix()] = _sha256(path)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != COMPLETE):
+        with path.open("rb+") as file:  # Windows only flushes writable files
+            hashes[path.relative_to(folder).as_posix()] = hash_file(path)
             os.fsync(file.fileno())
-    for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+    for path in (folder.parent, folder, *(path for path in folder.rglob("*") if path.is_dir())):
         _flush_folder(path)
-    _flush_folder(folder.parent)
     write_text(folder / COMPLETE, json.dumps(hashes, indent=1) + "\n")
     _flush_folder(folder)
 
 
 def flush(folder: Path) -> None:
-    """Bring what a finished run leaves in `folder` to the disk: then its checkpoints can go."""
+    """Flush the files of a finished run to disk; after that its checkpoints can be deleted."""
     for path in folder.rglob("*"):
         if path.is_file() and not path.relative_to(folder).parts[0].startswith("checkpoint-"):
             with path.open("rb+") as file:
@@ -35,17 +33,17 @@ def flush(folder: Path) -> None:
 
 
 def find_fault(folder: Path, needs_best: bool) -> str:
-    """Return in words what is wrong with the checkpoint in `folder`, "" where it is whole.
+    """Return a description of the fault of the checkpoint in `folder`, "" if it is complete.
 
     Args:
-        needs_best: the best checkpoint beside it, whose weights are taken at the end, must be too.
+        needs_best: the best checkpoint, whose weights are loaded at the end, must be complete too.
     """
     try:
         hashes = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
         for name, sha256 in hashes.items():
             if not (folder / name).is_file():
                 return f"{name} is gone"
-            if _sha256(folder / name) != sha256:
+            if hash_file(folder / name) != sha256:
                 return f"{name} is damaged"
         state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
         best = state["best_model_checkpoint"] if needs_best else None
@@ -60,17 +58,8 @@ def find_fault(folder: Path, needs_best: bool) -> str:
     return fault and f"{fault} in {beside.name}, the best"
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != COMPLETE)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _flush_folder(path: Path) -> None:
-    """Bring the names in a folder to the disk, where the system can."""
+    """Flush a folder's list of names to disk, if the system can."""
     if hasattr(os, "O_DIRECTORY"):
         number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:

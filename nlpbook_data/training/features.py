@@ -1,4 +1,4 @@
-"""What `map` is told of tokenization, and how long its rows are."""
+"""A cacheable function for `map`, and the lengths of tokenized rows."""
 
 import functools
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from nlpbook_data.data.cache import code_hash
 
 
 class versioned:
-    """A function for ``datasets.map`` whose cached rows are not served once its code has changed.
+    """A function for ``datasets.map`` whose cached rows become invalid when its code changes.
 
-    `map` knows a function by its name, so that after an edit of its body the old rows come back in
-    silence. This one carries a hash of the code of its whole package (comments cost nothing), and
-    the versions of the libraries that tokenize.
+    `map` identifies an imported function by its name, so after an edit it would silently return the
+    old rows. This object contains a hash of the code of the function's package (without comments),
+    and the versions of the tokenizing libraries.
 
     Attributes:
-        function: of a module.
-        version: what the fingerprint of `map` sees.
+        function: a function of a module.
+        version: the string that changes the fingerprint of `map`.
     """
 
     def __init__(self, function: Callable[..., Any]):
@@ -31,11 +31,11 @@ class versioned:
         self.version = f"{code_hash(package)} {tokenizers.__version__} {transformers.__version__}"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what the function returns."""
+        """Call the function."""
         return self.function(*args, **kwargs)
 
 
 def text_lengths(dataset: Dataset, column: str = "input_ids") -> np.ndarray:
-    """Return the tokens of each row, (rows,), without reading them into Python."""
+    """Return the number of tokens of each row, (rows,), without reading them into Python."""
     rows = dataset.with_format("arrow")[:][column].combine_chunks()
     return np.diff(rows.offsets.to_numpy())

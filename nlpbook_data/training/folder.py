@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, its lock, its checkpoints, and files written as a whole."""
+"""The folder of a run: its owner, its lock, its checkpoints, and atomic writes."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from nlpbook_data.outward import redact
 from nlpbook_data.training.arguments import ASKED_FOR, SAME_RUN, SAME_RUN_PREFIXES, RecipeArguments
 from nlpbook_data.training.checkpoints import COMPLETE, find_fault
 
-SHARED_WITHIN = 70  # seconds; NFS may show on one machine after 60 what another wrote
+SHARED_WITHIN = 70  # seconds; NFS may show another machine's file only after 60
 logger = logging.getLogger(__name__)
 
 
@@ -26,8 +26,8 @@ class RunFolder:
     """The folder of one run; nothing is written before `open`.
 
     Attributes:
-        path: ``--output_dir``, or ``seed-N`` in it.
-        previous: the run.json that lay there before this process began; {} without one.
+        path: ``--output_dir``, or its sub-folder ``seed-N``.
+        previous: the run.json from before this process began; {} without one.
     """
 
     def __init__(self, args: RecipeArguments):
@@ -35,7 +35,7 @@ class RunFolder:
         self.resume, self.training = args.resume, args.do_train
         self.needs_best = args.load_best_model_at_end
         self.is_main = args.process_index == 0
-        self.lock: FileLock | None = None
+        self.lock = FileLock(self.path / ".lock", blocking=False)
         self.is_open = False
         self.was_there = self.path.exists()
         try:
@@ -45,26 +45,26 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run that lay here had ended well."""
+        """Whether the previous run here finished."""
         return self.previous.get("status") == "finished"
 
     @property
     def is_asked_for(self) -> bool:
-        """Whether a run that had ended well is to be told of, and not trained again."""
+        """Whether to report the previous, finished run instead of training again."""
         return self.resume == "auto" and self.is_finished
 
     @property
     def continues(self) -> bool:
-        """Whether what lies here is to be continued."""
+        """Whether to continue the previous run."""
         if self.resume == "never" or not self.training:
             return False
         return self.resume == "auto" or not self.is_finished
 
     def open(self, record: Mapping[str, Any]) -> None:
-        """Make the folder, lock it, write `record`, and delete checkpoints that are void; once.
+        """Make the folder, lock it, write `record`, and delete invalid checkpoints; only once.
 
         Raises:
-            InputError: the folder cannot be made, or another process writes a run there.
+            InputError: the folder cannot be made, or another process is writing a run there.
         """
         if self.is_open or not self.is_main:
             return
@@ -83,15 +83,15 @@ class RunFolder:
         self.write("run.json", record)
 
     def close(self) -> None:
-        """Let other processes write here."""
-        if self.lock is not None:
-            self.lock.release()
+        """Release the lock."""
+        self.lock.release()
 
     def check_shared(self, group: Any) -> None:
-        """Check that each process of `group` sees what the main one has just written here.
+        """Check that every process of `group` sees the file that the main process has just written.
 
         Raises:
-            InputError: this one does not: its machine has a folder of its own of this name.
+            InputError: this process does not see it: its machine has a different folder of this
+                name.
         """
         path, end = self.path / "run.json", time.monotonic() + SHARED_WITHIN
         mark = torch.tensor([path.stat().st_mtime_ns if self.is_main else 0])
@@ -105,28 +105,28 @@ class RunFolder:
             time.sleep(0.5)
 
     def discard(self) -> None:
-        """Delete the empty folder that Trainer makes, of a run that wrote nothing."""
+        """Delete the empty folder that Trainer has made, if the run wrote nothing."""
         if self.is_main and not self.is_open and not self.was_there and self.path.is_dir():
             if not any(self.path.iterdir()):
                 self.path.rmdir()
 
     def write(self, name: str, value: Any) -> None:
-        """Write a JSON file, whole or not at all; only the main process does."""
+        """Write a JSON file atomically, only on the main process."""
         if self.is_main:
             text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
             write_text(self.path / name, redact(text) + "\n")
 
     def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
-        """Write a JSON-lines file, whole or not at all; only the main process does."""
+        """Write a JSON-lines file atomically, only on the main process."""
         if self.is_main:
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             write_text(self.path / name, "".join(lines))
 
     def checkpoint(self) -> str | None:
-        """Return the checkpoint to continue from: the one named, or the last whole one.
+        """Return the checkpoint to continue from: the named one, or the last complete one.
 
         Raises:
-            InputError: there are some, and none that is not damaged.
+            InputError: all checkpoints are damaged.
         """
         if self.resume not in (None, "auto", "never"):
             if fault := find_fault(Path(self.resume), self.needs_best):
@@ -148,30 +148,30 @@ class RunFolder:
         return None
 
     def delete_damaged(self, step: int) -> None:
-        """Delete the checkpoints after `step`, from which a run goes on, that are damaged."""
+        """Delete damaged checkpoints after `step`, from which the run continues."""
         for path in self.marked_checkpoints() if self.is_main else []:
             if int(path.name[11:]) > step and find_fault(path, self.needs_best):
                 self._delete(path)
 
     def delete_unmarked(self) -> None:
-        """Delete the checkpoints that were not written to their end: they may fill the disk."""
+        """Delete incompletely written checkpoints: they may fill the disk."""
         for path in self._checkpoints() if self.is_main else []:
             if not (path / COMPLETE).is_file():
                 self._delete(path)
 
     def marked_checkpoints(self) -> list[Path]:
-        """Return the folders of the checkpoints that bear the mark, in the order of steps."""
+        """Return the folders of marked checkpoints, in the order of steps."""
         return [path for path in self._checkpoints() if (path / COMPLETE).is_file()]
 
     def delete_checkpoints(self, keep: int = 0, best: str | None = None) -> None:
-        """Delete all but the last `keep` and the one named `best`."""
+        """Delete all checkpoints except the last `keep` and the one named `best`."""
         found = self._checkpoints()
         for path in found[: max(len(found) - keep, 0)]:
             if best is None or path.name != Path(best).name:
                 self._delete(path)
 
     def _delete(self, path: Path) -> None:
-        (path / COMPLETE).unlink(missing_ok=True)  # first: it may be killed halfway
+        (path / COMPLETE).unlink(missing_ok=True)  # first, in case of a kill halfway
         shutil.rmtree(path)
 
     def _checkpoints(self) -> list[Path]:
@@ -179,7 +179,6 @@ class RunFolder:
         return sorted(found, key=lambda path: int(path.name[11:]))
 
     def _acquire(self) -> None:
-        self.lock = FileLock(self.path / ".lock", blocking=False)
         try:
             self.lock.acquire()
         except Timeout as error:
@@ -188,10 +187,11 @@ class RunFolder:
             ) from error
 
     def refuse_other_run(self, record: Mapping[str, Any]) -> None:
-        """Check that the folder can be written and holds no other run than that of `record`.
+        """Check that the folder is writable and has no other run than that of `record`.
 
         Raises:
-            InputError: it cannot, or it does, or it is in use, or ``--resume`` names no checkpoint.
+            InputError: it is not writable, has another run, is in use, or ``--resume`` names no
+                checkpoint.
         """
         try:
             with tempfile.TemporaryFile(dir=nearest_existing(self.path)):
@@ -224,10 +224,10 @@ class RunFolder:
             )
 
     def refuse_other_data(self, data: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-        """Check that a run goes on, or is told of, with the `data` that it had `before`.
+        """Check that a continued or reported run has the same `data` as `before`.
 
         Raises:
-            InputError: a file has changed, or is another.
+            InputError: a file has changed, or is a different one.
         """
         there, here = ({**d.get("splits", {}), **d.get("sha256", {})} for d in (before, data))
         changed = [name for name in {**there, **here} if there.get(name) != here.get(name)]
@@ -239,11 +239,11 @@ class RunFolder:
             )
 
     def check_space(self, model: Any, checkpoints: int) -> None:
-        """Refuse to train what could not be saved: each checkpoint has weights and two moments.
+        """Refuse to train if the disk has no room for checkpoints (weights and two moments each).
 
         Args:
-            model: whose parameters are float32.
-            checkpoints: how many lie on the disk at once.
+            model: its parameters are float32.
+            checkpoints: the number of checkpoints on the disk at the same time.
 
         Raises:
             InputError: the disk is too full.
@@ -262,12 +262,12 @@ class RunFolder:
 
 
 def nearest_existing(folder: Path) -> Path:
-    """Return `folder`, or the nearest of its parents that is there."""
+    """Return `folder`, or its nearest existing parent."""
     return next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], free: set[str]) -> list[str]:
-    """Return in words what makes one record's run another than the other's, but for `free`."""
+    """Return a description of the differences of two runs' records, except those in `free`."""
     words = [
         (word, before.get(key, now[key]), now[key])
         for key, word in (("recipe", "recipe"), ("global_batch", "global batch"))

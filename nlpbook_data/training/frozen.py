@@ -1,4 +1,4 @@
-"""What fine-tuning adds: logistic regression on the vectors of the model as it was before."""
+"""A baseline for fine-tuning: logistic regression on the vectors of the model before it."""
 
 import copy
 import time
@@ -24,20 +24,20 @@ TRAIN_ROWS = 2_000
 def predict_frozen(
     args: ModelArguments, trainer: Trainer, encoded: DatasetDict, splits: Iterable[str]
 ) -> Iterator[tuple[str, dict[str, np.ndarray], float]]:
-    """Yield the name, the probabilities of each of `splits`, and the seconds that it took.
+    """Yield the name, the probabilities for each of `splits`, and the seconds that it took.
 
-    A text, or a pair read together, is the mean of the last hidden states of its tokens. Of train
-    at most `TRAIN_ROWS` rows count, drawn by the seed. Of random weights, and of scores in place of
-    classes, there is nothing to yield.
+    The vector of a text, or of a pair read together, is the mean of its tokens' last hidden states.
+    At most `TRAIN_ROWS` rows of train are used, drawn by the seed. For random weights, and for
+    scores in place of classes, nothing is yielded.
 
     Args:
-        trainer: whose collator, device, batch size and labels are taken; its model is not.
-        encoded: what the trainer takes, of train and of `splits`.
+        trainer: its collator, device, batch size and labels are used, but not its model.
+        encoded: the trainer's inputs for train and for `splits`.
     """
     model: Any = trainer.model
     if args.from_scratch or model.config.problem_type == "regression":
         return
-    from sklearn.preprocessing import StandardScaler  # imported where it is needed, as all of it
+    from sklearn.preprocessing import StandardScaler  # slow import
 
     start = time.perf_counter()
     config = copy.deepcopy(model.config)
@@ -48,13 +48,13 @@ def predict_frozen(
     vectors = [_mean_states(encoder, trainer, rows) for rows in (train, *map(encoded.get, splits))]
     scaler = StandardScaler().fit(vectors[0])
     first, *others = map(scaler.transform, vectors)
-    # scikit-learn's own strength: nothing was searched, for a yardstick must not be tuned on test
+    # scikit-learn's default: a baseline must not be tuned on test
     found = fit_logistic(first, label_ids(train), config.num_labels, others, strength=1.0)
     yield NAME, dict(zip(splits, found, strict=True)), time.perf_counter() - start
 
 
 def _mean_states(encoder: Any, trainer: Trainer, rows: Dataset) -> np.ndarray:
-    """Return the vectors of `rows`, (rows, width); texts of like length share a batch."""
+    """Return the vectors of `rows`, (rows, width); batches have texts of similar length."""
     tokenizer: Any = trainer.processing_class
     known = tokenizer.model_input_names
     rows = rows.select_columns([name for name in rows.column_names if name in known])

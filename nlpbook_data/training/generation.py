@@ -1,4 +1,4 @@
-"""What generation adds to a run: samples at each evaluation and at the end, and their judge."""
+"""Samples of generated text at each evaluation and at the end, and their judge."""
 
 import json
 import logging
@@ -35,20 +35,20 @@ Judge = Callable[[list[dict[str, str]]], list[dict[str, str]]]
 
 
 def choose_prompts(source: Source) -> list[str]:
-    """Return the labels, or else the first prompts of the last split; that of plain texts is ""."""
+    """Return the labels, else the first prompts of the last split ("" for plain texts)."""
     rows = source.splits[list(source.splits)[-1]][:100]
     prompts = source.label_names or to_prompts(rows)["prompt"]
     return list(dict.fromkeys(prompts))[:PROMPTS]
 
 
 def drop_void(run: Run, encoded: DatasetDict) -> DatasetDict:
-    """Return `encoded` without train's rows of a prompt alone; record and log what did not fit.
+    """Return `encoded` without train rows that have only a prompt; record and log truncations.
 
     Raises:
-        InputError: no row is left.
+        InputError: no row of train is left.
     """
     for split, rows in encoded.items():
-        if "labels" not in rows.column_names:  # prompts alone are cut when they are continued
+        if "labels" not in rows.column_names:  # prompts without completions are truncated later
             continue
         dropped = np.array(rows["dropped"][:])
         cut, void = dropped[dropped > 0], dropped < 0
@@ -72,7 +72,7 @@ def drop_void(run: Run, encoded: DatasetDict) -> DatasetDict:
 
 
 def check_adapters(merge: bool, args: ModelArguments, recipe_args: RecipeArguments) -> None:
-    """Refuse to save adapters, not merged, of a model that nobody could load."""
+    """Refuse to save unmerged adapters if nobody could load their base model."""
     if merge:
         return
     if not args.lora or args.from_scratch:
@@ -93,10 +93,10 @@ def complete_generation_config(
     tokenizer: PreTrainedTokenizerBase,
     max_new_tokens: int,
 ) -> None:
-    """Give `model` the generation config that it is saved with.
+    """Set the generation config that is saved with `model`.
 
-    It ends and pads as the tokenizer; the rest is that of the model's folder or name on the Hub,
-    which a model from random weights does not read itself, or "top-p" where there is none.
+    End of text and padding are the tokenizer's. All other settings come from the model's folder or
+    Hub name (a model with random weights does not read them itself), or are "top-p" without one.
     """
     model = getattr(model, "get_base_model", lambda: model)()
     name = resolve_package(args.model_name_or_path)
@@ -109,14 +109,14 @@ def complete_generation_config(
 
 
 class Sampler(TrainerCallback):
-    """Continue a fixed set of prompts; only the main process does.
+    """Continues a fixed set of prompts, only on the main process.
 
     Attributes:
-        prompts: as the model was trained on them.
-        max_new_tokens: of each continuation, at most.
-        count: how often the methods that draw at random continue each prompt; a method that does
-            not writes the same each time.
-        judge: of `load_judge`, where the prompts ask for labels.
+        prompts: in the form of training.
+        max_new_tokens: the most tokens of a continuation.
+        count: the number of continuations of each prompt by random methods; other methods always
+            give the same.
+        judge: from `load_judge`, if the prompts ask for labels.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Sampler(TrainerCallback):
         self.max_new_tokens, self.count = task_args.max_new_tokens, task_args.samples_per_prompt
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Forget what a run that was stopped wrote after the checkpoint it continues from."""
+        """Delete samples that an interrupted run wrote after the checkpoint that continues."""
         path = self.run.folder.path / BY_STEP
         if self.run.folder.is_main and path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -141,12 +141,12 @@ class Sampler(TrainerCallback):
             write_text(path, "".join(kept))
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Add a few short samples to the file of them."""
+        """Add a few short samples to their file."""
         if not self.run.folder.is_main:
             return
         prompts = self.prompts[:WATCHED_PROMPTS]
         length = min(self.max_new_tokens, WATCHED_TOKENS)
-        model = kwargs.get("model", self.model)  # another in each trial of a search
+        model = kwargs.get("model", self.model)  # each trial of a search has another
         written = sample(model, self.tokenizer, prompts, args.seed, length, WATCHED)
         with (self.run.folder.path / BY_STEP).open("a", encoding="utf-8") as file:
             for method, texts in written.items():
@@ -158,15 +158,15 @@ class Sampler(TrainerCallback):
         logger.info("sample (top-p): %s", " ".join(f"{prompt}{text}".split()))
 
     def answer(self, prompts: Sequence[str]) -> list[str]:
-        """Return what follows each of `prompts`, by top-p."""
+        """Return the continuation of each of `prompts`, by top-p."""
         seed, method = self.run.args.seed, {"top-p": DECODING["top-p"]}
         length = self.max_new_tokens
         return sample(self.model, self.tokenizer, prompts, seed, length, method)["top-p"]
 
     def write(self) -> dict[str, list[dict[str, str]]]:
-        """Return ``{method: [{"prompt", "text"}, …]}``, `count` texts of each prompt.
+        """Return ``{method: [{"prompt", "text"}, …]}``, with `count` texts for each prompt.
 
-        With a judge a row has the label that was ``asked`` for, and the one that was ``judged``.
+        With a judge, rows also have the ``asked`` label and the ``judged`` one.
         """
         seed, length, written = self.run.args.seed, self.max_new_tokens, {}
         for name, method in DECODING.items():
@@ -181,15 +181,14 @@ class Sampler(TrainerCallback):
 
 
 def load_judge(folder: str, labels: Sequence[str], prompts: Sequence[str], device: Any) -> Judge:
-    """Return what adds ``asked`` and ``judged`` to rows of ``prompt`` and ``text``.
+    """Return a function that adds ``asked`` and ``judged`` to rows of ``prompt`` and ``text``.
 
     Args:
-        folder: of a finished run of document classification.
-        labels: the words that a prompt asks for a label by: it is one, or begins with it and a
-            blank.
+        folder: the folder of a finished run of document classification.
+        labels: the names of the labels; a prompt is a label, or begins with one and a blank.
 
     Raises:
-        InputError: a prompt that asks for no label, no such run, or one that does not know all of
+        InputError: a prompt asks for no label, there is no such run, or its model lacks one of
             `labels`.
     """
 

@@ -1,4 +1,4 @@
-"""What surrounds a recipe's `main`: arguments, one run a seed, signals, errors as one sentence."""
+"""The frame around a recipe's `main`: arguments, seeds, signals, errors as one sentence."""
 
 import contextlib
 import copy
@@ -37,30 +37,30 @@ from nlpbook_data.training.tuning import Searched, check_search, conclude_search
 logger = logging.getLogger(__name__)
 
 CONTINUES = "Interrupted. The same command continues from the last checkpoint."
-# What the libraries of collectives say where the other end of a connection is gone.
+# Error texts of collective libraries when the other end of a connection is gone.
 CUT = ("gloo/transport", "Connection closed by peer", "NCCL", "Broken pipe", "recvValue failed")
 
 
 def launch(main: Callable[..., None], *types: type) -> None:
-    """Run a recipe's `main` once a seed; turn what goes wrong into a message and an exit status.
+    """Run a recipe's `main` once for each seed; turn errors into a message and an exit status.
 
-    `main` is called with an instance of each of `types` and the `Run`. 1: bad input or no disk
-    space; 130, 138 and 143: interrupted, with the next command; anything else keeps its traceback,
-    since it is a defect.
+    `main` is called with an instance of each of `types` and the `Run`. The status is 1 for bad
+    input or a full disk, and 130, 138 or 143 for an interruption, with the next command. Any other
+    error is a defect and keeps its traceback.
 
     Args:
         types: dataclasses; the last is `RecipeArguments` or a subclass.
     """
-    speaks = int(os.environ.get("LOCAL_RANK", 0)) == 0  # each machine says why it has ended
+    speaks = int(os.environ.get("LOCAL_RANK", 0)) == 0  # one process a machine
     set_up_logging(speaks and int(os.environ.get("RANK", 0)) == 0)
-    runs: list[Run] = []  # those that have begun, the current one last
+    runs: list[Run] = []  # runs that have begun, the current one last
 
     status, word = 1, "failed"
     received: list[int] = []
 
     def on_signal(number: int, frame: Any) -> None:
         if number in received and number not in (signal.SIGTERM, signal.SIGINT):
-            return  # a scheduler and its launcher both tell it
+            return  # a scheduler and its launcher both send it
         received.append(number)
         if not runs:
             raise Interrupted(number)
@@ -72,19 +72,19 @@ def launch(main: Callable[..., None], *types: type) -> None:
             complain(message)
         sys.stderr.flush()
         silence_launcher(secrets())
-        # Not sys.exit: process groups and loader threads of a half-done run may wait for others.
+        # Not sys.exit: process groups and loader threads of an unfinished run may wait for others.
         logging.shutdown()
         sys.stdout.flush()
         os._exit(status)
 
-    for name in ("SIGTERM", "SIGINT", "SIGUSR1"):  # the last: of schedulers, and not of Windows
+    for name in ("SIGTERM", "SIGINT", "SIGUSR1"):  # the last: from schedulers; not on Windows
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), on_signal)
     end_with_launcher(received)
     try:
         machines = watch_machines(leave, lambda: any(run.callback.signal for run in runs))
         run_seeds(main, types, runs)
-        # Left to the end of the interpreter, threads can abort the process.
+        # At the end of the interpreter, its threads could abort the process.
         if machines:
             machines.close()
         PartialState().destroy_process_group()
@@ -101,7 +101,7 @@ def launch(main: Callable[..., None], *types: type) -> None:
         if is_out_of_memory(error) and runs:
             what = runs[-1].advise_memory()
         several = int(os.environ.get("WORLD_SIZE", 1)) > 1
-        if received and several:  # another process has ended first, in the middle of a step
+        if received and several:  # another process ended first, during a step
             status, word, what = 128 + received[0], "interrupted", CONTINUES
         if what is None:
             _record_failure(runs, "failed", f"{type(error).__name__}: {error}")
@@ -112,13 +112,13 @@ def launch(main: Callable[..., None], *types: type) -> None:
 
 
 def run_program(main: Callable[[], None], interrupted: str = "") -> None:
-    """Run what is no training; turn what goes wrong into a message and an exit status.
+    """Run a program other than training; turn errors into a message and an exit status.
 
-    1: bad input, a file that cannot be used, no space, no memory; 130 and 143: stopped by Ctrl-C or
-    SIGTERM; anything else keeps its traceback, since it is a defect.
+    The status is 1 for bad input, an unusable file, a full disk or memory, and 130 or 143 after
+    Ctrl-C or SIGTERM. Any other error is a defect and keeps its traceback.
 
     Args:
-        interrupted: what is said where it is stopped; servers, which say nothing, end themselves.
+        interrupted: the message when it is stopped; a server prints none and stops by itself.
     """
     set_up_logging(is_first=True)
     if interrupted:
@@ -146,17 +146,15 @@ def _stop(number: int, frame: Any) -> None:
 
 
 def set_up_logging(is_first: bool) -> None:
-    """Show our lines, of the first process alone, and not those that tell a user nothing."""
+    """Show our log lines, only from the first process, and hide useless ones of libraries."""
     set_up_outputs()
     logging.getLogger("nlpbook_data").setLevel(logging.INFO if is_first else logging.ERROR)
     transformers.utils.logging.disable_progress_bar()
-    # It warns that checkpoints of the same second are ordered by number, as they should be.
-    transformers.logging.get_logger("transformers.trainer_utils").setLevel(logging.ERROR)
-    # It warns of the padding that generation itself puts behind texts that have ended.
-    transformers.logging.get_logger("transformers.modeling_utils").setLevel(logging.ERROR)
-    # It warns that no layer is spread over devices, which none is to be.
-    transformers.logging.get_logger("transformers.distributed").setLevel(logging.ERROR)
-    # It warns of weights that a checkpoint lacks because they are tied to others.
+    # They warn of checkpoints of the same second, which are sorted by number, of the padding that
+    # generation adds after finished texts, and that no layer is spread over devices: all intended.
+    for name in ("trainer_utils", "modeling_utils", "distributed"):
+        transformers.logging.get_logger(f"transformers.{name}").setLevel(logging.ERROR)
+    # It warns of weights missing in a checkpoint because they are tied to others.
     transformers.logging.get_logger("transformers.trainer").addFilter(
         lambda line: "missing keys in the checkpoint" not in line.getMessage()
     )
@@ -165,13 +163,13 @@ def set_up_logging(is_first: bool) -> None:
 
 
 def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run]) -> None:
-    """Parse the arguments, run `main` for each seed, then write the card, and push last.
+    """Parse the arguments, run `main` for each seed, write the card, and push at the end.
 
     Args:
-        runs: gets each run as it begins.
+        runs: each run is appended when it begins.
 
     Raises:
-        InputError: of any kind.
+        InputError: for any bad input.
     """
     recipe = Path(inspect.getfile(main))
     *others, args = parse(str(recipe), *types)
@@ -191,9 +189,10 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
             "--output_dir."
         )
         whole.load()
-        if not (args.keep_checkpoints or whole.record["arguments"].get("keep_checkpoints")):
-            delete_checkpoints(whole)  # it may have been killed meanwhile
-        conclude(whole)
+        if whole.folder.is_main:
+            if not (args.keep_checkpoints or whole.record["arguments"].get("keep_checkpoints")):
+                delete_checkpoints(whole)  # a kill may have left some
+            conclude(whole)
         return
     seeds = args.seeds or [args.seed]
     if len(seeds) == 1:
@@ -220,7 +219,7 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
         whole.record["precision"] = part.record["precision"]
     if whole.folder.is_main:
         if len(parts) > 1:
-            whole.open()  # where all seeds were finished before
+            whole.open()  # if all seeds were already finished
             combine(whole, parts)
         if args.do_train:
             write_card(outcome(whole), **whole.record["card"])
@@ -232,19 +231,18 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
 
 
 def delete_checkpoints(whole: Run) -> None:
-    """Delete the checkpoints of a finished run, those of its seeds too."""
-    if whole.folder.is_main:
-        for part in [*map(whole.with_seed, whole.args.seeds or ()), whole]:
-            part.folder.delete_checkpoints()
+    """Delete the checkpoints of a finished run and of its seeds."""
+    for part in [*map(whole.with_seed, whole.args.seeds or ()), whole]:
+        part.folder.delete_checkpoints()
 
 
 def settle_start(args: RecipeArguments, others: list[Any]) -> None:
-    """Settle what depends on nothing but the arguments and the device.
+    """Settle the arguments, as far as they depend only on each other and on the device.
 
     Raises:
-        InputError: no token is there to push with, or a wrong one; a seed is named twice.
+        InputError: a missing or wrong token for pushing; a duplicate seed.
     """
-    # Trainer pushes at each checkpoint while this is set; ours pushes once, last.
+    # If this is set, Trainer pushes at each checkpoint; we push once, at the end.
     args.push_at_end, args.push_to_hub = args.push_to_hub, False
     if args.push_at_end and not (args.hub_token or get_token()):
         raise InputError(
@@ -254,7 +252,7 @@ def settle_start(args: RecipeArguments, others: list[Any]) -> None:
         name = args.hub_model_id or Path(args.output_dir).expanduser().resolve().name
         try:
             args.hub_model_id = full_name(name, args.hub_token)
-        except Exception as error:  # the client raises a dozen unrelated types
+        except Exception as error:  # the client raises many unrelated types
             raise InputError(
                 "--push_to_hub: the Hub does not say whose token this is "
                 f"({first_line(error)}). Run `hf auth login` again, or see to the network."
@@ -264,13 +262,13 @@ def settle_start(args: RecipeArguments, others: list[Any]) -> None:
     args.dataloader_pin_memory &= args.device.type == "cuda"
     for other in others:
         if args.process_index and hasattr(other, "overwrite_cache"):
-            other.overwrite_cache = False  # the first process has prepared the data again
+            other.overwrite_cache = False  # the first process has already prepared the data
     if args.seeds and len(set(args.seeds)) != len(args.seeds):
         raise InputError(f"--seeds {' '.join(map(str, args.seeds))} names a seed twice.")
 
 
 def outcome(run: Run) -> Outcome:
-    """Return what card and summary tell of a finished run."""
+    """Return the data of a finished run for card and summary."""
     return Outcome(
         folder=run.folder.path,
         record=run.record,
@@ -281,19 +279,17 @@ def outcome(run: Run) -> Outcome:
 
 
 def _from_here(folder: Path) -> str:
-    """Return the path by which a snippet finds `folder`, without the names of folders above."""
+    """Return a path to `folder` for a snippet, without the names of parent folders."""
     whole, here = folder.resolve(), Path.cwd()
     return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else whole.name
 
 
 def conclude(run: Run) -> None:
-    """Print the summary and, where asked, push; a failure keeps everything and says so.
+    """Print the summary and, if asked, push; a failed push keeps all files and says so.
 
     Raises:
         InputError: the push failed.
     """
-    if not run.folder.is_main:
-        return
     print_summary(outcome(run))
     if not run.args.push_at_end:
         return
@@ -305,7 +301,7 @@ def conclude(run: Run) -> None:
             private=run.args.hub_private_repo,
             revision=run.args.hub_revision,
         )
-    except Exception as error:  # the client raises a dozen unrelated types
+    except Exception as error:  # the client raises many unrelated types
         raise InputError(
             f"The push failed ({first_line(error)}), and everything is kept in "
             f"{run.folder.path}. Push again by the same command with --resume auto "
@@ -318,21 +314,21 @@ def _record_failure(runs: list[Run], status: str, message: str) -> None:
     for run in runs:
         try:
             run.fail(status, message)
-        except OSError:  # a full disk: the message on the terminal has to do
+        except OSError:  # a full disk: the message on the terminal must be enough
             pass
 
 
 def explain(error: BaseException, folder: Path | None) -> str | None:
-    """Return the message for bad input, a full or closed disk or memory; None for other errors."""
+    """Return the message for bad input, a full disk or a lack of memory; None for other errors."""
     cause: BaseException | None = error
-    while cause and not isinstance(cause, InputError):  # datasets wraps what a generator raises
+    while cause and not isinstance(cause, InputError):  # datasets wraps a generator's error
         cause = cause.__cause__
     if cause:
         return str(cause)
     text = str(error)
     where = getattr(error, "filename", None) or folder
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    # safetensors and torch wrap the operating system's error in one of their own
+    # safetensors and torch wrap the operating system's error
     words = ("No space left", "File too large", "PytorchStreamWriter failed", "inline_container.cc")
     if full or any(word in text for word in words):
         what = getattr(error, "strerror", None) or text.splitlines()[0]
@@ -347,7 +343,7 @@ def explain(error: BaseException, folder: Path | None) -> str | None:
             "(--output_dir, --cache_dir, --corpus_dir)."
         )
     arrow = isinstance(error, OSError) and error.errno is None and "message body" in text
-    if arrow or isinstance(error, pa.ArrowInvalid):  # a file that `map` had cached
+    if arrow or isinstance(error, pa.ArrowInvalid):  # a cached file of `map`
         return (
             f"Prepared rows in the cache are damaged ({text.splitlines()[0]}). Pass "
             "--overwrite_cache true to prepare them again."
@@ -364,7 +360,7 @@ def explain(error: BaseException, folder: Path | None) -> str | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether the device's memory, or the machine's, did not suffice."""
+    """Return whether the memory of the device or of the machine was too small."""
     words = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "std::bad_alloc")
     return (
         isinstance(error, torch.OutOfMemoryError | MemoryError)

@@ -1,4 +1,4 @@
-"""The process above a recipe's own: `accelerate launch` or torchrun."""
+"""The parent process of a recipe: `accelerate launch` or torchrun."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ OURS = {"nlpbook-data", "nlpbook_data"}
 
 
 def find_launcher(names: Set[str] = LAUNCHERS) -> psutil.Process | None:
-    """Return the launcher that started this process; None for a shell and all others."""
+    """Return the launcher that started this process; None for a shell or any other parent."""
     try:
         parent = psutil.Process().parent()
         words = parent.cmdline()[:4] if parent else []
@@ -26,12 +26,12 @@ def find_launcher(names: Set[str] = LAUNCHERS) -> psutil.Process | None:
 
 
 def end_with_launcher(received: list[int]) -> None:
-    """Send this process SIGTERM once its launcher is gone: it would train on, seen by nobody.
+    """Send this process SIGTERM when its launcher is gone; otherwise it would train on unseen.
 
-    `accelerate launch` that gets SIGTERM ends at once and passes nothing on.
+    On SIGTERM, `accelerate launch` ends at once and does not pass the signal on.
 
     Args:
-        received: the signals that came; after Ctrl-C, which reaches both, none is to follow.
+        received: the received signals; Ctrl-C reaches both processes, so none follows it.
     """
     launcher = find_launcher(LAUNCHERS | OURS)
     if launcher is None:
@@ -47,7 +47,7 @@ def end_with_launcher(received: list[int]) -> None:
 
 
 def silence_launcher(secrets: set[str]) -> None:
-    """End a launcher that would print the command, and a secret in it, as ours has failed."""
+    """End the launcher if it would print the failed command with a secret in it."""
     launcher = find_launcher()
     try:
         if launcher and any(secret in word for secret in secrets for word in launcher.cmdline()):

@@ -1,11 +1,11 @@
-"""Losses that are the mean over the global batch, however it is split.
+"""Losses that are the mean over the global batch, independent of how it is split.
 
 Trainer calls them as ``compute_loss_func(outputs, labels, num_items_in_batch=…)``; the batch's
-``attention_mask`` is among the outputs. The count is what `items` gives, summed over the
-micro-batches of the step and over all processes (see `trainer.RecipeTrainer`). A sum divided by it
-is the same for 1×8, 2×4 with accumulation and two processes ×4, with a ragged last batch and with
-class weights; a mean of means is not (transformers#47688). `predictions` is what evaluation keeps:
-(rows, …), or (rows, tokens, …), of which padding is not kept.
+``attention_mask`` is among the outputs. The count is the result of `items`, summed over the
+micro-batches of the step and over all processes (see `trainer.RecipeTrainer`). The sum of losses
+divided by this count is the same for 1×8, for 2×4 with accumulation and for two processes ×4, with
+a ragged last batch and with class weights. A mean of means is not (transformers#47688). Evaluation
+keeps `predictions`: (rows, …), or (rows, tokens, …) without padding.
 """
 
 from dataclasses import dataclass
@@ -22,20 +22,21 @@ class ClassificationLoss:
     """Cross-entropy over classes or, for 0/1 vectors, binary cross-entropy over labels.
 
     Attributes:
-        class_weights: (classes,), or None; the mean is then over weights, as in
-            ``torch.nn.CrossEntropyLoss``. For 0/1 vectors, the weight of a class's positives.
-        label_smoothing: the share of the target that is spread over all classes (for 0/1
-            vectors: moved towards 0.5).
+        class_weights: (classes,), or None. With weights, the mean is weighted as in
+            ``torch.nn.CrossEntropyLoss``. For 0/1 vectors, they are the weights of the positives of
+            each class.
+        label_smoothing: the share of the target that is spread over all classes; 0/1 vectors move
+            towards 0.5.
     """
 
     class_weights: torch.Tensor | None = None
     label_smoothing: float = 0.0
 
     def items(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return what the loss of `labels` is divided by: their count, or their summed weights."""
+        """Return the divisor of the loss of `labels`: their count, or the sum of their weights."""
         kept = labels.ne(IGNORED)
         if labels.is_floating_point() or self.class_weights is None:
-            return kept.sum()  # no GPU is waited for
+            return kept.sum()  # no wait for a GPU
         return self.class_weights.to(labels.device)[labels[kept]].sum()
 
     def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
@@ -48,9 +49,9 @@ class ClassificationLoss:
         """Return the sum over `labels`, -100 left out, divided by `num_items_in_batch`.
 
         Args:
-            outputs: of a model, with ``logits`` (rows, classes).
+            outputs: a model's output with ``logits`` (rows, classes).
             labels: (rows,) class ids or (rows, classes) floats.
-            num_items_in_batch: `items` of the global batch; by default of these labels.
+            num_items_in_batch: the `items` of the global batch; by default those of these labels.
         """
         logits = outputs["logits"].float()
         weights = None if self.class_weights is None else self.class_weights.to(logits.device)
@@ -76,7 +77,7 @@ class ClassificationLoss:
 
 @dataclass
 class TokenLoss(ClassificationLoss):
-    """Cross-entropy over the classes of each token; `predictions` are (rows, tokens, classes)."""
+    """Cross-entropy of each token over classes; `predictions` are (rows, tokens, classes)."""
 
     def __call__(
         self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
@@ -88,7 +89,7 @@ class TokenLoss(ClassificationLoss):
 
 @dataclass
 class LanguageModelLoss(TokenLoss):
-    """Cross-entropy of each token after those before it; ``labels[:, 0]`` never counts."""
+    """Cross-entropy of each token, given those before it; ``labels[:, 0]`` never counts."""
 
     def __call__(
         self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
@@ -98,7 +99,7 @@ class LanguageModelLoss(TokenLoss):
         return super().__call__(shifted, labels[:, 1:], num_items_in_batch)
 
     def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """Return each row's summed loss, in nats without smoothing, and its tokens: (rows, 2).
+        """Return each row's summed loss, in nats without smoothing, and its token count: (rows, 2).
 
         Both are 0 without `labels`.
         """
@@ -115,8 +116,8 @@ class LanguageModelLoss(TokenLoss):
 class SpanLoss:
     """Cross-entropy of an answer's first and last token over the tokens of its row.
 
-    Padding takes no part: transformers' own heads give it a share of the probability, so that
-    their loss changes with the length of the batch.
+    Padding gets no probability. In transformers' own heads it does, so their loss changes with the
+    length of the batch.
 
     Attributes:
         label_smoothing: the share of the target that is spread over all tokens of the row.
@@ -125,11 +126,11 @@ class SpanLoss:
     label_smoothing: float = 0.0
 
     def items(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return what the loss of `labels` is divided by: the number of positions."""
+        """Return the divisor of the loss of `labels`: the number of positions."""
         return labels.ne(IGNORED).sum()
 
     def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the logits of start and end: (rows, tokens, 2)."""
+        """Return the start and end logits: (rows, tokens, 2)."""
         return torch.stack([outputs["start_logits"], outputs["end_logits"]], dim=2).float()
 
     def __call__(
@@ -140,7 +141,7 @@ class SpanLoss:
         Args:
             outputs: with ``start_logits`` and ``end_logits``, (rows, tokens).
             labels: first and last token, (rows, 2).
-            num_items_in_batch: `items` of the global batch; by default of these labels.
+            num_items_in_batch: the `items` of the global batch; by default those of these labels.
         """
         padding = outputs["attention_mask"].eq(0).unsqueeze(2)
         logits = self.predictions(outputs).masked_fill(padding, -torch.inf)
@@ -156,10 +157,10 @@ class SpanLoss:
 
 @dataclass
 class SquaredErrorLoss:
-    """Mean squared error of one score a row."""
+    """Mean squared error of one score for each row."""
 
     def items(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return what the loss of `labels` is divided by: their count."""
+        """Return the divisor of the loss of `labels`: their count."""
         return labels.ne(IGNORED).sum()
 
     def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
@@ -172,9 +173,9 @@ class SquaredErrorLoss:
         """Return the sum over `labels`, -100 left out, divided by `num_items_in_batch`.
 
         Args:
-            outputs: of a model, with ``logits`` (rows, 1).
+            outputs: a model's output with ``logits`` (rows, 1).
             labels: (rows,) floats.
-            num_items_in_batch: `items` of the global batch; by default of these labels.
+            num_items_in_batch: the `items` of the global batch; by default those of these labels.
         """
         errors = outputs["logits"].float().squeeze(1) - labels
         total = (errors.square() * labels.ne(IGNORED)).sum()

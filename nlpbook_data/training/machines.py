@@ -1,4 +1,4 @@
-"""A run on several machines: each says that it lives, and ends where another does no more."""
+"""A run on several machines: each sends a heartbeat, and stops if another machine is silent."""
 
 import os
 import threading
@@ -14,11 +14,11 @@ OPERATION = timedelta(seconds=30)
 
 
 def watch_machines(end: Callable[[str], Any], is_stopping: Callable[[], bool]) -> "Machines | None":
-    """Watch the other machines of this run; None where there are none, or another process does.
+    """Watch the other machines of this run; None for one machine, or if another process watches.
 
     Args:
-        end: ends this process, and says why; called in a thread.
-        is_stopping: whether the run ends by itself, after a signal.
+        end: a function that ends this process and gives the reason; called in a thread.
+        is_stopping: returns whether the run is already ending after a signal.
     """
     env = os.environ
     count, launcher = int(env.get("GROUP_WORLD_SIZE", 1)), env.get("TORCHELASTIC_USE_AGENT_STORE")
@@ -26,7 +26,7 @@ def watch_machines(end: Callable[[str], Any], is_stopping: Callable[[], bool]) -
         return None
     head = env["MASTER_ADDR"], int(env["MASTER_PORT"])
     store = TCPStore(*head, is_master=False, timeout=OPERATION)
-    # The launcher's own store; a restart begins anew.
+    # The launcher's store, with a new prefix after a restart.
     again = env.get("TORCHELASTIC_RESTART_COUNT", "0")
     return Machines(
         PrefixStore(f"nlpbook/{again}", store), int(env["GROUP_RANK"]), count, end, is_stopping
@@ -34,10 +34,10 @@ def watch_machines(end: Callable[[str], Any], is_stopping: Callable[[], bool]) -
 
 
 class Machines:
-    """This machine among `count`; `end` is called once another has been silent for long.
+    """This machine among `count`; `end` is called when another has been silent for too long.
 
-    A machine without power or network closes no connection: without this its peers would wait for
-    it in a collective for half an hour, and in a long preparation would not miss it at all.
+    A machine that loses power or network closes no connection. Its peers would wait for it in a
+    collective operation for half an hour, and would not notice at all during a long preparation.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class Machines:
         self.heard = {other: (b"", now) for other in range(count) if other != number}
         self.done = threading.Event()
         self.beating = threading.Thread(target=self._speak_and_listen, daemon=True)
-        # Two: an answer of the store may never come.
+        # Two threads, because the store may never answer.
         self.watching = threading.Thread(target=self._watch, daemon=True)
         self.beating.start()
         self.watching.start()
 
     def close(self) -> None:
-        """Tell the others that this machine has done its part, and watch no more."""
+        """Tell the others that this machine is done, and stop watching."""
         self.done.set()
         for thread in (self.beating, self.watching):
             thread.join(self.silence)
@@ -75,7 +75,7 @@ class Machines:
                     self._listen(other)
             self.store.set(f"{self.number}", "done")
         except DistError:
-            pass  # the first machine is gone, and with it the store: nobody is heard any more
+            pass  # the store is gone with the first machine: every other one will seem silent
 
     def _listen(self, other: int) -> None:
         said = self.store.get(f"{other}") if self.store.check([f"{other}"]) else b""

@@ -1,4 +1,4 @@
-"""Blocks 3 and 4: the tokenizer and the model of a recipe, with nothing random unless asked for."""
+"""Blocks 3 and 4: load a recipe's tokenizer and model; random weights only on request."""
 
 import importlib.util
 import json
@@ -27,8 +27,6 @@ from nlpbook_data.training.arguments import SETTINGS, ModelArguments, resolve_pa
 
 logger = logging.getLogger(__name__)
 
-# A stated limit above this is transformers' way of saying that there is none.
-NO_LIMIT = 1_000_000
 LORA_TASKS = {
     "AutoModelForSequenceClassification": "SEQ_CLS",
     "AutoModelForTokenClassification": "TOKEN_CLS",
@@ -36,7 +34,7 @@ LORA_TASKS = {
     "AutoModelForCausalLM": "CAUSAL_LM",
     "AutoModel": "FEATURE_EXTRACTION",
 }
-# Which models have which head.
+# The models that have each kind of head.
 ARCHITECTURES = {
     "AutoModel": transformers.MODEL_MAPPING,
     "AutoModelForSequenceClassification": transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
@@ -47,7 +45,8 @@ ARCHITECTURES = {
 }
 SUCH_AS = {"AutoModelForCausalLM": "GPT-2, Llama or Qwen"}
 TOKENIZERS = (AutoTokenizer, PreTrainedTokenizerFast)
-# Heads that are trained whole. Of all-linear, peft leaves out those of the other tasks by itself.
+# Heads that are trained completely. For all-linear, peft itself leaves out the heads of other
+# tasks.
 LORA_HEADS = {"TOKEN_CLS": ["classifier", "score"], "QUESTION_ANS": ["qa_outputs"]}
 
 
@@ -55,10 +54,11 @@ def load_config(args: ModelArguments, labels: Sequence[str] | None = None, **ove
     """Return the model's config with `overrides` and, from scratch, ``--config_overrides``.
 
     Args:
-        labels: their names, by id; None leaves the model's own.
+        labels: the names of the labels, by id; None keeps the model's own.
 
     Raises:
-        InputError: no name, nothing of that name here or on the Hub, an unknown override.
+        InputError: no model is named, it exists neither here nor on the Hub, or an override is
+            unknown.
     """
     if labels is not None:
         overrides["id2label"] = dict(enumerate(labels))
@@ -83,16 +83,16 @@ def load_config(args: ModelArguments, labels: Sequence[str] | None = None, **ove
                 f"--config_overrides {args.config_overrides}: {error}. Write "
                 "name=value,name=value with names of the model's config.json."
             ) from error
-        if getattr(config, "layer_types", None):  # which are counted again, for other layers
+        if getattr(config, "layer_types", None):  # computed again for the new number of layers
             values = {k: v for k, v in config.to_dict().items() if k != "layer_types"}
             config = type(config).from_dict(values)
     return config
 
 
 def label_names(args: ModelArguments, training: bool = False) -> list[str] | None:
-    """Return the labels that a fine-tuned model knows, in the order of their ids.
+    """Return the labels of a fine-tuned model, in the order of their ids.
 
-    A model of scores has none. To train, None stands for a model that has no head yet.
+    A model of scores has none. In training, None means that the model has no head yet.
     """
     config = None if training and args.from_scratch else load_config(args)
     if config is None or not _has_labels(config):
@@ -107,17 +107,17 @@ def label_names(args: ModelArguments, training: bool = False) -> list[str] | Non
 
 
 def saved_settings(config: Any) -> dict[str, Any]:
-    """Return the recipe's settings that a model needs in use, as `Run.settle` saved them."""
+    """Return the recipe's settings in a model's config, saved by `Run.settle`."""
     return dict(getattr(config, SETTINGS, None) or {})
 
 
 def is_multi_label(args: ModelArguments) -> bool:
-    """Return whether a fine-tuned model gives a text any number of labels."""
+    """Return whether a fine-tuned model predicts any number of labels for a text."""
     return load_config(args).problem_type == "multi_label_classification"
 
 
 def _has_labels(config: Any) -> bool:
-    """Whether a head for classes is told of; transformers names labels of none LABEL_0, LABEL_1."""
+    """Whether the config names labels; without names, transformers uses LABEL_0, LABEL_1."""
     heads = ("ForSequenceClassification", "ForTokenClassification")
     architectures = config.architectures or [""]
     return architectures[0].endswith(heads) or _names(config) != ["LABEL_0", "LABEL_1"]
@@ -136,15 +136,15 @@ def _names(config: Any) -> list[str]:
 def load_tokenizer(args: ModelArguments, pairs: bool = False) -> PreTrainedTokenizerBase:
     """Return the tokenizer of the model, or of ``--tokenizer_name``.
 
-    A decoder's tokenizer without a padding token pads with its end of text. With
-    ``--special_tokens`` the folder's tokenizer.json is taken as it is: KoGPT2's is not the
-    byte-level one that transformers makes of it, which reads no Korean.
+    If a decoder's tokenizer has no padding token, it pads with its end of text. With
+    ``--special_tokens`` the folder's tokenizer.json is loaded unchanged: transformers would turn
+    KoGPT2's into a byte-level tokenizer, which cannot read Korean.
 
     Args:
         pairs: it is given two texts at a time, between which something must stand.
 
     Raises:
-        InputError: nothing of that name here or on the Hub, no vocabulary, or no Korean in it.
+        InputError: it exists neither here nor on the Hub, has no vocabulary, or no Korean in it.
     """
     auto_class, special = AutoTokenizer, {}
     if args.special_tokens:
@@ -155,7 +155,7 @@ def load_tokenizer(args: ModelArguments, pairs: bool = False) -> PreTrainedToken
                 raise InputError(f"--special_tokens {args.special_tokens}: there is no {name}.")
     name = args.tokenizer_name or args.model_name_or_path
     tokenizer = _load(auto_class, name, args, **special)
-    if len(tokenizer) < 10:  # transformers 5 builds an empty vocabulary where it finds none
+    if len(tokenizer) < 10:  # without a file, transformers 5 makes an empty vocabulary
         raise InputError(
             f"{args.tokenizer_name or args.model_name_or_path}: no vocabulary. Name a folder with "
             "a tokenizer by --tokenizer_name."
@@ -167,7 +167,7 @@ def load_tokenizer(args: ModelArguments, pairs: bool = False) -> PreTrainedToken
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    # Rows are cached by what it holds, not by where it lay; and no path is to be pushed.
+    # Cached rows depend on the tokenizer's content, not its path; and no path should be pushed.
     tokenizer.name_or_path = ""
     tokenizer.init_kwargs.pop("name_or_path", None)
     if pairs and (separator := separate_pairs(tokenizer)):
@@ -176,14 +176,14 @@ def load_tokenizer(args: ModelArguments, pairs: bool = False) -> PreTrainedToken
 
 
 def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return `max_length`, or less where the model has fewer positions, which is logged.
+    """Return `max_length`, or the model's number of positions if it is smaller, which is logged.
 
-    The tokenizer takes it as its own limit, so that what loads it later truncates as training did.
-    Where words were added to the model's own tokenizer, `config` takes their number, and
-    `load_model` embeds them.
+    The tokenizer gets it as its own limit, so later users truncate as in training. If words were
+    added to the model's own tokenizer, `config` gets the new vocabulary size, and `load_model` adds
+    embeddings.
 
     Raises:
-        InputError: no room for a text, or a tokenizer of more words than the model's own.
+        InputError: no room for a text, or a tokenizer with more tokens than the model's own.
     """
     if max_length < 8:
         raise InputError(f"--max_length {max_length} leaves no room for a text. Use 8 or more.")
@@ -195,14 +195,12 @@ def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
                 f"{config.vocab_size:,}. Name the model's own tokenizer."
             )
         config.vocab_size = words
-    limits = [max_length]
+    limits = [max_length, tokenizer.model_max_length]
     positions = getattr(config, "max_position_embeddings", None)
     if positions:
-        # RoBERTa's family numbers its positions from the padding id on.
+        # RoBERTa and its relatives number positions from the padding id on.
         offset = config.pad_token_id + 1 if _counts_from_padding(config) else 0
         limits.append(positions - offset)
-    if tokenizer.model_max_length < NO_LIMIT:
-        limits.append(tokenizer.model_max_length)
     if min(limits) < max_length:
         logger.warning(
             "--max_length %d is more than the model takes: %d is used.", max_length, min(limits)
@@ -212,10 +210,10 @@ def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
 
 
 def match_token_types(tokenizer: PreTrainedTokenizerBase, config: Any) -> bool:
-    """Return whether the model tells two texts apart by ``token_type_ids``.
+    """Return whether the model distinguishes two texts by ``token_type_ids``.
 
-    Where it does not, its tokenizer stops giving them: KLUE's RoBERTa comes with BERT's tokenizer,
-    and embeds a single type.
+    If not, the tokenizer no longer returns them: KLUE's RoBERTa has BERT's tokenizer, but
+    embeddings for only one type.
     """
     if getattr(config, "type_vocab_size", 0) > 1:
         return "token_type_ids" in tokenizer.model_input_names
@@ -233,17 +231,17 @@ def load_model(
 ) -> PreTrainedModel:
     """Return the model in float32: pretrained, or random with ``--from_scratch true``.
 
-    ``--quantization`` keeps its weights in 8 or 4 bits instead, where the hardware can.
+    With ``--quantization`` its weights are in 8 or 4 bits, if the hardware supports it.
 
     Args:
         auto_class: such as ``AutoModelForSequenceClassification``.
-        config: of `load_config`, with label names.
-        training: the task's head, and the pooler before it, may be new; otherwise it must be
-            among the weights.
+        config: from `load_config`, with label names.
+        training: the task's head, and the pooler before it, may be new; otherwise the weights must
+            have the head.
 
     Raises:
-        InputError: weights that are missing, broken or of another architecture; a model that has
-            no such head.
+        InputError: weights are missing, broken or of another architecture; the model has no such
+            head.
     """
     name = args.model_name_or_path
     if type(config) not in ARCHITECTURES[auto_class.__name__]:
@@ -273,7 +271,7 @@ def load_model(
         config=config,
         dtype="float32",
         use_safetensors=True,  # a .bin is a pickle
-        ignore_mismatched_sizes=True,  # the report is ours, below
+        ignore_mismatched_sizes=True,  # reported below
         output_loading_info=True,
         **extra,
     )
@@ -342,7 +340,7 @@ def _quantize(args: ModelArguments, training: bool) -> dict[str, Any]:
 
 
 def add_lora(model: PreTrainedModel, args: ModelArguments, auto_class: Any) -> PreTrainedModel:
-    """Return the model with adapters, its own weights frozen, where ``--lora true`` says so."""
+    """Return the model; with ``--lora true`` add adapters and freeze its weights."""
     if not args.lora:
         return model
     from peft import get_peft_model, prepare_model_for_kbit_training
@@ -370,7 +368,7 @@ def lora_config(args: ModelArguments, auto_class: Any) -> Any:
 
 @contextmanager
 def named_lora_targets(args: ModelArguments) -> Iterator[None]:
-    """Turn peft's complaint that a model has no such layers into an InputError."""
+    """Turn peft's error about missing layers into an InputError."""
     try:
         yield
     except ValueError as error:
@@ -411,13 +409,13 @@ def save_trained(
     merge: bool = True,
     weights: dict[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write model and tokenizer, without a path of this machine; adapters merged, or alone.
+    """Save model and tokenizer, without paths of this machine; adapters are merged, or saved alone.
 
-    adapter_config.json names the model that they belong to: beside a config.json the folder would
-    be taken for that of a whole model.
+    adapter_config.json names the base model of the adapters. With a config.json the folder would be
+    read as a complete model.
 
     Args:
-        weights: gathered from all processes, of a model that is spread over them.
+        weights: gathered from all processes, for a model that is spread over them.
     """
     model = merge_lora(model) if merge else model
     model.config.name_or_path = ""
@@ -435,18 +433,17 @@ def save_trained(
 
 
 def forget_batch(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Reset padding and truncation of the last batch, which would be saved as the tokenizer's own.
+    """Reset the padding and truncation of the last batch, so that they are not saved.
 
-    There is none where the rows come from the cache.
+    Otherwise saved files would depend on whether rows came from the cache.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
+    if (backend := getattr(tokenizer, "backend_tokenizer", None)) is not None:
         backend.no_padding()
         backend.no_truncation()
 
 
 def _adapted(folder: Path) -> str | None:
-    """Return the model that the adapters in `folder` belong to, or None where it has none."""
+    """Return the base model of the adapters in `folder`, None without adapters."""
     path = folder / "adapter_config.json"
     if not path.is_file():
         return None
@@ -463,7 +460,7 @@ def _adapted(folder: Path) -> str | None:
 
 
 def _merge_adapters(model: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel, set[str]]:
-    """Return `model` with the adapters in `folder` in its weights, and the weights they replace."""
+    """Return `model` with the adapters in `folder` merged, and the names of replaced weights."""
     from peft import PeftModel
 
     path = folder / "adapter_model.safetensors"
@@ -492,12 +489,12 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
     if auto_class is AutoConfig or (lacks and auto_class in TOKENIZERS):
         path = _adapted(Path(path)) or path
     previous = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # its table of new weights; we say it in a line
+    transformers.logging.set_verbosity_error()  # hide its table of new weights; we log a line
     try:
         return auto_class.from_pretrained(
             path, revision=args.model_revision, trust_remote_code=False, **options
         )
-    except Exception as error:  # loading raises a dozen unrelated types for the same few faults
+    except Exception as error:  # loading raises many unrelated types for a few faults
         names = {AutoTokenizer: "tokenizer", AutoConfig: "configuration"}
         names[PreTrainedTokenizerFast] = "tokenizer"
         hint = (

@@ -1,4 +1,4 @@
-"""float32, bf16 or fp16: what the device supports and, where it does, runs this model faster."""
+"""Choose float32, bf16 or fp16: the precision that the device supports and runs faster."""
 
 import time
 from typing import Any
@@ -8,9 +8,9 @@ from accelerate.utils import broadcast_object_list
 
 from nlpbook_data.errors import InputError
 
-# A clear gain only: a lower precision also costs accuracy, and timings of a busy machine vary.
+# Only for a clear gain: a lower precision costs accuracy, and timings vary on a busy machine.
 WORTHWHILE = 1.2
-# A smaller model is fast in float32 everywhere, its steps are too short to be timed well, and what
+# A smaller model is fast in float32 everywhere, and its steps are too short to time well. So what
 # ships (6 million) gives the same scores on any machine.
 MEASURED_PARAMETERS = 10_000_000
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -20,9 +20,9 @@ def choose_precision(args: Any, model: torch.nn.Module, before: str | None = Non
     """Set ``bf16``/``fp16`` of `args` by ``--precision`` and return the choice.
 
     Args:
-        args: `RecipeArguments`; ``bf16: true`` and ``fp16: true`` are taken as said.
+        args: `RecipeArguments`; explicit ``bf16: true`` and ``fp16: true`` are kept.
         model: the one to train or to evaluate.
-        before: what the run chose when it began, or the model was trained in; "auto" keeps it.
+        before: the choice at the start of the run, or of the model's training; "auto" keeps it.
 
     Raises:
         InputError: a precision that the device does not have.
@@ -38,7 +38,7 @@ def choose_precision(args: Any, model: torch.nn.Module, before: str | None = Non
         chosen = "float32"
         if lower and large and speed_up(model, args.device, DTYPES[lower[0]]) > WORTHWHILE:
             chosen = lower[0]
-        if args.world_size > 1:  # one measurement for all
+        if args.world_size > 1:  # all processes use one measurement
             chosen = broadcast_object_list([chosen])[0]
     if chosen not in supported:
         raise InputError(
@@ -46,24 +46,24 @@ def choose_precision(args: Any, model: torch.nn.Module, before: str | None = Non
             "them, or auto."
         )
     args.bf16, args.fp16 = chosen == "bf16", chosen == "fp16"
-    # Trainer reads this field, which TrainingArguments filled before the choice was made.
+    # Trainer reads this field, but TrainingArguments filled it before the choice.
     args.mixed_precision = chosen if chosen != "float32" else "no"
     return chosen
 
 
 def supported_precisions(kind: str) -> list[str]:
-    """Return what the device `kind` runs natively; a T4 emulates bf16, and so has fp16 alone."""
+    """Return the precisions that device `kind` runs natively; a T4 only emulates bf16."""
     if kind == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return ["float32", "bf16", "fp16"] if native else ["float32", "fp16"]
-    # fp16 training needs gradient scaling, which torch has for CUDA alone.
+    # fp16 training needs gradient scaling, which torch has only for CUDA.
     return ["float32", "bf16"] if kind == "cpu" else ["float32"]
 
 
 def speed_up(model: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> float:
     """Time forward and backward of `model` on any tokens, in float32 and in `dtype`.
 
-    The model, its gradients and the random state are left as they were.
+    The model, its gradients and the random state do not change.
 
     Returns:
         How many times faster `dtype` is, by the best of several rounds.
@@ -86,7 +86,7 @@ def speed_up(model: torch.nn.Module, device: torch.device, dtype: torch.dtype) -
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         first = seconds(False) + seconds(True)  # these warm up
-        # In turn, so that a busy moment of the machine does not fall on one of them alone.
+        # Alternate, so that a busy moment of the machine does not affect only one of them.
         rounds = [(seconds(False), seconds(True)) for _ in range(10 if first < 0.5 else 3)]
     full, lower = zip(*rounds, strict=True)
     return min(full) / min(lower)

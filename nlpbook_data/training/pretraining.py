@@ -1,4 +1,4 @@
-"""The trainer of language models over packed blocks: what is to be guessed, and exact sums."""
+"""The trainer of language models over packed blocks: masking, and exact sums."""
 
 import math
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  # its usual name
+import torch.nn.functional as F  # noqa: N812  # torch's usual name
 from accelerate.utils import gather_object
 from datasets import Dataset, IterableDataset
 from torch.utils.data import DataLoader
@@ -19,22 +19,22 @@ from nlpbook_data.training.models import limit_length, load_config, load_model, 
 from nlpbook_data.training.trainer import RecipeTrainer
 
 COLUMNS = ("input_ids", "position_ids", "words")
-EVALUATED_RATE = 0.15  # of validation, whatever training hides: curves are compared
+EVALUATED_RATE = 0.15  # masking in validation, the same for all runs: curves are compared
 
 
 class BlockTrainer(RecipeTrainer):
     """RecipeTrainer for blocks of `features.pretrain.pack`.
 
-    What is hidden from a masked model depends on seed, step, micro-batch and process alone, so
-    that a run that is killed and continued hides the same words.
+    The masked words depend only on seed, step, micro-batch and process. So a run that is killed and
+    continued masks the same words.
 
     Args:
-        causal: each token is guessed from those before it; else whole words from all others.
-        mask_rates: the share of words that are hidden at the first step and at the last.
-        teacher: a model of the same vocabulary whose guesses are learnt beside the true tokens,
-            ``(1 - weight) * cross-entropy + weight * T² * KL(teacher ‖ student)`` of logits that
-            are divided by the temperature T (Hinton et al. 2015). Validation is without it.
-        distillation: that weight, from 0 to 1, and T.
+        causal: predict each token from those before it; else masked whole words from all others.
+        mask_rates: the share of masked words at the first step and at the last.
+        teacher: a model of the same vocabulary; its predictions are learnt in addition to the true
+            tokens, ``(1 - weight) * cross-entropy + weight * T² * KL(teacher ‖ student)`` with
+            logits divided by the temperature T (Hinton et al. 2015). It is not used in validation.
+        distillation: the weight, from 0 to 1, and T.
         kwargs: RecipeTrainer's; `train_dataset` may be an ``IterableDataset``.
     """
 
@@ -55,7 +55,7 @@ class BlockTrainer(RecipeTrainer):
         self.distillation = distillation
 
     def get_train_dataloader(self) -> DataLoader:
-        """Return this process' micro-batches; of a stream in its own order."""
+        """Return this process' micro-batches; a stream keeps its own order."""
         if not isinstance(self.train_dataset, IterableDataset):
             return super().get_train_dataloader()
         rows = self.train_dataset.select_columns(list(COLUMNS))
@@ -68,7 +68,7 @@ class BlockTrainer(RecipeTrainer):
     def get_batch_samples(
         self, epoch_iterator: Any, num_batches: int, device: torch.device
     ) -> tuple[list, torch.Tensor | None]:
-        """Return the next step's batches with labels, and the labels of all processes."""
+        """Return the next step's batches with labels, and the label count of all processes."""
         batches = []
         for number, batch in zip(range(num_batches), epoch_iterator, strict=False):
             step = self.state.global_step
@@ -84,7 +84,7 @@ class BlockTrainer(RecipeTrainer):
     def label(
         self, batch: Mapping[str, torch.Tensor], rate: float, random: np.random.Generator
     ) -> dict[str, torch.Tensor]:
-        """Return ``input_ids``, ``position_ids`` and ``labels``, -100 where nothing is guessed."""
+        """Return ``input_ids``, ``position_ids`` and ``labels``, -100 where none is predicted."""
         ids, positions, words = (batch[name] for name in COLUMNS)
         if self.causal:
             unseen = (positions == 0) | (words == PADDING)
@@ -100,7 +100,7 @@ class BlockTrainer(RecipeTrainer):
             random,
         )
         counted = torch.from_numpy(labels).to(ids.device)
-        counted[batch["labels"] == NO_LOSS] = NO_LOSS  # a row that fills up a ragged batch
+        counted[batch["labels"] == NO_LOSS] = NO_LOSS  # a row added to a ragged batch
         shown = torch.from_numpy(shown).to(ids.device)
         return {"input_ids": shown, "position_ids": positions, "labels": counted}
 
@@ -111,7 +111,7 @@ class BlockTrainer(RecipeTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Return the sum of the losses of a batch over the labels of the whole step."""
+        """Return the sum of a batch's losses, divided by the label count of the whole step."""
         labels, positions = inputs["labels"], inputs["position_ids"]
         options = {"use_cache": False} if self.causal else {}
         given = {
@@ -123,7 +123,7 @@ class BlockTrainer(RecipeTrainer):
         }
         outputs = model(**given)
         items = (labels != NO_LOSS).sum()
-        loss = outputs["loss"]  # a mean, and no number where nothing is to be guessed
+        loss = outputs["loss"]  # a mean; NaN without labels
         if self.teacher is not None and model.training:
             with torch.no_grad():
                 theirs = self.guesses(self.teacher(**given)["logits"], labels)
@@ -131,23 +131,23 @@ class BlockTrainer(RecipeTrainer):
             kl = distance(self.guesses(outputs["logits"], labels), theirs, temperature)
             loss = (1 - weight) * loss + weight * temperature**2 * kl
         loss = torch.where(items > 0, loss, 0) * items
-        if num_items_in_batch is not None:  # Trainer's mean over processes is a sum then
+        if num_items_in_batch is not None:  # makes Trainer's mean over processes a sum
             loss = loss * self.accelerator.num_processes / num_items_in_batch
         return (loss, outputs) if return_outputs else loss
 
     def guesses(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return the logits of what is guessed, (tokens, words of the vocabulary), in order."""
-        if self.causal:  # a token is guessed from the one before it
+        """Return the logits of the predicted tokens, (tokens, vocabulary), in order."""
+        if self.causal:  # a token is predicted at the place before it
             logits, labels = logits[:, :-1], labels[:, 1:]
         return logits[labels != NO_LOSS] if logits.ndim == 3 else logits  # sparse prediction
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict:
-        """Score all blocks of validation, whose hidden words are always the same.
+        """Score all blocks of validation; their masked words are always the same.
 
         Returns:
-            ``eval_loss``, the mean over labels; ``eval_bits_per_character``: what all tokens would
-            cost at that mean, over the characters of the texts; ``eval_masked_accuracy`` of a
-            masked model.
+            ``eval_loss``, the mean over labels; ``eval_bits_per_character``, the bits of all tokens
+            at that mean, divided by the number of characters; ``eval_masked_accuracy`` for a masked
+            model.
         """
         model, rows = self.model.eval(), self.eval_dataset
         size, processes = self.args.eval_batch_size, self.accelerator.num_processes
@@ -156,7 +156,7 @@ class BlockTrainer(RecipeTrainer):
             if number % processes != self.accelerator.process_index:
                 continue
             part = range(begin, min(begin + size, len(rows)))
-            batch = stack([rows[n] for n in part])  # type: ignore[index, misc]  # one dataset
+            batch = stack([rows[n] for n in part])  # type: ignore[index, misc]
             batch = {name: values.to(self.args.device) for name, values in batch.items()}
             labelled = self.label(batch, EVALUATED_RATE, np.random.default_rng([0, number]))
             with torch.no_grad(), self.compute_loss_context_manager():
@@ -181,7 +181,7 @@ class BlockTrainer(RecipeTrainer):
         if not self.causal:
             metrics["masked_accuracy"] = right
         metrics = {f"{metric_key_prefix}_{name}": float(value) for name, value in metrics.items()}
-        self.log(dict(metrics))  # which adds the epoch to it
+        self.log(dict(metrics))  # log adds the epoch to its argument
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
@@ -194,7 +194,7 @@ def load_teacher(
     """Return a pretrained model to learn from.
 
     Raises:
-        InputError: another vocabulary than `tokenizer`'s, blocks that are too long for it, or no
+        InputError: its vocabulary differs from `tokenizer`'s, blocks are too long for it, or no
             such model.
     """
     args = ModelArguments(model_name_or_path=name)
@@ -209,10 +209,10 @@ def load_teacher(
 
 
 def distance(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return the mean KL divergence, in nats, of the student's guesses from the teacher's.
+    """Return the mean KL divergence of the student's predictions from the teacher's, in nats.
 
     Args:
-        student, teacher: logits, (tokens, words).
+        student, teacher: logits, (tokens, vocabulary).
         temperature: both are divided by it first.
     """
     ours, theirs = ((x.float() / temperature).log_softmax(-1) for x in (student, teacher))

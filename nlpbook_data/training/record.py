@@ -1,4 +1,4 @@
-"""What run.json says of a run, and the callback that notes it while Trainer trains."""
+"""The contents of run.json, and the callback that collects them during training."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ from nlpbook_data.training.sampler import GlobalBatchSampler
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("transformers", "datasets", "evaluate", "accelerate", "torch", "tokenizers")
-ROWS_NAMED = 16  # of a batch
+ROWS_NAMED = 16  # the most rows named of a batch
 
 
 class Interrupted(BaseException):
@@ -39,7 +39,7 @@ class Interrupted(BaseException):
 
 
 def start_record(recipe: Path, args: RecipeArguments, *others: Any) -> dict[str, Any]:
-    """Return what is known of a run before it begins."""
+    """Return the record of a run before it begins."""
     rows = args.per_device_train_batch_size * args.gradient_accumulation_steps
     return {
         "status": "running",
@@ -58,25 +58,26 @@ def start_record(recipe: Path, args: RecipeArguments, *others: Any) -> dict[str,
 
 
 def now() -> str:
-    """Return the time of day, to the second, with its zone."""
+    """Return date and time to the second, with the time zone."""
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 @dataclass
 class RunCallback(TrainerCallback):
-    """Open the folder, mark whole checkpoints, note speed, and answer a signal.
+    """Opens the folder, marks complete checkpoints, measures speed, and handles signals.
 
     Attributes:
-        open_folder: called when training begins.
-        folder: of the run.
-        record: what becomes run.json.
-        keep: checkpoints to keep beside the best; None keeps all.
-        history: Trainer's log of the training.
-        signal: the number of a signal that asked to stop after this step, at the time `signalled`.
-        is_training: whether a signal can be answered by a checkpoint.
-        in_step: whether an optimizer step is being made, and no evaluation.
-        before: whole checkpoints that training began beside.
-        first_step: the optimizer steps that were done when training began, at the time `began`.
+        open_folder: a function that is called when training begins.
+        folder: the folder of the run.
+        record: the contents of run.json.
+        keep: the number of checkpoints to keep in addition to the best; None keeps all.
+        history: Trainer's log of training.
+        signal: the number of a received signal, which stops training after this step; `signalled`
+            is its time.
+        is_training: whether a checkpoint can be saved after a signal.
+        in_step: whether an optimizer step is running, not an evaluation.
+        before: complete checkpoints from before this training.
+        first_step: the optimizer steps done before this training; `began` is its start time.
     """
 
     open_folder: Callable[[], None]
@@ -88,13 +89,13 @@ class RunCallback(TrainerCallback):
     signalled: float = 0.0
     is_training: bool = False
     in_step: bool = False
-    told: Any = None  # the processes' signals, on their way to all
+    told: Any = None  # exchanges signals between processes
     before: set[Path] = field(default_factory=set)
     first_step: int = 0
     began: float = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Open the folder; look for the best checkpoint here, for a folder may have moved."""
+        """Open the folder; look for the best checkpoint in it, because it may have been moved."""
         self.open_folder()
         best = self.folder.path / f"checkpoint-{state.best_global_step}"
         if best.is_dir():
@@ -107,19 +108,19 @@ class RunCallback(TrainerCallback):
         self.before = set(self.folder.marked_checkpoints())
         self.first_step, self.began = state.global_step, time.perf_counter()
         self.is_training = True
-        if args.world_size > 1:  # not the devices' own, whose queues would have to run empty
+        if args.world_size > 1:  # the devices' backend would wait for their queues
             self.told = _Told(torch.distributed.new_group(backend="gloo"))
             self.folder.check_shared(self.told.group)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Note how long the first batch took from the start of the process."""
+        """Record the time from the start of the process to the first batch."""
         self.in_step = True
         if "seconds_to_first_batch" not in self.record:
             seconds = time.time() - psutil.Process().create_time()
             self.record["seconds_to_first_batch"] = round(seconds, 3)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """After a signal save, or stop where nothing is to be saved."""
+        """After a signal, save or, if saving is not possible, stop."""
         self.in_step = False
         stop = self.told.stop(self.signal) if self.told else self.signal
         self.signal = stop or self.signal
@@ -129,20 +130,20 @@ class RunCallback(TrainerCallback):
         if control.should_save:
             check_weights(kwargs["model"], state.global_step)
         path = self.folder.path / f"checkpoint-{state.global_step}"
-        if self.folder.is_main and path in self.before:  # it may be written again, and be killed
+        if self.folder.is_main and path in self.before:  # it may be rewritten, and killed meanwhile
             (path / COMPLETE).unlink(missing_ok=True)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Leave a run alone that had come to its end before it was continued."""
+        """Stop if the continued run had already reached its last step."""
         if state.global_step == self.first_step:
             control.should_log = control.should_evaluate = control.should_save = False
         if control.should_save:
             check_weights(kwargs["model"], state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark the checkpoint as whole once every process has written its part.
+        """Mark the checkpoint as complete when every process has written its part.
 
-        Only then are older ones deleted.
+        Older checkpoints are deleted only after that.
         """
         PartialState().wait_for_everyone()
         if self.folder.is_main:
@@ -153,14 +154,14 @@ class RunCallback(TrainerCallback):
             raise Interrupted(self.signal)
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Stop where the loss is no number."""
+        """Stop if the loss is NaN or infinite."""
         for name in ("loss", "eval_loss"):
             check_loss(kwargs["logs"].get(name, 0.0), state.global_step)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Note steps, speed and padding."""
+        """Record steps, speed and padding."""
         self.is_training, self.history = False, state.log_history
-        if self.signal:  # which came when nothing was left to save
+        if self.signal:  # it came after the last step
             raise Interrupted(self.signal)
         seconds = max(time.perf_counter() - self.began, 1e-9)
         best = state.best_model_checkpoint
@@ -180,9 +181,9 @@ class RunCallback(TrainerCallback):
 
 
 class _Told:
-    """A signal that one process got stops all of them after the same step.
+    """A signal to one process stops all processes after the same step.
 
-    Each step sends what the last one left, and so waits for nothing.
+    Each step reads the exchange that the previous step started, so it does not wait.
     """
 
     def __init__(self, group: Any):
@@ -190,7 +191,7 @@ class _Told:
         self.agreed = 0
 
     def stop(self, signal: int | None) -> int:
-        """Return the signal that all processes have, 0 for none; called once a step by all."""
+        """Return the signal that all processes agree on, 0 for none; all call it once a step."""
         if self.sent is not None:
             self.sent.wait()
             self.agreed = int(self.number)
@@ -201,13 +202,13 @@ class _Told:
 
 
 def check_loss(loss: float, step: int, what: str = "loss", rows: Sequence[int] = ()) -> None:
-    """Stop where the loss is no number.
+    """Raise an error if the loss is NaN or infinite.
 
     Args:
-        rows: those of the batch of `step`, where they are known.
+        rows: the rows of the batch of `step`, if they are known.
 
     Raises:
-        InputError: it is not.
+        InputError: the loss is NaN or infinite.
     """
     if math.isfinite(loss):
         return
@@ -225,13 +226,16 @@ def check_loss(loss: float, step: int, what: str = "loss", rows: Sequence[int] =
 
 
 def check_weights(model: torch.nn.Module, step: int) -> None:
-    """Stop where a weight is no number: one bad gradient spoils them all, after its loss."""
+    """Raise an error if a weight is NaN or infinite.
+
+    One bad gradient can spoil all weights after a good loss.
+    """
     if not all(weights.isfinite().all() for weights in model.parameters()):
         check_loss(math.nan, step, "weights")
 
 
 def _commit(folder: Path) -> str | None:
-    """Return the commit of the recipe's checkout, with ``+changes`` where it is not clean."""
+    """Return the commit of the recipe's checkout, with ``+changes`` if it is not clean."""
     git = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(
@@ -248,13 +252,13 @@ def _device(args: RecipeArguments) -> str:
     name, cpus = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
     if cpus.is_file() and (found := re.search(r"model name\s*: (.+)", cpus.read_text())):
         name = found[1]
-    # Only Linux tells how many of its cores are ours.
+    # Only Linux tells which cores this process may use.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{'MPS, ' if args.device.type == 'mps' else ''}{name}, {cores} cores"
 
 
 def _peak_memory(args: RecipeArguments) -> dict[str, int]:
-    """Return the peak of this process in MiB, and of its GPU."""
+    """Return the peak memory of this process in MiB, and of its GPU."""
     try:
         import resource
 

@@ -1,4 +1,4 @@
-"""One run of a recipe, with one seed: what its `main` asks for, and what it leaves behind."""
+"""One run of a recipe with one seed: services for its `main`, and its output files."""
 
 import copy
 import json
@@ -23,26 +23,27 @@ from nlpbook_data.training.precision import choose_precision
 from nlpbook_data.training.record import Interrupted, RunCallback, now
 
 LABELS_SHOWN = 30
-REPEATED = 3  # seconds: a scheduler and torchrun tell the same signal to each process
+REPEATED = 3  # seconds; a scheduler and torchrun both send the same signal
 logger = logging.getLogger(__name__)
 
-TRAINED_IN = "training_precision"  # in the model's config: predictions repeat only in the same
+TRAINED_IN = "training_precision"  # in the model's config: only the same one repeats predictions
 
 
 class Unchanged(Exception):
-    """A finished run is asked for again, with the data that it had."""
+    """A finished run was started again, with the same data."""
 
 
 class Run:
-    """One run of a recipe's `main`.
+    """One run of a recipe's `main`. See `launch`.
 
     Attributes:
         folder: the run's `RunFolder`.
-        record: what becomes run.json.
-        callback: for the trainer; it marks checkpoints and answers signals.
-        whole: the run of all seeds, of which this is one; or None.
-        scores: what becomes metrics.json: ``{"validation": {…}, "test": {…}, "baselines": {…}}``.
-        wants_baselines: whether this process scores the baselines in this run.
+        record: the contents of run.json.
+        callback: for the trainer; it marks checkpoints and handles signals.
+        whole: the run of all seeds that this run is a part of; or None.
+        scores: the contents of metrics.json: ``{"validation": {…}, "test": {…}, "baselines":
+            {…}}``.
+        wants_baselines: whether this process computes the baselines in this run.
     """
 
     def __init__(self, args: RecipeArguments, record: dict[str, Any], whole: "Run | None" = None):
@@ -50,11 +51,11 @@ class Run:
         self.folder = RunFolder(args)
         self.callback = RunCallback(self.open, self.folder, record, args.save_total_limit)
         self.scores: dict[str, Any] = {}
-        self.columns: list[str] = []  # of the data, in the task's words
+        self.columns: list[str] = []  # the data's columns, by the task's names
         self.wants_baselines = args.baselines and args.do_train and self.folder.is_main
 
     def with_seed(self, seed: int) -> "Run":
-        """Return the run of one seed, a part of this one, in a folder of its own."""
+        """Return the run of one seed, a part of this run, in its own folder."""
         args = copy.copy(self.args)
         args.seed, args.seeds = seed, None
         args.output_dir = str(self.folder.path / f"seed-{seed}")
@@ -63,7 +64,7 @@ class Run:
         return Run(args, record, whole=self)
 
     def load(self) -> None:
-        """Take record and scores from a folder whose run is finished.
+        """Load record and scores from the folder of a finished run.
 
         Raises:
             InputError: its metrics.json is missing or damaged.
@@ -79,14 +80,14 @@ class Run:
             ) from error
 
     def open(self) -> None:
-        """Begin to write, in the folder of all seeds first; the record keeps what follows."""
+        """Open the folder for writing, the folder of all seeds first."""
         if self.whole:
             self.whole.open()
         self.folder.open(self.record)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time a phase into run.json, in seconds."""
+        """Time a phase, in seconds, for run.json."""
         start = time.perf_counter()
         try:
             yield
@@ -96,7 +97,7 @@ class Run:
 
     @contextmanager
     def preparation(self, name: str) -> Iterator[None]:
-        """Time a phase in which the main process goes first: the others find what it cached."""
+        """Time a phase in which the main process goes first; the others use its cache."""
         with self.phase(name), self.args.main_process_first(local=False, desc=name):
             yield
 
@@ -104,8 +105,8 @@ class Run:
         """Record and log the data.
 
         Raises:
-            InputError: the run that is continued here began with other data.
-            Unchanged: it is finished, and had the same.
+            InputError: the continued run began with other data.
+            Unchanged: the run is finished and had the same data.
         """
         self.record["data"] = {
             "name": source.name,
@@ -114,7 +115,7 @@ class Run:
             "sha256": source.hashes,
             "license": source.license,
         }
-        others = self.whole.record if self.whole else {}  # whose seeds are finished
+        others = self.whole.record if self.whole else {}  # for finished seeds
         before = (self.folder.previous or others).get("data", {})
         self.folder.refuse_other_data(self.record["data"], before)
         if self.folder.is_asked_for:
@@ -128,15 +129,15 @@ class Run:
     def settle(
         self, args: RecipeArguments, model: PreTrainedModel, best_by: str
     ) -> RecipeArguments:
-        """Return `args` with what depends on data and model: after this nothing changes them.
+        """Complete `args` by data and model, and return them; after this they do not change.
 
         Args:
-            model: to choose the precision by, and whether the disk can hold it.
-            best_by: the score of validation that chooses among checkpoints and seeds, unless
+            model: used to choose the precision, and to check the room on the disk.
+            best_by: the validation score that chooses among checkpoints and seeds, unless
                 ``--metric_for_best_model`` names another.
 
         Raises:
-            InputError: an option that does not fit the others, the disk or the device.
+            InputError: an option does not fit the others, the disk or the device.
         """
         args = copy.copy(args)
         args.default_metric = best_by
@@ -144,7 +145,7 @@ class Run:
             args.metric_for_best_model = best_by
         metric = (args.metric_for_best_model or "loss").removeprefix("eval_")
         args.greater_is_better = metric not in LOWER_IS_BETTER
-        args.save_total_limit = None  # Trainer would delete before the new one is marked as whole
+        args.save_total_limit = None  # Trainer would delete old ones before the new one is marked
         if args.early_stopping_patience is not None:
             if args.eval_strategy == "no":
                 raise InputError("--early_stopping_patience needs --eval_strategy steps or epoch.")
@@ -157,10 +158,10 @@ class Run:
         try:
             for callback in get_reporting_integration_callbacks(args.report_to):
                 callback()
-        except (ValueError, RuntimeError, ImportError) as error:  # unknown, or not installed
+        except (ValueError, RuntimeError, ImportError) as error:  # unknown or not installed
             raise InputError(f"--report_to {' '.join(args.report_to)}: {error}") from error
         trained_in = None if args.do_train else getattr(model.config, TRAINED_IN, None)
-        # One choice for all seeds: they are compared, and a process can have only one.
+        # One choice for all seeds: they are compared, and a process can have only one precision.
         whole = self.whole or self
         before = whole.record.get("precision") or (
             (self.folder.previous or whole.folder.previous).get("precision")
@@ -178,7 +179,7 @@ class Run:
         return args
 
     def checkpoint(self) -> str | None:
-        """Return the checkpoint to continue from, where there is one."""
+        """Return the checkpoint to continue from, if there is one."""
         return self.folder.checkpoint()
 
     def leave(
@@ -191,7 +192,7 @@ class Run:
         """Write metrics.json, predictions.jsonl, the first 100 errors and the learning curve.
 
         Args:
-            log: the trainer's, for the scores of test in TensorBoard and the like.
+            log: the trainer's `log`, for the test scores in TensorBoard and similar tools.
         """
         self.open()
         self.scores = dict(scores)
@@ -217,7 +218,7 @@ class Run:
         self.folder.write(name, value)
 
     def report_ceiling(self, scores: Mapping[str, Any]) -> None:
-        """Record what perfect predictions of tokens would score: ``{split: scores}``."""
+        """Record the scores of perfect token predictions: ``{split: scores}``."""
         self.record["ceiling"] = dict(scores)
         for split, values in scores.items():
             name = next(name for name in SHOWN if name in values)
@@ -236,12 +237,12 @@ class Run:
         """Complete metrics.json and run.json; `launch` writes the card, and pushes last.
 
         Args:
-            baselines: ``{name: {"validation": {…}, "test": {…}, "seconds": s}}``; ``predictions``
-                in there, of the rows that predictions.jsonl has, go to baselines.json.
-            task: its name in Korean.
-            pipeline_tag: its name on the Hub.
+            baselines: ``{name: {"validation": {…}, "test": {…}, "seconds": s}}``; their
+                ``predictions``, for the rows of predictions.jsonl, are written to baselines.json.
+            task: the name of the task in Korean.
+            pipeline_tag: the Hub's name of the task.
             usage: Python source for the card; MODEL stands for the model's name.
-            labels: in words.
+            labels: the names of the labels.
         """
         if baselines:
             several = self.record["arguments"].get("multi_label", False)
@@ -256,11 +257,11 @@ class Run:
         card = {"task": task, "pipeline_tag": pipeline_tag, "usage": usage, "labels": list(labels)}
         self.record["card"] = card
         self.folder.write("metrics.json", self.scores)
-        if self.whole:  # the run of all is finished once its card is written
+        if self.whole:  # the run of all seeds is finished when its card is written
             self.close("finished")
 
     def close(self, status: str) -> None:
-        """Write how the run ended."""
+        """Record how the run ended."""
         self.record |= {"status": status, "ended": now()}
         if self.folder.is_open:
             if status == "finished":
@@ -269,17 +270,17 @@ class Run:
             self.folder.close()
 
     def fail(self, status: str, message: str) -> None:
-        """Write why the run, and that of all seeds, did not come to its end."""
+        """Record why the run, and the run of all seeds, failed."""
         for run in filter(None, (self, self.whole)):
             run.folder.discard()
             if run.record["status"] == "running":
                 run.record["error"] = message
                 if run.folder.is_open:
-                    run.folder.delete_unmarked()  # which makes room for run.json on a full disk
+                    run.folder.delete_unmarked()  # makes room for run.json on a full disk
                 run.close(status)
 
     def advise_memory(self) -> str:
-        """Return what to do where memory did not suffice: the options of half the batch."""
+        """Return advice for a lack of memory: options that halve the batch."""
         given, in_step = self.record["arguments"], self.callback.in_step
         rows, times = given["per_device_train_batch_size"], given["gradient_accumulation_steps"]
         if in_step and rows % 2 == 0 and "mini_batch_size" not in given:
@@ -306,7 +307,7 @@ class Run:
         )
 
     def interrupt(self, number: int) -> None:
-        """Answer a signal: by a checkpoint after this step, or at once if it cannot be."""
+        """Handle a signal: save a checkpoint after this step, or stop at once if it cannot be."""
         seconds = time.monotonic() - self.callback.signalled
         if self.callback.signal and self.args.world_size > 1 and seconds < REPEATED:
             return
@@ -317,11 +318,11 @@ class Run:
 
 
 def in_words(values: Any, labels: Sequence[str], several: bool) -> list[Any]:
-    """Return what a baseline predicts of each row as predictions.jsonl has it.
+    """Return a baseline's predictions in the form of predictions.jsonl.
 
     Args:
         values: probabilities (rows, labels), scores (rows,), entities, or texts.
-        several: a row has any number of `labels`.
+        several: rows have any number of `labels`.
     """
     if isinstance(values, np.ndarray) and values.ndim == 2:
         if several:
@@ -336,7 +337,7 @@ def in_words(values: Any, labels: Sequence[str], several: bool) -> list[Any]:
 
 
 def log_labels(source: Source) -> None:
-    """Log how often train has each label, and which it lacks that are scored."""
+    """Log the count of each label in train, and the scored labels that train lacks."""
     counts = {split: source.count_labels(split) for split in source.splits}
     split, first = next(iter(counts.items()))
     if not first:

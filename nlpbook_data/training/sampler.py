@@ -1,11 +1,11 @@
-"""Which rows make up which batch: a pure function of seed, epoch and global batch size.
+"""The rows of each batch, as a pure function of seed, epoch and global batch size.
 
-Trainer's own length grouping draws from the global random state and groups by the batch of one
-device, so another number of processes, or a resume inside an epoch, sees other rows.
+Trainer's own length grouping uses the global random state and groups by the batch of one device. So
+with another number of processes, or after a resume inside an epoch, batches would have other rows.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -17,24 +17,25 @@ POOL = 100
 def global_batches(
     lengths: np.ndarray, batch_size: int, seed: int, epoch: int, grouped: bool = True
 ) -> list[np.ndarray]:
-    """Return the row numbers of each optimizer step of an epoch, every row in exactly one.
+    """Return the row numbers of each optimizer step of an epoch; every row is in exactly one.
 
-    Rows are shuffled, sorted by length within pools, cut into batches, and the batches shuffled.
-    The batch with the longest row comes first, so that what does not fit into memory fails at
-    once; the ragged one, if any, comes last.
+    Rows are shuffled, sorted by length within pools and cut into batches; then the batches are
+    shuffled. The batch with the longest row comes first, so a lack of memory shows at once. A
+    ragged batch comes last.
 
     Args:
-        lengths: tokens of each row, (rows,).
-        batch_size: rows of one optimizer step over all processes.
-        seed, epoch: with the above, all that the order depends on.
-        grouped: False leaves the shuffled order as it is.
+        lengths: (rows,), the number of tokens of each row.
+        batch_size: rows of one optimizer step, over all processes.
+        seed, epoch: the order depends only on these and the arguments above.
+        grouped: False keeps the shuffled order.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
     full = len(order) // batch_size
     if not grouped:
         return np.split(order, range(batch_size, len(order), batch_size))
-    # Small data would be sorted as a whole, and every epoch would have the same batches.
+    # Without this, small data would be one sorted pool, and every epoch would have the same
+    # batches.
     pool = batch_size * max(1, min(POOL, full // 4))
     for start in range(0, len(order), pool):
         part = order[start : start + pool]
@@ -51,11 +52,11 @@ def global_batches(
 def micro_batches(batch: np.ndarray, size: int, processes: int) -> list[list[list[int]]]:
     """Split a global batch into ``[micro-step][process]`` lists of at most `size` rows.
 
-    Every process has the same number of micro-steps; a process may be left with an empty list in
-    a ragged batch, which the collator of `trainer.RecipeTrainer` fills with a row of no weight.
+    Every process has the same number of micro-steps. In a ragged batch a process may get an empty
+    list; the collator of `trainer.RecipeTrainer` fills it with a row of no weight.
     """
     steps = -(-len(batch) // (size * processes))
-    # Equal shares, so that no step is left with a single row.
+    # Equal shares, so that no step has only one row.
     return [
         [share[process::processes].tolist() for process in range(processes)]
         for share in np.array_split(batch, steps)
@@ -64,13 +65,13 @@ def micro_batches(batch: np.ndarray, size: int, processes: int) -> list[list[lis
 
 @dataclass
 class GlobalBatchSampler(Sampler[list[int]]):
-    """Yield the micro-batches of one process, in the order of `global_batches`.
+    """Yields the micro-batches of one process, in the order of `global_batches`.
 
     Attributes:
-        lengths: tokens of each row, (rows,).
-        size: rows of a micro-batch of one process.
-        padded_to: tokens that every row is padded to; None: the longest of its micro-batch; 0:
-            nothing is padded.
+        lengths: (rows,), the number of tokens of each row.
+        size: the rows of a micro-batch of one process.
+        padded_to: the number of tokens that every row is padded to; None pads to the longest row of
+            a micro-batch, 0 does not pad.
     """
 
     lengths: np.ndarray
@@ -84,7 +85,7 @@ class GlobalBatchSampler(Sampler[list[int]]):
     epoch: int = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration yields."""
+        """Set the epoch of the next iteration."""
         self.epoch = epoch
 
     @property
@@ -105,18 +106,17 @@ class GlobalBatchSampler(Sampler[list[int]]):
         return global_batches(self.lengths, self.batch_size, self.seed, self.epoch, self.grouped)
 
     def step(self, step: int) -> np.ndarray:
-        """Return the row numbers of an optimizer step; the first of all is 1."""
+        """Return the row numbers of an optimizer step; the first step of all is 1."""
         epoch, number = divmod(step - 1, -(-len(self.lengths) // self.batch_size))
-        order = (self.lengths, self.batch_size, self.seed, epoch, self.grouped)
-        return global_batches(*order)[number]
+        return replace(self, epoch=epoch)._batches()[number]
 
     def rows(self, steps: int) -> int:
-        """Return how many rows, epoch after epoch, the first `steps` optimizer steps see."""
+        """Return the number of rows, over all epochs, in the first `steps` optimizer steps."""
         epochs, rest = divmod(steps, -(-len(self.lengths) // self.batch_size))
         return epochs * len(self.lengths) + rest * self.batch_size
 
     def real_tokens(self) -> float:
-        """Return the share of the current epoch's tokens that are not padding, all processes."""
+        """Return the share of non-padding tokens in the current epoch, over all processes."""
         if self.padded_to == 0:
             return 1.0
         padded = sum(

@@ -1,4 +1,4 @@
-"""Several runs that differ in their seed alone: the best one's files, and mean and spread."""
+"""Runs that differ only in their seed: keep the best one's files, compute mean and spread."""
 
 import shutil
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from nlpbook_data.training.run import Run
 
 
 def combine(whole: Run, runs: Sequence[Run]) -> None:
-    """Copy what the best of `runs` left into the folder of `whole`, and complete its scores.
+    """Copy the files of the best of `runs` into the folder of `whole`, and complete its scores.
 
-    The best is that with the best score of validation, by the metric that chose its checkpoint.
-    The scores then have ``seeds``: ``{"saved": seed, "runs": {seed: {split: {name: value}}}, split:
-    {name: {"mean", "std"}}}``, where std is over n - 1.
+    The best run has the best validation score, by the metric that chose its checkpoint. The scores
+    get the key ``seeds``: ``{"saved": seed, "runs": {seed: {split: {name: value}}}, split: {name:
+    {"mean", "std"}}}``, where std divides by n - 1.
     """
     metric = runs[0].record["chosen_by"]
     best = max(runs, key=lambda run: goodness(metric, run.scores.get("validation", {}).get(metric)))

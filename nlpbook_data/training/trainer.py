@@ -1,4 +1,4 @@
-"""HF Trainer whose result does not depend on how the global batch is split."""
+"""A Trainer whose result does not depend on how the global batch is split."""
 
 import logging
 import math
@@ -38,19 +38,18 @@ from nlpbook_data.training.sampler import GlobalBatchSampler
 from nlpbook_data.training.tuning import search
 
 logger = logging.getLogger(__name__)
-UNKNOWN_SHARE = 0.1  # of tokens: Korean text with a Korean vocabulary has about a hundredth
+UNKNOWN_SHARE = 0.1  # of tokens; a Korean vocabulary has about 0.01 in Korean text
 
 
 class RecipeTrainer(Trainer):
-    """Trainer with rows of like length in a batch, and exact sums over batches and processes.
+    """Trainer with batches of similar length, and exact sums over batches and processes.
 
     Args:
         args: `RecipeArguments`, settled.
-        compute_loss_func: with ``__call__``, ``items`` and ``predictions``, as `training.loss` has
-            them.
-        train_collator: makes the batches of training, where they are others than evaluation's.
+        compute_loss_func: with ``__call__``, ``items`` and ``predictions``, see `training.loss`.
+        train_collator: the collator of training, if it differs from evaluation's.
 
-    All others are Trainer's own.
+    All other arguments are Trainer's own.
     """
 
     def __init__(
@@ -60,20 +59,20 @@ class RecipeTrainer(Trainer):
         train_collator: Callable[[list], dict[str, Any]] | None = None,
         **kwargs: Any,
     ):
-        # the loss is ours; see loss.py
-        model.accepts_loss_kwargs = False  # type: ignore[assignment]  # no module, no tensor
+        # our own loss; see loss.py
+        model.accepts_loss_kwargs = False  # type: ignore[assignment]  # a plain attribute
         super().__init__(model, **kwargs)
         self.train_collator = train_collator
-        self._spoiled = torch.tensor(0, device=self.args.device)  # the first step of such a loss
+        self._spoiled = torch.tensor(0, device=self.args.device)  # the first step with a bad loss
         add_callbacks(self)
 
     def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
-        """Train as Trainer does, once it is certain that checkpoints can be compared.
+        """Train as Trainer does, after a check that checkpoints can be compared.
 
         Raises:
-            InputError: no score is called as ``--metric_for_best_model`` says; the loss became no
-                number.
-            Searched: with ``--hp_trials`` many trainings are done, by themselves, in its place.
+            InputError: there is no score ``--metric_for_best_model``; the loss became NaN or
+                infinite.
+            Searched: ``--hp_trials`` runs many separate trainings instead of this one.
         """
         if trial is not None:
             return super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
@@ -107,7 +106,7 @@ class RecipeTrainer(Trainer):
         return dataset.select_columns([name for name in dataset.column_names if name in known])
 
     def _load(self, rows: Any, batches: Any, collator: Callable[[list], Any]) -> DataLoader:
-        """Return a loader of `batches`, lists of row numbers: this process' part."""
+        """Return this process' loader of `batches`, lists of row numbers."""
         args = self.args
         loader = DataLoader(
             rows,
@@ -118,8 +117,8 @@ class RecipeTrainer(Trainer):
             persistent_workers=args.dataloader_persistent_workers,
             prefetch_factor=args.dataloader_prefetch_factor,
         )
-        # One process for accelerate: the rows are dealt out already, and it would complete a
-        # ragged batch with rows of the beginning.
+        # num_processes=1: rows are already divided, and accelerate would complete a ragged batch
+        # with rows of the beginning.
         return prepare_data_loader(
             loader, args.device, num_processes=1, process_index=0, put_on_device=True
         )
@@ -127,9 +126,9 @@ class RecipeTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Any, num_batches: int, device: torch.device
     ) -> tuple[list, torch.Tensor | None]:
-        """Return the batches of the next step, and the items of all processes that it divides by.
+        """Return the batches of the next step, and the number of items of all processes.
 
-        There are none where training had ended before it was continued.
+        There are no batches if a continued training had already ended.
         """
         ended = self.state.global_step >= self.state.max_steps or self.control.should_training_stop
         if ended:
@@ -140,17 +139,18 @@ class RecipeTrainer(Trainer):
         return batches, self.accelerator.gather(items).sum()
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Do as Trainer does, and note the first step whose loss is no number."""
+        """Do as Trainer does, and record the first step whose loss is NaN or infinite."""
         loss = super().training_step(*args, **kwargs)
-        known = loss.isfinite() | (self._spoiled > 0)  # on the device: nothing waits for it
+        known = loss.isfinite() | (self._spoiled > 0)  # stays on the device, no wait
         self._spoiled = self._spoiled.where(known, self.state.global_step + 1)
         return loss
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Do as Trainer does, once the losses are numbers.
+        """Check the losses, then do as Trainer does.
 
         Raises:
-            InputError: one is not; it names the step and the rows of its batch.
+            InputError: a loss is NaN or infinite; the message names the step and the rows of its
+                batch.
         """
         if not math.isfinite(logs.get("loss", 0.0)):
             steps = self.accelerator.gather(self._spoiled).flatten().tolist()
@@ -161,25 +161,25 @@ class RecipeTrainer(Trainer):
         super().log(logs, *args, **kwargs)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Do as Trainer does, and tell the loss which tokens are padding."""
+        """Do as Trainer does, and pass the attention mask to the loss."""
         return super().compute_loss(partial(_with_mask, model), inputs, *args, **kwargs)
 
     def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> DataLoader:
-        """Return this process' batches: of rows of like length, longest first."""
+        """Return this process' batches, with rows of similar length, longest first."""
         args = self.args
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         order = np.argsort(-text_lengths(dataset), kind="stable")
         size = args.per_device_eval_batch_size
         batches = [order[begin : begin + size].tolist() for begin in range(0, len(order), size)]
         self._evaluated = dataset, order, len(batches)
-        # All processes need as many: a model that is spread over them computes together.
+        # All processes need the same number: a model that is spread over them computes together.
         steps = -(-len(batches) // args.world_size)
         mine = batches[args.process_index :: args.world_size]
         mine += batches[:1] * (steps - len(mine))
         return self._load(self._model_columns(dataset), mine, self.data_collator)
 
     def get_test_dataloader(self, test_dataset: Dataset) -> DataLoader:
-        """Return batches as `get_eval_dataloader` does."""
+        """Return batches, see `get_eval_dataloader`."""
         return self.get_eval_dataloader(test_dataset)
 
     def prediction_step(
@@ -189,9 +189,9 @@ class RecipeTrainer(Trainer):
         prediction_loss_only: bool,
         ignore_keys: Any = None,
     ) -> tuple[None, None, None]:
-        """Keep the predictions of a batch, without its padding; `evaluation_loop` collects them.
+        """Keep the predictions of a batch without padding; `evaluation_loop` collects them.
 
-        Trainer would pad them all to the longest row, on the device.
+        Trainer would pad all of them to the longest row, on the device.
         """
         labels = inputs.pop("labels", None)
         with torch.no_grad(), self.compute_loss_context_manager():
@@ -213,11 +213,11 @@ class RecipeTrainer(Trainer):
     def evaluation_loop(
         self, dataloader: DataLoader, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
     ) -> Any:
-        """Return the predictions of all rows on every process, in the rows' own order.
+        """Return the predictions of all rows, in the original order, on every process.
 
-        Those of tokens follow one another without padding, (tokens of all rows, …), and so do
-        ``label_ids``. Every number is the same for any number of processes: they take the same
-        batches in turn. The loss is the mean over all rows, where Trainer's is a mean over batches.
+        Predictions of tokens, and their ``label_ids``, are concatenated without padding: (tokens of
+        all rows, …). Results do not depend on the number of processes: they share the same batches.
+        The loss is the mean over all rows; Trainer's is a mean over batches.
         """
         self._kept: list[tuple[np.ndarray, np.ndarray | None, float, float]] = []
         output = super().evaluation_loop(  # type: ignore[misc]
@@ -262,20 +262,20 @@ class RecipeTrainer(Trainer):
         *,
         merge_lora: bool = True,
     ) -> None:
-        """Save a checkpoint as Trainer does; without a folder, what others are to load.
+        """Save a checkpoint as Trainer does or, without a folder, the final model.
 
-        That is model and tokenizer as ``from_pretrained`` and ``pipeline`` want them, adapters
-        merged unless `merge_lora` says otherwise, with no path of this machine in them.
+        The final model and tokenizer can be loaded by ``from_pretrained`` and ``pipeline``.
+        Adapters are merged, unless `merge_lora` is false. The files have no path of this machine.
 
         Raises:
-            InputError: a weight is no number.
+            InputError: a weight is NaN or infinite.
         """
         if output_dir is not None:
             super().save_model(output_dir, _internal_call)
             return
         check_weights(self.model, self.state.global_step)
         model, weights = self.accelerator.unwrap_model(self.model), None
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:  # each process has a part of them
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:  # each process has only a part
             engine = self.deepspeed if self.is_deepspeed_enabled else self.model
             weights = self.accelerator.get_state_dict(engine)
         if self.args.should_save:
@@ -283,7 +283,7 @@ class RecipeTrainer(Trainer):
             save_trained(model, self.processing_class, folder, merge_lora, weights)
 
     def _score_names(self) -> list[str]:
-        """Return the names of the scores, before anything is trained: of predictions that are 1."""
+        """Return the names of the scores before training, by scoring predictions of 1."""
         dataset = self.eval_dataset
         batch = self.data_collator([self._model_columns(dataset)[0]]).to(self.model.device)
         labels = batch.pop("labels")
@@ -296,10 +296,10 @@ class RecipeTrainer(Trainer):
 
 
 def warn_of_unknown(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Warn where the tokenizer does not know a tenth of the tokens of the first rows.
+    """Warn if a tenth of the tokens of the first rows are unknown to the tokenizer.
 
-    transformers reads a lone vocab.txt as that of an uncased English model, which takes accents
-    away and with them takes each syllable of Hangul apart into letters: nearly all is unknown.
+    transformers reads a folder with only a vocab.txt as an uncased English model. This removes
+    accents, and so decomposes each Hangul syllable into letters: nearly all tokens are unknown.
     """
     first = rows[:1000]["input_ids"]
     known = [token != tokenizer.unk_token_id for ids in first for token in ids]
@@ -314,14 +314,14 @@ def warn_of_unknown(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def check_metric(args: RecipeArguments, find_names: Callable[[], list[str]]) -> None:
-    """Check that a score of validation is called as ``--metric_for_best_model`` says.
+    """Check that there is a validation score called ``--metric_for_best_model``.
 
     Args:
         args: settled.
-        find_names: is called for the names of the scores where it is not the recipe's own.
+        find_names: returns the names of the scores; called if the score is not the recipe's own.
 
     Raises:
-        InputError: it is not.
+        InputError: there is none.
     """
     name = (args.metric_for_best_model or "loss").removeprefix("eval_")
     if args.eval_strategy == "no" or name == args.default_metric:
@@ -335,7 +335,7 @@ def check_metric(args: RecipeArguments, find_names: Callable[[], list[str]]) -> 
 
 
 def add_callbacks(trainer: Trainer) -> None:
-    """Stop early where the arguments say so, and log a line an evaluation in place of a dict."""
+    """Add callbacks: early stopping if asked for, and one log line for each evaluation."""
     args = trainer.args
     if args.early_stopping_patience is not None:
         trainer.add_callback(
@@ -347,11 +347,11 @@ def add_callbacks(trainer: Trainer) -> None:
 
 
 def padding(args: RecipeArguments, max_length: int) -> dict[str, Any]:
-    """Return the options of a padding collator: to the longest row of a batch, unless asked.
+    """Return the options of a padding collator; by default it pads to a batch's longest row.
 
     Args:
         args: settled; with ``--pad_to_max_length`` every row gets `max_length` tokens. Tensor cores
-            want multiples of 8.
+            need multiples of 8.
     """
     multiple = 8 if args.mixed_precision != "no" and args.device.type == "cuda" else None
     if args.pad_to_max_length:
@@ -360,20 +360,17 @@ def padding(args: RecipeArguments, max_length: int) -> dict[str, Any]:
 
 
 def label_ids(dataset: Dataset) -> np.ndarray | None:
-    """Return the labels of all rows: (rows,) or (rows, labels), or those of all tokens, (tokens,).
+    """Return the labels of all rows, (rows,) or (rows, labels), or of all tokens, (tokens,).
 
-    None where the dataset has none.
+    None if the dataset has no labels.
     """
     if "labels" not in dataset.column_names:
         return None
     column = dataset.with_format("arrow")[:]["labels"].combine_chunks()
     if not isinstance(column, pa.ListArray | pa.LargeListArray):
         return column.to_numpy(zero_copy_only=False)
-    values, widths = (
-        column.flatten().to_numpy(zero_copy_only=False),
-        text_lengths(dataset, "labels"),
-    )
-    return values.reshape(len(column), -1) if len(set(widths)) == 1 else values
+    values, widths = column.flatten().to_numpy(zero_copy_only=False), column.value_lengths()
+    return values.reshape(len(column), -1) if len(widths.unique()) == 1 else values
 
 
 def _with_mask(model: Any, **inputs: Any) -> dict[str, Any]:
@@ -381,10 +378,10 @@ def _with_mask(model: Any, **inputs: Any) -> dict[str, Any]:
 
 
 def check_causal(model: PreTrainedModel, packing: bool = False) -> None:
-    """Measure that a token does not see the next ones nor, packed, those of the row before.
+    """Test that a token sees no later tokens and, with `packing`, none of the row before.
 
     Raises:
-        InputError: it does.
+        InputError: it sees them.
     """
     one, other = [4, 5, 6, 7], [5, 6, 4]
     training = model.training
@@ -418,7 +415,7 @@ def check_causal(model: PreTrainedModel, packing: bool = False) -> None:
 
 
 def pack(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return `rows` as one, (1, tokens), with positions that begin anew at each.
+    """Return `rows` as one row, (1, tokens), with positions that restart at each row.
 
     With a cache, or an attention mask, models would not see where a row begins.
     """
@@ -428,7 +425,7 @@ def pack(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _collate(
     collator: Callable[[list], dict[str, torch.Tensor]], dataset: Dataset, rows: list[Any]
 ) -> dict[str, torch.Tensor]:
-    """Give a process that a ragged batch left empty one row, of which nothing counts."""
+    """Collate; a process without rows in a ragged batch gets a row that does not count."""
     batch = collator(rows or [dataset[0]])
     if not rows:
         batch["labels"] = torch.full_like(batch["labels"], IGNORED)
@@ -436,7 +433,7 @@ def _collate(
 
 
 class _EarlyStopping(EarlyStoppingCallback):
-    """Early stopping that a run continued after it had stopped remembers."""
+    """Early stopping that also holds when a stopped run is continued."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         super().on_train_begin(args, state, control, **kwargs)
@@ -445,7 +442,7 @@ class _EarlyStopping(EarlyStoppingCallback):
 
 
 class _EvaluationLines(TrainerCallback):
-    """One line an evaluation."""
+    """Logs one line for each evaluation."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         scores = "  ".join(
@@ -461,7 +458,7 @@ class _EvaluationLines(TrainerCallback):
 
 
 class _Progress(ProgressCallback, _EvaluationLines):
-    """Trainer's bars, with the loss beside the bar in place of a line of numbers a log."""
+    """Trainer's progress bars, with the loss next to the bar instead of lines of numbers."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if state.is_world_process_zero and self.training_bar is not None and "loss" in (logs or {}):

@@ -1,4 +1,4 @@
-"""A search for hyperparameters by Trainer's own `hyperparameter_search`, on validation alone."""
+"""Hyperparameter search by Trainer's `hyperparameter_search`, only on validation."""
 
 import copy
 import importlib.util
@@ -20,28 +20,28 @@ from nlpbook_data.training.record import RunCallback
 
 logger = logging.getLogger(__name__)
 
-TRIALS = "trials.log"  # optuna's journal, by which a search that was stopped goes on
+TRIALS = "trials.log"  # optuna's journal; a stopped search continues from it
 BEST = "best.yaml"
-# What Trainer reads anew in each trial. Data, loss and model are made before it.
+# Settings that Trainer reads again in each trial; data, loss and model are made before.
 WHOLE = ("per_device_train_batch_size", "gradient_accumulation_steps", "max_steps", "seed")
 WHOLE += ("num_train_epochs",)
 FRACTIONS = ("learning_rate", "weight_decay", "warmup_steps", "max_grad_norm")
 FRACTIONS += ("adam_beta1", "adam_beta2", "adam_epsilon")
 WORDS: dict[str, Any] = {"lr_scheduler_type": SchedulerType, "optim": OptimizerNames}
 SEARCHED = (*WHOLE, *FRACTIONS, *WORDS)
-# What the search itself set, or what has no place in the settings that it found.
+# Settings that the search itself sets, or that do not belong in its result.
 DROPPED = {"hp_space", "hp_trials", "output_dir", "config", "resume", "disable_tqdm"}
 
 
 class Searched(Exception):
-    """A search has ended; the arguments are the record of it."""
+    """A search has ended; the exception's arguments are its record."""
 
 
 def read_space(path: Path) -> dict[str, list[Any] | dict[str, Any]]:
-    """Return the space of a YAML file: of each setting its choices, or ``low`` and ``high``.
+    """Return the search space of a YAML file: choices, or ``low`` and ``high``, for each setting.
 
     Raises:
-        InputError: the file cannot be read, or a setting is unknown or has no such values.
+        InputError: the file cannot be read, or a setting is unknown or has wrong values.
     """
     try:
         space = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -86,10 +86,10 @@ def _read_range(path: Path, name: str, values: Any) -> list[Any] | dict[str, Any
 
 
 def check_search(args: RecipeArguments) -> None:
-    """Check what a search needs, and leave test out of it.
+    """Check the options of a search, and turn prediction of test off.
 
     Raises:
-        InputError: options that do not go together, or optuna is not installed.
+        InputError: contradicting options, or optuna is not installed.
     """
     if args.hp_trials is None and args.hp_space is None:
         return
@@ -115,13 +115,13 @@ def check_search(args: RecipeArguments) -> None:
 
 
 def search(trainer: Trainer) -> None:
-    """Train ``--hp_trials`` times with other settings; each begins with the model as it is here.
+    """Train ``--hp_trials`` times with different settings, each time from the same model.
 
-    A trial counts as its best evaluation does. In one process, a trial that is worse than the
-    median of those before it is ended early, as optuna does by default.
+    The value of a trial is its best evaluation. In a single process, a trial that is worse than the
+    median of the trials before it is stopped early (optuna's default).
 
     Raises:
-        Searched: always, with what was found.
+        Searched: always, with the result.
     """
     import optuna
     from optuna.storages import JournalStorage
@@ -164,7 +164,7 @@ def search(trainer: Trainer) -> None:
         trials = [args.hp_trials - sum(trial.state.is_finished() for trial in study.trials)]
         sampler = optuna.samplers.TPESampler(seed=args.seed + len(study.trials))
         options = place | {"load_if_exists": True, "sampler": sampler}
-        if args.world_size > 1:  # the others would not know of it
+        if args.world_size > 1:  # other processes would not know
             options["pruner"] = optuna.pruners.NopPruner()
     broadcast_object_list(trials)
     if trials[0] > 0:
@@ -193,13 +193,13 @@ def search(trainer: Trainer) -> None:
 
 
 def in_line(settings: Mapping[str, Any]) -> str:
-    """Return settings in a line of text."""
+    """Return settings as one line of text."""
     shown = (f"{value:.4g}" if isinstance(value, float) else value for value in settings.values())
     return ", ".join(f"{n} {value}" for n, value in zip(settings, shown, strict=True))
 
 
 def conclude_search(found: Mapping[str, Any], args: RecipeArguments, recipe: str) -> None:
-    """Write the settings that were found as a YAML for ``--config``, and say so."""
+    """Write the best settings as a YAML for ``--config``, and log it."""
     best, metric = found["best"], found["metric"]
     path = Path(args.output_dir or "").expanduser() / BEST
     given = {n: v for n, v in args.given.items() if n not in DROPPED and not n.endswith("_token")}

@@ -69,7 +69,7 @@ def test_scores_per_class_have_every_glyph_and_take_many_classes(tmp_path, types
     scores = make_scores(*(f"아주 긴 이름의 유형 뷁 {i}" for i in range(types)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plot_per_class(scores, tmp_path / "유형.png", "개체 유형별 점수")
+        plot_per_class(scores, tmp_path / "유형.png")
     assert_png(tmp_path / "유형.png")
 
 
