@@ -1,4 +1,4 @@
-"""The parent process of a recipe: `accelerate launch` or torchrun."""
+"""The parent process of a recipe, `accelerate launch` or torchrun, and what it decides."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ from collections.abc import Set
 from pathlib import Path
 
 import psutil
+import torch
 
 LAUNCHERS = {"accelerate", "accelerate-launch", "accelerate_cli", "torchrun"}
 LAUNCHERS |= {"accelerate.commands.accelerate_cli", "accelerate.commands.launch"}
@@ -23,6 +24,29 @@ def find_launcher(names: Set[str] = LAUNCHERS) -> psutil.Process | None:
     except psutil.Error:
         return None
     return parent if names & {Path(word).stem for word in words} | names & {*words} else None
+
+
+def cores() -> int:
+    """Return the number of physical cores that this process may use."""
+    # Only Linux tells which cores a process may use.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(psutil.cpu_count(logical=False) or allowed or 1, allowed or 1)
+
+
+def use_cores() -> None:
+    """Share the cores of a machine without accelerator among the processes that train on it.
+
+    Launchers give each process a single thread unless ``OMP_NUM_THREADS`` or
+    ``--num_cpu_threads_per_process`` says otherwise: the other cores would be idle.
+    """
+    launcher = find_launcher(LAUNCHERS | OURS)
+    try:
+        given = launcher is None or "OMP_NUM_THREADS" in launcher.environ()
+        given |= launcher is not None and any("num_cpu_threads" in w for w in launcher.cmdline())
+    except psutil.Error:
+        return
+    if not given and torch.get_num_threads() == 1 and not torch.accelerator.is_available():
+        torch.set_num_threads(max(1, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
 
 def end_with_launcher(received: list[int]) -> None:

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import os
 import platform
 import re
 import subprocess
@@ -26,6 +25,7 @@ from nlpbook_data.outward import redact
 from nlpbook_data.training.arguments import RecipeArguments, as_record
 from nlpbook_data.training.checkpoints import COMPLETE, mark_whole
 from nlpbook_data.training.folder import RunFolder
+from nlpbook_data.training.launcher import cores
 from nlpbook_data.training.sampler import GlobalBatchSampler
 
 logger = logging.getLogger(__name__)
@@ -252,9 +252,8 @@ def _device(args: RecipeArguments) -> str:
     name, cpus = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
     if cpus.is_file() and (found := re.search(r"model name\s*: (.+)", cpus.read_text())):
         name = found[1]
-    # Only Linux tells which cores this process may use.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{'MPS, ' if args.device.type == 'mps' else ''}{name}, {cores} cores"
+    used = torch.get_num_threads()
+    return f"{'MPS, ' if args.device.type == 'mps' else ''}{name}, {used} of {cores()} cores"
 
 
 def _peak_memory(args: RecipeArguments) -> dict[str, int]:
