@@ -101,7 +101,16 @@ def test_short_training_on_what_ships_leaves_everything_and_pushes_no_text(
     fork_online, hub, tmp_path
 ):
     push = ["--push_to_hub", "true", "--hub_model_id", "tester/qa"]
-    quick = ["--num_train_epochs", 1, "--max_train_samples", 24, "--max_length", 192]
+    quick = [
+        "--num_train_epochs",
+        1,
+        "--max_train_samples",
+        24,
+        "--max_length",
+        256,
+        "--stride",
+        32,
+    ]
     result = fork_online("qa", *quick, *push)
     assert result.status == 0, result.stderr
     assert set(hub.repos["tester/qa"].files) == PUSHED

@@ -16,7 +16,10 @@ print("threads", torch.get_num_threads())
 """
 
 
-@pytest.mark.parametrize(("given", "threads"), [({}, cores()), ({"OMP_NUM_THREADS": "1"}, 1)])
+@pytest.mark.parametrize(
+    ("given", "threads"),
+    [({}, cores()), pytest.param({"OMP_NUM_THREADS": "1"}, 1, marks=pytest.mark.long)],
+)
 def test_all_cores_are_used_unless_a_number_was_given(tmp_path, given, threads):
     env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
