@@ -40,12 +40,14 @@ def use_cores() -> None:
     ``--num_cpu_threads_per_process`` says otherwise: the other cores would be idle.
     """
     launcher = find_launcher(LAUNCHERS | OURS)
+    if launcher is None or torch.get_num_threads() > 1 or torch.accelerator.is_available():
+        return
     try:
-        given = launcher is None or "OMP_NUM_THREADS" in launcher.environ()
-        given |= launcher is not None and any("num_cpu_threads" in w for w in launcher.cmdline())
+        given = "OMP_NUM_THREADS" in launcher.environ()
+        given |= any("num_cpu_threads" in word for word in launcher.cmdline())
     except psutil.Error:
         return
-    if not given and torch.get_num_threads() == 1 and not torch.accelerator.is_available():
+    if not given:
         torch.set_num_threads(max(1, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
 

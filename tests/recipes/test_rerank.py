@@ -1,13 +1,13 @@
 """recipes/rerank.py as users run it, on rows that the test writes."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import transformers
-from conftest import COMMAND, RECIPES, TINY
+from conftest import COMMAND, TINY
+from killed import whole_and_killed
 from safetensors.torch import load_file
 from sentence_transformers import CrossEncoder
 from writing import read_json, read_rows, write_rows
@@ -38,19 +38,6 @@ FILES = {
     *("recall.png", "learning_curve.png"),
     *("run.json", "metrics.json", "predictions.jsonl", "errors.jsonl"),
 }
-KILLER = """
-import os, runpy, signal
-from transformers import Trainer
-
-def training_step(self, *args, step=Trainer.training_step, seen=[], **kwargs):
-    seen.append(1)
-    if len(seen) == 6:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, *args, **kwargs)
-
-Trainer.training_step = training_step
-runpy.run_path({recipe!r}, run_name="__main__")
-"""
 
 
 def faq(count: int) -> list[dict]:
@@ -148,21 +135,7 @@ def test_lora_is_trained_merged_and_searched_with(fork_recipe, tmp_path):
 @pytest.mark.long
 def test_lora_killed_and_continued_ends_in_the_same_weights(fork_recipe, tmp_path):
     _, options = lora(tmp_path)
-    killer = tmp_path / "rerank.py"
-    killer.write_text(KILLER.format(recipe=str(RECIPES / "rerank.py")))
-    results = []
-    for recipe, folder in (
-        ("rerank", "whole"),
-        (killer.with_suffix(""), "killed"),
-        ("rerank", "killed"),
-    ):
-        result = fork_recipe(recipe, *options, "--output_dir", folder)
-        if recipe != "rerank":
-            assert result.status == -9, result.stderr
-            continue
-        assert result.status == 0, result.stderr
-        files = [tmp_path / folder / n for n in ("model.safetensors", "predictions.jsonl")]
-        results.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in files])
+    results = whole_and_killed(fork_recipe, tmp_path, "rerank", 6, options)
     assert read_json(tmp_path / "killed" / "run.json")["resumed_from"]
     assert results[0] == results[1]
 

@@ -1,31 +1,18 @@
 """recipes/search.py as users run it, on data that ships or that the test writes."""
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import RECIPES, TINY
+from conftest import TINY
+from killed import whole_and_killed
 from sentence_transformers import SentenceTransformer
 from writing import read_json, read_rows, visible, write_rows
 
 MODEL = [*TINY, "--learning_rate", "1e-3"]
 NO_DROPOUT = [*MODEL]
 NO_DROPOUT[1] += ",hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
-KILLER = """
-import os, runpy, signal
-from transformers import Trainer
-
-def training_step(self, *args, step=Trainer.training_step, seen=[], **kwargs):
-    seen.append(1)
-    if len(seen) == {step}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, *args, **kwargs)
-
-Trainer.training_step = training_step
-runpy.run_path({recipe!r}, run_name="__main__")
-"""
 PUSHED = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
     *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
@@ -115,21 +102,7 @@ def test_killed_and_continued_ends_in_the_same_weights(fork_recipe, tmp_path):
     options += ["--per_device_train_batch_size", 8, "--matryoshka_dims", 32, 8]
     options += ["--eval_strategy", "steps", "--eval_steps", 3, "--save_steps", 3]
     options += ["--save_strategy", "steps"]
-    killer = tmp_path / "search.py"
-    killer.write_text(KILLER.format(recipe=str(RECIPES / "search.py"), step=11))
-    results = []
-    for recipe, folder in (
-        ("search", "whole"),
-        (killer.with_suffix(""), "killed"),
-        ("search", "killed"),
-    ):
-        result = fork_recipe(recipe, *options, "--output_dir", folder)
-        if recipe != "search":
-            assert result.status == -9
-            continue
-        assert result.status == 0, result.stderr
-        files = [tmp_path / folder / n for n in ("model.safetensors", "predictions.jsonl")]
-        results.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in files])
+    results = whole_and_killed(fork_recipe, tmp_path, "search", 11, options)
     assert read_json(tmp_path / "killed" / "run.json")["resumed_from"] == "checkpoint-9"
     assert results[0] == results[1]
 
