@@ -44,10 +44,10 @@ def new_parser(text: str | None) -> argparse.ArgumentParser:
     Args:
         text: the recipe's ``__doc__``; None if Python runs without docstrings (``-OO``).
     """
-    summary, _, more = (text or "").partition("\n")
+    summary, _, more = spoken(text or "").partition("\n")
     return Parser(
-        description=spoken(summary),
-        epilog=spoken(more),
+        description=summary,
+        epilog=more,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
