@@ -65,7 +65,7 @@ def test_list_says_what_there_is_and_what_is_on_disk(tmp_path):
     rows = {line.split()[0]: line.split() for line in lines[1:]}
     assert list(rows) == list_corpora()
     assert rows["nsmc"][1:6] == ["doccls", "200,000", "CC0-1.0", "yes", "yes"]
-    assert rows["sample_reviews"][1:6] == ["doccls", "980", "CC0-1.0", "yes", "yes"]
+    assert rows["sample_reviews"][1:6] == ["doccls", "1,980", "CC0-1.0", "yes", "yes"]
     assert rows["korsts"][5] == "partly" and rows["klue-ynat"][5] == "no"
 
 

@@ -22,7 +22,7 @@ from nlpbook_data.data.corpus import find_corpus
 from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
 
 SIZES = {
-    "sample_reviews": (640, 140, 200),
+    "sample_reviews": (1380, 200, 400),
     "sample_nli": (1020, 186, 228),
     "sample_ner": (440, 80, 140),
     "sample_qa": (267, 45, 72),

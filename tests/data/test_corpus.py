@@ -132,9 +132,9 @@ def test_a_sample_needs_neither_corpus_dir_nor_network(tmp_path, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", None)
     loaded = load_corpus("sample_reviews", tmp_path / "nowhere", tmp_path / "cache")
     assert {split: len(rows) for split, rows in loaded.items()} == {
-        "train": 640,
-        "validation": 140,
-        "test": 200,
+        "train": 1380,
+        "validation": 200,
+        "test": 400,
     }
     assert not (tmp_path / "nowhere").exists()
 

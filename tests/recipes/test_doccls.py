@@ -61,8 +61,8 @@ def test_the_default_command_trains_scores_and_leaves_everything(run_recipe, tmp
     assert scores["baselines"]["majority"]["test"]["accuracy"] == 0.5  # the split is balanced
     rows = read_rows(folder / "predictions.jsonl")
     hits = [row["label"] == row["prediction"] for row in rows]
-    assert len(rows) == 200 and sum(hits) / 200 == scores["test"]["accuracy"]
-    assert record["status"] == "finished" and record["data"]["rows"]["train"] == 640
+    assert len(rows) == 400 and sum(hits) / 400 == scores["test"]["accuracy"]
+    assert record["status"] == "finished" and record["data"]["rows"]["train"] == 1380
     for word in ("character n-grams", "majority", "accuracy", "next", str(folder.name)):
         assert word in result.stdout
     # the most confident mistakes, in that order
