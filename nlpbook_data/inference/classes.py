@@ -23,8 +23,6 @@ from nlpbook_data.training.arguments import ModelArguments
 from nlpbook_data.training.models import (
     label_names,
     limit_length,
-    load_config,
-    load_tokenizer,
     match_token_types,
     saved_settings,
 )
@@ -41,19 +39,14 @@ def load_classifier(
 ) -> "Classifier":
     """Return a function from texts, or pairs of texts, to probabilities: see `Classifier`.
 
-    Args:
-        model_name_or_path: the folder of a finished run, or a name on the Hub.
-        device: by default an accelerator if there is one, else the CPU.
-        batch_size: rows in one batch.
-        revision: branch, tag or commit on the Hub.
+    For the arguments see `load_answerer`.
 
     Raises:
         InputError: no such model, or no trained head for classes.
     """
     args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
     labels = label_names(args) or []
-    tokenizer, config = load_tokenizer(args), load_config(args)
-    model = load_trained(AutoModelForSequenceClassification, args, config, device)
+    model, tokenizer = load_trained(AutoModelForSequenceClassification, args, device)
     return Classifier(model, tokenizer, labels, batch_size)
 
 

@@ -27,7 +27,7 @@ from nlpbook_data.inference.decoding import DECODING, sample
 from nlpbook_data.inference.entities import Tagger, load_tagger
 from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
-from nlpbook_data.training.models import load_config, load_tokenizer, saved_settings
+from nlpbook_data.training.models import load_config, saved_settings
 
 Row = dict[str, Any]
 DETAILS = "probabilities"
@@ -96,6 +96,13 @@ class Predictor:
         """A good number of rows for one call of `predict`."""
         return CHUNKS[self.task]
 
+    @property
+    def options(self) -> set[str]:
+        """The options of `predict` that this model has."""
+        if self.task == "paircls" and not self.labels:
+            return set()
+        return OPTIONS[self.task] - (set() if self.multi_label else {"threshold"})
+
     def outputs(self, **options: Any) -> dict[str, str]:
         """Return the outputs of `predict`: ``{name: text, number, texts, numbers or json}``.
 
@@ -103,19 +110,17 @@ class Predictor:
             InputError: see `predict`.
         """
         self._check(options)
+        if self.task == "generation":
+            return {"prediction": "text"}
+        if self.task == "ner":
+            return {"prediction": "json"}
+        if self.task != "qa" and not self.labels:  # a score
+            return {"prediction": "number"}
         some = "s" if self.multi_label else ""
         outputs = {"prediction": f"text{some}", "score": f"number{some}"}
-        if self.task == "generation":
-            outputs = {"prediction": "text"}
-        elif self.task == "ner":
-            outputs = {"prediction": "json"}
-        elif self.task == "paircls" and not self.labels:
-            outputs = {"prediction": "number"}
         if options.get("details"):
-            more = {"start": "integer", "end": "integer"}
-            outputs |= (
-                more if self.task == "qa" else dict.fromkeys(self.labels and [DETAILS], "json")
-            )
+            positions = {"start": "integer", "end": "integer"}
+            outputs |= positions if self.task == "qa" else {DETAILS: "json"}
         return outputs
 
     def predict(self, rows: Sequence[Mapping[str, Any]], **options: Any) -> list[Row]:
@@ -158,13 +163,10 @@ class Predictor:
             return self._attempt(texts[:half], options) + self._attempt(texts[half:], options)
 
     def _check(self, options: Row) -> None:
-        known = OPTIONS[self.task] - ({"threshold"} if not self.multi_label else set())
-        if self.task == "paircls" and not self.labels:
-            known = set()
-        if unknown := sorted(options.keys() - known):
+        if unknown := sorted(options.keys() - self.options):
             raise InputError(
                 f"{unknown[0]}: this model ({self.task}) has no such option; it has "
-                f"{shown(sorted(known)) or 'none'}. Leave it out."
+                f"{shown(sorted(self.options)) or 'none'}. Leave it out."
             )
         if not 0 < options.get("threshold", 0.5) < 1:
             raise InputError(f"threshold {options['threshold']}: it must be between 0 and 1.")
@@ -216,9 +218,8 @@ def load_predictor(
     if task == "qa":
         answer = load_answerer(name, **options)
         return Predictor(task, inputs, [], partial(_answers, answer), answer.model)
-    tokenizer = load_tokenizer(args)
+    model, tokenizer = load_trained(AutoModelForCausalLM, args, device)
     tokenizer.padding_side = "left"
-    model = load_trained(AutoModelForCausalLM, args, config, device)
     find = partial(_texts, model, tokenizer, batch_size, "question" in inputs)
     return Predictor(task, inputs, [], find, model)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.inference.predictor import OPTIONS, load_predictor
+from nlpbook_data.inference.predictor import load_predictor
 from nlpbook_data.search.index import SearchIndex
 
 logger = logging.getLogger(__name__)
@@ -79,9 +79,6 @@ def load_service(folder: str | Path) -> Service:
         )
     predictor = load_predictor(folder)
     inputs, columns = predictor.inputs, tuple(predictor.inputs)
-    options = OPTIONS[predictor.task] - (set() if predictor.multi_label else {"threshold"})
-    if predictor.task == "paircls" and not predictor.labels:
-        options = set()
 
     def predict(rows: list[Row], **given: Any) -> list[Row]:
         named = [{name: row.get(column) for column, name in inputs.items()} for row in rows]
@@ -91,7 +88,7 @@ def load_service(folder: str | Path) -> Service:
         path.resolve().name if path.exists() else str(folder),
         predictor.task,
         columns,
-        frozenset(options),
+        frozenset(predictor.options),
         predictor.labels,
         predictor.multi_label,
         _read_examples(path, columns),

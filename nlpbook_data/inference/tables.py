@@ -383,16 +383,12 @@ class _Workbook(Table):
         """Yield the cells of each row up to the last non-empty one; empty cells are None."""
         source = workbook.worksheets[sheet]
         source.reset_dimensions()  # stored dimensions may be wrong
-        rows = source.iter_rows()
-        while True:
-            with self._damage_named():
-                row = next(rows, None)
-            if row is None:
-                return
-            cells = [None if cell.value is None else cell for cell in row]
-            while cells and cells[-1] is None:
-                cells.pop()
-            yield cells
+        with self._damage_named():
+            for row in source.iter_rows():
+                cells = [None if cell.value is None else cell for cell in row]
+                while cells and cells[-1] is None:
+                    cells.pop()
+                yield cells
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         width, is_header = len(self.header), True
@@ -450,20 +446,13 @@ class _Parquet(Table):
 
     def _batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         with self._damage_named():
-            batches = pq.ParquetFile(self.path).iter_batches(BATCH_ROWS, columns=columns)
-        while True:
-            with self._damage_named():
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
+            yield from pq.ParquetFile(self.path).iter_batches(BATCH_ROWS, columns=columns)
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
-        number = 0
-        for batch in self._batches([name for name in columns if name in self.header]):
-            for row in batch.to_pylist():
-                number += 1
-                yield Record(f"{self.path}, row {number}", row)
+        batches = self._batches([name for name in columns if name in self.header])
+        rows = (row for batch in batches for row in batch.to_pylist())
+        for number, row in enumerate(rows, start=1):
+            yield Record(f"{self.path}, row {number}", row)
 
     def write(
         self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"

@@ -11,13 +11,7 @@ from nlpbook_data.search.qdrant import QdrantIndex
 
 pytest.importorskip("qdrant_client")
 
-TEXTS = [
-    "한강은 서울을 지난다",
-    "낙동강은 부산을 지난다",
-    "서울 시장과 서울 시민",
-    "한라산",
-    "강과 산",
-]
+TEXTS = ["한강은 서울을 지난다", "낙동강은 부산을 지난다", "서울 시장과 시민", "한라산", "강과 산"]
 ROWS = [{"text": text, "쪽": number} for number, text in enumerate(TEXTS)]
 
 

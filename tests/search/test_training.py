@@ -26,7 +26,6 @@ from nlpbook_data.search.training import (
     RecipeSentenceTransformerTrainer,
     RetrievalEvaluator,
     SearchTrainingArguments,
-    check_options,
     collating,
     load_encoder,
     rank,
@@ -83,16 +82,9 @@ def test_the_batches_of_all_processes_are_those_of_one(monkeypatch, processes):
     assert len(whole[0]) == 12
     for one, several in zip_longest(whole, steps, fillvalue=[]):
         assert one[: len(one) // processes * processes] == several  # at most 2 rows are left out
+        assert len({*rows()[several]["passage"]}) == len(several)  # no text twice in a step
     sizes = [len(part) for part in parts]
     assert all(len(set(sizes[n : n + processes])) == 1 for n in range(0, len(parts), processes))
-
-
-def test_no_text_stands_twice_in_what_all_processes_do_at_once(monkeypatch):
-    table = rows()
-    parts = batches(monkeypatch, 2, 6)
-    for n in range(0, len(parts), 2):
-        passages = table[parts[n] + parts[n + 1]]["passage"]
-        assert len(set(passages)) == len(passages)
 
 
 def test_an_epoch_is_the_same_in_another_process_and_another_one_is_not(monkeypatch):
@@ -166,11 +158,14 @@ def test_hard_negatives_of_a_model_are_those_that_sentence_transformers_mines(mo
 # The encoder
 
 
+def save_with(model: SentenceTransformer, folder: Path, prompts: dict[str, str]) -> None:
+    model.save(str(folder))
+    path = folder / "config_sentence_transformers.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"prompts": prompts}))
+
+
 def test_texts_begin_with_the_given_prompt_or_else_with_the_models_own(model, tmp_path):
-    model.save(str(tmp_path))
-    path = tmp_path / "config_sentence_transformers.json"
-    config = json.loads(path.read_text()) | {"prompts": {"query": "물음: ", "document": "글: "}}
-    path.write_text(json.dumps(config))
+    save_with(model, tmp_path, {"query": "물음: ", "document": "글: "})
     args = ModelArguments(model_name_or_path=str(tmp_path))
     assert encoder(args).prompts == {"query": "물음: ", "document": "글: "}
     given = encoder(args, query="", document="문서: ")
@@ -184,10 +179,8 @@ def test_texts_begin_with_the_given_prompt_or_else_with_the_models_own(model, tm
 
 def test_a_passage_prompt_of_the_models_own_is_not_lost(model, tmp_path):
     """sentence-transformers knows it, and still puts an empty ``document`` before it."""
-    model.save(str(tmp_path))
-    path = tmp_path / "config_sentence_transformers.json"
     prompts = {"query": "query: ", "passage": "passage: "}
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"prompts": prompts}))
+    save_with(model, tmp_path, prompts)
     expected = SentenceTransformer(str(tmp_path), device="cpu").encode(["passage: 한강"])
     for own in (
         encoder(ModelArguments(model_name_or_path=str(tmp_path))),
@@ -196,7 +189,7 @@ def test_a_passage_prompt_of_the_models_own_is_not_lost(model, tmp_path):
         assert own.encode_document(["한강"]) == pytest.approx(expected, abs=1e-5)
     table = Dataset.from_dict({"query": ["한강"], "passage": ["서울"]})
     options = collating(own, table, RecipeArguments(output_dir=str(tmp_path)))
-    assert options["prompts"] == {"query": "query: ", "passage": "passage: "}
+    assert options["prompts"] == prompts
 
 
 def test_a_decoder_is_read_off_its_last_token():
@@ -266,19 +259,6 @@ def test_best_weights_that_cannot_be_loaded_end_the_run(tmp_path, spoil):
     )
     with pytest.raises(Exception, match="safetensors") if spoil else nullcontext():
         trainer.train()
-
-
-@pytest.mark.parametrize(
-    "options, from_scratch, message",
-    [
-        ({"matryoshka_dims": [16, 33]}, False, "matryoshka_dims 33"),
-        ({"hard_negatives": "model"}, True, "random weights find nothing"),
-    ],
-)
-def test_options_that_do_not_fit_the_model_are_refused(model, options, from_scratch, message):
-    args = SimpleNamespace(**{"hard_negatives": "none", "matryoshka_dims": None} | options)
-    with pytest.raises(InputError, match=message):
-        check_options(args, ModelArguments(from_scratch=from_scratch), model)
 
 
 QUESTION = {"context": "글", "question": "물음", "answers": [{"text": "글", "answer_start": 0}]}
