@@ -16,7 +16,6 @@ from sentence_transformers.util import mine_hard_negatives
 from transformers import TrainerCallback
 
 from nlpbook_data.data.source import load_source
-from nlpbook_data.errors import InputError
 from nlpbook_data.search import index as search_index
 from nlpbook_data.search import training
 from nlpbook_data.search.collections import Collection, collect_splits, to_queries, training_rows
