@@ -85,7 +85,15 @@ class Journal:
         self._file.seek(0)
         first, self.done, end = self._file.readline(), 0, 0
         if first.endswith(b"\n"):
-            self._check(json.loads(first), command)
+            before = json.loads(first)
+            for name, value in json.loads(json.dumps(command)).items():
+                if before.get(name) != value:
+                    self.close()
+                    raise InputError(
+                        f"{path}: predictions of another command, which had the {name} "
+                        f"{before.get(name)!r} and not {value!r}. Delete it to start anew, or name "
+                        "another --output."
+                    )
             end = len(first)
             for line in self._file:
                 if line.endswith(b"\n"):
@@ -93,16 +101,6 @@ class Journal:
         self._file.truncate(end)
         if not end:
             self._append([command])
-
-    def _check(self, before: dict[str, Any], command: dict[str, Any]) -> None:
-        for name, value in json.loads(json.dumps(command)).items():
-            if before.get(name) != value:
-                self.close()
-                raise InputError(
-                    f"{self.path}: predictions of another command, which had the {name} "
-                    f"{before.get(name)!r} and not {value!r}. Delete it to start anew, or name "
-                    "another --output."
-                )
 
     def append(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Add rows. They are on disk when this returns."""

@@ -148,15 +148,12 @@ def open_port(host: str, port: int) -> socket.socket:
     """
     if not 0 <= port < 2**16:
         raise InputError(f"--port {port}: it must be from 0 to 65535.")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        bound = socket.create_server((host, port), family=_family(host))
+        bound = socket.create_server((host, port), family=family)
     except OSError as error:
         said = error.strerror or error
         raise InputError(f"{host}:{port}: {said}. Name another --port or --host.") from error
     if host not in LOOPBACK:
         logger.warning("%s: whoever reaches this machine can use it; there is no password.", host)
     return bound
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -35,6 +35,18 @@ def _drawing(path: Path, *panels: int, **options: Any) -> Iterator[tuple[Any, An
         pyplot.close(figure)
 
 
+@contextmanager
+def _bar_panels(path: Path, width: float, rest: float, heights: list[float]) -> Iterator[Any]:
+    """Yield a figure and its axes, one below the other, for horizontal bars; in inches."""
+    size = {"figsize": (width, rest + sum(heights)), "height_ratios": heights}
+    with _drawing(path, len(heights), squeeze=False, **size) as (figure, axes):
+        yield figure, axes[:, 0]
+        for axis in axes[:, 0]:
+            axis.invert_yaxis()
+            axis.grid(axis="x", alpha=0.3)
+            axis.set_axisbelow(True)
+
+
 def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) -> None:
     """Draw training loss, validation loss and the validation `metric` over epochs.
 
@@ -135,10 +147,9 @@ def _draw_bars(
     panels = {title: scores for title, scores in panels.items() if scores} or {"": {}}
     thick = 0.2 + 0.16 * len(bars)  # inches of a row
     heights = [0.8 + thick * max(len(scores), 1) for scores in panels.values()]
-    size = {"figsize": (7, 0.9 + sum(heights)), "height_ratios": heights}
     height = 0.8 / len(bars)
-    with _drawing(path, len(panels), squeeze=False, **size) as (figure, axes):
-        for axis, (title, scores) in zip(axes[:, 0], panels.items(), strict=True):
+    with _bar_panels(path, 7, 0.9, heights) as (figure, axes):
+        for axis, (title, scores) in zip(axes, panels.items(), strict=True):
             places = np.arange(len(scores))
             for number, (key, name) in enumerate(bars.items()):
                 values = [row[key] for row in scores.values()]
@@ -149,11 +160,8 @@ def _draw_bars(
             names = [f"{_short(name)} ({row['support']:,})" for name, row in scores.items()]
             axis.set_yticks(places, names)
             axis.set(title=title, xlim=(0, 1.08), xticks=np.linspace(0, 1, 6))
-            axis.invert_yaxis()
-            axis.grid(axis="x", alpha=0.3)
-            axis.set_axisbelow(True)
-        axes[-1, 0].set_xlabel("점수 (이름 옆: 개수)")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
+        axes[-1].set_xlabel("점수 (이름 옆: 개수)")
+        handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
 
 
@@ -186,9 +194,8 @@ def plot_results(rows: list[dict[str, Any]], path: Path) -> None:
         title = f"{row['data']} ({row['recipe']}), {KOREAN.get(row['metric'], row['metric'])}"
         panels.setdefault(f"{title}, {row['rows']:,}행", []).append(row)
     heights = [0.7 + 0.34 * len(panel) for panel in panels.values()]
-    size = {"figsize": (8, 0.4 + sum(heights)), "height_ratios": heights}
-    with _drawing(path, len(panels), squeeze=False, **size) as (_, axes):
-        for axis, (title, panel) in zip(axes[:, 0], panels.items(), strict=True):
+    with _bar_panels(path, 8, 0.4, heights) as (_, axes):
+        for axis, (title, panel) in zip(axes, panels.items(), strict=True):
             means = [row["mean"] for row in panel]
             spread = [row["std"] or 0.0 for row in panel]
             bars = axis.barh(range(len(panel)), means, 0.6, xerr=spread, color=BLUE, capsize=3)
@@ -198,9 +205,6 @@ def plot_results(rows: list[dict[str, Any]], path: Path) -> None:
                 axis.axvline(line["baseline_score"], color=ORANGE, ls="--", label=line["baseline"])
                 axis.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
             axis.set_title(title, fontsize=9)
-            axis.invert_yaxis()
-            axis.grid(axis="x", alpha=0.3)
-            axis.set_axisbelow(True)
 
 
 def _short(name: str) -> str:
