@@ -51,10 +51,7 @@ Show = Callable[..., Any]  # from a row and its answer to the values of the outp
 
 
 def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
-    """Return the page of the model or index in `model_dir`.
-
-    Args:
-        characters: the most characters of a text.
+    """Return the page of the model or index in `model_dir`, for texts of so many `characters`.
 
     Raises:
         InputError: the folder has neither.
@@ -117,11 +114,7 @@ def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
 def launch(
     page: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, **options: Any
 ) -> None:
-    """Show `page`, only on this machine and with limits; in a notebook below the cell.
-
-    Args:
-        options: further options of `gradio.Blocks.launch`.
-    """
+    """Show `page`, only on this machine and with limits; `options` are `gr.Blocks.launch`'s."""
     page.launch(
         server_name=host,
         server_port=port,

@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from nlpbook_data.errors import InputError, first_line, shown
 from nlpbook_data.inference.answers import Answerer, load_answerer
 from nlpbook_data.inference.batches import load_trained
-from nlpbook_data.inference.classes import Classifier, load_classifier
+from nlpbook_data.inference.classes import Classifier
 from nlpbook_data.inference.decoding import DECODING, sample
 from nlpbook_data.inference.entities import Tagger, load_tagger
 from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
-from nlpbook_data.training.models import load_config, saved_settings
+from nlpbook_data.training.models import label_names, load_config, saved_settings
 
 Row = dict[str, Any]
 DETAILS = "probabilities"
@@ -104,11 +104,7 @@ class Predictor:
         return OPTIONS[self.task] - (set() if self.multi_label else {"threshold"})
 
     def outputs(self, **options: Any) -> dict[str, str]:
-        """Return the outputs of `predict`: ``{name: text, number, texts, numbers or json}``.
-
-        Raises:
-            InputError: see `predict`.
-        """
+        """Return the outputs of `predict`: ``{name: text, number, texts, numbers or json}``."""
         self._check(options)
         if self.task == "generation":
             return {"prediction": "text"}
@@ -194,9 +190,7 @@ def load_predictor(
         columns: ``{"text": "본문", …}``: the data's names of the task's columns, if they differ
             from training.
         header: the columns of the data, to choose among a task's sets of columns.
-        device: by default an accelerator if there is one, else the CPU.
-        batch_size: rows, or windows, in one batch.
-        revision: branch, tag or commit on the Hub.
+        device, batch_size, revision: see `load_answerer`.
 
     Raises:
         InputError: no such model, or it is not fine-tuned for one of these tasks.
@@ -208,10 +202,12 @@ def load_predictor(
     inputs = _choose_columns(task, saved_settings(config), dict(columns or {}), header)
     options: Row = {"device": device, "batch_size": batch_size, "revision": revision}
     if task in ("doccls", "paircls"):
-        classify = load_classifier(name, **options)
+        names = label_names(args) or []
+        model, tokenizer = load_trained(AutoModelForSequenceClassification, args, device)
+        classify = Classifier(model, tokenizer, names, batch_size)
         find, many = partial(_classes, classify), classify.multi_label
         between = saved_settings(config).get("label_separator", "|")
-        return Predictor(task, inputs, classify.labels, find, classify.model, many, between)
+        return Predictor(task, inputs, names, find, model, many, between)
     if task == "ner":
         tag = load_tagger(name, **options)
         return Predictor(task, inputs, list(tag.types), partial(_entities, tag), tag.model)

@@ -59,12 +59,7 @@ class BodyLimit:
 
 
 def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS) -> FastAPI:
-    """Return the server of `service`.
-
-    Args:
-        rows: of a request, at most.
-        characters: of a text, at most.
-    """
+    """Return the server of `service`, for so many `rows` a request and `characters` a text."""
     app = FastAPI(
         title=f"{service.name} ({service.task})",
         description=f"{service.title}: {rows} rows a request, {characters:,} characters a "

@@ -37,11 +37,11 @@ class Service:
     """A model or a search index that answers rows.
 
     Attributes:
-        name: the name of its folder.
+        name: of its folder.
         task: one of `TASKS`.
-        columns: the columns that a row needs, by the task's names.
-        options: the options of `predict`.
-        labels: the names of classes or entity types.
+        columns: those that a row needs, by the task's names.
+        options: of `predict`.
+        labels: of classes or entity types.
         examples: some rows of the run's test split.
         predict: ``predict(rows, **options)`` returns a dict for each row, ``{"error": …}`` if it
             failed.

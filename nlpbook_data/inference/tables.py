@@ -158,7 +158,8 @@ class _Text(Table):
             yield from file
 
     def _decoding_error(self, text: str) -> str:
-        return f"not {self.encoding.upper()}" if self.damaged and not _is_whole(text) else ""
+        lost = self.damaged and any("\udc80" <= character <= "\udcff" for character in text)
+        return f"not {self.encoding.upper()}" if lost else ""
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         for number, line in enumerate(self._lines(), start=1):
@@ -478,10 +479,6 @@ FORMATS: dict[str, Any] = {
     ".parquet": _Parquet,
     ".txt": _Txt,
 }
-
-
-def _is_whole(text: str) -> bool:
-    return not any("\udc80" <= character <= "\udcff" for character in text)
 
 
 def _to_json(value: Any, kind: str) -> Any:

@@ -48,11 +48,7 @@ def _bar_panels(path: Path, width: float, rest: float, heights: list[float]) -> 
 
 
 def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) -> None:
-    """Draw training loss, validation loss and the validation `metric` over epochs.
-
-    Args:
-        history: Trainer's ``state.log_history``.
-    """
+    """Draw the losses and the validation `metric` over epochs, of Trainer's ``log_history``."""
     score = f"eval_{metric}"
     curves = {
         "loss": ("학습 손실", BLUE, "-"),
@@ -115,11 +111,7 @@ def plot_scores(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def plot_per_class(scores: dict[str, dict[str, float]], path: Path) -> None:
-    """Draw the precision, recall and F1 of each type as bars.
-
-    Args:
-        scores: ``{name: {"precision", "recall", "f1", "support"}}``, fractions and a count.
-    """
+    """Draw each type of ``{name: {"precision", "recall", "f1", "support"}}`` as bars."""
     bars = {"precision": "정밀도", "recall": "재현율", "f1": "F1"}
     _draw_bars({"유형별 점수": scores}, bars, path)
 
@@ -127,9 +119,8 @@ def plot_per_class(scores: dict[str, dict[str, float]], path: Path) -> None:
 def plot_breakdown(scores: dict[str, Any], path: Path) -> None:
     """Draw exact match and F1 of each group of questions as bars; empty groups are left out.
 
-    Args:
-        scores: the scores of question answering, with ``per_question_type`` and
-            ``per_answer_position``: ``{name: {"exact_match", "f1", "support"}}``.
+    The groups are ``per_question_type`` and ``per_answer_position``: ``{name: {"exact_match", "f1",
+    "support"}}``.
     """
     titles = {"per_question_type": "질문 유형", "per_answer_position": "정답 위치"}
     thirds = {"first third": "앞 1/3", "middle third": "가운데 1/3", "last third": "뒤 1/3"}
@@ -166,11 +157,7 @@ def _draw_bars(
 
 
 def plot_recall(curves: dict[str, dict[int, float]], path: Path) -> None:
-    """Draw the recall of several rankings over the number of passages.
-
-    Args:
-        curves: ``{name: {k: recall at k}}``.
-    """
+    """Draw the recall of rankings, ``{name: {k: recall at k}}``, over the number of passages."""
     with _drawing(path, figsize=(6, 4.2)) as (_, axes):
         for (name, curve), style in zip(curves.items(), ("o-", "s--", "^:"), strict=False):
             axes.plot(list(map(int, curve)), list(curve.values()), style, ms=4, label=name)
@@ -184,11 +171,7 @@ def plot_recall(curves: dict[str, dict[int, float]], path: Path) -> None:
 
 
 def plot_results(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw a panel for each task: model scores with spread, and the best baseline as a line.
-
-    Args:
-        rows: the output of `reports.results.cells`.
-    """
+    """Draw a panel for each task of `results.cells`: scores, spread, the best baseline's line."""
     panels: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         title = f"{row['data']} ({row['recipe']}), {KOREAN.get(row['metric'], row['metric'])}"

@@ -279,13 +279,10 @@ class SearchIndex(Index):
         return len(self.rows) - len(self.manifest.deleted)
 
     def add(self, rows: Rows) -> tuple[int, int]:
-        """Encode `rows` and append them; BM25 is rebuilt over all rows.
+        """Encode `rows` and append them; return the numbers of new and of replaced rows.
 
         If the index has an id column, a row with a known id replaces the old row; unchanged rows
-        stay.
-
-        Returns:
-            The number of new rows, and the number of replaced rows.
+        stay. BM25 is rebuilt over all rows.
 
         Raises:
             InputError: see `build`, or another process is changing the index. Then the index is

@@ -223,17 +223,14 @@ def _said(place: Mapping[str, Any]) -> Iterator[None]:
         ) from error
 
 
-def _key(morpheme: str) -> int:
-    """Return the dimension of a morpheme in sparse vectors, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(morpheme.encode(), digest_size=4).digest(), "big")
-
-
 def _sparse(values: Mapping[str, float]) -> Any:
+    """Return morphemes as a sparse vector; their dimensions are the same on every machine."""
     from qdrant_client import models
 
     places: Counter[int] = Counter()
     for word, value in values.items():
-        places[_key(word)] += value  # type: ignore[assignment]  # two words may collide
+        digest = hashlib.blake2b(word.encode(), digest_size=4).digest()
+        places[int.from_bytes(digest, "big")] += value  # type: ignore[assignment]  # two may collide
     return models.SparseVector(indices=list(places), values=list(map(float, places.values())))
 
 

@@ -212,7 +212,7 @@ def load_encoder(
 
     Args:
         tokenizer: its `model_max_length` is the most tokens of a text.
-        prompts: the prompts of ``query`` and ``document``; None keeps the model's own.
+        prompts: of ``query`` and ``document``; None keeps the model's own.
 
     Raises:
         InputError: see `load_model`, or its modules cannot be loaded.
@@ -353,11 +353,7 @@ class Ranking:
 def rank(
     model: SentenceTransformer, part: Collection, batch_size: int, dims: Sequence[int] | None = None
 ) -> Ranking:
-    """Rank the passages of each query by cosine.
-
-    Args:
-        dims: also rank by each of these numbers of first dimensions.
-    """
+    """Rank the passages of each query by cosine, and by each of the first `dims` dimensions."""
     options: Any = {"batch_size": batch_size, "show_progress_bar": False, "convert_to_tensor": True}
     queries = model.encode_query(part.queries, **options)
     passages = model.encode_document(part.passages, **options)

@@ -1,7 +1,6 @@
 """The closing summary: its verdict, its table and the command that it offers."""
 
 import shlex
-import unicodedata
 
 import pytest
 
@@ -82,23 +81,6 @@ def test_the_hybrid_is_a_row_and_no_baseline_and_the_model_may_help_there(finish
     outcome = finished({"test": rows, "baselines": {"BM25": {"test": {"mrr_at_10": 0.4}}}})
     assert [values["mrr_at_10"] for _, values in outcome.rows()] == [model, 0.5, 0.4]
     assert said in verdict(outcome)
-
-
-def width(text: str) -> int:
-    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
-
-
-def test_columns_stand_one_below_the_other_whatever_their_names(finished, capsys):
-    known = scores(0.9, 0.87)
-    known["baselines"]["글자 겹침 [red]"] = {"test": {"accuracy": 0.5123, "macro_f1": 0.3}}
-    print_summary(finished(known))
-    lines = capsys.readouterr().out.splitlines()
-    assert not any("\033" in line for line in lines)  # plain where it is no terminal
-    head = next(line for line in lines if line.startswith("test  ") and "accuracy" in line)
-    end = head.index("accuracy") + len("accuracy")
-    for name, value in (("model", "0.9000"), ("글자 겹침 [red]", "0.5123")):
-        row = next(line for line in lines if line.startswith(name))
-        assert width(row[: row.index(value)]) + len(value) == end
 
 
 def test_the_next_command_can_be_pasted_whatever_the_folder_is_called(finished, tmp_path, capsys):
