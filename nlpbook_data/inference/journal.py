@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.inference.predictor import Predictor, Row
+from nlpbook_data.inference.predictor import CHUNKS, Predictor, Row
 from nlpbook_data.inference.tables import Table
 
 logger = logging.getLogger(__name__)
@@ -25,16 +25,13 @@ def predict_table(
 ) -> Iterator[list[Row]]:
     """Yield the predictions of the rows after the first `skip`, in chunks.
 
-    A blank row has no prediction. A row that cannot be read or predicted has an ``error``.
-
-    Args:
-        columns: the table's columns, in the order of the predictor's.
-        options: options of `Predictor.predict`.
+    A blank row has no prediction. A row that cannot be read or predicted has an ``error``. The
+    table's `columns` are in the order of the predictor's, and `options` those of `predict`.
     """
     records, told = islice(table.records(columns), skip, None), 0
     keys = dict(zip(predictor.columns, columns, strict=True))
     with tqdm(total=table.estimate(), initial=skip, unit=" rows", disable=None) as bar:
-        while chunk := list(islice(records, predictor.chunk)):
+        while chunk := list(islice(records, CHUNKS[predictor.task])):
             rows = [
                 {key: record.row.get(name) for key, name in keys.items()}
                 for record in chunk

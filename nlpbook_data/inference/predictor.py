@@ -92,11 +92,6 @@ class Predictor:
         return tuple(self.inputs.values())
 
     @property
-    def chunk(self) -> int:
-        """A good number of rows for one call of `predict`."""
-        return CHUNKS[self.task]
-
-    @property
     def options(self) -> set[str]:
         """The options of `predict` that this model has."""
         if self.task == "paircls" and not self.labels:

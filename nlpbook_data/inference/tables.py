@@ -16,7 +16,7 @@ import io
 import json
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -161,15 +161,16 @@ class _Text(Table):
         lost = self.damaged and any("\udc80" <= character <= "\udcff" for character in text)
         return f"not {self.encoding.upper()}" if lost else ""
 
-    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+    def _records(self, read: Callable[[str], Row]) -> Iterator[Record]:
+        """Yield a record for each line; `read` raises a ValueError that says what is wrong."""
         for number, line in enumerate(self._lines(), start=1):
-            place, text = f"{self.path}, line {number}", line.rstrip("\r\n")
-            if not text.strip():
-                yield Record(place, None, text=text)
-            elif error := self._decoding_error(text):
-                yield Record(place, None, error, text)
-            else:
-                yield self._record(place, text)
+            text, row = line.rstrip("\r\n"), None
+            error = self._decoding_error(text) if text.strip() else ""
+            try:
+                row = read(text) if text.strip() and not error else None
+            except ValueError as found:
+                error = str(found)
+            yield Record(f"{self.path}, line {number}", row, error, text)
 
     def write(
         self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
@@ -197,10 +198,6 @@ class _Text(Table):
         return ""
 
     @abstractmethod
-    def _record(self, place: str, text: str) -> Record:
-        """Return the record of a line."""
-
-    @abstractmethod
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         """Return the text of a record with the new cells."""
 
@@ -212,8 +209,8 @@ class _Txt(_Text):
         super().__init__(path)
         self.header = ["text"]
 
-    def _record(self, place: str, text: str) -> Record:
-        return Record(place, {"text": text}, text=text)
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        return self._records(lambda text: {"text": text})
 
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         cells = [cell.translate(TABS) for cell in self._cells(output, kinds, joint)]
@@ -228,14 +225,8 @@ class _Jsonl(_Text):
         rows = (record.row for record in self.records(()) if record.row is not None)
         self.header = list(next(rows, ()))
 
-    def _record(self, place: str, text: str) -> Record:
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            return Record(place, None, f"not JSON ({first_line(error)})", text)
-        if not isinstance(row, dict):
-            return Record(place, None, "not an object {…}", text)
-        return Record(place, row, text=text)
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        return self._records(_read_object)
 
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         new = {name: output[name] for name in kinds if output.get(name) is not None}
@@ -295,9 +286,6 @@ class _Tsv(_Text):
 
     def _heading(self, names: list[str]) -> str:
         return self.heading + self._join(["", *names]) + self.line_end
-
-    def _record(self, place: str, text: str) -> Record:
-        raise NotImplementedError  # `records` makes its own records
 
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         return record.text + self._join(["", *self._cells(output, kinds, joint)])
@@ -479,6 +467,16 @@ FORMATS: dict[str, Any] = {
     ".parquet": _Parquet,
     ".txt": _Txt,
 }
+
+
+def _read_object(text: str) -> Row:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON ({first_line(error)})") from error
+    if not isinstance(row, dict):
+        raise ValueError("not an object {…}")
+    return row
 
 
 def _to_json(value: Any, kind: str) -> Any:

@@ -364,7 +364,7 @@ class SearchIndex(Index):
         try:
             if rows is not None:
                 self._write_part(part, rows)
-            gone, files = sorted({*before.deleted, *deleted}), before.files
+            gone, files = sorted({*before.deleted, *deleted}), dict(before.files)
             parts = before.parts + (rows is not None)
             if before.hybrid:
                 left, dropped = self._load("morphemes", parts), set(gone)
@@ -374,9 +374,8 @@ class SearchIndex(Index):
                 files = {path: sha for path, sha in files.items() if not path.startswith("bm25-")}
             written = [path for made in (part, bm25) for path in made.rglob("*") if path.is_file()]
             files |= {p.relative_to(self.folder).as_posix(): file_sha256(p) for p in written}
-            self._replace_manifest(
-                parts=parts, files=files, deleted=gone, changes=before.changes + 1
-            )
+            changes = before.changes + 1
+            self._replace_manifest(parts=parts, files=files, deleted=gone, changes=changes)
             shutil.rmtree(self._bm25_folder(before.changes), ignore_errors=True)
         finally:
             # The files on disk decide: a signal may come right after the manifest was replaced.
@@ -691,26 +690,21 @@ def describe_encoder(
         encoder = load_encoder(model)
         if _is_folder(model):  # a search may start in another folder
             model = str(Path(model).expanduser().resolve())
+    weight, body = WEIGHT, getattr(encoder, "transformers_model", None)
+    if body is not None:
+        from nlpbook_data.search.training import saved_weight
+
+        weight = saved_weight(body.config)  # as the model's training chose it on validation
     manifest = Manifest(
         model,
         model and model_sha256(model),
         normalized=getattr(encoder, "similarity_fn_name", "cosine") != "dot",
         dense=encoder is not None,
         hybrid=hybrid or encoder is None,
-        weight=_weight_of(encoder),
+        weight=weight,
         **others,
     )
     return manifest, encoder
-
-
-def _weight_of(encoder: Any) -> float:
-    """Return the encoder's weight in a fusion with BM25, as its training chose it on validation."""
-    body = getattr(encoder, "transformers_model", None)
-    if body is None:
-        return WEIGHT
-    from nlpbook_data.search.training import saved_weight
-
-    return saved_weight(body.config)
 
 
 def copy_dictionary(source: Path, target: Path) -> None:

@@ -358,19 +358,13 @@ def rank(
     queries = model.encode_query(part.queries, **options)
     passages = model.encode_document(part.passages, **options)
 
-    def search(width: int) -> list[list[dict[str, Any]]]:
-        return semantic_search(queries[:, :width], passages[:, :width], top_k=DEPTH)
-
-    found, width = search(queries.shape[1]), queries.shape[1]
-    return Ranking(
-        [[hit["corpus_id"] for hit in hits] for hits in found],
-        [[hit["score"] for hit in hits] for hits in found],
-        {
-            dim: [[hit["corpus_id"] for hit in hits] for hits in search(dim)]
-            for dim in dims or ()
-            if dim < width
-        },
-    )
+    full = queries.shape[1]
+    ids, scores = dict[int, list[list[int]]](), list[list[float]]()
+    for width in (full, *(dim for dim in dims or () if dim < full)):
+        found: Any = semantic_search(queries[:, :width], passages[:, :width], top_k=DEPTH)
+        ids[width] = [[hit["corpus_id"] for hit in hits] for hits in found]
+        scores = scores or [[hit["score"] for hit in hits] for hits in found]
+    return Ranking(ids.pop(full), scores, ids)
 
 
 def rank_by_words(parts: Mapping[str, Collection]) -> dict[str, Ranking]:

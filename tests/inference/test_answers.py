@@ -49,15 +49,9 @@ def make_model(positions: int = 64, types: int = 2, **chosen: object) -> BertFor
     To start an answer `STRONG` and `START` have 12.5, `WEAK` 0, other words -12.5; to end it
     `STRONG` and `END` 12.5, `WEAK` 0, others -12.5.
     """
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=5,
-        num_hidden_layers=0,
-        max_position_embeddings=positions,
-        type_vocab_size=types,
-        layer_norm_eps=1e-9,
-        **SIZE,
-    )
+    sizes = {"hidden_size": 5, "num_hidden_layers": 0, "layer_norm_eps": 1e-9} | SIZE
+    sizes |= {"max_position_embeddings": positions, "type_vocab_size": types}
+    config = BertConfig(vocab_size=len(WORDS), **sizes)
     config.update(chosen)
     model = BertForQuestionAnswering(config)
     weights = {name: torch.zeros_like(value) for name, value in model.state_dict().items()}

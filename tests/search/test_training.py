@@ -28,7 +28,6 @@ from nlpbook_data.search.training import (
     collating,
     load_encoder,
     rank,
-    save_encoder,
     score,
     with_ids,
 )
@@ -39,9 +38,7 @@ from nlpbook_data.training.models import load_config, load_tokenizer
 @pytest.fixture(scope="module")
 def model() -> SentenceTransformer:
     """The shipped encoder's shape, smaller, with random weights."""
-    return encoder(
-        ModelArguments(model_name_or_path="package:models/tiny_encoder", from_scratch=True)
-    )
+    return encoder(ModelArguments("package:models/tiny_encoder", from_scratch=True))
 
 
 def encoder(args: ModelArguments, **prompts: str | None) -> SentenceTransformer:
@@ -193,9 +190,8 @@ def test_a_passage_prompt_of_the_models_own_is_not_lost(model, tmp_path):
 
 def test_a_decoder_is_read_off_its_last_token():
     args = ModelArguments(model_name_or_path="package:models/tiny_decoder", from_scratch=True)
-    decoder = load_encoder(
-        args, load_config(args), load_tokenizer(args), {"query": None, "document": None}
-    ).eval()
+    prompts = {"query": None, "document": None}
+    decoder = load_encoder(args, load_config(args), load_tokenizer(args), prompts).eval()
     alone, *_, padded = decoder.encode_document(["서울의 강", "서울의 강이 길고 깊다", "서울의 강"])
     assert padded == pytest.approx(alone, abs=1e-5)
     tokens = decoder.tokenizer(["서울의 강"], return_tensors="pt")
@@ -210,25 +206,6 @@ def test_all_texts_are_as_long_where_that_is_asked_for(model, tmp_path):
     assert preprocess(["한강", "서울 " * 99])["input_ids"].shape == (2, 24)
 
 
-def test_adapters_are_merged_into_what_is_saved(model, tmp_path):
-    model.save(str(tmp_path / "base"))
-    args = ModelArguments(model_name_or_path=str(tmp_path / "base"), lora=True)
-    adapted = encoder(args)
-    trained = [name for name, weights in adapted.named_parameters() if weights.requires_grad]
-    assert trained and all("lora" in name and "pooler" not in name for name in trained)
-    for name, weights in adapted.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weights, std=0.1)
-    expected = adapted.encode_query(["한강의 길이는?"])
-    save_encoder(adapted, tmp_path / "out")
-    for merged in (adapted, SentenceTransformer(str(tmp_path / "out"), device="cpu")):
-        assert merged.encode_query(["한강의 길이는?"]) == pytest.approx(expected, abs=1e-5)
-    assert np.abs(expected - model.encode_query(["한강의 길이는?"])).max() > 1e-3
-    files = {path.name for path in (tmp_path / "out").iterdir()}
-    assert "model.safetensors" in files and not any(name.startswith("adapter") for name in files)
-    assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
-
-
 class SpoilBest(TrainerCallback):
     """Take the weights of the best checkpoint away once training is over."""
 
@@ -239,9 +216,7 @@ class SpoilBest(TrainerCallback):
 
 @pytest.mark.parametrize("spoil", [False, True])
 def test_best_weights_that_cannot_be_loaded_end_the_run(tmp_path, spoil):
-    model = encoder(
-        ModelArguments(model_name_or_path="package:models/tiny_encoder", from_scratch=True)
-    )
+    model = encoder(ModelArguments("package:models/tiny_encoder", from_scratch=True))
     table = Dataset.from_dict({"query": list("가나다라"), "passage": list("마바사아")})
     part = Collection(list("마바사아"), list("가나다라"), [[n] for n in range(4)], [[]] * 4)
     args = SearchTrainingArguments(
