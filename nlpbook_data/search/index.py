@@ -177,7 +177,9 @@ class Index(ABC):
                 for one, other in zip(dense, words, strict=True)
             ]
         rows = self._rows_of({i for ranking in found for i, _ in ranking[:k]})
-        return [[Hit(i, score, rows[i]) for i, score in ranking[:k]] for ranking in found]
+        return [  # a point of a server may have been deleted meanwhile
+            [Hit(i, score, rows[i]) for i, score in ranking[:k] if i in rows] for ranking in found
+        ]
 
     @abstractmethod
     def _search_dense(self, queries: Sequence[str], k: int, exact: bool) -> Rankings:

@@ -21,7 +21,8 @@ def test_a_collection_answers_as_a_folder_does(tmp_path, encoder):
     QdrantIndex.build(tmp_path / "to", ROWS, encoder, **place)
     index = QdrantIndex.load(tmp_path / "to", encoder)
     expected = SearchIndex.build(tmp_path / "index", ROWS, encoder, hybrid=True)
-    assert len(index) == 5
+    assert len(index) == 5 and index.search([]) == []
+    assert index.search(["ㅁ"]) == [[]] or encoder
     for hybrid in (False, True):
         found, others = (
             one.search(["서울의 강", "한라산"], 4, hybrid=hybrid) for one in (index, expected)
