@@ -549,7 +549,7 @@ def _results(options: argparse.Namespace) -> None:
         _write(results.as_csv(tests or rows))
     else:
         markdown = options.format == "markdown"
-        write: Callable = results.as_markdown if markdown else results.as_terminal
+        write: Callable = results.as_markdown if markdown else in_columns
         _write(write(lines, 2 if markdown else range(1, len(lines[0]))))
         if tests:
             _write("\nA: {}, B: {}\n".format(*options.compare))

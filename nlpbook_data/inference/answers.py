@@ -11,25 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from transformers import (
-    AutoModelForQuestionAnswering,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForQuestionAnswering, PreTrainedModel, PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.particles import strip_particle
 from nlpbook_data.features.qa import Answer, decode, encode, number_questions
-from nlpbook_data.inference.batches import load_trained, read_by_length
+from nlpbook_data.inference.batches import load_trained, read_tokens
 from nlpbook_data.training.arguments import ModelArguments
-from nlpbook_data.training.models import (
-    limit_length,
-    load_config,
-    load_tokenizer,
-    match_token_types,
-)
+from nlpbook_data.training.models import limit_length, match_token_types
 
 MAX_LENGTH = 512  # for a model without a stated limit
 CHUNK = 1000  # questions at a time, to limit memory
@@ -55,8 +45,7 @@ def load_answerer(
         InputError: no such model, no trained head for question answering, or a slow tokenizer.
     """
     args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
-    tokenizer, config = load_tokenizer(args), load_config(args)
-    model = load_trained(AutoModelForQuestionAnswering, args, config, device)
+    model, tokenizer = load_trained(AutoModelForQuestionAnswering, args, device)
     return Answerer(model, tokenizer, batch_size)
 
 
@@ -133,8 +122,14 @@ class Answerer:
 
     def _rank(self, questions: list[str], contexts: list[str], top_k: int) -> list[list[Answer]]:
         windows = self._encode(questions, contexts)
+        names = [name for name in ("input_ids", "token_type_ids") if name in windows]
+        columns: dict[str, Any] = {name: windows[name] for name in names}
+        starts, ends = read_tokens(
+            self.model, self.tokenizer, columns, self.batch_size, "start_logits", "end_logits"
+        )
         decoded = decode(
-            *self._read(windows),
+            starts,
+            ends,
             windows,
             number_questions(windows["window"]),
             contexts,
@@ -155,16 +150,3 @@ class Answerer:
     def _encode(self, questions: list[str], contexts: list[str]) -> dict[str, list[Any]]:
         batch = {"question": questions, "context": contexts}
         return encode(batch, self.tokenizer, self.max_length, self.stride, training=False)
-
-    def _read(self, windows: dict[str, list[Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return the start and end logits of each window, batched by length."""
-        names = [name for name in ("input_ids", "token_type_ids") if name in windows]
-        lengths = [len(ids) for ids in windows["input_ids"]]
-        starts: list[Any] = [None] * len(lengths)
-        ends: list[Any] = [None] * len(lengths)
-        columns: dict[str, list[Any]] = {name: windows[name] for name in names}
-        for rows, output in read_by_length(self.model, self.tokenizer, columns, self.batch_size):
-            for logits, target in ((output.start_logits, starts), (output.end_logits, ends)):
-                for row, values in zip(rows, logits.float().cpu().numpy(), strict=True):
-                    target[row] = values[: lengths[row]].copy()  # a copy, to free the padded batch
-        return starts, ends

@@ -10,25 +10,26 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 
 from nlpbook_data.inference.exported import FILE, ExportedModel
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
-from nlpbook_data.training.models import load_model
+from nlpbook_data.training.models import load_config, load_model, load_tokenizer
 
 
 def load_trained(
-    auto_class: Any, args: ModelArguments, config: Any, device: str | torch.device | None = None
-) -> Any:
-    """Return the model of `args` on `device`: by default an accelerator, else the CPU.
+    auto_class: Any, args: ModelArguments, device: str | torch.device | None = None
+) -> tuple[Any, PreTrainedTokenizerBase]:
+    """Return model and tokenizer of `args`, the model on `device`: by default an accelerator.
 
     A folder of recipes/export.py has a graph instead of weights; it runs on the CPU.
 
     Raises:
         InputError: no such model, or no trained head of `auto_class`.
     """
+    tokenizer, config = load_tokenizer(args), load_config(args)
     folder = Path(resolve_package(args.model_name_or_path or ""))
     if (folder / FILE).is_file():
-        return ExportedModel(folder, config)
+        return ExportedModel(folder, config), tokenizer
     model = load_model(auto_class, args, config, training=False)
     device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
-    return model.to(device).eval()  # type: ignore[arg-type]  # untyped in transformers
+    return model.to(device).eval(), tokenizer  # type: ignore[arg-type]  # untyped in transformers
 
 
 def read_by_length(
@@ -41,7 +42,6 @@ def read_by_length(
 
     Args:
         columns: ``input_ids`` and the model's other inputs, not padded.
-        batch_size: rows in one batch.
     """
     pad = DataCollatorWithPadding(tokenizer)
     order = np.argsort([len(ids) for ids in columns["input_ids"]], kind="stable")
@@ -51,3 +51,23 @@ def read_by_length(
         with torch.inference_mode():
             output = model(**batch.to(model.device))
         yield rows, output
+
+
+def read_tokens(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    columns: Mapping[str, Sequence[Any]],
+    batch_size: int,
+    *names: str,
+) -> list[list[np.ndarray]]:
+    """Return the outputs `names` as float32, of each a list with the tokens of every row.
+
+    For `columns` see `read_by_length`.
+    """
+    lengths = [len(ids) for ids in columns["input_ids"]]
+    found: list[list[Any]] = [[None] * len(lengths) for _ in names]
+    for rows, output in read_by_length(model, tokenizer, columns, batch_size):
+        for name, values in zip(names, found, strict=True):
+            for row, tokens in zip(rows, getattr(output, name).float().cpu().numpy(), strict=True):
+                values[row] = tokens[: lengths[row]].copy()  # a copy, to free the padded batch
+    return found

@@ -1,60 +1,16 @@
-"""Classify texts and pairs of texts by a model fine-tuned by recipes/doccls.py or paircls.py.
-
-classify = load_classifier("outputs/doccls")
-classify(["배송이 빠르고 마음에 들어요"])
-# array([[0.03, 0.97]]): a row a text, a probability a label of classify.labels
-"""
+"""Classify texts and pairs of texts by a model fine-tuned by recipes/doccls.py or paircls.py."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from transformers import (
-    AutoModelForSequenceClassification,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from nlpbook_data.features import doccls, paircls
-from nlpbook_data.inference.batches import load_trained, read_by_length
-from nlpbook_data.training.arguments import ModelArguments
-from nlpbook_data.training.models import (
-    label_names,
-    limit_length,
-    load_config,
-    load_tokenizer,
-    match_token_types,
-    saved_settings,
-)
+from nlpbook_data.inference.batches import read_by_length
+from nlpbook_data.training.models import limit_length, match_token_types, saved_settings
 
 MAX_LENGTH = 128  # the recipes' default, for a model without a stated one
-
-
-def load_classifier(
-    model_name_or_path: str | Path,
-    *,
-    device: str | torch.device | None = None,
-    batch_size: int = 32,
-    revision: str = "main",
-) -> "Classifier":
-    """Return a function from texts, or pairs of texts, to probabilities: see `Classifier`.
-
-    Args:
-        model_name_or_path: the folder of a finished run, or a name on the Hub.
-        device: by default an accelerator if there is one, else the CPU.
-        batch_size: rows in one batch.
-        revision: branch, tag or commit on the Hub.
-
-    Raises:
-        InputError: no such model, or no trained head for classes.
-    """
-    args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
-    labels = label_names(args) or []
-    tokenizer, config = load_tokenizer(args), load_config(args)
-    model = load_trained(AutoModelForSequenceClassification, args, config, device)
-    return Classifier(model, tokenizer, labels, batch_size)
 
 
 class Classifier:

@@ -38,6 +38,7 @@ COLUMNS = {
     "prompt": "이어 쓸 글",
     "query": "검색어",
 }
+FRAMED: Any = {"show_label": True, "container": True, "min_height": 90}  # of HTML
 FONTS = ("system-ui", "Noto Sans KR", "Apple SD Gothic Neo", "Malgun Gothic", "NanumGothic")
 # Messages for errors that the form cannot prevent, by words of the error.
 PROBLEMS = {
@@ -50,25 +51,33 @@ Show = Callable[..., Any]  # from a row and its answer to the values of the outp
 
 
 def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
-    """Return the page of the model or index in `model_dir`.
-
-    Args:
-        characters: the most characters of a text.
+    """Return the page of the model or index in `model_dir`, for texts of so many `characters`.
 
     Raises:
         InputError: the folder has neither.
     """
     service = load_service(model_dir)
     names = [COLUMNS[column] for column in service.columns]
+    about = f"# {service.title}\n{as_text(service.name)}"
+    if service.labels:
+        about += f"  \n레이블: {', '.join(map(as_text, service.labels[:50]))}"
     with gr.Blocks(title=f"{service.title} · {service.name}", analytics_enabled=False) as page:
-        gr.Markdown(f"# {service.title}\n{as_text(service.name)}{_describe(service)}")
+        gr.Markdown(about)
         with gr.Row():
             with gr.Column():
-                texts = [_text_box(column, characters) for column in service.columns]
-                controls = CONTROLS.get(service.task, _no_controls)(service)
-                button = gr.Button(
-                    "검색" if service.task == "search" else "실행", variant="primary"
-                )
+                texts = [
+                    # in a single line, Enter submits
+                    gr.Textbox(
+                        label=COLUMNS[column],
+                        lines=8 if column == "context" else 1,
+                        max_lines=16,
+                        max_length=characters,
+                    )
+                    for column in service.columns
+                ]
+                controls = CONTROLS.get(service.task, lambda _: {})(service)
+                action = "검색" if service.task == "search" else "실행"
+                button = gr.Button(action, variant="primary")
             with gr.Column():
                 outputs, show = OUTPUTS[service.task](service)
 
@@ -80,7 +89,7 @@ def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
                 if len(text) > characters:
                     raise _problem(f"{name}: {len(text):,}자입니다. {characters:,}자까지 됩니다.")
             options = dict(zip(controls, values[len(row) :], strict=True))
-            if service.task in ("doccls", "qa", "paircls") and "details" in service.options:
+            if "details" in service.options:
                 options["details"] = True
             (answer,) = service.predict([row], **options)
             if "error" in answer:
@@ -105,11 +114,7 @@ def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
 def launch(
     page: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, **options: Any
 ) -> None:
-    """Show `page`, only on this machine and with limits; in a notebook below the cell.
-
-    Args:
-        options: further options of `gradio.Blocks.launch`.
-    """
+    """Show `page`, only on this machine and with limits; `options` are `gr.Blocks.launch`'s."""
     page.launch(
         server_name=host,
         server_port=port,
@@ -151,21 +156,6 @@ def _shorten(text: str, most: int = 60) -> str:
     return line if len(line) <= most else f"{line[:most]}…"
 
 
-def _describe(service: Service) -> str:
-    if not service.labels:
-        return ""
-    return "  \n레이블: " + ", ".join(as_text(label) for label in service.labels[:50])
-
-
-def _text_box(column: str, characters: int) -> gr.Textbox:
-    lines = 8 if column == "context" else 1  # in a single line, Enter submits
-    return gr.Textbox(label=COLUMNS[column], lines=lines, max_lines=16, max_length=characters)
-
-
-def _no_controls(service: Service) -> dict[str, Any]:
-    return {}
-
-
 def _threshold(service: Service) -> dict[str, Any]:
     if not service.multi_label:
         return {}
@@ -191,7 +181,11 @@ def _hits(service: Service) -> dict[str, Any]:
     return controls
 
 
-CONTROLS = {"doccls": _threshold, "generation": _decoding, "search": _hits}
+CONTROLS: dict[str, Callable[[Service], dict[str, Any]]] = {
+    "doccls": _threshold,
+    "generation": _decoding,
+    "search": _hits,
+}
 
 
 def _classes(service: Service) -> tuple[Any, Show]:
@@ -214,7 +208,7 @@ def _entities(service: Service) -> tuple[Any, Show]:
     def show(row: Row, answer: Row) -> str:
         return _marked(row["text"], answer["prediction"], hues)
 
-    return gr.HTML(label="개체명", show_label=True, container=True, min_height=90), show
+    return gr.HTML(label="개체명", **FRAMED), show
 
 
 def _answer(service: Service) -> tuple[Any, Show]:
@@ -225,10 +219,7 @@ def _answer(service: Service) -> tuple[Any, Show]:
         text = answer["prediction"] or NO_ANSWER
         return text, answer["score"], _marked(row["context"], found, {"답": 50})
 
-    return [
-        *boxes,
-        gr.HTML(label="지문의 답", show_label=True, container=True, min_height=90),
-    ], show
+    return [*boxes, gr.HTML(label="지문의 답", **FRAMED)], show
 
 
 def _marked(text: str, spans: list[Row], hues: dict[str, int]) -> str:
@@ -242,17 +233,14 @@ def _marked(text: str, spans: list[Row], hues: dict[str, int]) -> str:
 
 
 def _text(service: Service) -> tuple[Any, Show]:
-    def show(row: Row, answer: Row) -> str:
-        return row.get("prompt", "") + answer["prediction"]  # for a question, only the answer
-
-    return gr.Textbox(label="생성된 글", lines=6, max_lines=20, buttons=["copy"]), show
+    box = gr.Textbox(label="생성된 글", lines=6, max_lines=20, buttons=["copy"])
+    # for a question, only the answer
+    return box, lambda row, answer: row.get("prompt", "") + answer["prediction"]
 
 
 def _passages(service: Service) -> tuple[Any, Show]:
-    def show(row: Row, answer: Row) -> str:
-        return render("hits.html", hits=answer["prediction"])
-
-    return gr.HTML(label="결과", show_label=True, container=True, min_height=90), show
+    box = gr.HTML(label="결과", **FRAMED)
+    return box, lambda row, answer: render("hits.html", hits=answer["prediction"])
 
 
 OUTPUTS = {

@@ -15,23 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import (
-    AutoModelForTokenClassification,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForTokenClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from nlpbook_data.features.ner import decode, encode, type_names
 from nlpbook_data.features.particles import strip_particle
-from nlpbook_data.inference.batches import load_trained, read_by_length
+from nlpbook_data.inference.batches import load_trained, read_tokens
 from nlpbook_data.training.arguments import ModelArguments
-from nlpbook_data.training.models import (
-    label_names,
-    limit_length,
-    load_config,
-    load_tokenizer,
-    saved_settings,
-)
+from nlpbook_data.training.models import label_names, limit_length, saved_settings
 
 
 def load_tagger(
@@ -43,19 +33,14 @@ def load_tagger(
 ) -> "Tagger":
     """Return a function of one text or of many that finds entities, see `Tagger`.
 
-    Args:
-        model_name_or_path: the folder of a finished run, or a name on the Hub.
-        device: by default an accelerator if there is one, else the CPU.
-        batch_size: windows in one batch.
-        revision: branch, tag or commit on the Hub.
+    For the arguments see `load_answerer`.
 
     Raises:
         InputError: no such model, labels other than O, B-… and I-…, or a slow tokenizer.
     """
     args = ModelArguments(model_name_or_path=str(model_name_or_path), model_revision=revision)
     types = type_names(label_names(args) or [])
-    tokenizer, config = load_tokenizer(args), load_config(args)
-    model = load_trained(AutoModelForTokenClassification, args, config, device)
+    model, tokenizer = load_trained(AutoModelForTokenClassification, args, device)
     return Tagger(model, tokenizer, types, batch_size)
 
 
@@ -85,20 +70,12 @@ class Tagger:
         texts = [text] if isinstance(text, str) else list(text)
         batch: dict[str, list[Any]] = {"text": texts, "entities": [None] * len(texts)}
         windows = encode(batch, self.tokenizer, self.max_length, self.stride)
-        ids = windows["input_ids"]
-        found: list[Any] = [None] * len(ids)
-        columns = {"input_ids": ids}
-        for rows, output in read_by_length(self.model, self.tokenizer, columns, self.batch_size):
-            probabilities = output.logits.float().softmax(dim=2).cpu().numpy()
-            for row, values in zip(rows, probabilities, strict=True):
-                found[row] = values[: len(ids[row])].copy()  # a copy, to free the padded batch
-        entities = decode(Dataset.from_dict(windows), np.concatenate(found), texts, self.strip)
-        named = [
-            [
-                entity
-                | {"label": self.types[entity["label"]], "text": t[entity["start"] : entity["end"]]}
-                for entity in row
-            ]
-            for t, row in zip(texts, entities, strict=True)
-        ]
-        return named[0] if isinstance(text, str) else named
+        ids = {"input_ids": windows["input_ids"]}
+        (logits,) = read_tokens(self.model, self.tokenizer, ids, self.batch_size, "logits")
+        probabilities = torch.from_numpy(np.concatenate(logits)).softmax(dim=1).numpy()
+        found = decode(Dataset.from_dict(windows), probabilities, texts, self.strip)
+        for whole, entities in zip(texts, found, strict=True):
+            for entity in entities:
+                entity["label"] = self.types[entity["label"]]
+                entity["text"] = whole[entity["start"] : entity["end"]]
+        return found[0] if isinstance(text, str) else found

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.inference.predictor import Predictor, Row
+from nlpbook_data.inference.predictor import CHUNKS, Predictor, Row
 from nlpbook_data.inference.tables import Table
 
 logger = logging.getLogger(__name__)
@@ -25,16 +25,13 @@ def predict_table(
 ) -> Iterator[list[Row]]:
     """Yield the predictions of the rows after the first `skip`, in chunks.
 
-    A blank row has no prediction. A row that cannot be read or predicted has an ``error``.
-
-    Args:
-        columns: the table's columns, in the order of the predictor's.
-        options: options of `Predictor.predict`.
+    A blank row has no prediction. A row that cannot be read or predicted has an ``error``. The
+    table's `columns` are in the order of the predictor's, and `options` those of `predict`.
     """
     records, told = islice(table.records(columns), skip, None), 0
     keys = dict(zip(predictor.columns, columns, strict=True))
     with tqdm(total=table.estimate(), initial=skip, unit=" rows", disable=None) as bar:
-        while chunk := list(islice(records, predictor.chunk)):
+        while chunk := list(islice(records, CHUNKS[predictor.task])):
             rows = [
                 {key: record.row.get(name) for key, name in keys.items()}
                 for record in chunk
@@ -85,7 +82,15 @@ class Journal:
         self._file.seek(0)
         first, self.done, end = self._file.readline(), 0, 0
         if first.endswith(b"\n"):
-            self._check(json.loads(first), command)
+            before = json.loads(first)
+            for name, value in json.loads(json.dumps(command)).items():
+                if before.get(name) != value:
+                    self.close()
+                    raise InputError(
+                        f"{path}: predictions of another command, which had the {name} "
+                        f"{before.get(name)!r} and not {value!r}. Delete it to start anew, or name "
+                        "another --output."
+                    )
             end = len(first)
             for line in self._file:
                 if line.endswith(b"\n"):
@@ -93,16 +98,6 @@ class Journal:
         self._file.truncate(end)
         if not end:
             self._append([command])
-
-    def _check(self, before: dict[str, Any], command: dict[str, Any]) -> None:
-        for name, value in json.loads(json.dumps(command)).items():
-            if before.get(name) != value:
-                self.close()
-                raise InputError(
-                    f"{self.path}: predictions of another command, which had the {name} "
-                    f"{before.get(name)!r} and not {value!r}. Delete it to start anew, or name "
-                    "another --output."
-                )
 
     def append(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Add rows. They are on disk when this returns."""

@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from nlpbook_data.errors import InputError, first_line, shown
 from nlpbook_data.inference.answers import Answerer, load_answerer
 from nlpbook_data.inference.batches import load_trained
-from nlpbook_data.inference.classes import Classifier, load_classifier
+from nlpbook_data.inference.classes import Classifier
 from nlpbook_data.inference.decoding import DECODING, sample
 from nlpbook_data.inference.entities import Tagger, load_tagger
 from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
-from nlpbook_data.training.models import load_config, load_tokenizer, saved_settings
+from nlpbook_data.training.models import label_names, load_config, saved_settings
 
 Row = dict[str, Any]
 DETAILS = "probabilities"
@@ -92,30 +92,26 @@ class Predictor:
         return tuple(self.inputs.values())
 
     @property
-    def chunk(self) -> int:
-        """A good number of rows for one call of `predict`."""
-        return CHUNKS[self.task]
+    def options(self) -> set[str]:
+        """The options of `predict` that this model has."""
+        if self.task == "paircls" and not self.labels:
+            return set()
+        return OPTIONS[self.task] - (set() if self.multi_label else {"threshold"})
 
     def outputs(self, **options: Any) -> dict[str, str]:
-        """Return the outputs of `predict`: ``{name: text, number, texts, numbers or json}``.
-
-        Raises:
-            InputError: see `predict`.
-        """
+        """Return the outputs of `predict`: ``{name: text, number, texts, numbers or json}``."""
         self._check(options)
+        if self.task == "generation":
+            return {"prediction": "text"}
+        if self.task == "ner":
+            return {"prediction": "json"}
+        if self.task != "qa" and not self.labels:  # a score
+            return {"prediction": "number"}
         some = "s" if self.multi_label else ""
         outputs = {"prediction": f"text{some}", "score": f"number{some}"}
-        if self.task == "generation":
-            outputs = {"prediction": "text"}
-        elif self.task == "ner":
-            outputs = {"prediction": "json"}
-        elif self.task == "paircls" and not self.labels:
-            outputs = {"prediction": "number"}
         if options.get("details"):
-            more = {"start": "integer", "end": "integer"}
-            outputs |= (
-                more if self.task == "qa" else dict.fromkeys(self.labels and [DETAILS], "json")
-            )
+            positions = {"start": "integer", "end": "integer"}
+            outputs |= positions if self.task == "qa" else {DETAILS: "json"}
         return outputs
 
     def predict(self, rows: Sequence[Mapping[str, Any]], **options: Any) -> list[Row]:
@@ -158,13 +154,10 @@ class Predictor:
             return self._attempt(texts[:half], options) + self._attempt(texts[half:], options)
 
     def _check(self, options: Row) -> None:
-        known = OPTIONS[self.task] - ({"threshold"} if not self.multi_label else set())
-        if self.task == "paircls" and not self.labels:
-            known = set()
-        if unknown := sorted(options.keys() - known):
+        if unknown := sorted(options.keys() - self.options):
             raise InputError(
                 f"{unknown[0]}: this model ({self.task}) has no such option; it has "
-                f"{shown(sorted(known)) or 'none'}. Leave it out."
+                f"{shown(sorted(self.options)) or 'none'}. Leave it out."
             )
         if not 0 < options.get("threshold", 0.5) < 1:
             raise InputError(f"threshold {options['threshold']}: it must be between 0 and 1.")
@@ -192,9 +185,7 @@ def load_predictor(
         columns: ``{"text": "본문", …}``: the data's names of the task's columns, if they differ
             from training.
         header: the columns of the data, to choose among a task's sets of columns.
-        device: by default an accelerator if there is one, else the CPU.
-        batch_size: rows, or windows, in one batch.
-        revision: branch, tag or commit on the Hub.
+        device, batch_size, revision: see `load_answerer`.
 
     Raises:
         InputError: no such model, or it is not fine-tuned for one of these tasks.
@@ -206,19 +197,20 @@ def load_predictor(
     inputs = _choose_columns(task, saved_settings(config), dict(columns or {}), header)
     options: Row = {"device": device, "batch_size": batch_size, "revision": revision}
     if task in ("doccls", "paircls"):
-        classify = load_classifier(name, **options)
+        names = label_names(args) or []
+        model, tokenizer = load_trained(AutoModelForSequenceClassification, args, device)
+        classify = Classifier(model, tokenizer, names, batch_size)
         find, many = partial(_classes, classify), classify.multi_label
         between = saved_settings(config).get("label_separator", "|")
-        return Predictor(task, inputs, classify.labels, find, classify.model, many, between)
+        return Predictor(task, inputs, names, find, model, many, between)
     if task == "ner":
         tag = load_tagger(name, **options)
         return Predictor(task, inputs, list(tag.types), partial(_entities, tag), tag.model)
     if task == "qa":
         answer = load_answerer(name, **options)
         return Predictor(task, inputs, [], partial(_answers, answer), answer.model)
-    tokenizer = load_tokenizer(args)
+    model, tokenizer = load_trained(AutoModelForCausalLM, args, device)
     tokenizer.padding_side = "left"
-    model = load_trained(AutoModelForCausalLM, args, config, device)
     find = partial(_texts, model, tokenizer, batch_size, "question" in inputs)
     return Predictor(task, inputs, [], find, model)
 

@@ -59,12 +59,7 @@ class BodyLimit:
 
 
 def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS) -> FastAPI:
-    """Return the server of `service`.
-
-    Args:
-        rows: of a request, at most.
-        characters: of a text, at most.
-    """
+    """Return the server of `service`, for so many `rows` a request and `characters` a text."""
     app = FastAPI(
         title=f"{service.name} ({service.task})",
         description=f"{service.title}: {rows} rows a request, {characters:,} characters a "
@@ -73,13 +68,14 @@ def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS)
         redoc_url=None,
         middleware=[Middleware(BodyLimit)],
     )
+    example = (service.examples or [dict.fromkeys(service.columns, "가나다")])[0]
     text = Annotated[str, Field(min_length=1, max_length=characters)]
     row_type: Any = create_model("Row", **dict.fromkeys(service.columns, (text, ...)))  # type: ignore[call-overload]
     several = Annotated[list[row_type], Field(min_length=1, max_length=rows)]
     body_type: Any = Annotated[
         Annotated[row_type, Tag("row")] | Annotated[several, Tag("rows")],
         Discriminator(lambda value: "rows" if isinstance(value, list) else "row"),
-        Body(openapi_examples=_examples(service)),
+        Body(openapi_examples={"a row": {"value": example}, "rows": {"value": [example] * 2}}),
     ]
     options_type: Any = Annotated[_options(service), Query()]
     limiter = CapacityLimiter(1)  # the model answers one request at a time
@@ -119,13 +115,16 @@ def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS)
 
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> HTMLResponse:
-        example = json.dumps(_example(service), ensure_ascii=False)
-        limits = {"rows": rows, "characters": characters}
-        fields = _options(service).model_json_schema().get("properties", {})
-        values = {"service": service, "task": service.title, "limits": limits}
-        shown = {"options": fields, "example": example, "address": str(request.base_url)}
-        title = f"{service.name} · {service.title}"
-        return HTMLResponse(render("server.html", title=title, **values, **shown))
+        values = {
+            "title": f"{service.name} · {service.title}",
+            "service": service,
+            "task": service.title,
+            "limits": {"rows": rows, "characters": characters},
+            "options": _options(service).model_json_schema().get("properties", {}),
+            "example": json.dumps(example, ensure_ascii=False),
+            "address": str(request.base_url),
+        }
+        return HTMLResponse(render("server.html", **values))
 
     @app.exception_handler(RequestValidationError)
     async def refuse(request: Request, error: RequestValidationError) -> Response:
@@ -154,15 +153,6 @@ def _problem(status: int, said: str, headers: Mapping[str, str] | None = None) -
 def _said(error: str) -> str:
     """Return the error of a row in the server's language; elsewhere it begins with a place."""
     return spoken(spoken(f"row: {error}").removeprefix("row: "))
-
-
-def _example(service: Service) -> dict[str, str]:
-    return service.examples[0] if service.examples else dict.fromkeys(service.columns, "가나다")
-
-
-def _examples(service: Service) -> dict[str, Any]:
-    row = _example(service)
-    return {"a row": {"value": row}, "rows": {"value": [row, row]}}
 
 
 def _options(service: Service) -> type[BaseModel]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.inference.predictor import OPTIONS, load_predictor
+from nlpbook_data.inference.predictor import load_predictor
 from nlpbook_data.search.index import SearchIndex
 
 logger = logging.getLogger(__name__)
@@ -37,11 +37,11 @@ class Service:
     """A model or a search index that answers rows.
 
     Attributes:
-        name: the name of its folder.
+        name: of its folder.
         task: one of `TASKS`.
-        columns: the columns that a row needs, by the task's names.
-        options: the options of `predict`.
-        labels: the names of classes or entity types.
+        columns: those that a row needs, by the task's names.
+        options: of `predict`.
+        labels: of classes or entity types.
         examples: some rows of the run's test split.
         predict: ``predict(rows, **options)`` returns a dict for each row, ``{"error": …}`` if it
             failed.
@@ -79,9 +79,6 @@ def load_service(folder: str | Path) -> Service:
         )
     predictor = load_predictor(folder)
     inputs, columns = predictor.inputs, tuple(predictor.inputs)
-    options = OPTIONS[predictor.task] - (set() if predictor.multi_label else {"threshold"})
-    if predictor.task == "paircls" and not predictor.labels:
-        options = set()
 
     def predict(rows: list[Row], **given: Any) -> list[Row]:
         named = [{name: row.get(column) for column, name in inputs.items()} for row in rows]
@@ -91,7 +88,7 @@ def load_service(folder: str | Path) -> Service:
         path.resolve().name if path.exists() else str(folder),
         predictor.task,
         columns,
-        frozenset(options),
+        frozenset(predictor.options),
         predictor.labels,
         predictor.multi_label,
         _read_examples(path, columns),
@@ -151,15 +148,12 @@ def open_port(host: str, port: int) -> socket.socket:
     """
     if not 0 <= port < 2**16:
         raise InputError(f"--port {port}: it must be from 0 to 65535.")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        bound = socket.create_server((host, port), family=_family(host))
+        bound = socket.create_server((host, port), family=family)
     except OSError as error:
         said = error.strerror or error
         raise InputError(f"{host}:{port}: {said}. Name another --port or --host.") from error
     if host not in LOOPBACK:
         logger.warning("%s: whoever reaches this machine can use it; there is no password.", host)
     return bound
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -16,7 +16,7 @@ import io
 import json
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -158,17 +158,19 @@ class _Text(Table):
             yield from file
 
     def _decoding_error(self, text: str) -> str:
-        return f"not {self.encoding.upper()}" if self.damaged and not _is_whole(text) else ""
+        lost = self.damaged and any("\udc80" <= character <= "\udcff" for character in text)
+        return f"not {self.encoding.upper()}" if lost else ""
 
-    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+    def _records(self, read: Callable[[str], Row]) -> Iterator[Record]:
+        """Yield a record for each line; `read` raises a ValueError that says what is wrong."""
         for number, line in enumerate(self._lines(), start=1):
-            place, text = f"{self.path}, line {number}", line.rstrip("\r\n")
-            if not text.strip():
-                yield Record(place, None, text=text)
-            elif error := self._decoding_error(text):
-                yield Record(place, None, error, text)
-            else:
-                yield self._record(place, text)
+            text, row = line.rstrip("\r\n"), None
+            error = self._decoding_error(text) if text.strip() else ""
+            try:
+                row = read(text) if text.strip() and not error else None
+            except ValueError as found:
+                error = str(found)
+            yield Record(f"{self.path}, line {number}", row, error, text)
 
     def write(
         self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
@@ -196,10 +198,6 @@ class _Text(Table):
         return ""
 
     @abstractmethod
-    def _record(self, place: str, text: str) -> Record:
-        """Return the record of a line."""
-
-    @abstractmethod
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         """Return the text of a record with the new cells."""
 
@@ -211,8 +209,8 @@ class _Txt(_Text):
         super().__init__(path)
         self.header = ["text"]
 
-    def _record(self, place: str, text: str) -> Record:
-        return Record(place, {"text": text}, text=text)
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        return self._records(lambda text: {"text": text})
 
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         cells = [cell.translate(TABS) for cell in self._cells(output, kinds, joint)]
@@ -227,14 +225,8 @@ class _Jsonl(_Text):
         rows = (record.row for record in self.records(()) if record.row is not None)
         self.header = list(next(rows, ()))
 
-    def _record(self, place: str, text: str) -> Record:
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            return Record(place, None, f"not JSON ({first_line(error)})", text)
-        if not isinstance(row, dict):
-            return Record(place, None, "not an object {…}", text)
-        return Record(place, row, text=text)
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        return self._records(_read_object)
 
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         new = {name: output[name] for name in kinds if output.get(name) is not None}
@@ -294,9 +286,6 @@ class _Tsv(_Text):
 
     def _heading(self, names: list[str]) -> str:
         return self.heading + self._join(["", *names]) + self.line_end
-
-    def _record(self, place: str, text: str) -> Record:
-        raise NotImplementedError  # `records` makes its own records
 
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         return record.text + self._join(["", *self._cells(output, kinds, joint)])
@@ -383,16 +372,12 @@ class _Workbook(Table):
         """Yield the cells of each row up to the last non-empty one; empty cells are None."""
         source = workbook.worksheets[sheet]
         source.reset_dimensions()  # stored dimensions may be wrong
-        rows = source.iter_rows()
-        while True:
-            with self._damage_named():
-                row = next(rows, None)
-            if row is None:
-                return
-            cells = [None if cell.value is None else cell for cell in row]
-            while cells and cells[-1] is None:
-                cells.pop()
-            yield cells
+        with self._damage_named():
+            for row in source.iter_rows():
+                cells = [None if cell.value is None else cell for cell in row]
+                while cells and cells[-1] is None:
+                    cells.pop()
+                yield cells
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         width, is_header = len(self.header), True
@@ -450,20 +435,13 @@ class _Parquet(Table):
 
     def _batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         with self._damage_named():
-            batches = pq.ParquetFile(self.path).iter_batches(BATCH_ROWS, columns=columns)
-        while True:
-            with self._damage_named():
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
+            yield from pq.ParquetFile(self.path).iter_batches(BATCH_ROWS, columns=columns)
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
-        number = 0
-        for batch in self._batches([name for name in columns if name in self.header]):
-            for row in batch.to_pylist():
-                number += 1
-                yield Record(f"{self.path}, row {number}", row)
+        batches = self._batches([name for name in columns if name in self.header])
+        rows = (row for batch in batches for row in batch.to_pylist())
+        for number, row in enumerate(rows, start=1):
+            yield Record(f"{self.path}, row {number}", row)
 
     def write(
         self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
@@ -491,8 +469,14 @@ FORMATS: dict[str, Any] = {
 }
 
 
-def _is_whole(text: str) -> bool:
-    return not any("\udc80" <= character <= "\udcff" for character in text)
+def _read_object(text: str) -> Row:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON ({first_line(error)})") from error
+    if not isinstance(row, dict):
+        raise ValueError("not an object {…}")
+    return row
 
 
 def _to_json(value: Any, kind: str) -> Any:

@@ -33,7 +33,6 @@ def write_card(
     """Write README.md into the run's folder, without paths of this machine and without tokens.
 
     Args:
-        outcome: the outcome of the run.
         task: the name of the task in Korean.
         pipeline_tag: the Hub's name of the task.
         usage: Python source for the card; MODEL stands for the model's name in double quotes.

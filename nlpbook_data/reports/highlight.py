@@ -29,8 +29,6 @@ def write_highlights(rows: Sequence[Mapping[str, Any]], path: Path, title: str) 
         rows: ``{"text", "entities", "prediction"}``; the last two are lists of ``{"start", "end",
             "label": word}`` with exclusive ends, and predictions have a ``score`` too. Unknown
             entities are None; then nothing is judged.
-        path: the file of the page.
-        title: the title of the page, as plain text.
     """
     labels, judged = (Counter[str](), Counter[str]()), (Counter[str](), Counter[str]())
     articles: list[list[dict[str, Any]]] = []

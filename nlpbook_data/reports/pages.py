@@ -9,16 +9,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 
 def render(template_name: str, **values: Any) -> str:
-    """Render a template with `values`; in HTML each value is escaped.
+    """Render a template of this folder with `values`; a missing one is an error.
 
-    Args:
-        template_name: a file in ``nlpbook_data/reports/templates``. Those in HTML extend
-            ``base.html``: its blocks are ``style`` and ``body``, and ``title`` is one of the
-            values.
-        values: the variables of the template; a missing one is an error.
-
-    Returns:
-        Text that can be encoded as UTF-8: half a surrogate pair becomes ``?``.
+    Pages extend ``base.html``: its blocks are ``style`` and ``body``, and ``title`` is one of the
+    values. The text can be encoded as UTF-8: half a surrogate pair becomes ``?``.
     """
     environment = Environment(
         loader=PackageLoader("nlpbook_data.reports"),

@@ -35,12 +35,20 @@ def _drawing(path: Path, *panels: int, **options: Any) -> Iterator[tuple[Any, An
         pyplot.close(figure)
 
 
-def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) -> None:
-    """Draw training loss, validation loss and the validation `metric` over epochs.
+@contextmanager
+def _bar_panels(path: Path, width: float, rest: float, heights: list[float]) -> Iterator[Any]:
+    """Yield a figure and its axes, one below the other, for horizontal bars; in inches."""
+    size = {"figsize": (width, rest + sum(heights)), "height_ratios": heights}
+    with _drawing(path, len(heights), squeeze=False, **size) as (figure, axes):
+        yield figure, axes[:, 0]
+        for axis in axes[:, 0]:
+            axis.invert_yaxis()
+            axis.grid(axis="x", alpha=0.3)
+            axis.set_axisbelow(True)
 
-    Args:
-        history: Trainer's ``state.log_history``.
-    """
+
+def plot_learning_curve(history: list[dict[str, Any]], metric: str, path: Path) -> None:
+    """Draw the losses and the validation `metric` over epochs, of Trainer's ``log_history``."""
     score = f"eval_{metric}"
     curves = {
         "loss": ("학습 손실", BLUE, "-"),
@@ -103,11 +111,7 @@ def plot_scores(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def plot_per_class(scores: dict[str, dict[str, float]], path: Path) -> None:
-    """Draw the precision, recall and F1 of each type as bars.
-
-    Args:
-        scores: ``{name: {"precision", "recall", "f1", "support"}}``, fractions and a count.
-    """
+    """Draw each type of ``{name: {"precision", "recall", "f1", "support"}}`` as bars."""
     bars = {"precision": "정밀도", "recall": "재현율", "f1": "F1"}
     _draw_bars({"유형별 점수": scores}, bars, path)
 
@@ -115,9 +119,8 @@ def plot_per_class(scores: dict[str, dict[str, float]], path: Path) -> None:
 def plot_breakdown(scores: dict[str, Any], path: Path) -> None:
     """Draw exact match and F1 of each group of questions as bars; empty groups are left out.
 
-    Args:
-        scores: the scores of question answering, with ``per_question_type`` and
-            ``per_answer_position``: ``{name: {"exact_match", "f1", "support"}}``.
+    The groups are ``per_question_type`` and ``per_answer_position``: ``{name: {"exact_match", "f1",
+    "support"}}``.
     """
     titles = {"per_question_type": "질문 유형", "per_answer_position": "정답 위치"}
     thirds = {"first third": "앞 1/3", "middle third": "가운데 1/3", "last third": "뒤 1/3"}
@@ -135,10 +138,9 @@ def _draw_bars(
     panels = {title: scores for title, scores in panels.items() if scores} or {"": {}}
     thick = 0.2 + 0.16 * len(bars)  # inches of a row
     heights = [0.8 + thick * max(len(scores), 1) for scores in panels.values()]
-    size = {"figsize": (7, 0.9 + sum(heights)), "height_ratios": heights}
     height = 0.8 / len(bars)
-    with _drawing(path, len(panels), squeeze=False, **size) as (figure, axes):
-        for axis, (title, scores) in zip(axes[:, 0], panels.items(), strict=True):
+    with _bar_panels(path, 7, 0.9, heights) as (figure, axes):
+        for axis, (title, scores) in zip(axes, panels.items(), strict=True):
             places = np.arange(len(scores))
             for number, (key, name) in enumerate(bars.items()):
                 values = [row[key] for row in scores.values()]
@@ -149,20 +151,13 @@ def _draw_bars(
             names = [f"{_short(name)} ({row['support']:,})" for name, row in scores.items()]
             axis.set_yticks(places, names)
             axis.set(title=title, xlim=(0, 1.08), xticks=np.linspace(0, 1, 6))
-            axis.invert_yaxis()
-            axis.grid(axis="x", alpha=0.3)
-            axis.set_axisbelow(True)
-        axes[-1, 0].set_xlabel("점수 (이름 옆: 개수)")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
+        axes[-1].set_xlabel("점수 (이름 옆: 개수)")
+        handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
 
 
 def plot_recall(curves: dict[str, dict[int, float]], path: Path) -> None:
-    """Draw the recall of several rankings over the number of passages.
-
-    Args:
-        curves: ``{name: {k: recall at k}}``.
-    """
+    """Draw the recall of rankings, ``{name: {k: recall at k}}``, over the number of passages."""
     with _drawing(path, figsize=(6, 4.2)) as (_, axes):
         for (name, curve), style in zip(curves.items(), ("o-", "s--", "^:"), strict=False):
             axes.plot(list(map(int, curve)), list(curve.values()), style, ms=4, label=name)
@@ -176,19 +171,14 @@ def plot_recall(curves: dict[str, dict[int, float]], path: Path) -> None:
 
 
 def plot_results(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw a panel for each task: model scores with spread, and the best baseline as a line.
-
-    Args:
-        rows: the output of `reports.results.cells`.
-    """
+    """Draw a panel for each task of `results.cells`: scores, spread, the best baseline's line."""
     panels: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         title = f"{row['data']} ({row['recipe']}), {KOREAN.get(row['metric'], row['metric'])}"
         panels.setdefault(f"{title}, {row['rows']:,}행", []).append(row)
     heights = [0.7 + 0.34 * len(panel) for panel in panels.values()]
-    size = {"figsize": (8, 0.4 + sum(heights)), "height_ratios": heights}
-    with _drawing(path, len(panels), squeeze=False, **size) as (_, axes):
-        for axis, (title, panel) in zip(axes[:, 0], panels.items(), strict=True):
+    with _bar_panels(path, 8, 0.4, heights) as (_, axes):
+        for axis, (title, panel) in zip(axes, panels.items(), strict=True):
             means = [row["mean"] for row in panel]
             spread = [row["std"] or 0.0 for row in panel]
             bars = axis.barh(range(len(panel)), means, 0.6, xerr=spread, color=BLUE, capsize=3)
@@ -198,9 +188,6 @@ def plot_results(rows: list[dict[str, Any]], path: Path) -> None:
                 axis.axvline(line["baseline_score"], color=ORANGE, ls="--", label=line["baseline"])
                 axis.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
             axis.set_title(title, fontsize=9)
-            axis.invert_yaxis()
-            axis.grid(axis="x", alpha=0.3)
-            axis.set_axisbelow(True)
 
 
 def _short(name: str) -> str:

@@ -78,17 +78,13 @@ def push_folder(
     private: bool | None,
     revision: str | None = None,
 ) -> str:
-    """Create the repository where needed and commit `pushed_files` of `folder` to it.
+    """Commit `pushed_files` of a finished run; return the commit's address.
 
     Args:
-        folder: the folder of a finished run.
-        repo_id: by default the folder's name under the token's user.
+        repo_id: by default the folder's name under the token's user; created where needed.
         token: None for the token of `hf auth login`.
         private: None for the account's default.
         revision: the branch, by default main.
-
-    Returns:
-        The address of the commit.
     """
     hub = HfApi(token=token)
     name = repo_id or folder.resolve().name

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import itertools
 import json
 import logging
 import re
@@ -16,7 +17,6 @@ import numpy as np
 from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.language import spoken
 from nlpbook_data.metrics.names import SHOWN, format_score, goodness, heading
-from nlpbook_data.reports.columns import in_columns
 from nlpbook_data.reports.outcome import CEILING, HYBRID, Outcome
 from nlpbook_data.reports.paired import compare_rows, given, measure
 
@@ -180,16 +180,14 @@ def columns_of(entries: Sequence[Entry], metrics: Sequence[str] = ()) -> list[tu
     Logs a warning if runs on one data set have different rows.
     """
     tasks = list(dict.fromkeys(entry.task for entry in entries))
-    for number, task in enumerate(tasks):
-        same = (task.recipe, task.data, task.split)
-        for other in tasks[:number]:
-            if (other.recipe, other.data, other.split) == same:
-                first = {e.task: e.folders[0] for e in reversed(entries)}
-                logger.warning(
-                    "%s and %s have other %s rows of %s: they stand in columns of their own and "
-                    "are not compared.",
-                    *(first[other], first[task], task.split, task.data),
-                )
+    first = {entry.task: entry.folders[0] for entry in reversed(entries)}
+    for one, other in itertools.combinations(tasks, 2):
+        if (one.recipe, one.data, one.split) == (other.recipe, other.data, other.split):
+            logger.warning(
+                "%s and %s have other %s rows of %s: they stand in columns of their own and are "
+                "not compared.",
+                *(first[one], first[other], one.split, one.data),
+            )
     columns = []
     for task in tasks:
         there = {name for e in entries if e.task == task for _, s in e.seeds.values() for name in s}
@@ -349,11 +347,6 @@ def comparison_lines(found: Sequence[dict[str, Any]]) -> list[list[str]]:
             for row in found
         ),
     ]
-
-
-def as_terminal(lines: Sequence[Sequence[str]], right: Iterable[int]) -> str:
-    """Return aligned columns for a terminal."""
-    return in_columns(lines, right=list(right))
 
 
 def as_markdown(lines: Sequence[Sequence[str]], heads: int = 1) -> str:

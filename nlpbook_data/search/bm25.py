@@ -50,9 +50,8 @@ def extract_morphemes(
     a part of KorQuAD 1.0 over its 756 passages: MRR@10 0.938; all morphemes give 0.931, nouns and
     verbs alone 0.935, words between blanks 0.807.
 
-    The analysis takes 12 µs a character on one core, and uses all cores: 3 to 5 s for these
-    passages, so about a minute for all 10,645 of KorQuAD. It runs once a run, so nothing is cached
-    on disk.
+    The analysis takes 12 µs a character on one core, and uses all cores: about a minute for all
+    10,645 passages of KorQuAD.
 
     Args:
         texts: any texts; they are NFC-normalised, because Kiwi cannot read NFD.
@@ -110,14 +109,10 @@ def load_bm25(folder: Path) -> "BM25":
 def rank_passages(
     index: "BM25", queries: Sequence[Sequence[str]], k: int = 100
 ) -> tuple[list[list[int]], list[list[float]]]:
-    """Return the ids and the scores of at most `k` passages for each query, best first.
+    """Return the ids and the scores of at most `k` passages for each list of morphemes, best first.
 
     Only passages that share a morpheme with the query are ranked. So a query without a known
     morpheme has an empty ranking. Of equal scores the smaller id comes first.
-
-    Args:
-        index: the result of `index_morphemes`.
-        queries: lists of morphemes.
     """
     ids, scores = [], []
     for query in queries:

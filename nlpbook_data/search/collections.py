@@ -76,7 +76,11 @@ def to_queries(
             ("premise", "hypothesis") if "premise" in batch else ("sentence1", "sentence2")
         )
         asked, found = batch[first], batch[second]
-        is_true = _answered(batch["label"], label_names, positive)
+        words, labels = answering(label_names, positive), batch["label"]
+        if words:
+            is_true = [words[label] if label >= 0 else True for label in labels]
+        else:
+            is_true = [None if 2 < score < 4 else not score <= 2 for score in labels]
     negative = batch.get("negative", [None] * len(asked))
     rows = [
         (_clean(query), _clean(passage), true, other and _clean(other))
@@ -88,11 +92,7 @@ def to_queries(
 
 
 def answering(label_names: Sequence[str], positive: str | None = None) -> list[bool | None]:
-    """Return for each label of pairs whether one text answers the other; None for in between.
-
-    Raises:
-        InputError: see `to_queries`.
-    """
+    """Return for each label of pairs whether one text answers the other; None for in between."""
     if positive is not None:
         if positive not in label_names:
             raise InputError(
@@ -107,15 +107,6 @@ def answering(label_names: Sequence[str], positive: str | None = None) -> list[b
             "--positive_label 1."
         )
     return [ANSWERS[name.lower()] for name in label_names]
-
-
-def _answered(
-    labels: Sequence[Any], label_names: Sequence[str], positive: str | None
-) -> list[bool | None]:
-    words = answering(label_names, positive)
-    if words:
-        return [words[label] if label >= 0 else True for label in labels]
-    return [None if 2 < score < 4 else not score <= 2 for score in labels]
 
 
 def _clean(text: str) -> str:

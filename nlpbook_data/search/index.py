@@ -14,15 +14,17 @@ replaces the manifest last, in one step, so an interrupted change leaves the ind
 """
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import UnionType
-from typing import Any, Protocol, get_args, get_origin, get_type_hints
+from typing import Any, Protocol, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +52,8 @@ DICTIONARY = "dictionary.txt"
 TEXTS = 2048  # encoded at a time; the encoder sorts them by length
 ROWS = 16_384  # vectors compared at a time: 6 MB of scores for 100 queries
 FUSED = 100  # passages of each ranking in a hybrid one
+Rows: TypeAlias = Iterable[str | Mapping[str, Any]] | Dataset
+Rankings = list[list[tuple[int, float]]]  # for each query ids and scores, best first
 
 
 class Encoder(Protocol):
@@ -86,15 +90,13 @@ class Manifest:
         model: the folder or Hub name of the model; None if the encoder was given as an object.
         model_sha256: the hash of the model folder's files; None for a Hub name.
         normalized: whether vectors, including those of queries, are scaled to length 1.
-        dtype: the type of stored vectors, float32 or float16.
+        dtype: of stored vectors, float32 or float16.
         dense: whether there are vectors; else only BM25 is searched.
         hybrid: whether morphemes are stored, for BM25.
-        k1, b: BM25's.
-        weight: the weight of the vectors in a hybrid search.
+        weight: of the vectors in a hybrid search.
         id_column: the column of the user's own ids.
         deleted: the numbers of deleted rows, ascending.
-        parts: the number of parts, one for each build or add.
-        changes: the number of builds and changes.
+        parts, changes: the number of builds and adds, and of all changes.
         files: the sha256 of each file in use.
         faiss: ``{"file", "parts", "probes"}``, where ``parts`` is the number of first parts that it
             covers.
@@ -118,18 +120,92 @@ class Manifest:
     version: int = VERSION
 
 
-class SearchIndex:
-    """The index in a folder, made by `build` or `load`."""
+class Index(ABC):
+    """What is searched, in a folder (`SearchIndex`) or by Qdrant (`qdrant.QdrantIndex`)."""
 
     def __init__(self, folder: Path, manifest: Manifest, encoder: Encoder | None) -> None:
         self.folder, self.manifest, self._given = folder, manifest, encoder
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The given encoder, else the manifest's model, loaded."""
+        return find_encoder(self.folder, self.manifest, self._given)
+
+    def search(
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        hybrid: bool = False,
+        exact: bool = False,
+        weight: float | None = None,
+    ) -> list[list[Hit]]:
+        """Return the `k` rows nearest to each query, best first; fewer if there are fewer.
+
+        An index without vectors is searched by BM25.
+
+        Args:
+            hybrid: fuse the first 100 hits with the first 100 of BM25 (see `search.fusion`).
+            exact: compare with every vector, even if there is an approximate index.
+            weight: of the vectors in the fusion, from 0 to 1; by default the weight that the
+                model's training chose on validation, or 0.5.
+
+        Raises:
+            InputError: a query is empty, `k` is below 1, the index is not hybrid, the model is not
+                the one of `build`, or a server does not answer.
+        """
+        queries = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
+        if k < 1:
+            raise InputError(f"k is {k}. Ask for one hit or more.")
+        if weight is not None and not 0 <= weight <= 1:
+            raise InputError(f"The weight is {weight}. Give one from 0 to 1.")
+        if hybrid and not self.manifest.hybrid:
+            raise InputError(f"{self.folder}: built without morphemes. Build it again as hybrid.")
+        if not queries:
+            return []
+        if not self.manifest.dense:
+            found = self._search_words(queries, k)
+        elif not hybrid:
+            found = self._search_dense(queries, k, exact)
+        else:
+            depth = max(k, FUSED)
+            share = self.manifest.weight if weight is None else weight
+            dense = self._search_dense(queries, depth, exact)
+            words = self._search_words(queries, depth)
+            found = [
+                [*fuse(_columns(one), _columns(other), share).items()]
+                for one, other in zip(dense, words, strict=True)
+            ]
+        rows = self._rows_of({i for ranking in found for i, _ in ranking[:k]})
+        return [  # a point of a server may have been deleted meanwhile
+            [Hit(i, score, rows[i]) for i, score in ranking[:k] if i in rows] for ranking in found
+        ]
+
+    @abstractmethod
+    def _search_dense(self, queries: Sequence[str], k: int, exact: bool) -> Rankings:
+        """Return the `k` rows whose vectors are nearest to each query."""
+
+    @abstractmethod
+    def _search_words(self, queries: Sequence[str], k: int) -> Rankings:
+        """Return the `k` rows that BM25 ranks first."""
+
+    @abstractmethod
+    def _rows_of(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """Return the columns of rows by their numbers."""
+
+
+class SearchIndex(Index):
+    """The index in a folder, made by `build` or `load`."""
+
+    def __init__(self, folder: Path, manifest: Manifest, encoder: Encoder | None) -> None:
+        super().__init__(folder, manifest, encoder)
         self._open()
 
     @classmethod
     def build(
         cls,
         folder: str | os.PathLike,
-        rows: Iterable[str | Mapping[str, Any]] | Dataset,
+        rows: Rows,
         encoder: Encoder | str | os.PathLike | None = None,
         *,
         dtype: str = "float32",
@@ -149,7 +225,6 @@ class SearchIndex:
                 with only BM25.
             dtype: float16 needs half the disk and file cache, but more time for a search.
             hybrid: also keep a BM25 index of morphemes (see `search.bm25`).
-            k1, b: BM25's.
             dictionary: a file of words that Kiwi does not know, in Kiwi's format; it is copied.
             id_column: the column of your own ids; `add` and `delete` find rows by it.
 
@@ -199,20 +274,17 @@ class SearchIndex:
         folder = Path(folder)
         manifest = _read_manifest(folder)
         if isinstance(encoder, str | os.PathLike):
-            encoder = load_same(folder, manifest, str(encoder))
+            encoder = find_encoder(folder, manifest, encoder)
         return cls(folder, manifest, encoder)
 
     def __len__(self) -> int:
         return len(self.rows) - len(self.manifest.deleted)
 
-    def add(self, rows: Iterable[str | Mapping[str, Any]] | Dataset) -> tuple[int, int]:
-        """Encode `rows` and append them; BM25 is rebuilt over all rows.
+    def add(self, rows: Rows) -> tuple[int, int]:
+        """Encode `rows` and append them; return the numbers of new and of replaced rows.
 
         If the index has an id column, a row with a known id replaces the old row; unchanged rows
-        stay.
-
-        Returns:
-            The number of new rows, and the number of replaced rows.
+        stay. BM25 is rebuilt over all rows.
 
         Raises:
             InputError: see `build`, or another process is changing the index. Then the index is
@@ -235,9 +307,8 @@ class SearchIndex:
         """
         with _locked(self.folder):
             self._reload()
-            known = self._numbers()
-            numbers = {str(i): known.get(str(i)) for i in ids}
-            if unknown := [i for i, number in numbers.items() if number is None]:
+            known, asked = self._numbers(), [*dict.fromkeys(map(str, ids))]
+            if unknown := [i for i in asked if i not in known]:
                 raise InputError(
                     f"{self.folder}: no row has the id {unknown[0]!r}. The ids are those of the "
                     f"column {self.manifest.id_column}."
@@ -245,14 +316,13 @@ class SearchIndex:
                     else f"{self.folder}: there is no row of the number {unknown[0]!r}. A search "
                     "shows the numbers."
                 )
-            if len(numbers) == len(self):
+            if len(asked) == len(self):
                 raise InputError(f"{self.folder}: no row would be left. Remove the folder instead.")
-            self._change(None, [number for number in numbers.values() if number is not None])
+            self._change(None, [known[i] for i in asked])
 
     def _reload(self) -> None:
         """Load the changes that other processes have made."""
-        manifest = _read_manifest(self.folder)
-        if manifest != self.manifest:
+        if (manifest := _read_manifest(self.folder)) != self.manifest:
             self.manifest = manifest
             self._open()
 
@@ -262,9 +332,7 @@ class SearchIndex:
         ids = self.rows[column] if column and len(self.rows) else range(len(self.rows))
         return {str(i): number for number, i in enumerate(ids) if number not in deleted}
 
-    def _new_rows(
-        self, rows: Iterable[str | Mapping[str, Any]] | Dataset
-    ) -> tuple[Dataset, list[int]]:
+    def _new_rows(self, rows: Rows) -> tuple[Dataset, list[int]]:
         """Return the new and changed rows, and the numbers of the rows that they replace."""
         found, column = to_dataset(rows), self.manifest.id_column
         if not column:
@@ -298,7 +366,7 @@ class SearchIndex:
         try:
             if rows is not None:
                 self._write_part(part, rows)
-            gone, files = sorted({*before.deleted, *deleted}), before.files
+            gone, files = sorted({*before.deleted, *deleted}), dict(before.files)
             parts = before.parts + (rows is not None)
             if before.hybrid:
                 left, dropped = self._load("morphemes", parts), set(gone)
@@ -308,9 +376,8 @@ class SearchIndex:
                 files = {path: sha for path, sha in files.items() if not path.startswith("bm25-")}
             written = [path for made in (part, bm25) for path in made.rglob("*") if path.is_file()]
             files |= {p.relative_to(self.folder).as_posix(): file_sha256(p) for p in written}
-            self._replace_manifest(
-                parts=parts, files=files, deleted=gone, changes=before.changes + 1
-            )
+            changes = before.changes + 1
+            self._replace_manifest(parts=parts, files=files, deleted=gone, changes=changes)
             shutil.rmtree(self._bm25_folder(before.changes), ignore_errors=True)
         finally:
             # The files on disk decide: a signal may come right after the manifest was replaced.
@@ -323,7 +390,7 @@ class SearchIndex:
 
     def _write_part(self, part: Path, rows: Dataset) -> None:
         try:
-            concatenate_datasets([*self._load("rows", self.manifest.parts), rows])
+            concatenate_datasets([self.rows, rows] if self.manifest.parts else [rows])
         except ValueError as error:
             what = f"{self.folder}: its rows have other columns ({error}). Mend the new ones."
             raise InputError(what) from error
@@ -368,71 +435,19 @@ class SearchIndex:
             )
         return vectors
 
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The given encoder, else the manifest's model, loaded."""
-        return find_encoder(self.folder, self.manifest, self._given)
+    def _search_dense(self, queries: Sequence[str], k: int, exact: bool) -> Rankings:
+        vectors = self._checked(self.encoder.encode_query([*queries]), queries)
+        return self.search_vectors(vectors, k, exact=exact)
 
-    def search(
-        self,
-        queries: Sequence[str],
-        k: int = 10,
-        *,
-        hybrid: bool = False,
-        exact: bool = False,
-        weight: float | None = None,
-    ) -> list[list[Hit]]:
-        """Return the `k` rows nearest to each query, best first; fewer if there are fewer.
-
-        An index without vectors is searched by BM25.
-
-        Args:
-            queries: texts.
-            k: hits for each query.
-            hybrid: fuse the first 100 hits with the first 100 of BM25 (see `search.fusion`).
-            exact: compare with every vector, even if there is a FAISS index.
-            weight: of the vectors in the fusion, from 0 to 1; by default the weight that the
-                model's training chose on validation, or 0.5.
-
-        Raises:
-            InputError: a query is empty, `k` is below 1, the index is not hybrid, or the model is
-                not the one of `build`.
-        """
-        queries = read_queries(queries, k, weight)
-        if hybrid and not self.manifest.hybrid:
-            raise InputError(f"{self.folder}: built without morphemes. Build it again as hybrid.")
-        if not queries:
-            return []
-        found: list[list[tuple[int, float]]] = []
-        depth = max(k, FUSED) if hybrid and self.manifest.dense else k
-        if self.manifest.dense:
-            vectors = self._checked(self.encoder.encode_query(queries), queries)
-            found = self.search_vectors(vectors, depth, exact=exact)
-        if hybrid or not self.manifest.dense:
-            words = self._search_words(queries, depth)
-            share = self.manifest.weight if weight is None else weight
-            found = (
-                [
-                    list(fuse(_columns(one), _columns(other), share).items())
-                    for one, other in zip(found, words, strict=True)
-                ]
-                if found
-                else words
-            )
-        return [[Hit(i, score, self.rows[i]) for i, score in ranking[:k]] for ranking in found]
-
-    def _search_words(self, queries: Sequence[str], k: int) -> list[list[tuple[int, float]]]:
+    def _search_words(self, queries: Sequence[str], k: int) -> Rankings:
         morphemes = extract_morphemes(queries, dictionary=self._dictionary)
-        places, scores = rank_passages(self._bm25, morphemes, k)
         left = np.setdiff1d(np.arange(len(self.rows)), self.manifest.deleted)
         return [
-            list(zip(left[ids].tolist(), values, strict=True)) if ids else []
-            for ids, values in zip(places, scores, strict=True)
+            list(zip(left[ids].tolist(), scores, strict=True)) if ids else []
+            for ids, scores in zip(*rank_passages(self._bm25, morphemes, k), strict=True)
         ]
 
-    def search_vectors(
-        self, queries: np.ndarray, k: int, *, exact: bool = False
-    ) -> list[list[tuple[int, float]]]:
+    def search_vectors(self, queries: np.ndarray, k: int, *, exact: bool = False) -> Rankings:
         """Return ``(id, score)`` of the `k` vectors nearest to each query, best first.
 
         Args:
@@ -517,19 +532,20 @@ class SearchIndex:
         return self.folder / DICTIONARY if DICTIONARY in self.manifest.files else None
 
     def _load(self, name: str, parts: int) -> list[Dataset]:
-        folders = (self._part(number) / name for number in range(parts))
-        return [load_from_disk(str(folder), keep_in_memory=False) for folder in folders]
+        folders = (str(self._part(number) / name) for number in range(parts))
+        return [load_from_disk(folder, keep_in_memory=False) for folder in folders]
 
     def _open(self) -> None:
         """Check the contents of the files in the manifest, then memory-map them."""
         manifest = self.manifest
-        for path, sha256 in ((self.folder / name, sha) for name, sha in manifest.files.items()):
+        for name, sha256 in manifest.files.items():
+            path = self.folder / name
             if not path.is_file() or file_sha256(path) != sha256:
                 raise InputError(
                     f"{path}: missing, truncated or changed. Copy the index again, or build it."
                 )
-        numbers = range(manifest.parts if manifest.dense else 0)
-        paths = [self._part(number) / "vectors.npy" for number in numbers]
+        parts = range(manifest.parts if manifest.dense else 0)
+        paths = [self._part(number) / "vectors.npy" for number in parts]
         try:
             self.rows = concatenate_datasets(
                 self._load("rows", manifest.parts) or [Dataset.from_dict({})]
@@ -549,15 +565,16 @@ class SearchIndex:
         index.nprobe = made["probes"]
         return index
 
+    def _rows_of(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+        return {i: self.rows[i] for i in ids}
+
     def texts(self) -> Iterator[str]:
         """Return the texts of rows that are not deleted, in the order of their ids."""
         deleted = set(self.manifest.deleted)
         return (text for n, text in enumerate(_texts(self.rows)) if n not in deleted)
 
 
-def search_exact(
-    queries: np.ndarray, vectors: Sequence[np.ndarray], k: int
-) -> list[list[tuple[int, float]]]:
+def search_exact(queries: np.ndarray, vectors: Sequence[np.ndarray], k: int) -> Rankings:
     """Return ``(id, inner product)`` of the `k` vectors nearest to each query, best first.
 
     `semantic_search` of sentence-transformers compares every vector, in blocks. Equal scores are
@@ -567,13 +584,12 @@ def search_exact(
         queries: (queries, dimension).
         vectors: the parts of one collection, (rows, dimension) each, float32 or float16, possibly
             memory-mapped; ids count over all parts.
-        k: hits for each query; fewer if there are fewer vectors.
     """
     import torch
     from sentence_transformers.util import semantic_search
 
     asked = torch.from_numpy(np.asarray(queries, dtype=np.float32))
-    found: list[list[tuple[int, float]]] = [[] for _ in queries]
+    found: Rankings = [[] for _ in queries]
     first = 0
     for part in vectors:
         hits = semantic_search(
@@ -589,16 +605,6 @@ def search_exact(
     return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in found]
 
 
-def read_queries(queries: Sequence[str], k: int, weight: float | None) -> list[str]:
-    """Return the checked texts of a search; refuse a wrong `k` or `weight`."""
-    found = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
-    if k < 1:
-        raise InputError(f"k is {k}. Ask for one hit or more.")
-    if weight is not None and not 0 <= weight <= 1:
-        raise InputError(f"The weight is {weight}. Give one from 0 to 1.")
-    return found
-
-
 def _columns(ranking: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
     return [i for i, _ in ranking], [score for _, score in ranking]
 
@@ -610,7 +616,7 @@ def _gather(vectors: Sequence[np.ndarray], ids: np.ndarray) -> np.ndarray:
     return np.concatenate([part[i - (end - len(part))] for i, part, end in parts], dtype=np.float32)
 
 
-def to_dataset(rows: Iterable[str | Mapping[str, Any]] | Dataset) -> Dataset:
+def to_dataset(rows: Rows) -> Dataset:
     """Return `rows` as a Dataset with checked texts."""
     found: Any
     texts: Iterable[Any]
@@ -675,11 +681,7 @@ def load_encoder(model: str) -> Any:
 def describe_encoder(
     encoder: Encoder | str | os.PathLike | None, hybrid: bool, **others: Any
 ) -> tuple[Manifest, Encoder | None]:
-    """Return the manifest of a new index, and the encoder, loaded.
-
-    Args:
-        encoder, hybrid: see `SearchIndex.build`.
-        others: further fields of the manifest.
+    """Return the manifest of a new index, with the fields `others`, and the encoder, loaded.
 
     Raises:
         InputError: see `load_encoder`.
@@ -690,26 +692,21 @@ def describe_encoder(
         encoder = load_encoder(model)
         if _is_folder(model):  # a search may start in another folder
             model = str(Path(model).expanduser().resolve())
+    weight, body = WEIGHT, getattr(encoder, "transformers_model", None)
+    if body is not None:
+        from nlpbook_data.search.training import saved_weight
+
+        weight = saved_weight(body.config)  # as the model's training chose it on validation
     manifest = Manifest(
         model,
         model and model_sha256(model),
         normalized=getattr(encoder, "similarity_fn_name", "cosine") != "dot",
         dense=encoder is not None,
         hybrid=hybrid or encoder is None,
-        weight=_weight_of(encoder),
+        weight=weight,
         **others,
     )
     return manifest, encoder
-
-
-def _weight_of(encoder: Any) -> float:
-    """Return the encoder's weight in a fusion with BM25, as its training chose it on validation."""
-    body = getattr(encoder, "transformers_model", None)
-    if body is None:
-        return WEIGHT
-    from nlpbook_data.search.training import saved_weight
-
-    return saved_weight(body.config)
 
 
 def copy_dictionary(source: Path, target: Path) -> None:
@@ -738,17 +735,19 @@ def _is_folder(model: str) -> bool:
     return Path(model).expanduser().is_dir()
 
 
-def find_encoder(folder: Path, manifest: Manifest, given: Encoder | None) -> Encoder:
-    """Return `given`, else the model of `manifest`, loaded."""
-    if given is not None:
+def find_encoder(
+    folder: Path, manifest: Manifest, given: Encoder | str | os.PathLike | None
+) -> Encoder:
+    """Return the encoder of an index: `given`, loaded if it is a name, else the manifest's model.
+
+    Raises:
+        InputError: the index names no model, or the model is not the one that it was built with.
+    """
+    if given is not None and not isinstance(given, str | os.PathLike):
         return given
-    if manifest.model is None:
+    model = str(given or manifest.model or "")
+    if not model:
         raise InputError(f"{folder}: the index names no model. Pass the encoder.")
-    return load_same(folder, manifest, manifest.model)
-
-
-def load_same(folder: Path, manifest: Manifest, model: str) -> Encoder:
-    """Load `model`; refuse another one than that of the index."""
     found = model_sha256(model)
     if found is None and manifest.model_sha256:
         raise InputError(
@@ -787,9 +786,7 @@ def _is_sound(manifest: Manifest) -> bool:
     for name, kind in get_type_hints(Manifest).items():
         kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
         allowed = {get_origin(each) or each for each in kinds}
-        if float in allowed:
-            allowed.add(int)
-        if not isinstance(getattr(manifest, name), tuple(allowed)):
+        if not isinstance(getattr(manifest, name), (*allowed, *[int] * (float in allowed))):
             return False
     faiss = manifest.faiss
     known = faiss is None or {"file", "parts", "probes"} <= faiss.keys()
@@ -799,9 +796,8 @@ def _is_sound(manifest: Manifest) -> bool:
 def import_faiss() -> Any:
     """Return the module faiss, or raise InputError that says how to install it."""
     try:
-        import faiss
+        return importlib.import_module("faiss")
     except ImportError as error:
         raise InputError(
             "faiss is not installed: pip install nlpbook-recipes[faiss]. Or search exactly."
         ) from error
-    return faiss

@@ -23,18 +23,15 @@ from tqdm import tqdm
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.search.bm25 import K1, B, extract_morphemes
-from nlpbook_data.search.fusion import fuse
 from nlpbook_data.search.index import (
     DICTIONARY,
-    FUSED,
     Encoder,
-    Hit,
+    Index,
     Manifest,
+    Rankings,
     copy_dictionary,
     describe_encoder,
     find_encoder,
-    load_same,
-    read_queries,
     to_dataset,
 )
 
@@ -42,12 +39,12 @@ FILE = "qdrant.json"
 BATCH = 256  # points sent at a time
 
 
-class QdrantIndex:
+class QdrantIndex(Index):
     """The index in a collection, made by `build` or `load`."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], encoder: Encoder | None) -> None:
-        self.folder, self.settings, self._given = folder, settings, encoder
-        self.manifest = Manifest(**settings["index"])
+        super().__init__(folder, Manifest(**settings["index"]), encoder)
+        self.settings = settings
 
     @classmethod
     def build(
@@ -151,48 +148,23 @@ class QdrantIndex:
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path}: damaged. Build the index again.") from error
         if isinstance(encoder, str | os.PathLike):
-            encoder = load_same(Path(folder), manifest, str(encoder))
+            encoder = find_encoder(Path(folder), manifest, encoder)
         return cls(Path(folder), settings, encoder)
 
     def __len__(self) -> int:
         with _said(self.settings["place"]):
             return self._client.count(self.settings["place"]["collection"]).count
 
-    def search(
-        self,
-        queries: Sequence[str],
-        k: int = 10,
-        *,
-        hybrid: bool = False,
-        exact: bool = False,
-        weight: float | None = None,
-    ) -> list[list[Hit]]:
-        """Return the `k` rows nearest to each query, best first; see `SearchIndex.search`.
+    def _search_dense(self, queries: Sequence[str], k: int, exact: bool) -> Rankings:
+        vectors = np.asarray(self.encoder.encode_query([*queries])).tolist()
+        return [self._ask("dense", vector, k, exact) for vector in vectors]
 
-        Raises:
-            InputError: see `SearchIndex.search`, or the server does not answer.
-        """
-        share = self.manifest.weight if weight is None else weight
-        queries = read_queries(queries, k, share)
-        dense, words = self.manifest.dense, hybrid or not self.manifest.dense
-        depth = max(k, FUSED) if dense and words else k
-        vectors = self.encoder.encode_query(queries) if dense else [None] * len(queries)
+    def _search_words(self, queries: Sequence[str], k: int) -> Rankings:
         dictionary = self.folder / DICTIONARY if self.settings["dictionary"] else None
-        asked = extract_morphemes(queries, dictionary=dictionary) if words else []
-        found = []
-        for n, vector in enumerate(vectors):
-            near = self._ask("dense", np.asarray(vector).tolist(), depth, exact) if dense else []
-            hits = near
-            if words:
-                same = self._ask("words", _count(asked[n]), depth, exact) if asked[n] else []
-                rows = {hit.id: hit.row for hit in (*near, *same)}
-                one, other = (([h.id for h in x], [h.score for h in x]) for x in (near, same))
-                hits = [Hit(i, s, rows[i]) for i, s in fuse(one, other, share).items()]
-                hits = hits if dense else same
-            found.append(hits[:k])
-        return found
+        morphemes = extract_morphemes(queries, dictionary=dictionary)
+        return [self._ask("words", _sparse(Counter(m)), k, True) if m else [] for m in morphemes]
 
-    def _ask(self, name: str, query: Any, k: int, exact: bool) -> list[Hit]:
+    def _ask(self, name: str, query: Any, k: int, exact: bool) -> list[tuple[int, float]]:
         from qdrant_client import models
 
         place = self.settings["place"]
@@ -203,17 +175,19 @@ class QdrantIndex:
                 using=name,
                 limit=k,
                 search_params=models.SearchParams(exact=exact),
+                with_payload=False,
             ).points
-        return [Hit(int(point.id), point.score, point.payload or {}) for point in points]
+        return [(int(point.id), point.score) for point in points]
+
+    def _rows_of(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+        place = self.settings["place"]
+        with _said(place):
+            points = self._client.retrieve(place["collection"], list(ids))
+        return {int(point.id): point.payload or {} for point in points}
 
     @cached_property
     def _client(self) -> Any:
         return connect(self.settings["place"])
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The given encoder, else the collection's model, loaded."""
-        return find_encoder(self.folder, self.manifest, self._given)
 
 
 def connect(place: Mapping[str, Any]) -> Any:
@@ -249,17 +223,14 @@ def _said(place: Mapping[str, Any]) -> Iterator[None]:
         ) from error
 
 
-def _key(morpheme: str) -> int:
-    """Return the dimension of a morpheme in sparse vectors, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(morpheme.encode(), digest_size=4).digest(), "big")
-
-
 def _sparse(values: Mapping[str, float]) -> Any:
+    """Return morphemes as a sparse vector; their dimensions are the same on every machine."""
     from qdrant_client import models
 
     places: Counter[int] = Counter()
     for word, value in values.items():
-        places[_key(word)] += value  # type: ignore[assignment]  # two words may collide
+        digest = hashlib.blake2b(word.encode(), digest_size=4).digest()
+        places[int.from_bytes(digest, "big")] += value  # type: ignore[assignment]  # two may collide
     return models.SparseVector(indices=list(places), values=list(map(float, places.values())))
 
 
@@ -267,7 +238,3 @@ def _weigh(morphemes: Sequence[str], mean: float, k1: float, b: float) -> Any:
     """Return the weight of each morpheme in a text: BM25 (`index_morphemes`) without its IDF."""
     norm = k1 * (1 - b + b * len(morphemes) / mean)
     return _sparse({word: tf / (tf + norm) for word, tf in Counter(morphemes).items()})
-
-
-def _count(morphemes: Sequence[str]) -> Any:
-    return _sparse(Counter(morphemes))

@@ -24,10 +24,10 @@ from nlpbook_data.search.index import Hit
 from nlpbook_data.search.training import (
     Ranking,
     RankingArguments,
+    RankingTrainer,
     RetrievalEvaluator,
     as_module,
-    check_best,
-    save_modules,
+    save_encoder,
     saved_weight,
 )
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
@@ -35,10 +35,8 @@ from nlpbook_data.training.models import (
     load_config,
     load_model,
     lora_config,
-    merge_added,
     named_lora_targets,
 )
-from nlpbook_data.training.trainer import add_callbacks, check_metric
 
 HEADS = ("classifier", "score")  # of models that score a pair; trained whole beside adapters
 
@@ -66,27 +64,14 @@ class RerankTrainingArguments(RankingArguments, CrossEncoderTrainingArguments):
             )
 
 
-class RecipeCrossEncoderTrainer(CrossEncoderTrainer):
+class RecipeCrossEncoderTrainer(RankingTrainer, CrossEncoderTrainer):
     """sentence-transformers' trainer with our log lines, and without its model card."""
 
-    def __init__(self, model: CrossEncoder, *, args: RerankTrainingArguments, **kwargs: Any):
-        check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
+    model_class = CrossEncoder
+
+    def __init__(self, model: CrossEncoder, **kwargs: Any):
         model.accepts_loss_kwargs = False  # its losses are batch means: Trainer must average them
-        super().__init__(model, args=args, **kwargs)
-        add_callbacks(self)
-
-    def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train, and make sure of the best weights, as the search recipe does.
-
-        Raises:
-            Exception: why the best checkpoint cannot be loaded.
-        """
-        output = super().train(*args, **kwargs)
-        check_best(self, CrossEncoder)
-        return output
-
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Do nothing: `launch` writes the card."""
+        super().__init__(model=model, **kwargs)
 
 
 class RerankingEvaluator(BaseEvaluator):
@@ -153,13 +138,8 @@ def check_base(body: PreTrainedModel, args: ModelArguments) -> None:
 
 
 def save_reranker(model: CrossEncoder, folder: Path) -> None:
-    """Merge the adapters, if any, and save the model for ``CrossEncoder(folder)``.
-
-    The files have no path of this machine.
-    """
-    module: Any = model[0]
-    module.model = merge_added(module.model, AutoModelForSequenceClassification)
-    save_modules(model, folder)
+    """Save the model for ``CrossEncoder(folder)``, see `save_encoder`."""
+    save_encoder(model, folder, AutoModelForSequenceClassification)
 
 
 def open_reranker(model: str) -> CrossEncoder:

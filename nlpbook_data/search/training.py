@@ -19,6 +19,7 @@ from sentence_transformers import (
 )
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.base.sampler import DefaultBatchSampler, NoDuplicatesBatchSampler
+from sentence_transformers.base.trainer import BaseTrainer
 from sentence_transformers.base.training_args import BaseTrainingArguments
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 from sentence_transformers.sentence_transformer.modules import Pooling
@@ -128,10 +129,12 @@ class SearchTrainingArguments(RankingArguments, SentenceTransformerTrainingArgum
             )
 
 
-class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
-    """sentence-transformers' trainer with our log lines, and without its model card."""
+class RankingTrainer(BaseTrainer):
+    """What search and rerank add to their trainers: log lines, and a check of the best weights."""
 
-    def __init__(self, *, args: SearchTrainingArguments, **kwargs: Any):
+    model_class: Any
+
+    def __init__(self, *, args: RankingArguments, **kwargs: Any):
         check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
         super().__init__(args=args, **kwargs)
         add_callbacks(self)
@@ -146,19 +149,21 @@ class RecipeSentenceTransformerTrainer(SentenceTransformerTrainer):
         if self.args.hp_trials and trial is None:
             search(self)
         output = super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
-        check_best(self, SentenceTransformer)
+        check_best(self, self.model_class)
         return output
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Do nothing: `launch` writes the card, and this one would use the random state."""
 
 
-def check_best(trainer: Any, model_class: Any) -> None:
-    """Check that sentence-transformers' `trainer` has taken the best weights: it only logs faults.
+class RecipeSentenceTransformerTrainer(RankingTrainer, SentenceTransformerTrainer):
+    """sentence-transformers' trainer with our log lines, and without its model card."""
 
-    Raises:
-        Exception: why the best checkpoint cannot be loaded.
-    """
+    model_class = SentenceTransformer
+
+
+def check_best(trainer: Any, model_class: Any) -> None:
+    """Raise an error if `trainer` has not the weights of its best checkpoint."""
     best = trainer.state.best_model_checkpoint
     spread = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     if not best or not trainer.args.load_best_model_at_end or spread:
@@ -207,7 +212,7 @@ def load_encoder(
 
     Args:
         tokenizer: its `model_max_length` is the most tokens of a text.
-        prompts: the prompts of ``query`` and ``document``; None keeps the model's own.
+        prompts: of ``query`` and ``document``; None keeps the model's own.
 
     Raises:
         InputError: see `load_model`, or its modules cannot be loaded.
@@ -227,11 +232,7 @@ def load_encoder(
         if not args.from_scratch and is_sentence_transformer_model(path, revision=revision):
             options = {"use_safetensors": True, "dtype": "float32"}
             model = SentenceTransformer(
-                path,
-                revision=revision,
-                model_kwargs=options,
-                device="cpu",
-                trust_remote_code=False,
+                path, revision=revision, model_kwargs=options, device="cpu", trust_remote_code=False
             )
         else:
             body = as_module(encoder, tokenizer)
@@ -320,20 +321,15 @@ def collating(
     }
 
 
-def save_encoder(model: SentenceTransformer, folder: Path) -> None:
+def save_encoder(model: Any, folder: Path, auto_class: Any = AutoModel) -> None:
     """Merge the adapters, if any, and save the model for ``SentenceTransformer(folder)``.
 
     The files have no path of this machine.
     """
-    module: Any = model[0]
-    module.model = merge_added(module.model, AutoModel)
-    save_modules(model, folder)
-
-
-def save_modules(model: Any, folder: Path) -> None:
-    """Save a model of sentence-transformers, without paths of this machine."""
-    model[0].model.config.name_or_path = ""
-    forget_batch(model[0].processor)
+    module = model[0]
+    module.model = merge_added(module.model, auto_class)
+    module.model.config.name_or_path = ""
+    forget_batch(module.processor)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
         with contextlib.suppress(OSError):
@@ -357,28 +353,18 @@ class Ranking:
 def rank(
     model: SentenceTransformer, part: Collection, batch_size: int, dims: Sequence[int] | None = None
 ) -> Ranking:
-    """Rank the passages of each query by cosine.
-
-    Args:
-        dims: also rank by each of these numbers of first dimensions.
-    """
+    """Rank the passages of each query by cosine, and by each of the first `dims` dimensions."""
     options: Any = {"batch_size": batch_size, "show_progress_bar": False, "convert_to_tensor": True}
     queries = model.encode_query(part.queries, **options)
     passages = model.encode_document(part.passages, **options)
 
-    def search(width: int) -> list[list[dict[str, Any]]]:
-        return semantic_search(queries[:, :width], passages[:, :width], top_k=DEPTH)
-
-    found, width = search(queries.shape[1]), queries.shape[1]
-    return Ranking(
-        [[hit["corpus_id"] for hit in hits] for hits in found],
-        [[hit["score"] for hit in hits] for hits in found],
-        {
-            dim: [[hit["corpus_id"] for hit in hits] for hits in search(dim)]
-            for dim in dims or ()
-            if dim < width
-        },
-    )
+    full = queries.shape[1]
+    ids, scores = dict[int, list[list[int]]](), list[list[float]]()
+    for width in (full, *(dim for dim in dims or () if dim < full)):
+        found: Any = semantic_search(queries[:, :width], passages[:, :width], top_k=DEPTH)
+        ids[width] = [[hit["corpus_id"] for hit in hits] for hits in found]
+        scores = scores or [[hit["score"] for hit in hits] for hits in found]
+    return Ranking(ids.pop(full), scores, ids)
 
 
 def rank_by_words(parts: Mapping[str, Collection]) -> dict[str, Ranking]:

@@ -5,27 +5,25 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import asdict
-from html.parser import HTMLParser
 from itertools import combinations
+from xml.etree import ElementTree
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import CORPORA, REPOSITORY
+from conftest import REPOSITORY
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from nlpbook_data import InputError, load_corpus
+from nlpbook_data import InputError
 from nlpbook_data.audit import audit_corpus, format_audit, scan, write_audit
 from nlpbook_data.audit.figures import Balance, Copy, Disputed, Example, Finding, Vote
 from nlpbook_data.audit.odd import CHARACTERS, find_odd, is_mojibake, show
 from nlpbook_data.audit.page import make_page
 from nlpbook_data.audit.report import to_json
 from nlpbook_data.corpora.declaration import Corpus, Split
-from nlpbook_data.data.corpus import find_corpus
-from nlpbook_data.data.splits import find_leaks
 
 SENTIMENT = Features(text=Value("string"), label=ClassLabel(names=["부정", "긍정"]))
 ENTITIES = List(
@@ -35,24 +33,17 @@ ANSWERS = List({"text": Value("string"), "answer_start": Value("int32")})
 
 
 def declare(features: Features, **options: object) -> Corpus:
-    known = dict(
-        name="말뭉치",
-        task="doccls",
-        title="시험용 말뭉치",
-        features=features,
-        splits={"train": Split("train.txt"), "test": Split("test.txt")},
-        license="CC0-1.0",
-        homepage="example",
-    )
+    splits = {"train": Split("train.txt"), "test": Split("test.txt")}
+    known = dict(name="말뭉치", task="doccls", title="시험용 말뭉치", splits=splits)
+    known |= dict(license="CC0-1.0", homepage="example", features=features)
     return Corpus(**{**known, **options})
 
 
 def audit_of(features: Features, texts: tuple[str, ...] = ("text",), **splits: list[tuple]):
     """Audit splits of rows given as tuples in the order of the features."""
-    names = list(features)
     made = {
         split: Dataset.from_dict(
-            {name: [row[n] for row in rows] for n, name in enumerate(names)}, features=features
+            {name: [row[n] for row in rows] for n, name in enumerate(features)}, features=features
         )
         for split, rows in splits.items()
     }
@@ -110,31 +101,20 @@ def test_floats_conflict_where_they_are_more_than_a_point_apart():
 def test_entities_conflict_where_spans_or_types_differ_not_their_order():
     features = Features(text=Value("string"), entities=ENTITIES)
     one, other = {"start": 0, "end": 2, "label": 0}, {"start": 3, "end": 5, "label": 1}
-    audit = audit_of(
-        features,
-        train=[
-            *(("철수 회사", [one, other]), ("철수 회사", [other, one])),
-            *(("영희 회사", [one]), ("영희 회사", [one | {"label": 1}])),
-        ],
-    )
+    rows = [("철수 회사", [one, other]), ("철수 회사", [other, one])]
+    rows += [("영희 회사", [one]), ("영희 회사", [one | {"label": 1}])]
+    audit = audit_of(features, train=rows)
     conflict = audit.conflicts["entities"]
     assert (conflict.texts, conflict.rows) == (1, 2)
     assert [vote.label for vote in conflict.examples[0].labels] == ["영희:인물", "영희:기관"]
 
 
 def test_one_text_with_other_subjects_is_no_conflict():
-    span = {
-        "text": Value("string"),
-        "start": Value("int32"),
-        "end": Value("int32"),
-        "type": Value("string"),
-    }
+    span = {"text": Value("string"), "start": Value("int32"), "end": Value("int32")}
     features = Features(text=Value("string"), subject=span, object=span, label=ClassLabel(3))
-    a = {"text": "가", "start": 0, "end": 1, "type": "인물"}
-    b = {"text": "나", "start": 1, "end": 2, "type": "인물"}
-    audit = audit_of(
-        features, train=[("가나", a, b, 0), ("가나", b, a, 1), ("다나", a, b, 1), ("다나", a, b, 2)]
-    )
+    a, b = {"text": "가", "start": 0, "end": 1}, {"text": "나", "start": 1, "end": 2}
+    rows = [("가나", a, b, 0), ("가나", b, a, 1), ("다나", a, b, 1), ("다나", a, b, 2)]
+    audit = audit_of(features, train=rows)
     assert audit.conflicts["label"].texts == 1
     assert audit.splits["train"].copies.extra_rows == 2
     assert rows_of(audit, "span_is_another_text") == [2, 3]
@@ -193,23 +173,13 @@ def test_small_batches_count_the_same(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"),
+    ("text", "kind"),  # other characters: test_each_character_is_of_its_kind
     [
         ("가\0나", "NUL"),
-        ("가\x07나", "control"),
-        ("가\u2028나", "control"),
         ("가\ufffd나", "replacement"),
         ("가\u200b나", "zero_width"),
         ("\ufeff가", "byte_order_mark"),
-        ("가\u202e나", "bidi_mark"),
-        ("가\u3164나", "hangul_filler"),
-        ("가\ue000나", "private_use"),
-        ("가\ufdd0나", "noncharacter"),
-        ("\uf90a", "compatibility_ideograph"),
-        ("가\xa0나", "odd_blank"),
         ("가\u3000나", "odd_blank"),
-        ("가\t나", "tab_or_line_break"),
-        ("ㅋㅋ", "lone_jamo"),
         ("톰 &amp; 제리", "HTML_entity"),
         ("&#44032;", "HTML_entity"),
         ("가<br />나", "HTML_tag"),
@@ -321,17 +291,8 @@ def test_spans_that_cannot_be_are_found():
     def spans(*pairs):
         return [{"start": start, "end": end, "label": 0} for start, end in pairs]
 
-    audit = audit_of(
-        features,
-        train=[
-            ("철수는 회사에", spans((0, 2), (4, 6))),
-            ("철수는 회사에", spans((4, 8))),
-            ("철수는 회사에", spans((2, 2))),
-            ("철수는 회사에", spans((2, 4), (4, 6))),
-            ("철수는 회사에", spans((4, 6), (0, 5))),
-            ("철수는 회사에", []),
-        ],
-    )
+    positions = [((0, 2), (4, 6)), ((4, 8),), ((2, 2),), ((2, 4), (4, 6)), ((4, 6), (0, 5)), ()]
+    audit = audit_of(features, train=[("철수는 회사에", spans(*pairs)) for pairs in positions])
     assert rows_of(audit, "span_out_of_range") == [1, 2]
     assert rows_of(audit, "span_with_blank_edge") == [3]
     assert rows_of(audit, "spans_overlap") == [4]
@@ -342,21 +303,15 @@ def test_spans_that_cannot_be_are_found():
 def test_answers_that_are_not_in_place_are_found_and_unanswerable_ones_counted():
     features = Features(context=Value("string"), question=Value("string"), answers=ANSWERS)
 
-    def answer(text, start):
-        return [{"text": text, "answer_start": start}]
-
-    audit = audit_of(
-        features,
-        ("context", "question"),
-        train=[
-            ("서울은 수도다.", "수도는?", answer("서울", 0)),
-            ("서울은 수도다.", "무엇?", answer("수도", 3)),
-            ("서울은 수도다.", "빈칸?", answer(" 수도", 3)),
-            ("서울은 수도다.", "끝?", answer("다.다", 6)),
-            ("서울은 수도다.", "없음?", []),
-            ("서울은 수도다.", "수도는?", answer("서울은", 0)),
-        ],
-    )
+    asked = [
+        *(("수도는?", "서울", 0), ("무엇?", "수도", 3), ("빈칸?", " 수도", 3), ("끝?", "다.다", 6)),
+        *(("없음?", "", 0), ("수도는?", "서울은", 0)),
+    ]
+    rows = [
+        ("서울은 수도다.", question, [{"text": text, "answer_start": start}] if text else [])
+        for question, text, start in asked
+    ]
+    audit = audit_of(features, ("context", "question"), train=rows)
     assert rows_of(audit, "answer_not_at_start") == [1, 3]
     assert rows_of(audit, "answer_with_blank_edge") == [2]
     assert audit.splits["train"].labels["answers"].counts == {"answerable": 5, "unanswerable": 1}
@@ -417,14 +372,11 @@ def test_tokens_that_the_vocabulary_lacks_are_counted(tokenizer):
 # Any corpus
 
 
-def test_an_empty_split_has_zeros():
+def test_without_rows_there_are_zeros_and_still_a_report(tokenizer):
     audit = reviews(train=[("가", 0)], test=[])
     assert audit.splits["test"].rows == audit.splits["test"].characters["text"].max == 0
     assert [o.rows for o in audit.overlaps] == [0, 0]
     assert "test" in format_audit(audit) and "test" in make_page(audit)
-
-
-def test_without_any_row_there_is_still_a_report(tokenizer):
     data = DatasetDict(train=Dataset.from_dict({"text": [], "label": []}, features=SENTIMENT))
     audit = audit_corpus(data, declare(SENTIMENT), tokenizer)
     assert format_audit(audit) and make_page(audit) and json.loads(to_json(audit))
@@ -449,33 +401,9 @@ def test_several_labels_a_row_are_each_counted():
 HOSTILE = "<script>alert(1)</script>&amp;\"'><img src=x onerror=alert(1)>"
 
 
-class Tags(HTMLParser):
-    """Gathers tags, their attributes, and the text outside of style."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags, self.attributes, self.text, self.style = Counter(), set(), "", ""
-        self.open: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags[tag] += 1
-        self.attributes |= {name for name, _ in attrs}
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags[tag] += 1
-        self.attributes |= {name for name, _ in attrs}
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] == ["style"]:
-            self.style += data
-        else:
-            self.text += data
+def parse(page: str) -> ElementTree.Element:
+    """Return the page as a tree; tags that do not match are an error."""
+    return ElementTree.fromstring(re.sub("<!doctype html>|<meta .*>", "", page))
 
 
 @pytest.fixture
@@ -493,18 +421,19 @@ def hostile():
 
 
 def test_the_page_shows_hostile_texts_and_runs_and_loads_nothing(hostile):
-    page = Tags(make_page(hostile))
-    assert not {"script", "img", "iframe", "link", "object"} & set(page.tags)
-    assert not any(name.startswith("on") for name in page.attributes)
-    assert page.text.count(HOSTILE) >= 6
-    assert page.open == []
-    assert not {"src", "href", "srcset", "data", "action"} & page.attributes
-    assert "url(" not in page.style and "@import" not in page.style
+    page = parse(make_page(hostile))
+    assert not {"script", "img", "iframe", "link", "object"} & {node.tag for node in page.iter()}
+    attributes = {name for node in page.iter() for name in node.attrib}
+    assert not {"src", "href", "srcset", "data", "action"} & attributes
+    assert not any(name.startswith("on") for name in attributes)
+    assert "".join(page.itertext()).count(HOSTILE) >= 6
+    style = page.findtext("head/style")
+    assert style and "url(" not in style and "@import" not in style
 
 
 def test_the_page_has_a_chart_for_each_split_and_the_korean_labels():
     page = make_page(reviews(train=[("가나", 0)], test=[("다", 1)]))
-    assert Tags(page).tags["svg"] == 2
+    assert len(list(parse(page).iter("svg"))) == 2
     assert "부정" in page and "긍정" in page
 
 
@@ -537,22 +466,3 @@ def test_a_folder_that_cannot_be_is_an_input_error(hostile, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file.*cannot be written"):
         write_audit(hostile, tmp_path / "file")
-
-
-# Real corpora
-
-
-@pytest.mark.corpora
-def test_nsmc_figures_are_those_of_the_rows(tmp_path):
-    splits = load_corpus("nsmc", CORPORA, cache_dir=tmp_path)
-    splits = DatasetDict({name: rows.select(range(7_000)) for name, rows in splits.items()})
-    audit = audit_corpus(splits, find_corpus("nsmc"))
-    train = [same(text) for text in splits["train"]["text"]]
-    assert audit.splits["train"].copies.extra_rows == len(train) - len(set(train))
-    leaked = sum(block.sum() for block in find_leaks(splits["train"], [splits["test"]], ["text"]))
-    assert next(o.rows for o in audit.overlaps if (o.split, o.other) == ("train", "test")) == leaked
-    labels: dict[str, set] = {}
-    for split in splits.values():
-        for text, label in zip(split["text"], split["label"], strict=True):
-            labels.setdefault(same(text), set()).add(label)
-    assert audit.conflicts["label"].texts == sum(len(found) > 1 for found in labels.values())

@@ -49,15 +49,9 @@ def make_model(positions: int = 64, types: int = 2, **chosen: object) -> BertFor
     To start an answer `STRONG` and `START` have 12.5, `WEAK` 0, other words -12.5; to end it
     `STRONG` and `END` 12.5, `WEAK` 0, others -12.5.
     """
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=5,
-        num_hidden_layers=0,
-        max_position_embeddings=positions,
-        type_vocab_size=types,
-        layer_norm_eps=1e-9,
-        **SIZE,
-    )
+    sizes = {"hidden_size": 5, "num_hidden_layers": 0, "layer_norm_eps": 1e-9} | SIZE
+    sizes |= {"max_position_embeddings": positions, "type_vocab_size": types}
+    config = BertConfig(vocab_size=len(WORDS), **sizes)
     config.update(chosen)
     model = BertForQuestionAnswering(config)
     weights = {name: torch.zeros_like(value) for name, value in model.state_dict().items()}
@@ -90,7 +84,7 @@ def test_a_folder_answers_with_what_its_config_chose(tmp_path):
 
 
 def test_a_model_that_chose_nothing_always_answers_in_whole_tokens():
-    answer = make_answerer()
+    answer = make_answerer(types=1)  # so the tokenizer's token_type_ids are not for it
     assert answer("어디?", "그는 부산에서 왔다")["answer"] == "부산에서"
     assert answer("어디?", "그는 왔다")["answer"] != ""
 
@@ -109,10 +103,7 @@ def test_lists_give_lists_in_their_order():
     assert [one["answer"] for one in found] == ["부산에서", "제주", "대한 가 민국"]
     assert answer(question=["어디?"], context=["제주"]) == [answer("어디?", "제주")]
     assert answer(question=[], context=[]) == []
-
-
-def test_one_context_serves_all_questions():
-    found = make_answerer()(question=["어디?", "누구?"], context="가 제주")
+    found = answer(question=["어디?", "누구?"], context="가 제주")  # one for all
     assert [one["answer"] for one in found] == ["제주", "제주"]
 
 
@@ -153,20 +144,11 @@ def test_windows_overlap_by_the_stride_of_the_run(stride, whole):
     assert (found["answer"] == f"{START} {END}") is whole
 
 
-def test_a_model_with_one_type_of_text_is_given_none():
-    assert make_answerer(types=1)("어디?", "가 제주")["answer"] == "제주"
-
-
 def test_answers_are_those_of_each_pair_alone(monkeypatch):
     tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder"))
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        num_hidden_layers=1,
-        initializer_range=1.0,
-        **SIZE,
-    )
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "initializer_range": 1.0} | SIZE
+    config = BertConfig(vocab_size=len(tokenizer), **sizes)
     model = BertForQuestionAnswering(config).eval()
     sentences = ["서울은 대한민국의 수도이다.", "그는 1998년 부산에서 배를 탔다.", "😀 뷁  끝"]
     contexts = [" ".join(some) for n in (1, 2, 3) for some in itertools.permutations(sentences, n)]

@@ -1,7 +1,7 @@
 """The page of entities shows every text and every entity, whatever they hold."""
 
 import re
-from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
@@ -24,68 +24,33 @@ def make_row(gold, predicted, text=TEXT):
     }
 
 
-class Page(HTMLParser):
-    """What a page says: the lines of its articles, their marks, and the cells of its legends.
-
-    Attributes:
-        articles: of each a list of lines (side, text, marks), a mark (start, end, note, class).
-        cells: {first cell of a row of a table: the numbers in the others}.
-    """
-
-    VOID = {"meta"}
-
-    def __init__(self, source):
-        super().__init__()
-        self.open, self.tags, self.articles, self.rows, self.notes = [], set(), [], [], []
-        self.feed(source)
-        self.close()
-        assert not self.open
-        self.cells = {row[0]: tuple(map(int, row[1:])) for row in self.rows if row[1:] != HEADS}
-
-    def handle_starttag(self, tag, attributes):
-        names = dict(attributes)
-        self.tags.add(tag)
-        if tag not in self.VOID:
-            self.open.append((tag, names.get("class")))
-        if tag == "article":
-            self.articles.append([])
-        elif tag == "div" and names.get("class") == "line":
-            self.articles[-1].append(["", "", []])
-        elif tag == "mark" and self.articles:
-            line = self.articles[-1][-1]
-            line[2].append([len(line[1]), None, "", names["class"]])
-        elif tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop()[0] == tag
-        if tag == "mark" and self.articles:
-            line = self.articles[-1][-1]
-            line[2][-1][1] = len(line[1])
-
-    def handle_data(self, data):
-        tags = [tag for tag, _ in self.open]
-        if ("p", "note") in self.open:
-            self.notes.append(data)
-        elif "small" in tags:
-            self.articles[-1][-1][2][-1][2] += data
-        elif ("div", "text") in self.open:
-            self.articles[-1][-1][1] += data
-        elif "b" in tags:
-            self.articles[-1][-1][0] = data
-        elif "td" in tags or "th" in tags:
-            self.rows[-1][-1] += data
-
-
-HEADS = ["정답", "예측"]
-
-
 def write(tmp_path, *rows, title="오류"):
+    """Return the page as text and as a tree, which refuses tags that do not match."""
     write_highlights(rows, tmp_path / "쪽.html", title)
     source = (tmp_path / "쪽.html").read_bytes().decode("utf-8")
-    return source, Page(source)
+    return source, ElementTree.fromstring(re.sub("<!doctype html>|<meta .*>", "", source))
+
+
+def lines_of(page):
+    """Return for each article its lines: side, text, and marks (start, end, note, class)."""
+    articles = []
+    for article in page.iter("article"):
+        articles.append([])
+        for line in article.findall("div[@class='line']"):
+            box, marks = line.find("div"), []
+            text = box.text or ""
+            for mark in box:
+                end = len(text) + len(mark.text or "")
+                marks.append([len(text), end, mark.findtext("small", ""), mark.get("class")])
+                text += (mark.text or "") + (mark.tail or "")
+            articles[-1].append([line.findtext("b"), text, marks])
+    return articles
+
+
+def cells_of(page):
+    """Return ``{first cell: the numbers beside it}`` of the legends."""
+    rows = [["".join(cell.itertext()) for cell in row.findall("td")] for row in page.iter("tr")]
+    return {row[0]: tuple(map(int, row[1:])) for row in rows if row}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +68,7 @@ def write(tmp_path, *rows, title="오류"):
 def test_each_mistake_is_named_beside_its_entity(
     tmp_path, gold, predicted, gold_note, predicted_note
 ):
-    (lines,) = write(tmp_path, make_row(gold, predicted))[1].articles
+    (lines,) = lines_of(write(tmp_path, make_row(gold, predicted))[1])
     for (_, text, marks), spans, note in zip(
         lines, (gold, predicted), (gold_note, predicted_note), strict=True
     ):
@@ -117,7 +82,7 @@ def test_mistakes_of_each_kind_have_a_border_of_their_own(tmp_path):
         [(0, 2, "인물"), (5, 7, "인물"), (8, 9, "장소")],
     )
     source, page = write(tmp_path, row)
-    classes = {mark[3] for _, _, marks in page.articles[0] for mark in marks}
+    classes = {mark[3] for _, _, marks in lines_of(page)[0] for mark in marks}
     borders = [re.search(rf"\.{name} {{ border: (.+?); }}", source)[1] for name in classes]
     assert len(set(borders)) == 4
 
@@ -128,7 +93,7 @@ def test_the_legend_counts_judgements_and_types_of_both_sides(tmp_path):
         make_row([(0, 3, "인물")], [(0, 3, "장소"), (5, 7, "장소"), (8, 9, "날짜")]),
         make_row([(5, 7, "장소")], []),
     ]
-    cells = write(tmp_path, *rows)[1].cells
+    cells = cells_of(write(tmp_path, *rows)[1])
     assert {name.split()[0]: n for name, n in cells.items() if name.split()[1:]} == {
         "맞음": (1, 1),
         "경계": (1, 1),
@@ -145,27 +110,24 @@ def test_the_legend_counts_judgements_and_types_of_both_sides(tmp_path):
 
 def test_without_gold_entities_nothing_is_judged(tmp_path):
     page = write(tmp_path, make_row(None, [(0, 3, "인물")]))[1]
-    assert page.articles == [[["예측", TEXT, [[0, 3, "인물 · 0.50", "right"]]]]]
-    assert page.cells["맞음 자리와 유형이 모두 같음"] == (0, 0)
+    assert lines_of(page) == [[["예측", TEXT, [[0, 3, "인물 · 0.50", "right"]]]]]
+    assert cells_of(page)["맞음 자리와 유형이 모두 같음"] == (0, 0)
 
 
 def test_the_page_loads_nothing_runs_nothing_and_is_korean(tmp_path):
     nasty = "<script>alert(1)</script><img src=x>&amp;\"'"
     row = make_row([(0, 8, nasty)], [(3, 12, nasty), (99, 100, nasty)], text=nasty)
     source, page = write(tmp_path, row, title=nasty)
-    assert not page.tags & {"script", "img", "link", "iframe", "object"}
+    assert not {x.tag for x in page.iter()} & {"script", "img", "link", "iframe", "object"}
     assert not re.search(r"https?:|url\(|@import", source)
     assert source.startswith('<!doctype html>\n<html lang="ko">') and 'charset="utf-8"' in source
-    assert page.articles[0][0][1] == nasty
+    assert lines_of(page)[0][0][1] == nasty
 
 
-def test_half_a_surrogate_pair_can_be_written(tmp_path):
-    (lines,) = write(tmp_path, make_row([], [(0, 1, "인물")], text="\ud83d 다"))[1].articles
-    assert lines[1][1] == "? 다"
-
-
-def test_a_page_of_no_rows_is_written(tmp_path):
-    assert write(tmp_path)[1].articles == []
+def test_half_a_surrogate_pair_and_no_row_can_be_written(tmp_path):
+    row = make_row([], [(0, 1, "인물")], text="\ud83d 다")
+    assert lines_of(write(tmp_path, row)[1])[0][1][1] == "? 다"
+    assert lines_of(write(tmp_path)[1]) == []
 
 
 SPANS = st.lists(
@@ -180,10 +142,10 @@ def test_every_entity_is_shown_once_or_named_below(tmp_path_factory, text, gold,
     folder = tmp_path_factory.mktemp("page")
     page = write(folder, make_row(gold, predicted, text=text))[1]
     for side, spans in (("정답", gold), ("예측", predicted)):
-        lines = [line for line in page.articles[0] if line[0] == side]
+        lines = [line for line in lines_of(page)[0] if line[0] == side]
         assert lines and all(line[1] == text for line in lines)
         marks = [(a, b, note.split(" · ")[0]) for _, _, ms in lines for a, b, note, _ in ms]
         inside = [one for one in spans if 0 <= one[0] < one[1] <= len(text)]
         assert sorted(marks) == sorted(inside)
-        notes = " ".join(note for note in page.notes if note.startswith(side))
+        notes = " ".join(p.text for p in page.iter("p") if p.text.startswith(side))
         assert notes.count("–") == len(spans) - len(inside)

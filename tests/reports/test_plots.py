@@ -20,12 +20,55 @@ HISTORY = [
 ]
 
 
-@pytest.mark.parametrize("history", [HISTORY, HISTORY[:1], HISTORY[2:]])
-def test_learning_curve_has_every_glyph(tmp_path, history):
+def make_scores(*names):
+    return {
+        name: {"precision": 1.0, "recall": 0.5, "f1": 0.6, "exact_match": 0.25, "support": number}
+        for number, name in enumerate(names)
+    }
+
+
+def make_matrix(classes):
+    matrix = [[3 * (i == j) for j in range(classes)] for i in range(classes)]
+    matrix[0] = [0] * classes  # a class without a row
+    names = [f"생활문화와 아주 긴 이름 뷁 {i}" for i in range(classes)]
+    return {"confusion_matrix": matrix, "per_class": dict.fromkeys(names)}
+
+
+RECALL = {"모델": {1: 0.2, 10: 0.5}, "BM25": {1: 0.3, 10: 0.6}}
+
+
+@pytest.mark.parametrize(
+    ("plot", "data"),
+    [
+        *(
+            (plot_learning_curve, (rows, "macro_f1"))
+            for rows in (HISTORY, HISTORY[:1], HISTORY[2:])
+        ),
+        (plot_recall, (RECALL,)),
+        *((plot_confusion_matrix, (make_matrix(classes),)) for classes in (2, 7, 40)),
+        (plot_per_class, (make_scores("뷁"),)),
+        (plot_per_class, (make_scores(*(f"아주 긴 이름의 유형 뷁 {i}" for i in range(15))),)),
+        (plot_breakdown, ({"per_answer_position": {}},)),
+    ],
+)
+def test_a_plot_has_every_glyph_and_takes_many_classes(tmp_path, plot, data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib warns of each letter that it draws as a box
-        plot_learning_curve(history, "macro_f1", tmp_path / "곡선.png")
-    assert_png(tmp_path / "곡선.png")
+        plot(*data, tmp_path / "그림.png")
+    head = (tmp_path / "그림.png").read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", head[16:24])
+    assert width > 400 and height > 280
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were saved, as matplotlib has them."""
+    found = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda self, *_, **__: found.append(self)
+    )
+    return found
 
 
 @pytest.mark.parametrize(
@@ -36,41 +79,6 @@ def test_the_best_of_the_learning_curve_is_marked(figures, tmp_path, metric, bes
     history = [{"epoch": n, "eval_loss": 1, f"eval_{metric}": v} for n, v in enumerate(values)]
     plot_learning_curve(history, metric, tmp_path / "곡선.png")
     assert [text.get_text() for axes in figures[0].axes for text in axes.texts] == [best]
-
-
-def test_recall_has_every_glyph(tmp_path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        plot_recall({"모델": {1: 0.2, 10: 0.5}, "BM25": {1: 0.3, 10: 0.6}}, tmp_path / "r.png")
-    assert_png(tmp_path / "r.png")
-
-
-@pytest.mark.parametrize("classes", [2, 7, 40])
-def test_confusion_matrix_has_every_glyph_and_takes_many_classes(tmp_path, classes):
-    names = [f"생활문화와 아주 긴 이름 뷁 {i}" for i in range(classes)]
-    matrix = [[3 * (i == j) for j in range(classes)] for i in range(classes)]
-    matrix[0] = [0] * classes  # a class without a row
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        scores = {"confusion_matrix": matrix, "per_class": dict.fromkeys(names)}
-        plot_confusion_matrix(scores, tmp_path / "행렬.png")
-    assert_png(tmp_path / "행렬.png")
-
-
-def make_scores(*names):
-    return {
-        name: {"precision": 1.0, "recall": 0.5, "f1": 0.6, "exact_match": 0.25, "support": number}
-        for number, name in enumerate(names)
-    }
-
-
-@pytest.mark.parametrize("types", [1, 15])
-def test_scores_per_class_have_every_glyph_and_take_many_classes(tmp_path, types):
-    scores = make_scores(*(f"아주 긴 이름의 유형 뷁 {i}" for i in range(types)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        plot_per_class(scores, tmp_path / "유형.png")
-    assert_png(tmp_path / "유형.png")
 
 
 def test_each_class_has_its_scores_as_bars_and_its_count(figures, tmp_path):
@@ -88,32 +96,8 @@ def test_a_breakdown_leaves_out_groups_without_questions(figures, tmp_path):
         "per_question_type": make_scores("논리 추론", "어휘 변형"),
         "per_answer_position": make_scores("first third"),
     }
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        plot_breakdown(groups, tmp_path / "나눔.png")
+    plot_breakdown(groups, tmp_path / "나눔.png")
     (axes,) = figures[0].axes
     assert axes.get_title() == "질문 유형"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["어휘 변형 (1)"]
     assert [[bar.get_width() for bar in bars] for bars in axes.containers] == [[0.25], [0.6]]
-
-
-def test_a_breakdown_of_nothing_is_a_picture_too(tmp_path):
-    plot_breakdown({"per_answer_position": {}}, tmp_path / "나눔.png")
-    assert (tmp_path / "나눔.png").is_file()
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures that were saved, as matplotlib has them."""
-    found = []
-    monkeypatch.setattr(
-        "matplotlib.figure.Figure.savefig", lambda self, *_, **__: found.append(self)
-    )
-    return found
-
-
-def assert_png(path):
-    head = path.read_bytes()[:24]
-    assert head[:8] == b"\x89PNG\r\n\x1a\n"
-    width, height = struct.unpack(">II", head[16:24])
-    assert width > 400 and height > 300

@@ -1,7 +1,6 @@
 """BM25 over morphemes against its formula in plain Python."""
 
 import math
-import random
 import unicodedata
 from collections import Counter
 
@@ -79,19 +78,12 @@ def test_scores_are_the_formulas(passages, query, k, constants):
 def test_equal_scores_are_in_the_order_of_their_ids():
     passages = [["나"], ["가"], ["가"], ["가", "가"], ["가"], ["다"]]
     index = index_morphemes(passages)
-    assert [rank_passages(index, [["가"]], k)[0] for k in (1, 2, 3, 9)] == [
-        [[3]],
-        [[3, 1]],
-        [[3, 1, 2]],
-        [[3, 1, 2, 4]],
-    ]
+    for k in (1, 2, 3, 9):
+        assert rank_passages(index, [["가"]], k)[0] == [[3, 1, 2, 4][:k]]
 
 
-def test_a_query_without_a_known_word_finds_nothing():
+def test_a_query_without_a_known_word_finds_nothing_and_passages_without_one_are_an_error():
     assert rank_passages(index_morphemes([["가"], []]), [["나"], []]) == ([[], []], [[], []])
-
-
-def test_passages_without_a_word_are_an_error():
     with pytest.raises(InputError, match="no word in any passage"):
         index_morphemes([[], []])
 
@@ -108,18 +100,10 @@ def test_a_users_dictionary_gives_words_that_kiwi_would_take_apart(tmp_path):
 
 
 @pytest.mark.corpora
-def test_bm25_over_korquad_is_the_formula(record_property):
-    splits = load_corpus("korquad-v1", CORPORA)
-    test = collect(to_queries(splits["test"][:], []))
-    passages = extract_morphemes(test.passages)
-    queries = extract_morphemes(test.queries)
-    index = index_morphemes(passages)
-    ids, scores = rank_passages(index, queries)
-    for number in random.Random(1).sample(range(len(queries)), 10):
-        expected = bm25(queries[number], passages)
-        ranked = sorted((score for score in expected if score > 0), reverse=True)
-        assert scores[number] == pytest.approx(ranked[:100], rel=1e-4)
-        assert scores[number] == pytest.approx([expected[i] for i in ids[number]], rel=1e-4)
+def test_bm25_finds_most_contexts_of_korquad(record_property):
+    test = collect(to_queries(load_corpus("korquad-v1", CORPORA)["test"][:], []))
+    index = index_morphemes(extract_morphemes(test.passages))
+    ids, _ = rank_passages(index, extract_morphemes(test.queries))
     metric = DocumentSearch(keep_in_memory=True)
     found = metric.compute(predictions=ids, references=test.relevant)
     record_property("summary", f"BM25 on KorQuAD's test split alone: {found}")

@@ -3,11 +3,9 @@
 from collections import defaultdict
 
 import pytest
-from conftest import CORPORA
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
 from nlpbook_data.search.collections import Collection, to_queries, training_rows
 from nlpbook_data.search.collections import collect as collect_rows
@@ -68,16 +66,6 @@ def test_the_collection_says_what_the_rows_say(rows):
     assert texts(found.negatives) == {q: false[q] - true[q] for q in true}
     seen = {text.strip() for row in rows for text in row[1:] if text}
     assert sorted(found.passages) == sorted(seen)
-
-
-@pytest.mark.corpora
-def test_korquads_passages_and_questions():
-    splits = load_corpus("korquad-v1", CORPORA)
-    train = collect(splits["train"][:])
-    test = collect(splits["test"][:], train.passages)
-    contexts = [{text.strip() for text in splits[split]["context"]} for split in ("train", "test")]
-    assert set(train.passages) == contexts[0] and set(test.passages) == contexts[0] | contexts[1]
-    assert all(test.relevant) and len(test.queries) == len(set(splits["test"]["question"]))
 
 
 def texts_of(rows) -> list[str]:

@@ -11,13 +11,7 @@ from nlpbook_data.search.qdrant import QdrantIndex
 
 pytest.importorskip("qdrant_client")
 
-TEXTS = [
-    "한강은 서울을 지난다",
-    "낙동강은 부산을 지난다",
-    "서울 시장과 서울 시민",
-    "한라산",
-    "강과 산",
-]
+TEXTS = ["한강은 서울을 지난다", "낙동강은 부산을 지난다", "서울 시장과 시민", "한라산", "강과 산"]
 ROWS = [{"text": text, "쪽": number} for number, text in enumerate(TEXTS)]
 
 
@@ -27,7 +21,9 @@ def test_a_collection_answers_as_a_folder_does(tmp_path, encoder):
     QdrantIndex.build(tmp_path / "to", ROWS, encoder, **place)
     index = QdrantIndex.load(tmp_path / "to", encoder)
     expected = SearchIndex.build(tmp_path / "index", ROWS, encoder, hybrid=True)
-    assert len(index) == 5
+    assert len(index) == 5 and index.search([]) == []
+    if encoder is None:  # and no word of the query is in any text
+        assert index.search(["비행기"]) == [[]]
     for hybrid in (False, True):
         found, others = (
             one.search(["서울의 강", "한라산"], 4, hybrid=hybrid) for one in (index, expected)

@@ -16,7 +16,6 @@ from sentence_transformers.util import mine_hard_negatives
 from transformers import TrainerCallback
 
 from nlpbook_data.data.source import load_source
-from nlpbook_data.errors import InputError
 from nlpbook_data.search import index as search_index
 from nlpbook_data.search import training
 from nlpbook_data.search.collections import Collection, collect_splits, to_queries, training_rows
@@ -26,11 +25,9 @@ from nlpbook_data.search.training import (
     RecipeSentenceTransformerTrainer,
     RetrievalEvaluator,
     SearchTrainingArguments,
-    check_options,
     collating,
     load_encoder,
     rank,
-    save_encoder,
     score,
     with_ids,
 )
@@ -41,9 +38,7 @@ from nlpbook_data.training.models import load_config, load_tokenizer
 @pytest.fixture(scope="module")
 def model() -> SentenceTransformer:
     """The shipped encoder's shape, smaller, with random weights."""
-    return encoder(
-        ModelArguments(model_name_or_path="package:models/tiny_encoder", from_scratch=True)
-    )
+    return encoder(ModelArguments("package:models/tiny_encoder", from_scratch=True))
 
 
 def encoder(args: ModelArguments, **prompts: str | None) -> SentenceTransformer:
@@ -83,16 +78,9 @@ def test_the_batches_of_all_processes_are_those_of_one(monkeypatch, processes):
     assert len(whole[0]) == 12
     for one, several in zip_longest(whole, steps, fillvalue=[]):
         assert one[: len(one) // processes * processes] == several  # at most 2 rows are left out
+        assert len({*rows()[several]["passage"]}) == len(several)  # no text twice in a step
     sizes = [len(part) for part in parts]
     assert all(len(set(sizes[n : n + processes])) == 1 for n in range(0, len(parts), processes))
-
-
-def test_no_text_stands_twice_in_what_all_processes_do_at_once(monkeypatch):
-    table = rows()
-    parts = batches(monkeypatch, 2, 6)
-    for n in range(0, len(parts), 2):
-        passages = table[parts[n] + parts[n + 1]]["passage"]
-        assert len(set(passages)) == len(passages)
 
 
 def test_an_epoch_is_the_same_in_another_process_and_another_one_is_not(monkeypatch):
@@ -166,11 +154,14 @@ def test_hard_negatives_of_a_model_are_those_that_sentence_transformers_mines(mo
 # The encoder
 
 
+def save_with(model: SentenceTransformer, folder: Path, prompts: dict[str, str]) -> None:
+    model.save(str(folder))
+    path = folder / "config_sentence_transformers.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"prompts": prompts}))
+
+
 def test_texts_begin_with_the_given_prompt_or_else_with_the_models_own(model, tmp_path):
-    model.save(str(tmp_path))
-    path = tmp_path / "config_sentence_transformers.json"
-    config = json.loads(path.read_text()) | {"prompts": {"query": "물음: ", "document": "글: "}}
-    path.write_text(json.dumps(config))
+    save_with(model, tmp_path, {"query": "물음: ", "document": "글: "})
     args = ModelArguments(model_name_or_path=str(tmp_path))
     assert encoder(args).prompts == {"query": "물음: ", "document": "글: "}
     given = encoder(args, query="", document="문서: ")
@@ -184,10 +175,8 @@ def test_texts_begin_with_the_given_prompt_or_else_with_the_models_own(model, tm
 
 def test_a_passage_prompt_of_the_models_own_is_not_lost(model, tmp_path):
     """sentence-transformers knows it, and still puts an empty ``document`` before it."""
-    model.save(str(tmp_path))
-    path = tmp_path / "config_sentence_transformers.json"
     prompts = {"query": "query: ", "passage": "passage: "}
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"prompts": prompts}))
+    save_with(model, tmp_path, prompts)
     expected = SentenceTransformer(str(tmp_path), device="cpu").encode(["passage: 한강"])
     for own in (
         encoder(ModelArguments(model_name_or_path=str(tmp_path))),
@@ -196,14 +185,13 @@ def test_a_passage_prompt_of_the_models_own_is_not_lost(model, tmp_path):
         assert own.encode_document(["한강"]) == pytest.approx(expected, abs=1e-5)
     table = Dataset.from_dict({"query": ["한강"], "passage": ["서울"]})
     options = collating(own, table, RecipeArguments(output_dir=str(tmp_path)))
-    assert options["prompts"] == {"query": "query: ", "passage": "passage: "}
+    assert options["prompts"] == prompts
 
 
 def test_a_decoder_is_read_off_its_last_token():
     args = ModelArguments(model_name_or_path="package:models/tiny_decoder", from_scratch=True)
-    decoder = load_encoder(
-        args, load_config(args), load_tokenizer(args), {"query": None, "document": None}
-    ).eval()
+    prompts = {"query": None, "document": None}
+    decoder = load_encoder(args, load_config(args), load_tokenizer(args), prompts).eval()
     alone, *_, padded = decoder.encode_document(["서울의 강", "서울의 강이 길고 깊다", "서울의 강"])
     assert padded == pytest.approx(alone, abs=1e-5)
     tokens = decoder.tokenizer(["서울의 강"], return_tensors="pt")
@@ -218,25 +206,6 @@ def test_all_texts_are_as_long_where_that_is_asked_for(model, tmp_path):
     assert preprocess(["한강", "서울 " * 99])["input_ids"].shape == (2, 24)
 
 
-def test_adapters_are_merged_into_what_is_saved(model, tmp_path):
-    model.save(str(tmp_path / "base"))
-    args = ModelArguments(model_name_or_path=str(tmp_path / "base"), lora=True)
-    adapted = encoder(args)
-    trained = [name for name, weights in adapted.named_parameters() if weights.requires_grad]
-    assert trained and all("lora" in name and "pooler" not in name for name in trained)
-    for name, weights in adapted.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weights, std=0.1)
-    expected = adapted.encode_query(["한강의 길이는?"])
-    save_encoder(adapted, tmp_path / "out")
-    for merged in (adapted, SentenceTransformer(str(tmp_path / "out"), device="cpu")):
-        assert merged.encode_query(["한강의 길이는?"]) == pytest.approx(expected, abs=1e-5)
-    assert np.abs(expected - model.encode_query(["한강의 길이는?"])).max() > 1e-3
-    files = {path.name for path in (tmp_path / "out").iterdir()}
-    assert "model.safetensors" in files and not any(name.startswith("adapter") for name in files)
-    assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
-
-
 class SpoilBest(TrainerCallback):
     """Take the weights of the best checkpoint away once training is over."""
 
@@ -247,9 +216,7 @@ class SpoilBest(TrainerCallback):
 
 @pytest.mark.parametrize("spoil", [False, True])
 def test_best_weights_that_cannot_be_loaded_end_the_run(tmp_path, spoil):
-    model = encoder(
-        ModelArguments(model_name_or_path="package:models/tiny_encoder", from_scratch=True)
-    )
+    model = encoder(ModelArguments("package:models/tiny_encoder", from_scratch=True))
     table = Dataset.from_dict({"query": list("가나다라"), "passage": list("마바사아")})
     part = Collection(list("마바사아"), list("가나다라"), [[n] for n in range(4)], [[]] * 4)
     args = SearchTrainingArguments(
@@ -266,19 +233,6 @@ def test_best_weights_that_cannot_be_loaded_end_the_run(tmp_path, spoil):
     )
     with pytest.raises(Exception, match="safetensors") if spoil else nullcontext():
         trainer.train()
-
-
-@pytest.mark.parametrize(
-    "options, from_scratch, message",
-    [
-        ({"matryoshka_dims": [16, 33]}, False, "matryoshka_dims 33"),
-        ({"hard_negatives": "model"}, True, "random weights find nothing"),
-    ],
-)
-def test_options_that_do_not_fit_the_model_are_refused(model, options, from_scratch, message):
-    args = SimpleNamespace(**{"hard_negatives": "none", "matryoshka_dims": None} | options)
-    with pytest.raises(InputError, match=message):
-        check_options(args, ModelArguments(from_scratch=from_scratch), model)
 
 
 QUESTION = {"context": "글", "question": "물음", "answers": [{"text": "글", "answer_start": 0}]}
