@@ -8,40 +8,42 @@ The authors' loader and Korpora keep them.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from datasets import ClassLabel, Features, Value
+from datasets import ClassLabel, Features
 
-from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, carved, korpora_urls
+from nlpbook_data.corpora.declaration import (
+    Corpus,
+    RawFile,
+    Split,
+    carved,
+    in_file,
+    korpora_urls,
+    texts,
+)
 from nlpbook_data.reading.text import beside, read_lines, read_tsv
-from nlpbook_data.reading.values import read_label
+from nlpbook_data.reading.values import Files, Rows, read_label
 
 CORPUS = Corpus(
     name="korean_hate_speech",
     task="doccls",
     title="연예 뉴스 댓글 혐오 표현 말뭉치",
     features=Features(
-        text=Value("string"),
-        title=Value("string"),
+        **texts("text", "title"),
         label=ClassLabel(names=["없음", "공격적", "혐오"]),
         bias=ClassLabel(names=["없음", "성별", "기타"]),
         gender_bias=ClassLabel(names=["없음", "있음"]),
     ),
     splits={
-        "train": Split(
-            "labeled/train.tsv",
-            files=("labeled/train.tsv",),
-            aligned=("news_title/train.news_title.txt",),
-        ),
+        "train": in_file("labeled/train.tsv", aligned=("news_title/train.news_title.txt",)),
         "validation": carved(0.05),
-        "test": Split(
-            "labeled/dev.tsv (dev file; the official test has no labels)",
-            files=("labeled/dev.tsv",),
+        "test": in_file(
+            "labeled/dev.tsv",
+            "dev file; the official test has no labels",
             aligned=("news_title/dev.news_title.txt",),
         ),
-        "unlabeled_test": Split(
-            "test.no_label.tsv (the official test, whose labels are not public)",
-            files=("test.no_label.tsv",),
+        "unlabeled_test": in_file(
+            "test.no_label.tsv",
+            "the official test, whose labels are not public",
             aligned=("news_title/test.news_title.txt",),
         ),
         "unlabeled_comments": Split(
@@ -98,7 +100,7 @@ BIASES = {"none": 0, "gender": 1, "others": 2}
 GENDER_BIASES = {"False": 0, "True": 1}
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"text", "title", "label", "bias", "gender_bias"}`` for each comment.
 
     `files` are the files of comments, then the files of titles in the same order. Missing labels
@@ -117,7 +119,7 @@ def _read(path: Path, titles: Path) -> Iterator[tuple[str, str, dict[str, int]]]
             yield text, title, unlabelled
         return
     header = HEADER[:1] if path.name == "test.no_label.tsv" else HEADER
-    for place, (text, *tags), title in beside(read_tsv(path, header), titles, path):
+    for place, (text, *tags), title in beside(read_tsv([path], header), titles, path):
         if tags:
             labels = {
                 "label": read_label(place, tags[2], LABELS),

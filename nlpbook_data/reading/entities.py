@@ -70,6 +70,11 @@ def join_tokens(
     return separator.join(tokens), entities
 
 
+def number_labels(entities: Iterable[dict[str, Any]], ids: dict[str, int]) -> list[dict[str, Any]]:
+    """Return `entities` with the ids of their labels."""
+    return [entity | {"label": ids[entity["label"]]} for entity in entities]
+
+
 @overload
 def untag(
     tagged: str, text: None = None, labels: Collection[str] | None = None

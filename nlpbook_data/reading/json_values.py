@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.reading.text import open_bytes, read_lines
-from nlpbook_data.reading.values import FETCH_AGAIN
+from nlpbook_data.reading.values import FETCH_AGAIN, Files
 
 BLOCK_BYTES = 1 << 20
 # The longest item of a JSON file, such as an article with its questions.
@@ -19,10 +19,11 @@ MAX_ITEM_CHARACTERS = 1 << 26
 TAIL = 16
 
 
-def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield ``(place, value)`` for each line of a JSON-lines file."""
-    for place, line in read_lines(path):
-        yield place, parse_json(place, line, FETCH_AGAIN, parse_constant=_refuse)
+def read_json_lines(files: Files) -> Iterator[tuple[str, Any]]:
+    """Yield ``(place, value)`` for each line of official JSON-lines files."""
+    for path in files:
+        for place, line in read_lines(path):
+            yield place, parse_json(place, line, FETCH_AGAIN, parse_constant=_refuse)
 
 
 def parse_json(place: str, text: str, advice: str, **options: Any) -> Any:

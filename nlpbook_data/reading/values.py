@@ -1,9 +1,13 @@
 """Check values from files: keys, types, labels, valid characters."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError, nearest, shown
 
+Files = list[Path]  # of one split, in the order in which a corpus declares them
+Rows = Iterator[dict[str, Any]]
 FETCH_AGAIN = "Fetch the file again."
 
 
@@ -40,6 +44,17 @@ def member(
         names = " or ".join(kind.__name__ for kind in kinds)
         raise malformed(f"{place}, {key}", found, f"a value of type {names}", advice)
     return whole(f"{place}, {key}", found, advice) if isinstance(found, str) else found
+
+
+def read_texts(place: str, value: Any, *keys: str) -> dict[str, str]:
+    """Return the texts under `keys` of a JSON object."""
+    return {key: member(place, value, key, str) for key in keys}
+
+
+def read_notes(place: str, value: dict[str, Any], *keys: str) -> dict[str, str | None]:
+    """Return the texts under `keys` of a JSON object; None where one is missing or null."""
+    known = dict.fromkeys(keys) | value
+    return {key: member(place, known, key, (str, type(None))) for key in keys}
 
 
 def whole(place: str, text: str, advice: str = FETCH_AGAIN) -> str:

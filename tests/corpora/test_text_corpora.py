@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nlpbook_data import InputError, load_corpus
 from nlpbook_data.corpora import _wikitext, open_subtitles
 from nlpbook_data.data.corpus import find_corpus
-from nlpbook_data.reading import text
+from nlpbook_data.reading import text as reading
 
 NAMES = ["kcbert", "kowikitext", "namuwikitext", "open_subtitles"]
 WIKIS = {"kowikitext": "KowikiTextKorpus", "namuwikitext": "NamuwikiTextKorpus"}
@@ -59,7 +59,7 @@ def test_loading_and_streaming_lose_no_row(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_memory_holds_a_block_not_the_file(name, tmp_path, monkeypatch):
-    for module in (text, _wikitext, open_subtitles):
+    for module in (reading, open_subtitles):
         monkeypatch.setattr(module, "BLOCK_BYTES", 1 << 16)
     unit = {
         "kcbert": "댓글 하나 둘 셋\n",
@@ -150,8 +150,8 @@ def test_any_sections_are_korporas_whatever_the_blocks(
     path = tmp_path_factory.getbasetemp() / "wiki"
     path.write_bytes((text.replace("\n", "\r\n") if crlf else text).encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_wikitext, "BLOCK_BYTES", block)
-        assert rows(_wikitext.tables_of_sections(path)) == korpora_wiki(path)
+        patch.setattr(reading, "BLOCK_BYTES", block)
+        assert rows(_wikitext.parse([path])) == korpora_wiki(path)
 
 
 def test_what_looks_like_a_heading_is_one_a_mark_is_none_and_an_empty_file_has_no_section(tmp_path):
@@ -159,20 +159,20 @@ def test_what_looks_like_a_heading_is_one_a_mark_is_none_and_an_empty_file_has_n
     path = tmp_path / "wiki"
     path.write_bytes("\ufeff = 합 =\n\n 하나 더하기 둘\n = 1 + 2\n 은 셋이다.\n".encode())
     titles = [" = 합 =", " = 1 + 2"]
-    assert rows(_wikitext.tables_of_sections(path)) == list(
+    assert rows(_wikitext.parse([path])) == list(
         zip(titles, ["하나 더하기 둘", "은 셋이다."], strict=True)
     )
     path.write_bytes(b"")
-    assert rows(_wikitext.tables_of_sections(path)) == []
+    assert rows(_wikitext.parse([path])) == []
 
 
 def test_a_section_that_does_not_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(_wikitext, "BLOCK_BYTES", 64)
-    monkeypatch.setattr(_wikitext, "MAX_LINE_BYTES", 200)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(reading, "MAX_LINE_BYTES", 200)
     path = tmp_path / "wiki"
     path.write_text(" = A =\n\n a\n = B =\n\n" + " b\n" * 1000)
     with pytest.raises(InputError, match="wiki, line 4: a section longer than 200 bytes"):
-        list(_wikitext.tables_of_sections(path))
+        list(_wikitext.parse([path]))
 
 
 # --- open_subtitles -------------------------------------------------------------------------
