@@ -75,6 +75,12 @@ def _spooled(source: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, target)
 
 
+def read_whole(path: Path) -> str:
+    """Return the text of a file in UTF-8 or cp949."""
+    with open_bytes(path) as file:
+        return file.read().decode(find_encoding(path)).removeprefix("\ufeff")
+
+
 def read_lines(
     path: Path, encoding: str = "utf-8", advice: str = FETCH_AGAIN
 ) -> Iterator[tuple[str, str]]:

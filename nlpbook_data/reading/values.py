@@ -1,19 +1,36 @@
 """Check values from files: keys, types, labels, valid characters."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nlpbook_data.errors import InputError, nearest, shown
 
 Files = list[Path]  # of one split, in the order in which a corpus declares them
 Rows = Iterator[dict[str, Any]]
+# Gets the error of a row. If it returns, the row is left out.
+OnError = Callable[[InputError], None]
+T = TypeVar("T")
+U = TypeVar("U")
 FETCH_AGAIN = "Fetch the file again."
 
 
 def raise_error(error: InputError) -> None:
     """Raise `error`: the readers' default for a bad row."""
     raise error
+
+
+def convert_each(
+    items: Iterable[tuple[str, T]], convert: Callable[[str, T], U], on_error: OnError
+) -> Iterator[tuple[str, U]]:
+    """Yield ``(place, convert(place, item))``; `on_error` gets the error of an item left out."""
+    for place, item in items:
+        try:
+            converted = convert(place, item)
+        except InputError as error:
+            on_error(error)
+        else:
+            yield place, converted
 
 
 def malformed(place: str, found: object, expected: str, advice: str = FETCH_AGAIN) -> InputError:
