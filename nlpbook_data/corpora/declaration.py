@@ -24,7 +24,7 @@ DEFAULT_CORPUS_DIR = Path("~/Korpora")
 
 @dataclass(frozen=True)
 class RawFile:
-    """The known facts of an official file: its length in bytes, its sha256 and its data rows."""
+    """The known facts of an official file, in this order: bytes, sha256 and rows of data."""
 
     bytes: int | None = None
     sha256: str | None = None

@@ -20,9 +20,7 @@ CORPUS = Corpus(
     },
     files={
         "ChatbotData.csv": RawFile(
-            bytes=889_842,
-            sha256="287eb129695b577321c80ad397bb3c2279164d4ca577874d129fd3db5b30afe2",
-            rows=11_823,
+            889_842, "287eb129695b577321c80ad397bb3c2279164d4ca577874d129fd3db5b30afe2", 11_823
         ),
     },
     texts=("question", "answer"),

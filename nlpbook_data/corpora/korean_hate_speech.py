@@ -55,34 +55,22 @@ CORPUS = Corpus(
     },
     files={
         "labeled/train.tsv": RawFile(
-            bytes=913_546,
-            sha256="ebebacdcd023af2c4acc8c0a37695fb6433ac04fc009feff8f222724e303a5a9",
-            rows=7_896,
+            913_546, "ebebacdcd023af2c4acc8c0a37695fb6433ac04fc009feff8f222724e303a5a9", 7_896
         ),
         "labeled/dev.tsv": RawFile(
-            bytes=54_903,
-            sha256="232b615d6e359a9d31dfb8370f32e1733dc5bb3f9c5430d34d7fcc7ba4b7e8ef",
-            rows=471,
+            54_903, "232b615d6e359a9d31dfb8370f32e1733dc5bb3f9c5430d34d7fcc7ba4b7e8ef", 471
         ),
         "test.no_label.tsv": RawFile(
-            bytes=96_108,
-            sha256="87190f1fe55db520bbcf3958943714ebc0366be508f6ce6a0fe456a8241a4e1a",
-            rows=974,
+            96_108, "87190f1fe55db520bbcf3958943714ebc0366be508f6ce6a0fe456a8241a4e1a", 974
         ),
         "news_title/train.news_title.txt": RawFile(
-            bytes=742_357,
-            sha256="80fcb349633ddf38062c17363f18e62b3e533640c2a31ba50468963ff5db1492",
-            rows=7_896,
+            742_357, "80fcb349633ddf38062c17363f18e62b3e533640c2a31ba50468963ff5db1492", 7_896
         ),
         "news_title/dev.news_title.txt": RawFile(
-            bytes=44_175,
-            sha256="5332b771458697677396a6bae8de0f590be9b4b8718592d6e1a92b6592b5d47f",
-            rows=471,
+            44_175, "5332b771458697677396a6bae8de0f590be9b4b8718592d6e1a92b6592b5d47f", 471
         ),
         "news_title/test.news_title.txt": RawFile(
-            bytes=91_110,
-            sha256="5dc930ee17d4068b1b62f7f4fab1857504b9009b4f8a37adcebbf99003c52508",
-            rows=974,
+            91_110, "5dc930ee17d4068b1b62f7f4fab1857504b9009b4f8a37adcebbf99003c52508", 974
         ),
     },
     license="CC-BY-SA-4.0",

@@ -25,14 +25,10 @@ CORPUS = Corpus(
         "multinli.train.ko.tsv": RawFile(rows=392_702),
         "snli_1.0_train.ko.tsv": RawFile(rows=550_152),
         "xnli.dev.ko.tsv": RawFile(
-            bytes=511_383,
-            sha256="821fb1c1c2e538ac2724a6132da36ffa379eb9a542ceb89243b3cf711377382c",
-            rows=2_490,
+            511_383, "821fb1c1c2e538ac2724a6132da36ffa379eb9a542ceb89243b3cf711377382c", 2_490
         ),
         "xnli.test.ko.tsv": RawFile(
-            bytes=1_032_430,
-            sha256="0db53cf8e182283a0d0404ec3fe1b15d1e29236d23d22082dc20d43067254b3e",
-            rows=5_010,
+            1_032_430, "0db53cf8e182283a0d0404ec3fe1b15d1e29236d23d22082dc20d43067254b3e", 5_010
         ),
     },
     texts=("premise", "hypothesis"),

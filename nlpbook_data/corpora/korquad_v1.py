@@ -26,14 +26,10 @@ CORPUS = Corpus(
     },
     files={
         TRAIN: RawFile(
-            bytes=38_527_475,
-            sha256="40d5115879a701751781df721d901abfa736d8db5f89000f2619433f39bf2dd2",
-            rows=60_407,
+            38_527_475, "40d5115879a701751781df721d901abfa736d8db5f89000f2619433f39bf2dd2", 60_407
         ),
         DEV: RawFile(
-            bytes=3_881_058,
-            sha256="25ffeb51e6c51ec02c071b60a10188e10005c144110f0d876b26079d80a35bdf",
-            rows=5_774,
+            3_881_058, "25ffeb51e6c51ec02c071b60a10188e10005c144110f0d876b26079d80a35bdf", 5_774
         ),
     },
     texts=("context", "question"),

@@ -24,19 +24,13 @@ CORPUS = Corpus(
     },
     files={
         "sts-train.tsv": RawFile(
-            bytes=1_046_952,
-            sha256="b5aaa7f957d6ff46f4b6834a8b0f024a9234a6eefe9289aed66746b4533da3b8",
-            rows=5_749,
+            1_046_952, "b5aaa7f957d6ff46f4b6834a8b0f024a9234a6eefe9289aed66746b4533da3b8", 5_749
         ),
         "sts-dev.tsv": RawFile(
-            bytes=307_276,
-            sha256="d835b65b424401fbcce6be28a78159df8d61f5b19977ea7a0b83b8cb6105f393",
-            rows=1_500,
+            307_276, "d835b65b424401fbcce6be28a78159df8d61f5b19977ea7a0b83b8cb6105f393", 1_500
         ),
         "sts-test.tsv": RawFile(
-            bytes=249_596,
-            sha256="13f83a3440d9db52d134eb40303ce021b03264aa338fbf2871c8786ce04d2105",
-            rows=1_379,
+            249_596, "13f83a3440d9db52d134eb40303ce021b03264aa338fbf2871c8786ce04d2105", 1_379
         ),
     },
     texts=("sentence1", "sentence2"),

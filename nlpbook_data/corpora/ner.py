@@ -3,7 +3,7 @@
 from datasets import Features, Value
 
 from nlpbook_data.corpora.declaration import Corpus, carved, entity_spans, in_file
-from nlpbook_data.reading.entities import number_labels, untag
+from nlpbook_data.reading.entities import number_labels, untag_text
 from nlpbook_data.reading.text import read_lines
 from nlpbook_data.reading.values import Files, Rows, malformed
 
@@ -55,7 +55,7 @@ def parse(files: Files) -> Rows:
             if len(halves) != 2:
                 raise malformed(place, line, f"text{SEPARATOR}text with <entity:TAG>")
             text, tagged = halves
-            found = untag(tagged, text, LABELS)
+            found = untag_text(tagged, text, LABELS)
             if found is None:
                 raise malformed(place, tagged, f"the text before {SEPARATOR} with <entity:TAG>")
-            yield {"text": text, "entities": number_labels(found[1], LABELS)}
+            yield {"text": text, "entities": number_labels(found, LABELS)}

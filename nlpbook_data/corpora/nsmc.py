@@ -18,14 +18,10 @@ CORPUS = Corpus(
     },
     files={
         "ratings_train.txt": RawFile(
-            bytes=14_628_807,
-            sha256="e03b7d14e9e41be8d464a28057cd25d7396c53e67aa7fd5f7e552c59b0ee2940",
-            rows=150_000,
+            14_628_807, "e03b7d14e9e41be8d464a28057cd25d7396c53e67aa7fd5f7e552c59b0ee2940", 150_000
         ),
         "ratings_test.txt": RawFile(
-            bytes=4_893_335,
-            sha256="8ac9f64052f11dbf6ae0acb5e038f03d90a76f0eda7820cfb3a92d02edfcebda",
-            rows=50_000,
+            4_893_335, "8ac9f64052f11dbf6ae0acb5e038f03d90a76f0eda7820cfb3a92d02edfcebda", 50_000
         ),
     },
     license="CC0-1.0",

@@ -26,14 +26,10 @@ CORPUS = Corpus(
     },
     files={
         "kor_pair_train.csv": RawFile(
-            bytes=608_164,
-            sha256="b0fa4fa4e6fccb9b77f4e4d69c97c558b32d1356ee9041f5faf68fc0446b6fd7",
-            rows=6_888,
+            608_164, "b0fa4fa4e6fccb9b77f4e4d69c97c558b32d1356ee9041f5faf68fc0446b6fd7", 6_888
         ),
         "kor_pair_test.csv": RawFile(
-            bytes=52_943,
-            sha256="6e25fc564778bbec695ad3b1d0db7cb8956adabb2186e9c0d582c7346a90a073",
-            rows=688,
+            52_943, "6e25fc564778bbec695ad3b1d0db7cb8956adabb2186e9c0d582c7346a90a073", 688
         ),
     },
     texts=("sentence1", "sentence2"),

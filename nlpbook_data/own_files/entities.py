@@ -20,6 +20,7 @@ from nlpbook_data.reading.entities import (
     join_tokens,
     split_tag,
     untag,
+    untag_text,
 )
 from nlpbook_data.reading.text import read_lines
 from nlpbook_data.reading.values import OnError, convert_each, raise_error
@@ -229,13 +230,13 @@ def _klp_sentences(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, tupl
 
 def _read_klp(place: str, pair: tuple[str, str]) -> Entities:
     text, tagged = pair
-    found = untag(tagged, text)
-    if found is None:
+    entities = untag_text(tagged, text)
+    if entities is None:
         raise InputError(
             f"{place}: without its tags the line of $ is not the one of ; before it "
             f"({text[:40]!r}). Mend one of them."
         )
-    return found
+    return text, entities
 
 
 def _read_words(place: str, line: str, scheme: re.Pattern) -> Entities:
@@ -262,8 +263,8 @@ def _read_tagged(place: str, line: str) -> Entities:
     if len(before) > 1:
         raise InputError(f"{place}: {len(before)} {SEPARATOR} in a line. Leave one, or none.")
     if before:
-        reduced = untag(tagged, before[0])
-        if reduced is None:
+        entities = untag_text(tagged, before[0])
+        if entities is None:
             plain = untag(tagged)[0]
             pairs = enumerate(zip(f"{before[0]}\0", f"{plain}\0", strict=False))
             at = next((n for n, (a, b) in pairs if a != b), 0)
@@ -272,7 +273,7 @@ def _read_tagged(place: str, line: str) -> Entities:
                 f"{plain[at : at + 20]!r} where {before[0][at : at + 20]!r} belongs, at character "
                 f"{at}. Mend the line."
             )
-        return reduced
+        return before[0], entities
     # Without the text, only leftovers that look like half a tag can be found.
     rest = MARK.sub("", tagged)
     half = re.search(r"<[^<>]*:[A-Z][A-Z0-9_]+(?![A-Za-z0-9_>])|:[A-Z][A-Z0-9_]*>|<:", rest)

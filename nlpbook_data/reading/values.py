@@ -52,15 +52,20 @@ def member(
     """
     if not isinstance(value, dict):
         raise malformed(place, value, "an object {…}", advice)
-    if key not in value:
-        raise InputError(
-            f"{place}: there is no {key!r}; it has {shown(value)}.{nearest(key, value)} {advice}"
-        )
+    need_keys(place, value, (key,), advice)
     found, kinds = value[key], kind if isinstance(kind, tuple) else (kind,)
     if not isinstance(found, kinds) or (isinstance(found, bool) and bool not in kinds):
         names = " or ".join(kind.__name__ for kind in kinds)
         raise malformed(f"{place}, {key}", found, f"a value of type {names}", advice)
     return whole(f"{place}, {key}", found, advice) if isinstance(found, str) else found
+
+
+def need_keys(place: str, value: dict[str, Any], keys: Iterable[str], advice: str) -> None:
+    """Refuse an object without one of `keys`."""
+    for key in keys:
+        if key not in value:
+            near = nearest(key, map(str, value))
+            raise InputError(f"{place}: there is no {key!r}; it has {shown(value)}.{near} {advice}")
 
 
 def read_texts(place: str, value: Any, *keys: str) -> dict[str, str]:

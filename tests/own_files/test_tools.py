@@ -367,7 +367,7 @@ def test_a_sheet_by_name_and_dates_in_columns_that_are_not_read(tmp_path):
     path = write_xlsx(tmp_path / "a.xlsx", [["비고"]], rows)
     options = Options(sheet_name="Sheet1")
     assert read(path, "doccls", options=options) == [{"text": "좋다", "label": "긍정"}]
-    with pytest.raises(InputError, match="row 2: found datetime.* where a label belongs"):
+    with pytest.raises(InputError, match="row 2: found 'datetime.* where a label belongs"):
         read(path, "doccls", {"label": "작성일"}, options=options)
     with pytest.raises(InputError, match="no sheet '리뷰'; the sheets are Sheet, Sheet1"):
         read(path, "doccls", options=Options(sheet_name="리뷰"))
