@@ -102,25 +102,6 @@ def test_rows_are_korporas_under_both_names(name, monkeypatch, english):
     assert len(rows) == {"aihub_translation": 15, "aihub_spoken_translation": 5}.get(name, 2)
 
 
-def test_a_row_is_two_texts_and_the_part():
-    assert parse("aihub_conversation_translation", "train")[1] == {
-        "korean": "다음 달, 3일입니다.",
-        "english": "Next month, on the 3rd.",
-        "source": 1,
-    }
-    names = find_corpus("aihub_translation").features["source"].names
-    assert names == ["구어체", "대화체", "뉴스", "한국문화", "조례", "지자체웹사이트"]
-
-
-def test_line_breaks_markup_emoji_and_decomposed_letters_are_text():
-    nfd = unicodedata.normalize("NFD", "한국어") + " 공부가 재미있어요😊"
-    assert pairs()[2:] == [
-        ("첫째 줄\n둘째 줄", "First line\nSecond line"),
-        (nfd, "Studying Korean is fun😊"),
-        ("A & B < C > D", "A & B < C > D"),
-    ]
-
-
 def test_names_that_macos_decomposed_are_found(spoken, tmp_path):
     shutil.copy(FOLDER / SPOKEN, spoken.with_name(unicodedata.normalize("NFD", SPOKEN)))
     assert len(pairs(tmp_path)) == 3

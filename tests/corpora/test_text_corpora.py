@@ -2,7 +2,6 @@
 
 import importlib
 import tracemalloc
-import unicodedata
 from pathlib import Path
 
 import pytest
@@ -102,34 +101,7 @@ def test_an_html_page_is_refused(name, tmp_path):
             list(module.parse([path]))
 
 
-# --- kcbert ---------------------------------------------------------------------------------
-
-
-def test_lines_are_those_that_korpora_reads():
-    from Korpora.utils import load_text
-
-    texts = [text for (text,) in parse("kcbert")]
-    assert texts == load_text(paths("kcbert")[0])
-    assert texts[2:5] == ["", " ㅋㅋㅋㅋ 앞뒤 빈칸 ", unicodedata.normalize("NFD", "응원합니다")]
-
-
 # --- wikitext -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("name", WIKIS)
-def test_sections_are_those_that_korpora_reads(name, split):
-    assert parse(name, split) == korpora_wiki(paths(name, split)[0], name)
-
-
-def test_a_section_is_its_heading_and_its_lines():
-    assert parse("kowikitext") == [
-        (" = 나무 =", '나무는 "흔히" 볼 수 있다.\n둘째 문단, 끝🌳'),
-        (" = = 종류 = =", ""),
-        (" = = = 큰 나무 = = =", unicodedata.normalize("NFD", "크다")),
-        (" = 빈 문서 =", ""),
-        (" = 분류:나무 =", "나무\n=이것은 제목이 아니다\n전각 빈칸\n끝 줄"),
-    ]
 
 
 LINES = st.text(alphabet="가= a\t\u3000\u2028\x1c🙂", max_size=6)
@@ -200,43 +172,39 @@ def korpora_units(path: Path) -> list[tuple[str, str]]:
     return list(zip(korean, english, strict=True))
 
 
+# where Korpora is not to be followed
+UNITS = [
+    # characters are unescaped; Korpora leaves them
+    (
+        unit("Tom &amp; Jerry &lt;i&gt; isn&apos;t &quot;on&quot;", "톰과 제리&#x1F642; &#44032;"),
+        [("톰과 제리🙂 가", 'Tom & Jerry <i> isn\'t "on"')],
+    ),
+    # pairs with other blanks or an empty text are kept; Korpora drops them
+    *(
+        (unit("One", text) + unit("Two", "둘"), [(text, "One"), ("둘", "Two")])
+        for text in ("탭\t하나", "전각\u3000빈칸", "붙는\u00a0빈칸", "")
+    ),
+    # the language decides, not the order
+    (
+        unit("A", "가").replace('"en"', '"x"').replace('"ko"', '"en"').replace('"x"', '"ko"'),
+        [("A", "가")],
+    ),
+    # layout, comments, properties and character data do not matter
+    (
+        '<tu tuid="1"><prop type="x">y</prop><tuv xml:lang="en"><seg>A</seg></tuv><!-- c -->'
+        '<tuv\nxml:lang="ko"><seg><![CDATA[<가>]]>\n나</seg></tuv></tu>',
+        [("<가>\n나", "A")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "found"), UNITS)
+def test_a_pair_is_what_its_markup_means(text, found, tmp_path):
+    assert units(tmp_path, text) == found
+
+
 def test_pairs_are_those_that_korpora_reads():
     assert parse("open_subtitles") == korpora_units(paths("open_subtitles")[0])
-    assert parse("open_subtitles")[2:4] == [
-        (unicodedata.normalize("NFD", "아니요") + "🙂", "- Yes. - No!"),
-        (" 문이 닫힌다 ", "[Door closes]"),
-    ]
-
-
-def test_characters_are_unescaped_and_korpora_leaves_them(tmp_path):
-    text = unit(
-        "Tom &amp; Jerry &lt;i&gt; isn&apos;t &quot;on&quot;", "톰과 제리&#x1F642; &#44032;"
-    )
-    assert units(tmp_path, text) == [("톰과 제리🙂 가", 'Tom & Jerry <i> isn\'t "on"')]
-    assert korpora_units(tmp_path / "en-ko.tmx")[0][1].startswith("Tom &amp; Jerry &lt;i&gt;")
-
-
-@pytest.mark.parametrize("korean", ["탭\t하나", "전각\u3000빈칸", "붙는\u00a0빈칸", ""])
-def test_pairs_with_other_blanks_or_an_empty_text_are_kept_and_korpora_drops_them(korean, tmp_path):
-    assert units(tmp_path, unit("One", korean), unit("Two", "둘")) == [
-        (korean, "One"),
-        ("둘", "Two"),
-    ]
-    assert korpora_units(tmp_path / "en-ko.tmx") == [("둘", "Two")]
-
-
-def test_the_language_decides_not_the_order(tmp_path):
-    text = unit("A", "가").replace('"en"', '"x"').replace('"ko"', '"en"').replace('"x"', '"ko"')
-    assert units(tmp_path, text) == [("A", "가")]
-    assert korpora_units(tmp_path / "en-ko.tmx") == [("가", "A")]
-
-
-def test_layout_comments_properties_and_character_data_do_not_matter(tmp_path):
-    text = (
-        '<tu tuid="1"><prop type="x">y</prop><tuv xml:lang="en"><seg>A</seg></tuv><!-- c -->'
-        '<tuv\nxml:lang="ko"><seg><![CDATA[<가>]]>\n나</seg></tuv></tu>'
-    )
-    assert units(tmp_path, text) == [("<가>\n나", "A")]
 
 
 @pytest.mark.parametrize(
