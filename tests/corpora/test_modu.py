@@ -14,38 +14,11 @@ from nlpbook_data.data.corpus import find_corpus
 NAMES = [f"modu_{kind}" for kind in ("ne", "mp", "news", "web", "written", "spoken", "messenger")]
 
 
-def korpora(name: str, root: Path = FIXTURES, **options):
-    """Return the `train` that Korpora's own class reads below `root`."""
-    from Korpora.loader import KORPUS
-
-    return KORPUS[name](root_dir=str(find_corpus(name).folder(root)), **options).train
-
-
 def write(root: Path, name: str, file: str, *documents: dict) -> None:
     """Write a file of `documents` below `root`."""
     folder = find_corpus(name).folder(root)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / file).write_text(json.dumps({"id": "X", "document": documents}), encoding="utf-8")
-
-
-# --- rows are Korpora's ---------------------------------------------------------------------
-
-
-def test_articles_are_those_that_korpora_reads():
-    rows = parse("modu_news", "train")
-    assert [
-        [row[key] for key in ("id", "title", "author", "publisher", "date")]
-        + [row["topic"], row["original_topic"], row["text"].split("\n")]
-        for row in rows
-    ] == [list(vars(news).values()) for news in korpora("modu_news", load_light=False)]
-    assert len(rows) == 4
-
-
-@pytest.mark.parametrize(("name", "count"), [("modu_web", 3), ("modu_written", 6)])
-def test_texts_are_those_that_korpora_reads(name, count):
-    texts = [row["text"] for row in parse(name, "train")]
-    assert texts == korpora(name).texts
-    assert len(texts) == count
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,16 +39,10 @@ def type_of(name: str) -> type:
     return KORPUS[name]
 
 
-# --- what a row holds -----------------------------------------------------------------------
-
-
 def test_the_tags_are_those_of_korporas_tagmaps():
     for name, module in (("modu_ne", modu_ne), ("modu_mp", modu_mp)):
         korpus = type_of(name)(root_dir=str(find_corpus(name).folder(FIXTURES)))
         assert module.NAMES.keys() == korpus.tagmap.keys()
-
-
-# --- odd documents ---------------------------------------------------------------------
 
 
 def spoken(root: Path, *said: list[tuple[object, str]] | None, **metadata: str | None) -> list:
@@ -104,9 +71,6 @@ def test_a_turn_ends_with_its_document_and_one_without_utterances_is_no_row(tmp_
 def test_speakers_may_be_numbers(tmp_path):
     found = spoken(tmp_path, [(-1, "-1"), (1, "1")], title=None)
     assert found == [("-1", "-1", "", ""), ("1", "1", "", "")]
-
-
-# --- damage ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)

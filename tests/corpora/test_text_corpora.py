@@ -165,13 +165,6 @@ def unit(english: str, korean: str) -> str:
     )
 
 
-def korpora_units(path: Path) -> list[tuple[str, str]]:
-    from Korpora.korpus_open_subtitles import parse_xtm
-
-    english, korean = parse_xtm(str(path))
-    return list(zip(korean, english, strict=True))
-
-
 # where Korpora is not to be followed
 UNITS = [
     # characters are unescaped; Korpora leaves them
@@ -201,10 +194,6 @@ UNITS = [
 @pytest.mark.parametrize(("text", "found"), UNITS)
 def test_a_pair_is_what_its_markup_means(text, found, tmp_path):
     assert units(tmp_path, text) == found
-
-
-def test_pairs_are_those_that_korpora_reads():
-    assert parse("open_subtitles") == korpora_units(paths("open_subtitles")[0])
 
 
 @pytest.mark.parametrize(

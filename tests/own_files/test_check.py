@@ -44,42 +44,44 @@ def test_rows_entities_and_lengths_are_counted(tmp_path):
     assert found.lengths == {"text": Lengths(2, 4, 14 / 3, 8)}
 
 
-def test_every_bad_row_is_named_and_the_good_ones_are_counted(tmp_path):
-    rows = [
-        ner("서울", (0, 2, "LOC")),
-        ner("서울", (0, 3, "LOC")),
-        "{",
-        ner(""),
-        {"text": "가"},
-        ner("부산", (0, 2, "LOC")),
-        '{"text": "가", "text": "나", "entities": []}',
-    ]
-    report = check_file(write(tmp_path / "a.jsonl", rows), "ner")
-    assert not report.is_right and report.wrong == 5
-    assert lines_of(report) == ["2", "3", "4", "5", "7"]
-    assert (report.files["file"].rows, report.files["file"].wrong) == (2, 5)
+ROWS = [
+    ner("서울", (0, 2, "LOC")),
+    ner("서울", (0, 3, "LOC")),
+    "{",
+    ner(""),
+    {"text": "가"},
+    ner("부산", (0, 2, "LOC")),
+    '{"text": "가", "text": "나", "entities": []}',
+]
+TAGGED = ["서울\tB-LOC", "에\tO", "", "부산\tLOC", "에\tO", "", "대구\tB-LOC", "에", "", "나\tO"]
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "lines"),
+    ("name", "rows", "task", "lines", "labels", "kind"),
     [
-        ("a.csv", 'text,label\n가,1,2\n나,0\n다\n라,1\n,0\n"마\n', ["2", "4", "6", "7"]),
-        ("a.tsv", "text\tlabel\n가\t1\t2\n나\t0\n다\t1\n라\t\n", ["2", "5"]),
+        ("a.jsonl", ROWS, "ner", "23457", {"LOC": 2}, "jsonl, UTF-8"),
+        (
+            *("a.csv", ["text,label", "가,1,2", "나,0", "다", "라,1", ",0", '"마'], "doccls"),
+            *("2467", {"0": 1, "1": 1}, "csv, UTF-8"),
+        ),
+        (
+            *("a.tsv", ["text\tlabel", "가\t1\t2", "나\t0", "다\t1", "라\t"], "doccls"),
+            *("25", {"0": 1, "1": 1}, "tsv, UTF-8"),
+        ),
+        (
+            *("a.txt", TAGGED, "ner", "48", {"LOC": 1}),
+            "token and tag a line, parted by tabs, B-TAG, UTF-8",
+        ),
     ],
 )
-def test_tables_are_read_on_after_a_bad_row(tmp_path, name, content, lines):
-    (tmp_path / name).write_text(content, encoding="utf-8")
-    report = check_file(tmp_path / name, "doccls")
-    assert lines_of(report) == lines
-    assert report.files["file"].labels == {"0": 1, "1": 1}
-
-
-def test_tagged_sentences_are_read_on_after_a_bad_line(tmp_path):
-    lines = ["서울\tB-LOC", "에\tO", "", "부산\tLOC", "에\tO", "", "대구\tB-LOC", "에", "", "나\tO"]
-    report = check_file(write(tmp_path / "a.txt", lines), "ner")
-    assert lines_of(report) == ["4", "8"]
-    assert report.files["file"].rows == 2
-    assert report.files["file"].format == "token and tag a line, parted by tabs, B-TAG, UTF-8"
+def test_every_bad_row_is_named_and_the_good_ones_are_counted(
+    tmp_path, name, rows, task, lines, labels, kind
+):
+    report = check_file(write(tmp_path / name, rows), task)
+    found = report.files["file"]
+    assert lines_of(report) == [*lines] and not report.is_right
+    assert (found.rows, found.wrong, report.wrong) == (2, len(lines), len(lines))
+    assert (found.labels, found.format) == (labels, kind)
 
 
 def test_questions_of_squad_are_read_on_after_a_bad_one(tmp_path):
