@@ -47,15 +47,9 @@ class Lengths:
 class FileReport:
     """The contents of one file.
 
-    Attributes:
-        format: its format in words.
-        rows: the number of correct rows.
-        wrong: the number of errors.
-        labels: the count of each label (for entities: of each type); empty for scores.
-        scores: the minimum and maximum, if the labels are numbers with fractions.
-        unanswered: the number of questions without an answer in their contexts.
-        notes: remarks that are not errors.
-        lengths: by text column.
+    `labels` has the count of each label (of entities: of each type), and `scores` the least and the
+    greatest, where the labels are numbers with fractions. Notes are no errors. `lengths` is by text
+    column.
     """
 
     path: Path
@@ -73,11 +67,8 @@ class FileReport:
 class Report:
     """The result of `check_file`.
 
-    Attributes:
-        task: the task whose schema the rows must have.
-        files: by split; a single file has the key ``file``.
-        errors: the first messages; each names file and row.
-        wrong: the total number of errors.
+    `files` is by split, with the key ``file`` for a single one. `errors` has the first messages,
+    `wrong` is the number of all errors.
     """
 
     task: str

@@ -1,12 +1,9 @@
 """Read the user's own rows in a task's schema, from all common formats.
 
-`SCHEMAS` says which columns a task has. Rows are read from csv, tsv, JSON, xlsx and parquet,
-compressed or not, from the formats of annotation tools and chat models (see `tools`), and:
+`SCHEMAS` says which columns a task has. Rows are read from the tables of `tables`, compressed or
+not, from the formats of annotation tools and chat models (see `tools`), and:
 
-- ner: from files with a token and its tag on each line (BIO, IOB1, BIOES, BILOU, BMES, BMEWO, IO;
-  ``B-PER`` or ``PER_B``; with or without an index before the word), from KLUE's files with a
-  character on each line, from ``text␞<entity:TAG>…``, and from the other formats of `entities` and
-  `brat`;
+- ner: from the text files of `entities`, and from `brat`;
 - qa: from SQuAD's JSON, and from flat rows with the columns ``answer_text`` and ``answer_start``;
 - doccls: from a folder with one sub-folder of .txt files for each label;
 - pretrain, generation and unlabelled doccls: from .txt, where each line that is not blank is a
