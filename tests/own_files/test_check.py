@@ -151,36 +151,33 @@ def test_labels_of_pairs_for_search_say_what_answers_what(tmp_path):
         assert "--positive_label 2: no such label. The labels are 0, 1." in error
 
 
-def test_labels_may_be_given(tmp_path):
-    path = write(tmp_path / "a.jsonl", [ner("서울", (0, 2, "LOC")), ner("가", (0, 1, "LCO"))])
-    (error,) = check_file(path, "ner", label_names=["LOC", "PER"]).errors
-    for part in ("line 2", "'LCO'", "(LOC, PER)", "Did you mean LOC"):
-        assert part in error
+ENTITIES = [ner("서울", (0, 2, "LOC")), ner("가", (0, 1, "LCO"))]
+QUERY = {"query": "가", "passage": "나"}
 
 
 @pytest.mark.parametrize(
-    ("task", "rows", "part"),
+    ("task", "rows", "options", "parts"),
     [
-        ("doccls", [{"text": "가", "label": "하나"}] * 3, "1 label (하나) in all rows"),
-        ("ner", [ner("서울")], "no entity in any row"),
-        ("paircls", [pair(str(n)) for n in range(1001)], "1,001 different labels"),
+        ("doccls", [{"text": "가", "label": "하나"}] * 3, {}, ["1 label (하나) in all rows"]),
+        ("ner", [ner("서울")], {}, ["no entity in any row"]),
+        ("paircls", [pair(str(n)) for n in range(1001)], {}, ["1,001 different labels"]),
+        ("search", [{**QUERY, "negative": "다"}, QUERY], {}, ["line 2: negative is not here"]),
+        (
+            *("ner", ENTITIES, {"label_names": ["LOC", "PER"]}),
+            ["line 2", "'LCO'", "(LOC, PER)", "Did you mean LOC"],
+        ),
     ],
 )
-def test_labels_that_teach_nothing_are_said(tmp_path, task, rows, part):
-    (error,) = check_file(write(tmp_path / "a.jsonl", rows), task).errors
-    assert part in error and str(tmp_path / "a.jsonl") in error
+def test_what_is_wrong_with_labels_or_columns_is_said(tmp_path, task, rows, options, parts):
+    path = write(tmp_path / "a.jsonl", rows)
+    (error,) = check_file(path, task, **options).errors
+    assert [part for part in (str(path), *parts) if part not in error] == []
 
 
 def test_scores_have_a_range_and_no_counts(tmp_path):
     report = check_file(write(tmp_path / "a.jsonl", [pair(0), pair(4.25), pair(3)]), "paircls")
     assert report.files["file"].scores == (0.0, 4.25) and not report.files["file"].labels
     assert "scores from 0 to 4.25" in format_report(report)
-
-
-def test_rows_with_other_columns_are_named(tmp_path):
-    rows = [{"query": "가", "passage": "나", "negative": "다"}, {"query": "가", "passage": "나"}]
-    (error,) = check_file(write(tmp_path / "a.jsonl", rows), "search").errors
-    assert "line 2: negative is not here" in error
 
 
 def test_a_folder_of_labels_is_one_file(tmp_path):
