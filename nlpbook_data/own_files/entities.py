@@ -23,7 +23,7 @@ from nlpbook_data.reading.entities import (
     untag_text,
 )
 from nlpbook_data.reading.text import read_lines
-from nlpbook_data.reading.values import OnError, convert_each, raise_error
+from nlpbook_data.reading.values import OnError, convert_each
 from nlpbook_data.reading.webanno import FORMAT, read_webanno
 
 Entities = tuple[str, list[dict[str, Any]]]  # a text, and the entities in it
@@ -114,7 +114,7 @@ def find_layout(path: Path) -> Layout | None:
 
 
 def read_ner_file(
-    path: Path, layout: Layout, on_error: OnError = raise_error
+    path: Path, layout: Layout, on_error: OnError
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield ``(place, {"text", "entities"})`` for each sentence of a file in `layout`.
 

@@ -626,9 +626,7 @@ def read_text(place: str, value: Any, column: str = "text") -> str:
     return whole(place, value, MEND)
 
 
-def read_labels(
-    place: str, value: Any, separator: str | None = None, notes: Counter[str] | None = None
-) -> list[str]:
+def read_labels(place: str, value: Any, separator: str | None, notes: Counter[str]) -> list[str]:
     """Return the label of a row; with a `separator`, its sorted labels."""
     if separator is not None:
         values = value if isinstance(value, list) else [value]
@@ -642,7 +640,7 @@ def read_labels(
     return [read_label(place, value, notes)]
 
 
-def read_label(place: str, value: Any, notes: Counter[str] | None = None) -> str:
+def read_label(place: str, value: Any, notes: Counter[str]) -> str:
     """Return the label `value`, a word or a number, as an NFC-normalised word."""
     infinite = isinstance(value, float) and math.isinf(value)
     if infinite or isinstance(value, (dict, list, date)):
@@ -655,16 +653,14 @@ def read_label(place: str, value: Any, notes: Counter[str] | None = None) -> str
     if number := WHOLE.fullmatch(label):
         label = number[1]
     composed = unicodedata.normalize("NFC", label)
-    if notes is not None and composed != label:
+    if composed != label:
         notes[NFD] += 1
-    if notes is not None and label.lower() in EMPTY_WORDS:
+    if label.lower() in EMPTY_WORDS:
         notes[NANS] += 1
     return whole(place, composed, MEND)
 
 
-def read_entities(
-    place: str, value: Any, text: str, notes: Counter[str] | None = None
-) -> list[dict[str, Any]]:
+def read_entities(place: str, value: Any, text: str, notes: Counter[str]) -> list[dict[str, Any]]:
     """Return the entities of `text`, sorted by start: labelled spans that do not overlap.
 
     Of nested entities the outermost is kept, and `notes` counts the others: a token can have only
@@ -712,8 +708,7 @@ def read_entities(
         if entity["end"] > outer["end"] or (same and entity["label"] != outer["label"]):
             spans = [f"{e['start']}-{e['end']} {shown([e['label']])}" for e in (outer, entity)]
             raise InputError(f"{place}: the entities {' and '.join(spans)} overlap. Keep one.")
-        if notes is not None:
-            notes[NESTED] += 1
+        notes[NESTED] += 1
     return kept
 
 

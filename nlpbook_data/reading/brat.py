@@ -8,7 +8,7 @@ from typing import Any
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.reading.text import find_encoding, read_lines, read_whole
-from nlpbook_data.reading.values import OnError, convert_each, raise_error
+from nlpbook_data.reading.values import OnError, convert_each
 
 SPAN = re.compile(r"T\d+\t(?P<label>\S+) (?P<offsets>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?")
 
@@ -19,7 +19,7 @@ def is_brat(folder: Path) -> bool:
 
 
 def read_brat(
-    folder: Path, gold: bool, notes: Counter[str], on_error: OnError = raise_error
+    folder: Path, gold: bool, notes: Counter[str], on_error: OnError
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield ``(place, {"text", "entities"})`` for each text file in `folder` and its sub-folders.
 

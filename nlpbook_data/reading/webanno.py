@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.reading.values import OnError, convert_each, raise_error
+from nlpbook_data.reading.values import OnError, convert_each
 
 FORMAT = "#FORMAT=WebAnno TSV 3"
 ESCAPED = re.compile(r"\\(.)")
@@ -23,7 +23,7 @@ class _Sentence:
 
 
 def read_webanno(
-    lines: Iterable[tuple[str, str]], on_error: OnError = raise_error
+    lines: Iterable[tuple[str, str]], on_error: OnError
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield ``(place, {"text", "entities"})`` for each sentence; `lines` are ``(place, line)``.
 
