@@ -1,12 +1,11 @@
 """Code that KLUE's corpora share: their source, their lists of JSON objects, NER tags."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from nlpbook_data.corpora.declaration import RawFile, Split, carved, in_file
 from nlpbook_data.errors import shown
 from nlpbook_data.reading.json_values import read_json_items
-from nlpbook_data.reading.values import Files, member
+from nlpbook_data.reading.values import Files, PlacedRows, member
 
 URL = "https://raw.githubusercontent.com/KLUE-benchmark/KLUE/main/klue_benchmark"
 CITATION = (
@@ -37,7 +36,7 @@ def declare(stem: str, train: int, dev: int, suffix: str = "json") -> dict[str, 
     }
 
 
-def read_rows(files: Files) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_rows(files: Files) -> PlacedRows:
     """Yield ``(place, object)``, with the object's guid in `place`."""
     for path in files:
         for place, row in read_json_items(path):

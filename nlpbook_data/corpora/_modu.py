@@ -8,7 +8,7 @@ from datasets import Features
 from nlpbook_data.corpora.declaration import Corpus, Split, carved
 from nlpbook_data.errors import shown
 from nlpbook_data.reading.json_values import read_json_items
-from nlpbook_data.reading.values import Files, Rows, member, read_notes
+from nlpbook_data.reading.values import Files, PlacedRows, Rows, member, read_notes
 
 HOMEPAGE = "https://kli.korean.go.kr/corpus"
 
@@ -60,7 +60,7 @@ def declare(
     )
 
 
-def read_documents(files: Files) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_documents(files: Files) -> PlacedRows:
     """Yield ``(place, document)`` of the files' ``document`` arrays, one document in memory."""
     for path in files:
         for place, document in read_json_items(path, "document"):

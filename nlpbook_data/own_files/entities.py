@@ -23,7 +23,7 @@ from nlpbook_data.reading.entities import (
     untag_text,
 )
 from nlpbook_data.reading.text import read_lines
-from nlpbook_data.reading.values import OnError, convert_each
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each
 from nlpbook_data.reading.webanno import FORMAT, read_webanno
 
 Entities = tuple[str, list[dict[str, Any]]]  # a text, and the entities in it
@@ -113,9 +113,7 @@ def find_layout(path: Path) -> Layout | None:
     return None
 
 
-def read_ner_file(
-    path: Path, layout: Layout, on_error: OnError
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_ner_file(path: Path, layout: Layout, on_error: OnError) -> PlacedRows:
     """Yield ``(place, {"text", "entities"})`` for each sentence of a file in `layout`.
 
     Tokens are joined by one blank, characters directly. `on_error` gets the error of a sentence

@@ -18,7 +18,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -37,8 +37,10 @@ from nlpbook_data.reading.json_values import json_layout
 from nlpbook_data.reading.text import MAX_CHARACTERS, format_of, read_whole
 from nlpbook_data.reading.values import (
     OnError,
+    PlacedRows,
     convert_each,
     malformed,
+    member,
     need_keys,
     raise_error,
     whole,
@@ -291,7 +293,7 @@ def read_examples(
     others: bool = False,
     on_error: OnError = raise_error,
     options: Options | None = None,
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> PlacedRows:
     """Yield ``(place, row)`` of `path` in the schema of `task`; `place` names file and line.
 
     Labels are words (``"1"`` for a number). Rows of a task:
@@ -380,7 +382,7 @@ def _read_table(
     several: bool,
     options: Options,
     on_error: OnError,
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> PlacedRows:
     """Yield the rows of a table under the task's names of its columns."""
     schema, sheet = SCHEMAS[task], options.sheet_name
     sample: list[dict[str, Any]] = []
@@ -407,9 +409,7 @@ def _read_table(
         yield place, row | found if others else found
 
 
-def _read_label_folders(
-    folder: Path, gold: bool, on_error: OnError
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def _read_label_folders(folder: Path, gold: bool, on_error: OnError) -> PlacedRows:
     """Yield the .txt files of `folder`'s sub-folders, whose names are the labels."""
     loose = sorted(folder.glob("*.txt"))
     if gold:
@@ -716,15 +716,16 @@ def _convert_question(
     place: str, row: Mapping[str, Any], number: int, options: Options
 ) -> dict[str, Any] | None:
     context = read_text(place, row["context"], "context")
-    example = {
-        "id": str(number) if _is_missing(row.get("id")) else _identifier(place, row["id"]),
+    known = {
+        "id": number if _is_missing(row.get("id")) else row["id"],
         "title": row.get("title") or "",
+    }
+    example = {
+        "id": str(member(place, known, "id", (str, int), MEND)),
+        "title": member(place, known, "title", str, MEND),
         "context": context,
         "question": read_text(place, row["question"], "question"),
     }
-    if not isinstance(example["title"], str):
-        raise malformed(place, example["title"], "a title", MEND)
-    whole(place, example["title"], MEND)
     if "answers" not in row and "answer_text" not in row:
         return example
     found = _answers_of(place, row)
@@ -749,12 +750,6 @@ def _answers_of(place: str, row: Mapping[str, Any]) -> list[tuple[str, dict[str,
     if _is_missing(text) and (_is_missing(start) or start in (-1, "-1")):
         return []  # no answer in the context
     return [(place, {"text": text} | ({} if _is_missing(start) else {"answer_start": start}))]
-
-
-def _identifier(place: str, value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise malformed(f"{place}, id", value, "a text", MEND)
-    return whole(place, str(value), MEND)
 
 
 def _read_answer(

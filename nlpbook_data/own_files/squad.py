@@ -1,18 +1,17 @@
 """Read questions from the user's own SQuAD JSON, of any version."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.own_files.tables import open_encoding
 from nlpbook_data.reading.squad import read_passages
-from nlpbook_data.reading.values import OnError, convert_each, malformed
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each, malformed
 
 MEND = "Mend it, or save rows as .jsonl, one object a line."
 
 
-def read_squad(path: Path, on_error: OnError) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_squad(path: Path, on_error: OnError) -> PlacedRows:
     """Yield ``(place, {"id", "title", "context", "question", "answers"})`` for each question.
 
     A question with `is_impossible` has an empty list of answers. ``answers`` is left out if the

@@ -16,7 +16,7 @@ from nlpbook_data.data.labels import in_words
 from nlpbook_data.errors import InputError, first_line, nearest, shown
 from nlpbook_data.reading.json_values import json_layout, parse_json, read_json_items
 from nlpbook_data.reading.text import csv_rows, find_encoding, format_of, open_bytes, read_lines
-from nlpbook_data.reading.values import OnError, convert_each, malformed, raise_error
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each, malformed, raise_error
 from nlpbook_data.reading.workbook import read_sheet
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".json", ".xlsx", ".parquet")
@@ -29,7 +29,6 @@ TOO_MANY = {
     ".tsv": "tsv has no quoting: for cells with tabs or line breaks use csv.",
     ".xlsx": "Give each column a name in the first row.",
 }
-Rows = Iterator[tuple[str, dict[str, Any]]]
 
 
 def require_file(path: Path) -> None:
@@ -53,7 +52,7 @@ def read_rows(
     on_error: OnError = raise_error,
     advice: str = NAME_YOURS,
     sheet_name: str | None = None,
-) -> Rows:
+) -> PlacedRows:
     """Yield ``(place, {column: value})`` for each row; `place` names file and line for messages.
 
     A row has all of `columns`, and those of `optional` that the file has; None means all its
@@ -125,7 +124,7 @@ def _read_cells(
     on_error: OnError,
     advice: str,
     sheet_name: str | None,
-) -> Rows:
+) -> PlacedRows:
     """Yield the rows of csv, tsv and xlsx; the first row is the header."""
     rows = _rows_of_cells(path, suffix, sheet_name)
     header = [str(cell) for cell in next(rows, ("", []))[1]]
@@ -164,7 +163,7 @@ def _rows_of_cells(
                     yield f"{path}, line {number}", cells
 
 
-def _read_objects(path: Path, columns: list[str], on_error: OnError, advice: str) -> Rows:
+def _read_objects(path: Path, columns: list[str], on_error: OnError, advice: str) -> PlacedRows:
     """Yield the objects of JSON lines or of an array. If the first lacks a column, all do."""
     layout, encoding = json_layout(path), find_encoding(path)
     if layout == "squad" and format_of(path) == ".json":
@@ -203,7 +202,7 @@ def _read_object(place: str, value: Any, advice: str) -> dict[str, Any]:
 
 def _read_parquet(
     path: Path, columns: list[str], optional: Iterable[str] | None, advice: str
-) -> Rows:
+) -> PlacedRows:
     try:
         file = pq.ParquetFile(open_bytes(path))
         schema = file.schema_arrow

@@ -2,13 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.reading.text import find_encoding, read_lines, read_whole
-from nlpbook_data.reading.values import OnError, convert_each
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each
 
 SPAN = re.compile(r"T\d+\t(?P<label>\S+) (?P<offsets>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?")
 
@@ -18,9 +17,7 @@ def is_brat(folder: Path) -> bool:
     return folder.is_dir() and any(folder.rglob("*.ann"))
 
 
-def read_brat(
-    folder: Path, gold: bool, notes: Counter[str], on_error: OnError
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_brat(folder: Path, gold: bool, notes: Counter[str], on_error: OnError) -> PlacedRows:
     """Yield ``(place, {"text", "entities"})`` for each text file in `folder` and its sub-folders.
 
     Discontinuous entities are left out and counted in `notes`. Without `gold` the .ann file of a

@@ -8,6 +8,7 @@ from nlpbook_data.errors import InputError, nearest, shown
 
 Files = list[Path]  # of one split, in the order in which a corpus declares them
 Rows = Iterator[dict[str, Any]]
+PlacedRows = Iterator[tuple[str, dict[str, Any]]]  # each with its file and line, for messages
 # Gets the error of a row. If it returns, the row is left out.
 OnError = Callable[[InputError], None]
 T = TypeVar("T")

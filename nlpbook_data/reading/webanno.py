@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.reading.values import OnError, convert_each
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each
 
 FORMAT = "#FORMAT=WebAnno TSV 3"
 ESCAPED = re.compile(r"\\(.)")
@@ -22,9 +22,7 @@ class _Sentence:
     tokens: list[tuple[str, int, int, str, str]] = field(default_factory=list)
 
 
-def read_webanno(
-    lines: Iterable[tuple[str, str]], on_error: OnError
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_webanno(lines: Iterable[tuple[str, str]], on_error: OnError) -> PlacedRows:
     """Yield ``(place, {"text", "entities"})`` for each sentence; `lines` are ``(place, line)``.
 
     The entities are from the layer NamedEntity; else from the first span layer with a feature
