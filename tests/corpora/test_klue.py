@@ -13,9 +13,11 @@ def test_ner_an_inside_tag_that_continues_nothing_begins_an_entity(tmp_path):
     path = tmp_path / "ner.tsv"
     lines = ["가\tB-PS", "나\tI-LC", "다\tO", "라\tI-LC", "마\tI-LC"]
     head = "## 주석 : ##\n## 컬럼명 : CHAR\tNE_TAG\n## id\t<가:PS><나:LC>다<라마:LC>\n"
-    path.write_text(head + "\n".join(lines), encoding="utf-8")
-    (row,) = klue_ner.parse([path])
-    assert [(e["start"], e["end"]) for e in row["entities"]] == [(0, 1), (1, 2), (3, 5)]
+    # the blank line before the second sentence is missing
+    content = head + "\n".join([*lines, "## id-2\t<바:PS>", "바\tB-PS"])
+    path.write_text(content, encoding="utf-8")
+    spans = [[(e["start"], e["end"]) for e in row["entities"]] for row in klue_ner.parse([path])]
+    assert spans == [[(0, 1), (1, 2), (3, 5)], [(0, 1)]]
 
 
 # Where an entity stands in angle brackets of its own, <<레이:PS>>, the official character tags
