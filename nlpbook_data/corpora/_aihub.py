@@ -4,13 +4,12 @@ import logging
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora.declaration import Corpus, Split, carved
 from nlpbook_data.errors import InputError
-from nlpbook_data.reading.values import malformed
+from nlpbook_data.reading.values import Files, Rows, malformed
 from nlpbook_data.reading.workbook import read_sheet
 
 logger = logging.getLogger(__name__)
@@ -59,7 +58,7 @@ def declare(name: str, title: str, parts: Sequence[str]) -> Corpus:
     )
 
 
-def read_pairs(files: list[Path]) -> Iterator[dict[str, Any]]:
+def read_pairs(files: Files) -> Rows:
     """Yield ``{"korean": str, "english": str, "source": id}`` for each row of the first sheets.
 
     Only the last two columns are read, with the headers 원문 and 번역문. Empty rows are skipped.

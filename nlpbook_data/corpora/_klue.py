@@ -1,13 +1,11 @@
 """Code that KLUE's corpora share: their source, their lists of JSON objects, NER tags."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from nlpbook_data.corpora.declaration import RawFile, Split, carved
+from nlpbook_data.corpora.declaration import RawFile, Split, carved, in_file
 from nlpbook_data.errors import shown
 from nlpbook_data.reading.json_values import read_json_items
-from nlpbook_data.reading.values import member
+from nlpbook_data.reading.values import Files, PlacedRows, member
 
 URL = "https://raw.githubusercontent.com/KLUE-benchmark/KLUE/main/klue_benchmark"
 CITATION = (
@@ -28,9 +26,7 @@ def declare(stem: str, train: int, dev: int, suffix: str = "json") -> dict[str, 
         "splits": {
             "train": Split(train_file, files=(train_file,)),
             "validation": carved(0.1),
-            "test": Split(
-                f"{dev_file} (dev file; the official test is not public)", files=(dev_file,)
-            ),
+            "test": in_file(dev_file, "dev file; the official test is not public"),
         },
         "files": {train_file: RawFile(rows=train), dev_file: RawFile(rows=dev)},
         "license": "CC-BY-SA-4.0",
@@ -40,13 +36,8 @@ def declare(stem: str, train: int, dev: int, suffix: str = "json") -> dict[str, 
     }
 
 
-def read_rows(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_rows(files: Files) -> PlacedRows:
     """Yield ``(place, object)``, with the object's guid in `place`."""
     for path in files:
         for place, row in read_json_items(path):
             yield f"{place}, {shown([member(place, row, 'guid', str)])}", row
-
-
-def note(place: str, row: dict[str, Any], key: str) -> str | None:
-    """Return the text ``row[key]``, or None where it is missing or null."""
-    return None if row.get(key) is None else member(place, row, key, str)

@@ -1,15 +1,14 @@
 """Code that the modu_* modules share: 모두의 말뭉치, JSON files that a user downloads by hand."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from datasets import Features, Value
+from datasets import Features
 
 from nlpbook_data.corpora.declaration import Corpus, Split, carved
 from nlpbook_data.errors import shown
 from nlpbook_data.reading.json_values import read_json_items
-from nlpbook_data.reading.values import member
+from nlpbook_data.reading.values import Files, PlacedRows, Rows, member, read_notes
 
 HOMEPAGE = "https://kli.korean.go.kr/corpus"
 
@@ -61,12 +60,7 @@ def declare(
     )
 
 
-def text_columns(*names: str) -> Features:
-    """Return columns of texts."""
-    return Features({name: Value("string") for name in names})
-
-
-def read_documents(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_documents(files: Files) -> PlacedRows:
     """Yield ``(place, document)`` of the files' ``document`` arrays, one document in memory."""
     for path in files:
         for place, document in read_json_items(path, "document"):
@@ -82,12 +76,8 @@ def read_list(place: str, value: Any, key: str) -> list[Any]:
 def read_metadata(place: str, document: dict[str, Any], *keys: str) -> dict[str, str]:
     """Return the texts under `keys` of the document's metadata; missing ones are empty."""
     metadata = member(place, document, "metadata", dict)
-    return {
-        key: (member(f"{place}, metadata", metadata, key, (str, type(None))) or "")
-        if key in metadata
-        else ""
-        for key in keys
-    }
+    notes = read_notes(f"{place}, metadata", metadata, *keys)
+    return {key: text or "" for key, text in notes.items()}
 
 
 def read_forms(place: str, document: dict[str, Any]) -> Iterator[str]:
@@ -96,7 +86,7 @@ def read_forms(place: str, document: dict[str, Any]) -> Iterator[str]:
         yield member(f"{place}, paragraph {number}", paragraph, "form", str)
 
 
-def read_articles(files: list[Path], *keys: str) -> Iterator[dict[str, str]]:
+def read_articles(files: Files, *keys: str) -> Rows:
     r"""Yield a row for each document: id, text (paragraphs joined by ``\n``), metadata `keys`."""
     for place, document in read_documents(files):
         text = "\n".join(read_forms(place, document))
@@ -109,7 +99,7 @@ def read_speaker(place: str, utterance: Any) -> str:
     return str(member(place, utterance, "speaker_id", (str, int)))
 
 
-def read_sentences(files: list[Path]) -> Iterator[tuple[str, dict[str, Any], str, str]]:
+def read_sentences(files: Files) -> Iterator[tuple[str, dict[str, Any], str, str]]:
     """Yield ``(place, sentence, id, form)`` for each sentence of the files' documents."""
     for place, document in read_documents(files):
         for number, sentence in enumerate(member(place, document, "sentence", list), start=1):

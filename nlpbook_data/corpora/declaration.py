@@ -24,7 +24,7 @@ DEFAULT_CORPUS_DIR = Path("~/Korpora")
 
 @dataclass(frozen=True)
 class RawFile:
-    """The known facts of an official file: its length in bytes, its sha256 and its data rows."""
+    """The known facts of an official file, in this order: bytes, sha256 and rows of data."""
 
     bytes: int | None = None
     sha256: str | None = None
@@ -209,10 +209,20 @@ def packaged(name: str) -> dict[str, Any]:
     }
 
 
+def in_file(name: str, remark: str = "", aligned: tuple[str, ...] = ()) -> Split:
+    """Return a split that is all of one file; run.json, card and summary print the `remark`."""
+    return Split(name + (f" ({remark})" if remark else ""), (name,), aligned)
+
+
 def carved(share: float, note: str = "") -> Split:
     """Return a split that is `share` of train, for a corpus without an official one."""
     source = f"{share:.0%} carved from train" + (f" ({note})" if note else "")
     return Split(source, carved_from="train", share=share)
+
+
+def texts(*names: str) -> Features:
+    """Return columns of texts."""
+    return Features({name: Value("string") for name in names})
 
 
 def entity_spans(names: Iterable[str]) -> List:

@@ -1,30 +1,22 @@
 """KLUE-MRC: questions about news and Wikipedia, some without an answer (SQuAD's JSON)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._klue import declare, note
-from nlpbook_data.corpora.declaration import Corpus
+from nlpbook_data.corpora._klue import declare
+from nlpbook_data.corpora.declaration import Corpus, texts
 from nlpbook_data.reading.squad import ANSWERS, read_questions
-from nlpbook_data.reading.values import malformed, member
+from nlpbook_data.reading.values import Files, Rows, malformed, member, read_notes
 
 CORPUS = Corpus(
     name="klue-mrc",
     task="qa",
     title="KLUE 기계 독해",
     features=Features(
-        id=Value("string"),
-        title=Value("string"),
-        context=Value("string"),
-        question=Value("string"),
+        **texts("id", "title", "context", "question"),
         answers=ANSWERS,
         question_type=ClassLabel(names=["바꿔 쓴 질문", "여러 문장 추론", "답 없음"]),
         is_impossible=Value("bool"),
-        news_category=Value("string"),
-        source=Value("string"),
+        **texts("news_category", "source"),
     ),
     texts=("context", "question"),
     groups=("context",),
@@ -32,7 +24,7 @@ CORPUS = Corpus(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield a row for each question.
 
     An impossible question has no answers: the file's ``plausible_answers`` are left out, since they
@@ -54,6 +46,5 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
                 **row,
                 "question_type": type_ - 1,
                 "is_impossible": impossible,
-                "news_category": note(place, article, "news_category"),
-                "source": note(place, article, "source"),
+                **read_notes(place, article, "news_category", "source"),
             }

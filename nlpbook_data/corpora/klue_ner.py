@@ -8,16 +8,15 @@ empty line.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from datasets import Features, Value
+from datasets import Features
 
 from nlpbook_data.corpora._klue import ENTITIES, declare
-from nlpbook_data.corpora.declaration import Corpus, entity_spans
+from nlpbook_data.corpora.declaration import Corpus, entity_spans, texts
 from nlpbook_data.errors import shown
-from nlpbook_data.reading.entities import join_tokens
+from nlpbook_data.reading.entities import join_tokens, number_labels
 from nlpbook_data.reading.text import read_lines
-from nlpbook_data.reading.values import malformed
+from nlpbook_data.reading.values import Files, Rows, malformed
 
 LABELS = {tag: id_ for id_, tag in enumerate(ENTITIES)}
 
@@ -25,11 +24,7 @@ CORPUS = Corpus(
     name="klue-ner",
     task="ner",
     title="KLUE 개체명 인식",
-    features=Features(
-        id=Value("string"),
-        text=Value("string"),
-        entities=entity_spans(ENTITIES.values()),
-    ),
+    features=Features(**texts("id", "text"), entities=entity_spans(ENTITIES.values())),
     **declare("klue-ner-v1.1", train=21_008, dev=5_000, suffix="tsv"),
 )
 
@@ -38,7 +33,7 @@ MARKED = re.compile(rf"<([^<>]*):({'|'.join(ENTITIES)})>")
 MARKS = re.compile(rf":?({'|'.join(ENTITIES)})?>|<")
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield a row for each sentence: the text of its characters, and the spans of their tags.
 
     Spans come from the character tags, because published scores use them. They differ from the
@@ -58,9 +53,7 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
                 raise malformed(
                     f"{place}, the characters below", text, f"the sentence {plain[:60]!r}"
                 )
-            for entity in entities:
-                entity["label"] = LABELS[entity["label"]]
-            yield {"id": id_, "text": text, "entities": entities}
+            yield {"id": id_, "text": text, "entities": number_labels(entities, LABELS)}
 
 
 def _sentences(path: Path) -> Iterator[tuple[str, str, str, list[tuple[str, tuple[str, str]]]]]:

@@ -1,14 +1,12 @@
 """KLUE-RE: the relation of two entities in a sentence (a list of JSON objects)."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._klue import declare, note, read_rows
-from nlpbook_data.corpora.declaration import Corpus
-from nlpbook_data.reading.values import malformed, member, read_label
+from nlpbook_data.corpora._klue import declare, read_rows
+from nlpbook_data.corpora.declaration import Corpus, texts
+from nlpbook_data.reading.values import Files, Rows, malformed, member, read_label, read_notes
 
 # In the order of the official relation_list.json.
 RELATIONS = {
@@ -65,8 +63,7 @@ CORPUS = Corpus(
     task="relation",
     title="KLUE 관계 추출",
     features=Features(
-        id=Value("string"),
-        text=Value("string"),
+        **texts("id", "text"),
         subject=ENTITY,
         object=ENTITY,
         label=ClassLabel(names=list(RELATIONS.values())),
@@ -76,7 +73,7 @@ CORPUS = Corpus(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield a row for each sentence with two entities; `end` is exclusive, unlike in the file."""
     for place, row in read_rows(files):
         text = member(place, row, "sentence", str)
@@ -86,7 +83,7 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
             "subject": _entity(place, row, "subject_entity", text),
             "object": _entity(place, row, "object_entity", text),
             "label": read_label(f"{place}, label", row.get("label"), LABELS),
-            "source": note(place, row, "source"),
+            **read_notes(place, row, "source"),
         }
 
 

@@ -1,23 +1,19 @@
 """KLUE-STS: how alike two sentences are, from 0 to 5 (a list of JSON objects)."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora._klue import declare, note, read_rows
-from nlpbook_data.corpora.declaration import Corpus
-from nlpbook_data.reading.values import malformed, member
+from nlpbook_data.corpora._klue import declare, read_rows
+from nlpbook_data.corpora.declaration import Corpus, texts
+from nlpbook_data.reading.values import Files, Rows, malformed, member, read_notes, read_texts
 
 CORPUS = Corpus(
     name="klue-sts",
     task="paircls",
     title="KLUE 문장 의미 유사도",
     features=Features(
-        id=Value("string"),
-        sentence1=Value("string"),
-        sentence2=Value("string"),
+        **texts("id", "sentence1", "sentence2"),
         label=Value("float32"),
         real_label=Value("float32"),
         binary_label=ClassLabel(names=["다른 뜻", "같은 뜻"]),
@@ -29,7 +25,7 @@ CORPUS = Corpus(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield a row for each pair.
 
     `label` is the mean of the annotators, rounded to one digit. `real_label` is the mean itself.
@@ -42,12 +38,11 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
             raise malformed(f"{place}, binary-label", binary, "0 or 1")
         yield {
             "id": row["guid"],
-            "sentence1": member(place, row, "sentence1", str),
-            "sentence2": member(place, row, "sentence2", str),
+            **read_texts(place, row, "sentence1", "sentence2"),
             "label": _score(place, labels, "label"),
             "real_label": _score(place, labels, "real-label"),
             "binary_label": binary,
-            "source": note(place, row, "source"),
+            **read_notes(place, row, "source"),
         }
 
 

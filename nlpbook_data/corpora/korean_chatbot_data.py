@@ -1,34 +1,26 @@
 """Questions and a chatbot's answers, in csv (songys/Chatbot_data)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from datasets import ClassLabel, Features
 
-from datasets import ClassLabel, Features, Value
-
-from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, carved, korpora_urls
+from nlpbook_data.corpora.declaration import Corpus, RawFile, carved, in_file, korpora_urls, texts
 from nlpbook_data.reading.text import read_csv
-from nlpbook_data.reading.values import read_label
+from nlpbook_data.reading.values import Files, Rows, read_label
 
 CORPUS = Corpus(
     name="korean_chatbot_data",
     task="generation",
     title="한국어 챗봇 문답 말뭉치",
     features=Features(
-        question=Value("string"),
-        answer=Value("string"),
-        label=ClassLabel(names=["일상", "이별", "사랑"]),
+        **texts("question", "answer"), label=ClassLabel(names=["일상", "이별", "사랑"])
     ),
     splits={
-        "train": Split("ChatbotData.csv", files=("ChatbotData.csv",)),
+        "train": in_file("ChatbotData.csv"),
         "validation": carved(0.1),
         "test": carved(0.1),
     },
     files={
         "ChatbotData.csv": RawFile(
-            bytes=889_842,
-            sha256="287eb129695b577321c80ad397bb3c2279164d4ca577874d129fd3db5b30afe2",
-            rows=11_823,
+            889_842, "287eb129695b577321c80ad397bb3c2279164d4ca577874d129fd3db5b30afe2", 11_823
         ),
     },
     texts=("question", "answer"),
@@ -43,12 +35,11 @@ CORPUS = Corpus(
 LABELS = {"0": 0, "1": 1, "2": 2}
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"question": str, "answer": str, "label": 0 | 1 | 2}`` for each row.
 
     The label is the topic. One label of the official file has trailing blanks, which are ignored.
     """
-    for path in files:
-        for place, (question, answer, label) in read_csv(path, ["Q", "A", "label"]):
-            label = read_label(place, label.strip(" "), LABELS)
-            yield {"question": question, "answer": answer, "label": label}
+    for place, (question, answer, label) in read_csv(files, ["Q", "A", "label"]):
+        label = read_label(place, label.strip(" "), LABELS)
+        yield {"question": question, "answer": answer, "label": label}

@@ -8,40 +8,42 @@ The authors' loader and Korpora keep them.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from datasets import ClassLabel, Features, Value
+from datasets import ClassLabel, Features
 
-from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, carved, korpora_urls
+from nlpbook_data.corpora.declaration import (
+    Corpus,
+    RawFile,
+    Split,
+    carved,
+    in_file,
+    korpora_urls,
+    texts,
+)
 from nlpbook_data.reading.text import beside, read_lines, read_tsv
-from nlpbook_data.reading.values import read_label
+from nlpbook_data.reading.values import Files, Rows, read_label
 
 CORPUS = Corpus(
     name="korean_hate_speech",
     task="doccls",
     title="연예 뉴스 댓글 혐오 표현 말뭉치",
     features=Features(
-        text=Value("string"),
-        title=Value("string"),
+        **texts("text", "title"),
         label=ClassLabel(names=["없음", "공격적", "혐오"]),
         bias=ClassLabel(names=["없음", "성별", "기타"]),
         gender_bias=ClassLabel(names=["없음", "있음"]),
     ),
     splits={
-        "train": Split(
-            "labeled/train.tsv",
-            files=("labeled/train.tsv",),
-            aligned=("news_title/train.news_title.txt",),
-        ),
+        "train": in_file("labeled/train.tsv", aligned=("news_title/train.news_title.txt",)),
         "validation": carved(0.05),
-        "test": Split(
-            "labeled/dev.tsv (dev file; the official test has no labels)",
-            files=("labeled/dev.tsv",),
+        "test": in_file(
+            "labeled/dev.tsv",
+            "dev file; the official test has no labels",
             aligned=("news_title/dev.news_title.txt",),
         ),
-        "unlabeled_test": Split(
-            "test.no_label.tsv (the official test, whose labels are not public)",
-            files=("test.no_label.tsv",),
+        "unlabeled_test": in_file(
+            "test.no_label.tsv",
+            "the official test, whose labels are not public",
             aligned=("news_title/test.news_title.txt",),
         ),
         "unlabeled_comments": Split(
@@ -53,34 +55,22 @@ CORPUS = Corpus(
     },
     files={
         "labeled/train.tsv": RawFile(
-            bytes=913_546,
-            sha256="ebebacdcd023af2c4acc8c0a37695fb6433ac04fc009feff8f222724e303a5a9",
-            rows=7_896,
+            913_546, "ebebacdcd023af2c4acc8c0a37695fb6433ac04fc009feff8f222724e303a5a9", 7_896
         ),
         "labeled/dev.tsv": RawFile(
-            bytes=54_903,
-            sha256="232b615d6e359a9d31dfb8370f32e1733dc5bb3f9c5430d34d7fcc7ba4b7e8ef",
-            rows=471,
+            54_903, "232b615d6e359a9d31dfb8370f32e1733dc5bb3f9c5430d34d7fcc7ba4b7e8ef", 471
         ),
         "test.no_label.tsv": RawFile(
-            bytes=96_108,
-            sha256="87190f1fe55db520bbcf3958943714ebc0366be508f6ce6a0fe456a8241a4e1a",
-            rows=974,
+            96_108, "87190f1fe55db520bbcf3958943714ebc0366be508f6ce6a0fe456a8241a4e1a", 974
         ),
         "news_title/train.news_title.txt": RawFile(
-            bytes=742_357,
-            sha256="80fcb349633ddf38062c17363f18e62b3e533640c2a31ba50468963ff5db1492",
-            rows=7_896,
+            742_357, "80fcb349633ddf38062c17363f18e62b3e533640c2a31ba50468963ff5db1492", 7_896
         ),
         "news_title/dev.news_title.txt": RawFile(
-            bytes=44_175,
-            sha256="5332b771458697677396a6bae8de0f590be9b4b8718592d6e1a92b6592b5d47f",
-            rows=471,
+            44_175, "5332b771458697677396a6bae8de0f590be9b4b8718592d6e1a92b6592b5d47f", 471
         ),
         "news_title/test.news_title.txt": RawFile(
-            bytes=91_110,
-            sha256="5dc930ee17d4068b1b62f7f4fab1857504b9009b4f8a37adcebbf99003c52508",
-            rows=974,
+            91_110, "5dc930ee17d4068b1b62f7f4fab1857504b9009b4f8a37adcebbf99003c52508", 974
         ),
     },
     license="CC-BY-SA-4.0",
@@ -98,7 +88,7 @@ BIASES = {"none": 0, "gender": 1, "others": 2}
 GENDER_BIASES = {"False": 0, "True": 1}
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"text", "title", "label", "bias", "gender_bias"}`` for each comment.
 
     `files` are the files of comments, then the files of titles in the same order. Missing labels
@@ -117,7 +107,7 @@ def _read(path: Path, titles: Path) -> Iterator[tuple[str, str, dict[str, int]]]
             yield text, title, unlabelled
         return
     header = HEADER[:1] if path.name == "test.no_label.tsv" else HEADER
-    for place, (text, *tags), title in beside(read_tsv(path, header), titles, path):
+    for place, (text, *tags), title in beside(read_tsv([path], header), titles, path):
         if tags:
             labels = {
                 "label": read_label(place, tags[2], LABELS),

@@ -1,13 +1,10 @@
 """Korean and English news, two files of a sentence a line (jungyeul/korean-parallel-corpora)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 from datasets import Features, Value
 
 from nlpbook_data.corpora.declaration import Archive, Corpus, Split, korpora_urls
 from nlpbook_data.reading.text import beside, read_lines
+from nlpbook_data.reading.values import Files, Rows
 
 PARTS = {part: f"korean-english-park.{part}" for part in ("train", "dev", "test")}
 
@@ -38,7 +35,7 @@ CORPUS = Corpus(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"korean": str, "english": str}`` for each line of both files."""
     korean, english = files
     for _, sentence, translation in beside(read_lines(korean), english, korean):

@@ -1,14 +1,10 @@
 """Petitions to the Blue House, August 2017 to March 2019: JSON lines, a file a month (lovit)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 from datasets import ClassLabel, Features, Value
 
-from nlpbook_data.corpora.declaration import Corpus, Split, carved, korpora_urls
+from nlpbook_data.corpora.declaration import Corpus, Split, carved, korpora_urls, texts
 from nlpbook_data.reading.json_values import read_json_lines
-from nlpbook_data.reading.values import malformed, member, read_label
+from nlpbook_data.reading.values import Files, Rows, malformed, member, read_label, read_texts
 
 # The board's list of categories, in its order (pages c=35 to c=51).
 CATEGORIES = [
@@ -26,9 +22,7 @@ CORPUS = Corpus(
     features=Features(
         text=Value("string"),
         label=ClassLabel(names=CATEGORIES),
-        title=Value("string"),
-        begin=Value("string"),
-        end=Value("string"),
+        **texts("title", "begin", "end"),
         num_agree=Value("int32"),
     ),
     splits={
@@ -47,21 +41,18 @@ CORPUS = Corpus(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"text", "label", "title", "begin", "end", "num_agree"}`` for each petition.
 
     The label is its category; begin and end are dates (``2018-05-01``). A text may be empty.
     """
-    for path in files:
-        for place, petition in read_json_lines(path):
-            num_agree = member(place, petition, "num_agree", int)
-            if not 0 <= num_agree < 2**31:
-                raise malformed(f"{place}, num_agree", num_agree, "a number of people")
-            yield {
-                "text": member(place, petition, "content", str),
-                "label": read_label(place, member(place, petition, "category", str), LABELS),
-                "title": member(place, petition, "title", str),
-                "begin": member(place, petition, "begin", str),
-                "end": member(place, petition, "end", str),
-                "num_agree": num_agree,
-            }
+    for place, petition in read_json_lines(files):
+        num_agree = member(place, petition, "num_agree", int)
+        if not 0 <= num_agree < 2**31:
+            raise malformed(f"{place}, num_agree", num_agree, "a number of people")
+        yield {
+            "text": member(place, petition, "content", str),
+            "label": read_label(place, member(place, petition, "category", str), LABELS),
+            **read_texts(place, petition, "title", "begin", "end"),
+            "num_agree": num_agree,
+        }

@@ -1,44 +1,34 @@
 """KorNLI: MultiNLI, SNLI and XNLI in Korean, in tsv without quoting (kakaobrain)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from datasets import ClassLabel, Features
 
-from datasets import ClassLabel, Features, Value
-
-from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, korpora_urls
+from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, in_file, korpora_urls, texts
 from nlpbook_data.reading.text import read_tsv
-from nlpbook_data.reading.values import read_label
+from nlpbook_data.reading.values import Files, Rows, read_label
 
 CORPUS = Corpus(
     name="kornli",
     task="paircls",
     title="한국어 자연어 추론 말뭉치 KorNLI",
     features=Features(
-        premise=Value("string"),
-        hypothesis=Value("string"),
-        label=ClassLabel(names=["함의", "중립", "모순"]),
+        **texts("premise", "hypothesis"), label=ClassLabel(names=["함의", "중립", "모순"])
     ),
     splits={
         "train": Split(
             "multinli.train.ko.tsv and snli_1.0_train.ko.tsv (machine translation)",
             files=("multinli.train.ko.tsv", "snli_1.0_train.ko.tsv"),
         ),
-        "validation": Split("xnli.dev.ko.tsv", files=("xnli.dev.ko.tsv",)),
-        "test": Split("xnli.test.ko.tsv", files=("xnli.test.ko.tsv",)),
+        "validation": in_file("xnli.dev.ko.tsv"),
+        "test": in_file("xnli.test.ko.tsv"),
     },
     files={
         "multinli.train.ko.tsv": RawFile(rows=392_702),
         "snli_1.0_train.ko.tsv": RawFile(rows=550_152),
         "xnli.dev.ko.tsv": RawFile(
-            bytes=511_383,
-            sha256="821fb1c1c2e538ac2724a6132da36ffa379eb9a542ceb89243b3cf711377382c",
-            rows=2_490,
+            511_383, "821fb1c1c2e538ac2724a6132da36ffa379eb9a542ceb89243b3cf711377382c", 2_490
         ),
         "xnli.test.ko.tsv": RawFile(
-            bytes=1_032_430,
-            sha256="0db53cf8e182283a0d0404ec3fe1b15d1e29236d23d22082dc20d43067254b3e",
-            rows=5_010,
+            1_032_430, "0db53cf8e182283a0d0404ec3fe1b15d1e29236d23d22082dc20d43067254b3e", 5_010
         ),
     },
     texts=("premise", "hypothesis"),
@@ -52,10 +42,9 @@ CORPUS = Corpus(
 LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2}
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"premise": str, "hypothesis": str, "label": 0 | 1 | 2}``; quotes are text."""
-    for path in files:
-        rows = read_tsv(path, ["sentence1", "sentence2", "gold_label"])
-        for place, (premise, hypothesis, label) in rows:
-            label = read_label(place, label, LABELS)
-            yield {"premise": premise, "hypothesis": hypothesis, "label": label}
+    rows = read_tsv(files, ["sentence1", "sentence2", "gold_label"])
+    for place, (premise, hypothesis, label) in rows:
+        label = read_label(place, label, LABELS)
+        yield {"premise": premise, "hypothesis": hypothesis, "label": label}

@@ -1,14 +1,10 @@
 """KorQuAD 1.0: questions about passages of the Korean Wikipedia (SQuAD 1.1's JSON)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from datasets import Features
 
-from datasets import Features, Value
-
-from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, carved
+from nlpbook_data.corpora.declaration import Corpus, RawFile, carved, in_file, texts
 from nlpbook_data.reading.squad import ANSWERS, read_questions
-from nlpbook_data.reading.values import malformed
+from nlpbook_data.reading.values import Files, Rows, malformed
 
 TRAIN, DEV = "KorQuAD_v1.0_train.json", "KorQuAD_v1.0_dev.json"
 
@@ -22,28 +18,18 @@ CORPUS = Corpus(
     name="korquad-v1",
     task="qa",
     title="KorQuAD 1.0 한국어 위키백과 기계 독해",
-    features=Features(
-        id=Value("string"),
-        title=Value("string"),
-        context=Value("string"),
-        question=Value("string"),
-        answers=ANSWERS,
-    ),
+    features=Features(**texts("id", "title", "context", "question"), answers=ANSWERS),
     splits={
-        "train": Split(TRAIN, files=(TRAIN,)),
+        "train": in_file(TRAIN),
         "validation": carved(0.05),
-        "test": Split(f"{DEV} (dev file; the official test is not public)", files=(DEV,)),
+        "test": in_file(DEV, "dev file; the official test is not public"),
     },
     files={
         TRAIN: RawFile(
-            bytes=38_527_475,
-            sha256="40d5115879a701751781df721d901abfa736d8db5f89000f2619433f39bf2dd2",
-            rows=60_407,
+            38_527_475, "40d5115879a701751781df721d901abfa736d8db5f89000f2619433f39bf2dd2", 60_407
         ),
         DEV: RawFile(
-            bytes=3_881_058,
-            sha256="25ffeb51e6c51ec02c071b60a10188e10005c144110f0d876b26079d80a35bdf",
-            rows=5_774,
+            3_881_058, "25ffeb51e6c51ec02c071b60a10188e10005c144110f0d876b26079d80a35bdf", 5_774
         ),
     },
     texts=("context", "question"),
@@ -56,7 +42,7 @@ CORPUS = Corpus(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield a row for each question; each has an answer."""
     for path in files:
         for place, _, _, row in read_questions(path, "id"):

@@ -9,15 +9,12 @@ page.
 """
 
 import logging
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-from datasets import Features, Value
+from datasets import Features
 
-from nlpbook_data.corpora.declaration import Archive, Corpus, Split, carved
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split, carved, texts
 from nlpbook_data.reading.squad import ANSWERS, read_answer, read_passages
-from nlpbook_data.reading.values import member
+from nlpbook_data.reading.values import Files, Rows, member, read_texts
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +37,7 @@ CORPUS = Corpus(
     name="korquad-v2",
     task="qa",
     title="KorQuAD 2.1 한국어 위키백과 웹 문서 기계 독해",
-    features=Features(
-        id=Value("string"),
-        title=Value("string"),
-        url=Value("string"),
-        context=Value("string"),
-        question=Value("string"),
-        answers=ANSWERS,
-    ),
+    features=Features(**texts("id", "title", "url", "context", "question"), answers=ANSWERS),
     splits={
         "train": Split("KorQuAD_2.1_train_00.zip to _12.zip", files=TRAIN, rows=83_486),
         "validation": carved(0.05),
@@ -69,7 +59,7 @@ CORPUS = Corpus(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield a row for each question, with the whole page as its context.
 
     Official counts are 83,486 for train and 10,165 for dev. An answer that is not at its position
@@ -78,20 +68,15 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
     for path in files:
         moved = []
         for place, page, _, questions in read_passages(path):
-            columns = {key: member(place, page, key, str) for key in ("title", "url", "context")}
+            columns = read_texts(place, page, "title", "url", "context")
             for here, question in questions:
                 id_ = str(member(here, question, "id", (str, int)))
-                answer = read_answer(
-                    here, member(here, question, "answer", dict), columns["context"]
-                )
+                found = member(here, question, "answer", dict)
+                answer = read_answer(here, found, columns["context"])
                 if not columns["context"].startswith(answer["text"], answer["answer_start"]):
                     moved.append(id_)
-                yield {
-                    "id": id_,
-                    **columns,
-                    "question": member(here, question, "question", str),
-                    "answers": [answer],
-                }
+                text = member(here, question, "question", str)
+                yield {"id": id_, **columns, "question": text, "answers": [answer]}
         if moved:
             logger.warning(
                 "%s: %d answers do not stand at their position in the page, the first at %s.",

@@ -17,8 +17,8 @@ class License:
 
     title: str
     url: str
-    commercial: bool
-    convertible: bool = True
+    commercial: bool = False
+    convertible: bool = False
     tag: str = "other"
 
 
@@ -27,19 +27,21 @@ _CC = "https://creativecommons.org"
 # By the short name in declarations, run.json and cards: SPDX's name if there is one.
 LICENSES = {
     "CC0-1.0": License(
-        "Creative Commons Zero 1.0", f"{_CC}/publicdomain/zero/1.0/", True, tag="cc0-1.0"
+        "Creative Commons Zero 1.0", f"{_CC}/publicdomain/zero/1.0/", True, True, "cc0-1.0"
     ),
-    "MIT": License("MIT License", "https://opensource.org/license/mit", True, tag="mit"),
+    "MIT": License("MIT License", "https://opensource.org/license/mit", True, True, "mit"),
     "CC-BY-SA-3.0": License(
         "Creative Commons Attribution-ShareAlike 3.0",
         f"{_CC}/licenses/by-sa/3.0/",
         commercial=True,
+        convertible=True,
         tag="cc-by-sa-3.0",
     ),
     "CC-BY-SA-4.0": License(
         "Creative Commons Attribution-ShareAlike 4.0",
         f"{_CC}/licenses/by-sa/4.0/",
         commercial=True,
+        convertible=True,
         tag="cc-by-sa-4.0",
     ),
     # no derivatives: the official files may be shared, a converted copy may not
@@ -47,53 +49,37 @@ LICENSES = {
         "Creative Commons Attribution-NoDerivs 2.0 Korea",
         f"{_CC}/licenses/by-nd/2.0/kr/",
         commercial=True,
-        convertible=False,
     ),
     "CC-BY-NC-ND-3.0": License(
         "Creative Commons Attribution-NonCommercial-NoDerivs 3.0",
         f"{_CC}/licenses/by-nc-nd/3.0/",
-        commercial=False,
-        convertible=False,
         tag="cc-by-nc-nd-3.0",
     ),
     "CC-BY-NC-SA-2.0-KR": License(
         "Creative Commons Attribution-NonCommercial-ShareAlike 2.0 Korea",
         f"{_CC}/licenses/by-nc-sa/2.0/kr/",
-        commercial=False,
+        convertible=True,
     ),
     "MIT, non-commercial": License(
         "비상업적 용도에 한해 MIT (MIT for non-commercial use only)",
         "https://github.com/kmounlp/NER",
-        commercial=False,
+        convertible=True,
     ),
     "research only": License(
         "연구와 리더보드 학습에만, 상업적 이용 불가 (research and leaderboard only)",
         "https://github.com/naver/nlp-challenge/tree/master/missions/ner",
-        commercial=False,
-        convertible=False,
     ),
     "AI Hub terms": License(
-        "AI Hub terms of use (by application)",
-        "https://aihub.or.kr/intrcn/guid/usagepolicy.do",
-        commercial=False,
-        convertible=False,
+        "AI Hub terms of use (by application)", "https://aihub.or.kr/intrcn/guid/usagepolicy.do"
     ),
-    "NIKL terms": License(
-        "NIKL terms of use (by application)",
-        "https://kli.korean.go.kr/corpus",
-        commercial=False,
-        convertible=False,
-    ),
+    "NIKL terms": License("NIKL terms of use (by application)", "https://kli.korean.go.kr/corpus"),
     "none stated": License(
         "none stated; a link to http://www.opensubtitles.org/ is asked for",
         "https://opus.nlpl.eu/OpenSubtitles/corpus/version/OpenSubtitles",
-        commercial=False,
-        convertible=False,
     ),
 }
 
 
 def find_license(name: str | None) -> License:
     """Return the licence called `name`; an unknown licence allows nothing."""
-    unknown = License(name or "not known", "", commercial=False, convertible=False)
-    return LICENSES.get(name or "", unknown)
+    return LICENSES.get(name or "", License(name or "not known", ""))

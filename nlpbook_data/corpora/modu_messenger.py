@@ -1,9 +1,5 @@
 """모두의 말뭉치, messenger chats: one row a conversation (NIKL)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 from datasets import Features, List
 
 from nlpbook_data.corpora._modu import (
@@ -12,18 +8,16 @@ from nlpbook_data.corpora._modu import (
     read_list,
     read_metadata,
     read_speaker,
-    text_columns,
 )
-from nlpbook_data.reading.values import member
+from nlpbook_data.corpora.declaration import texts
+from nlpbook_data.reading.values import Files, Rows, member, read_texts
 
 UTTERANCE = ("speaker", "form", "original_form", "time")
 
 CORPUS = declare(
     "modu_messenger",
     "메신저 말뭉치",
-    Features(
-        **text_columns("id", "text", "topic"), utterances=List(dict(text_columns(*UTTERANCE)))
-    ),
+    Features(**texts("id", "text", "topic"), utterances=List(dict(texts(*UTTERANCE)))),
     folder="NIKL_MESSENGER",
     pattern="M[DM]RW*.json",
     files="files MDRW….json and MMRW….json",
@@ -31,7 +25,7 @@ CORPUS = declare(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     r"""Yield a row for each conversation.
 
     ``utterances`` has ``speaker``, ``form``, ``original_form`` and ``time`` of each message;
@@ -41,8 +35,8 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
         utterances = []
         for number, utterance in enumerate(read_list(place, document, "utterance"), start=1):
             where = f"{place}, utterance {number}"
-            texts = {key: member(where, utterance, key, str) for key in UTTERANCE[1:]}
-            utterances.append({"speaker": read_speaker(where, utterance), **texts})
+            said = read_texts(where, utterance, *UTTERANCE[1:])
+            utterances.append({"speaker": read_speaker(where, utterance), **said})
         if utterances:
             yield {
                 "id": member(place, document, "id", str),

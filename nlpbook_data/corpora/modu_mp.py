@@ -1,13 +1,10 @@
 """모두의 말뭉치, morphemes of newspapers and speech, eojeol by eojeol (NIKL, v1)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 from datasets import ClassLabel, Features, List, Value
 
-from nlpbook_data.corpora._modu import declare, read_list, read_sentences, text_columns
-from nlpbook_data.reading.values import malformed, member, read_label
+from nlpbook_data.corpora._modu import declare, read_list, read_sentences
+from nlpbook_data.corpora.declaration import texts
+from nlpbook_data.reading.values import Files, Rows, malformed, member, read_label
 
 # The official tags and their names.
 NAMES = {
@@ -66,7 +63,7 @@ CORPUS = declare(
     "modu_mp",
     "형태 분석 말뭉치",
     Features(
-        **text_columns("id", "text"),
+        **texts("id", "text"),
         morphemes=List(
             {
                 "form": Value("string"),
@@ -84,7 +81,7 @@ CORPUS = declare(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"id", "text", "morphemes": [{"form", "tag", "word"}]}`` for each sentence.
 
     ``word`` is the number of the eojeol, from 0. A sentence without an analysis has no morphemes.

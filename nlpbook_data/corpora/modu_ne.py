@@ -1,14 +1,10 @@
 """모두의 말뭉치, named entities of newspapers and speech: 15 tags over characters (NIKL, v1)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 from datasets import Features
 
-from nlpbook_data.corpora._modu import declare, read_sentences, text_columns
-from nlpbook_data.corpora.declaration import entity_spans
-from nlpbook_data.reading.values import malformed, member, read_label
+from nlpbook_data.corpora._modu import declare, read_sentences
+from nlpbook_data.corpora.declaration import entity_spans, texts
+from nlpbook_data.reading.values import Files, Rows, malformed, member, read_label
 
 NAMES = {
     "PS": "사람",
@@ -32,7 +28,7 @@ LABELS = {tag: n for n, tag in enumerate(NAMES)}
 CORPUS = declare(
     "modu_ne",
     "개체명 분석 말뭉치",
-    Features(**text_columns("id", "text"), entities=entity_spans(NAMES.values())),
+    Features(**texts("id", "text"), entities=entity_spans(NAMES.values())),
     folder="NIKL_NE",
     pattern="[NS]XNE*.json",
     files="NXNE1902008030.json and SXNE1902007240.json",
@@ -43,7 +39,7 @@ CORPUS = declare(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"id", "text", "entities": [{"start", "end", "label"}]}`` for each sentence.
 
     Every span is checked against the entity text in the corpus.

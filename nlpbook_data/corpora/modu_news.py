@@ -1,16 +1,15 @@
 """모두의 말뭉치, newspapers: one row an article (NIKL)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-from nlpbook_data.corpora._modu import declare, read_articles, text_columns
+from nlpbook_data.corpora._modu import declare, read_articles
+from nlpbook_data.corpora.declaration import texts
+from nlpbook_data.reading.values import Files, Rows
 
 METADATA = ("title", "author", "publisher", "date", "topic", "original_topic")
 
 CORPUS = declare(
     "modu_news",
     "신문 말뭉치",
-    text_columns("id", "text", *METADATA),
+    texts("id", "text", *METADATA),
     folder="NIKL_NEWSPAPER",
     pattern="N[WLPIZ]RW*.json",
     files="files NWRW….json, NLRW….json, NPRW….json, NIRW….json and NZRW….json",
@@ -18,7 +17,7 @@ CORPUS = declare(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, str]]:
+def parse(files: Files) -> Rows:
     r"""Yield a row for each article: ``text`` (paragraphs joined by ``\n``), id and metadata.
 
     The title is the collection's. The first paragraph is usually the headline.

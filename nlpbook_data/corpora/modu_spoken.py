@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from nlpbook_data.corpora._modu import (
@@ -11,14 +10,14 @@ from nlpbook_data.corpora._modu import (
     read_list,
     read_metadata,
     read_speaker,
-    text_columns,
 )
-from nlpbook_data.reading.values import member
+from nlpbook_data.corpora.declaration import texts
+from nlpbook_data.reading.values import Files, Rows, member
 
 CORPUS = declare(
     "modu_spoken",
     "구어 말뭉치",
-    text_columns("id", "text", "speaker", "title", "topic"),
+    texts("id", "text", "speaker", "title", "topic"),
     folder="NIKL_SPOKEN",
     pattern="S[ABDE]RW*.json",
     files="files SARW….json, SBRW….json, SDRW….json and SERW….json",
@@ -26,7 +25,7 @@ CORPUS = declare(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield a row for each turn, with ``speaker`` and the document's id, title and topic.
 
     ``text`` is one speaker's consecutive utterances (``original_form``), joined by a blank. A

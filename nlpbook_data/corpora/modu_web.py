@@ -1,16 +1,15 @@
 """모두의 말뭉치, the web: one row a post or page (NIKL)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-from nlpbook_data.corpora._modu import declare, read_articles, text_columns
+from nlpbook_data.corpora._modu import declare, read_articles
+from nlpbook_data.corpora.declaration import texts
+from nlpbook_data.reading.values import Files, Rows
 
 METADATA = ("title", "publisher", "date", "topic")
 
 CORPUS = declare(
     "modu_web",
     "웹 말뭉치",
-    text_columns("id", "text", *METADATA),
+    texts("id", "text", *METADATA),
     folder="NIKL_WEB",
     pattern="E[BPSR]RW*.json",
     files="files EBRW….json, EPRW….json, ERRW….json and ESRW….json",
@@ -18,6 +17,6 @@ CORPUS = declare(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, str]]:
+def parse(files: Files) -> Rows:
     r"""Yield a row for each document: ``text`` (paragraphs joined by ``\n``), id and metadata."""
     return read_articles(files, *METADATA)

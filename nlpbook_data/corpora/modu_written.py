@@ -1,21 +1,13 @@
 """모두의 말뭉치, books, magazines and reports: one row a paragraph (NIKL)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-from nlpbook_data.corpora._modu import (
-    declare,
-    read_documents,
-    read_forms,
-    read_metadata,
-    text_columns,
-)
-from nlpbook_data.reading.values import member
+from nlpbook_data.corpora._modu import declare, read_documents, read_forms, read_metadata
+from nlpbook_data.corpora.declaration import texts
+from nlpbook_data.reading.values import Files, Rows, member
 
 CORPUS = declare(
     "modu_written",
     "문어 말뭉치",
-    text_columns("id", "text", "title"),
+    texts("id", "text", "title"),
     folder="NIKL_WRITTEN",
     pattern="W[ABCZ]RW*.json",
     files="files WARW….json, WBRW….json, WCRW….json and WZRW….json",
@@ -23,7 +15,7 @@ CORPUS = declare(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, str]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"id", "text", "title"}`` for each paragraph; id and title are the document's."""
     for place, document in read_documents(files):
         name = member(place, document, "id", str)

@@ -1,22 +1,21 @@
 """Naver and Changwon University's named entities: ``index⇥word⇥tag`` lines (NLP Challenge 2018)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from datasets import Features, Value
 
 from nlpbook_data.corpora.declaration import (
     Corpus,
     RawFile,
-    Split,
     carved,
     entity_spans,
+    in_file,
     korpora_urls,
 )
-from nlpbook_data.reading.entities import join_tokens
+from nlpbook_data.reading.entities import join_tokens, number_labels
 from nlpbook_data.reading.text import read_lines
-from nlpbook_data.reading.values import malformed
+from nlpbook_data.reading.values import Files, Rows, malformed
 
 TAGS = {
     "PER": "인물",
@@ -40,12 +39,9 @@ CORPUS = Corpus(
     name="naver_changwon_ner",
     task="ner",
     title="네이버·창원대 개체명 말뭉치 (조사가 붙은 어절 단위)",
-    features=Features(
-        text=Value("string"),
-        entities=entity_spans(TAGS.values()),
-    ),
+    features=Features(text=Value("string"), entities=entity_spans(TAGS.values())),
     splits={
-        "train": Split("train_data", files=("train_data",)),
+        "train": in_file("train_data"),
         "validation": carved(0.1),
         "test": carved(0.1, "no test is public"),
     },
@@ -60,7 +56,7 @@ CORPUS = Corpus(
 FULL_TAGS = {"-": ("", "")} | {f"{tag}_{mark}": (mark, tag) for tag in TAGS for mark in "BI"}
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"text": str, "entities": [{"start", "end", "label"}]}`` for each sentence.
 
     The text is the words joined by one blank. Words keep their particles, as tagged. A ``TAG_I``
@@ -68,28 +64,21 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
     of the corpus).
     """
     for path in files:
-        words: list[tuple[str, tuple[str, str]]] = []
-        for place, line in read_lines(path):
-            if not line:
-                if words:  # several blank lines in a row count as one
-                    yield _join(words)
-                words = []
-                continue
-            cells = line.split("\t")
-            if len(cells) != 3 or not cells[0].isdecimal() or not cells[1]:
-                raise malformed(place, line.replace("\t", "⇥"), "index⇥word⇥tag or a blank line")
-            if words and cells[0] == "1":
-                raise malformed(place, line.replace("\t", "⇥"), "a blank line before a sentence")
-            if cells[2] not in FULL_TAGS:
-                raise malformed(place, cells[2], f"-, or one of {', '.join(TAGS)} with _B or _I,")
-            words.append((cells[1], FULL_TAGS[cells[2]]))
-        if words:
-            yield _join(words)
+        for is_blank, lines in groupby(read_lines(path), key=lambda line: not line[1]):
+            if not is_blank:
+                words, tags = zip(*_read_words(lines), strict=True)
+                text, entities = join_tokens(words, tags)
+                yield {"text": text, "entities": number_labels(entities, LABELS)}
 
 
-def _join(words: list[tuple[str, tuple[str, str]]]) -> dict[str, Any]:
-    text, entities = join_tokens([word for word, _ in words], [tag for _, tag in words])
-    return {
-        "text": text,
-        "entities": [entity | {"label": LABELS[entity["label"]]} for entity in entities],
-    }
+def _read_words(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield ``(word, (mark, class))`` for each line of a sentence."""
+    for number, (place, line) in enumerate(lines):
+        cells = line.split("\t")
+        if len(cells) != 3 or not cells[0].isdecimal() or not cells[1]:
+            raise malformed(place, line.replace("\t", "⇥"), "index⇥word⇥tag or a blank line")
+        if number and cells[0] == "1":
+            raise malformed(place, line.replace("\t", "⇥"), "a blank line before a sentence")
+        if cells[2] not in FULL_TAGS:
+            raise malformed(place, cells[2], f"-, or one of {', '.join(TAGS)} with _B or _I,")
+        yield cells[1], FULL_TAGS[cells[2]]

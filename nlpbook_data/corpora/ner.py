@@ -1,15 +1,11 @@
 """The book's named entities: ``text␞text with <entity:TAG>`` lines (from kmounlp/NER)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 from datasets import Features, Value
 
-from nlpbook_data.corpora.declaration import Corpus, Split, carved, entity_spans
-from nlpbook_data.reading.entities import untag
+from nlpbook_data.corpora.declaration import Corpus, carved, entity_spans, in_file
+from nlpbook_data.reading.entities import number_labels, untag_text
 from nlpbook_data.reading.text import read_lines
-from nlpbook_data.reading.values import malformed
+from nlpbook_data.reading.values import Files, Rows, malformed
 
 TAGS = {
     "PER": "인물",
@@ -29,14 +25,11 @@ CORPUS = Corpus(
     name="ner",
     task="ner",
     title="한국해양대 개체명 말뭉치 (책의 형식)",
-    features=Features(
-        text=Value("string"),
-        entities=entity_spans(TAGS.values()),
-    ),
+    features=Features(text=Value("string"), entities=entity_spans(TAGS.values())),
     splits={
-        "train": Split("train.txt", files=("train.txt",)),
+        "train": in_file("train.txt"),
         "validation": carved(0.1),
-        "test": Split("val.txt (the only held-out file)", files=("val.txt",)),
+        "test": in_file("val.txt", "the only held-out file"),
     },
     license="MIT, non-commercial",
     homepage="https://github.com/kmounlp/NER",
@@ -51,7 +44,7 @@ CORPUS = Corpus(
 SEPARATOR = "␞"
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"text": str, "entities": [{"start", "end", "label"}]}`` for each line.
 
     The text is not changed; the tagged half must be the same text with tags.
@@ -62,8 +55,7 @@ def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
             if len(halves) != 2:
                 raise malformed(place, line, f"text{SEPARATOR}text with <entity:TAG>")
             text, tagged = halves
-            found = untag(tagged, text, LABELS)
+            found = untag_text(tagged, text, LABELS)
             if found is None:
                 raise malformed(place, tagged, f"the text before {SEPARATOR} with <entity:TAG>")
-            entities = [entity | {"label": LABELS[entity["label"]]} for entity in found[1]]
-            yield {"text": text, "entities": entities}
+            yield {"text": text, "entities": number_labels(found, LABELS)}

@@ -1,13 +1,13 @@
 """The raw reviews behind NSMC, one a line and without ratings: text to pretrain on (e9t/nsmc)."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 from datasets import Features, Value
 
-from nlpbook_data.corpora.declaration import Corpus, Split, carved
+from nlpbook_data.corpora.declaration import Corpus, carved, in_file
 from nlpbook_data.reading.text import tables_of_lines
+from nlpbook_data.reading.values import Files
 
 CORPUS = Corpus(
     name="nsmc_raw",
@@ -15,7 +15,7 @@ CORPUS = Corpus(
     title="네이버 영화 리뷰 원문 (평점 없음)",
     features=Features(text=Value("string")),
     splits={
-        "train": Split("reviews.txt", files=("reviews.txt",)),
+        "train": in_file("reviews.txt"),
         "validation": carved(0.01),
     },
     license="CC0-1.0",
@@ -29,7 +29,7 @@ CORPUS = Corpus(
 )
 
 
-def parse(files: list[Path]) -> Iterator[pa.Table]:
+def parse(files: Files) -> Iterator[pa.Table]:
     """Yield tables of ``text``, one row a line."""
     for path in files:
         yield from tables_of_lines(path)

@@ -7,9 +7,9 @@ from xml.parsers import expat
 import pyarrow as pa
 from datasets import Features, Value
 
-from nlpbook_data.corpora.declaration import Archive, Corpus, Split, carved
+from nlpbook_data.corpora.declaration import Archive, Corpus, carved, in_file
 from nlpbook_data.errors import InputError
-from nlpbook_data.reading.values import FETCH_AGAIN, malformed
+from nlpbook_data.reading.values import FETCH_AGAIN, Files, malformed
 
 BLOCK_BYTES = 1 << 20
 
@@ -30,7 +30,7 @@ CORPUS = Corpus(
     title="영화 자막 한영 병렬 말뭉치 (OpenSubtitles 2018)",
     features=Features(korean=Value("string"), english=Value("string")),
     splits={
-        "train": Split("en-ko.tmx", files=("en-ko.tmx",)),
+        "train": in_file("en-ko.tmx"),
         "validation": carved(0.01),
         "test": carved(0.01),
     },
@@ -47,7 +47,7 @@ CORPUS = Corpus(
 )
 
 
-def parse(files: list[Path]) -> Iterator[pa.Table]:
+def parse(files: Files) -> Iterator[pa.Table]:
     """Yield tables of ``korean`` and ``english``, one row a translation unit (``<tu>``)."""
     for path in files:
         yield from _Units(path).tables()

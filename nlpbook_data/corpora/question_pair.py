@@ -4,43 +4,32 @@ The column ``is_duplicate`` means the opposite of its name: 0 is the same questi
 another one (다른 질문), both in the author's README and in the pairs.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from datasets import ClassLabel, Features
 
-from datasets import ClassLabel, Features, Value
-
-from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, carved, korpora_urls
+from nlpbook_data.corpora.declaration import Corpus, RawFile, carved, in_file, korpora_urls, texts
 from nlpbook_data.reading.text import read_csv
-from nlpbook_data.reading.values import malformed, read_label
+from nlpbook_data.reading.values import Files, Rows, malformed, read_label
 
 CORPUS = Corpus(
     name="question_pair",
     task="paircls",
     title="한국어 질문쌍 말뭉치",
     features=Features(
-        sentence1=Value("string"),
-        sentence2=Value("string"),
-        label=ClassLabel(names=["같은 질문", "다른 질문"]),
+        **texts("sentence1", "sentence2"), label=ClassLabel(names=["같은 질문", "다른 질문"])
     ),
     splits={
-        "train": Split("kor_pair_train.csv", files=("kor_pair_train.csv",)),
+        "train": in_file("kor_pair_train.csv"),
         "validation": carved(0.1),
-        "test": Split(
-            "kor_pair_test.csv (its author warns that train is distributed otherwise)",
-            files=("kor_pair_test.csv",),
+        "test": in_file(
+            "kor_pair_test.csv", "its author warns that train is distributed otherwise"
         ),
     },
     files={
         "kor_pair_train.csv": RawFile(
-            bytes=608_164,
-            sha256="b0fa4fa4e6fccb9b77f4e4d69c97c558b32d1356ee9041f5faf68fc0446b6fd7",
-            rows=6_888,
+            608_164, "b0fa4fa4e6fccb9b77f4e4d69c97c558b32d1356ee9041f5faf68fc0446b6fd7", 6_888
         ),
         "kor_pair_test.csv": RawFile(
-            bytes=52_943,
-            sha256="6e25fc564778bbec695ad3b1d0db7cb8956adabb2186e9c0d582c7346a90a073",
-            rows=688,
+            52_943, "6e25fc564778bbec695ad3b1d0db7cb8956adabb2186e9c0d582c7346a90a073", 688
         ),
     },
     texts=("sentence1", "sentence2"),
@@ -56,12 +45,12 @@ TRAIN_HEADER = ["id", "qid1", "qid2", "question1", "question2", "is_duplicate"]
 TEST_HEADER = ["test_id", "question1", "question2", "is_duplicate", ""]
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"sentence1": str, "sentence2": str, "label": 0 | 1}``; 0 is the same question."""
     for path in files:
         header = TEST_HEADER if "test" in path.name else TRAIN_HEADER
         first = header.index("question1")
-        for place, cells in read_csv(path, header):
+        for place, cells in read_csv([path], header):
             if header is TEST_HEADER and cells[-1] not in ("", *LABELS):
                 raise malformed(place, cells[-1], "an empty last cell")
             question1, question2, label = cells[first : first + 3]

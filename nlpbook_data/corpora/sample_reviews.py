@@ -1,14 +1,10 @@
 """Short film and product reviews written for this project; they ship with the package (CC0)."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora.declaration import Corpus, packaged
 from nlpbook_data.reading.json_values import read_json_lines
-from nlpbook_data.reading.values import malformed, member
+from nlpbook_data.reading.values import Files, Rows, malformed, member, read_texts
 
 CORPUS = Corpus(
     name="sample_reviews",
@@ -21,15 +17,10 @@ CORPUS = Corpus(
 )
 
 
-def parse(files: list[Path]) -> Iterator[dict[str, Any]]:
+def parse(files: Files) -> Rows:
     """Yield ``{"text", "label", "domain"}`` for each line of JSON."""
-    for path in files:
-        for place, row in read_json_lines(path):
-            label = member(place, row, "label", int)
-            if label not in (0, 1):
-                raise malformed(f"{place}, label", label, "0 or 1")
-            yield {
-                "text": member(place, row, "text", str),
-                "label": label,
-                "domain": member(place, row, "domain", str),
-            }
+    for place, row in read_json_lines(files):
+        label = member(place, row, "label", int)
+        if label not in (0, 1):
+            raise malformed(f"{place}, label", label, "0 or 1")
+        yield {**read_texts(place, row, "text", "domain"), "label": label}

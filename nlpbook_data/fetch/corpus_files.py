@@ -6,7 +6,6 @@ once it is unpacked; ``X.unpacked``, a member of an archive; and ``.fetch.lock``
 """
 
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -21,7 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from nlpbook_data.corpora.declaration import Archive, Corpus, RawFile, read_manifest
-from nlpbook_data.data.cache import write_text
+from nlpbook_data.data.cache import hash_file, write_text
 from nlpbook_data.errors import InputError
 from nlpbook_data.fetch.archives import UNPACKED, ArchiveError, unpack
 from nlpbook_data.fetch.download import PARTIAL, Download, WrongFile, download_all
@@ -169,9 +168,7 @@ def _refuse_another_draw(corpus: Corpus, folder: Path, plan: _Plan) -> None:
 def _check(corpus: Corpus, folder: Path, file: str, path: Path, origin: str) -> dict[str, Any]:
     """Return the manifest's entry for `path`, which is about to become `file`."""
     known, recorded = _known(corpus, file), _recorded(folder, file)
-    with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    size = path.stat().st_size
+    sha256, size = hash_file(path), path.stat().st_size
     if known.sha256 not in (None, sha256) or known.bytes not in (None, size):
         length = "" if known.bytes is None else f"{known.bytes:,} bytes"
         checksum = "" if known.sha256 is None else f"sha256 {known.sha256}"

@@ -50,15 +50,7 @@ class WrongFile(InputError):
 
 @dataclass(frozen=True)
 class Download:
-    """A file on its way.
-
-    Attributes:
-        corpus: the corpus' name, for messages.
-        file: its name in the corpus.
-        url: where it comes from.
-        folder: where it goes.
-        known: what the official one is like.
-    """
+    """A file of a corpus on its way to `folder`; `known` is what the official one is like."""
 
     corpus: str
     file: str

@@ -1,13 +1,14 @@
 """Predictions in the import formats of annotation tools, to correct mistakes there."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.own_files.tables import read_rows
+from nlpbook_data.reading.values import convert_each, raise_error
 
 TOOLS = ("doccano", "label_studio")
 
@@ -21,70 +22,59 @@ def write_annotations(predictions: Path, output: Path, tool: str) -> tuple[int, 
     if output.exists():
         raise InputError(f"{output}: it is there already. Name another file.")
     read = read_rows(predictions, ("text", "prediction"), None)
-    rows = [_Prediction(place, row) for place, row in read]
+    rows = [row for _, row in convert_each(read, _check, raise_error)]
     if not rows:
         raise InputError(f"{predictions}: there is no row in it. Predict first.")
-    is_ner = any(row.spans for row in rows) or "entities" in rows[0].row
-    labels = sorted({label for row in rows for label in row.labels})
+    found = [one for row in rows for one in row["prediction"]]
+    is_ner = "entities" in rows[0] or any(isinstance(one, dict) for one in found)
+    labels = sorted({one["label"] if isinstance(one, dict) else one for one in found})
     if tool == "doccano":
         text = "".join(
-            json.dumps(row.doccano(), ensure_ascii=False, allow_nan=False) + "\n" for row in rows
+            json.dumps(_doccano(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows
         )
         kind = "SequenceLabeling" if is_ner else "TextClassification"
         said = f"Import it as JSONL, of a project {kind}, column of text: text, of labels: label."
     else:
-        tasks = [row.label_studio(is_ner) for row in rows]
+        tasks = [_label_studio(row, is_ner) for row in rows]
         text = json.dumps(tasks, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-        several = any(len(row.labels) != 1 for row in rows)
+        several = any(len(row["prediction"]) != 1 for row in rows)
         said = "Labeling interface: " + "".join(_interface(labels, is_ner, several))
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
     return len(rows), said
 
 
-class _Prediction:
-    """A row of predictions.jsonl: a text with its predicted label, labels or entities."""
+def _check(place: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with a list of labels or of entities as its prediction."""
+    found = row["prediction"] if isinstance(row["prediction"], list) else [row["prediction"]]
+    if not isinstance(row["text"], str) or not all(isinstance(f, str | dict) for f in found):
+        raise InputError(
+            f"{place}: no prediction of doccls or ner. Name the predictions.jsonl of one."
+        )
+    return {**row, "prediction": found}
 
-    def __init__(self, place: str, row: Mapping[str, Any]):
-        self.row = row
-        found = row["prediction"]
-        found = found if isinstance(found, list) else [found]
-        if not isinstance(row["text"], str) or not all(isinstance(f, str | dict) for f in found):
-            raise InputError(
-                f"{place}: no prediction of doccls or ner. Name the predictions.jsonl of one."
-            )
-        self.text: str = row["text"]
-        self.spans = [one for one in found if isinstance(one, dict)]
-        self.labels = [one["label"] if isinstance(one, dict) else one for one in found]
 
-    def doccano(self) -> dict[str, Any]:
-        spans = [[one["start"], one["end"], one["label"]] for one in self.spans]
-        return {"text": self.text, "label": spans or self.labels}
+def _doccano(row: dict[str, Any]) -> dict[str, Any]:
+    def label(one: Any) -> Any:
+        return [one["start"], one["end"], one["label"]] if isinstance(one, dict) else one
 
-    def label_studio(self, is_ner: bool) -> dict[str, Any]:
-        where = {"from_name": "label", "to_name": "text"}
-        if is_ner:
-            result = [
-                {
-                    **where,
-                    "id": str(number),
-                    "type": "labels",
-                    "value": {
-                        "start": one["start"],
-                        "end": one["end"],
-                        "text": self.text[one["start"] : one["end"]],
-                        "labels": [one["label"]],
-                    },
-                }
-                for number, one in enumerate(self.spans)
-            ]
-        else:
-            value = {"choices": self.labels}
-            result = [{**where, "id": "0", "type": "choices", "value": value}]
-        prediction: dict[str, Any] = {"model_version": "nlpbook", "result": result}
-        if probabilities := self.row.get("probabilities"):
-            prediction["score"] = max(probabilities.values())
-        return {"data": {"text": self.text}, "predictions": [prediction]}
+    return {"text": row["text"], "label": [*map(label, row["prediction"])]}
+
+
+def _label_studio(row: dict[str, Any], is_ner: bool) -> dict[str, Any]:
+    text, found = row["text"], row["prediction"]
+    kind, values = "choices", [{"choices": found}]
+    if is_ner:
+        kind, values = "labels", []
+        for one in found:
+            span = {"start": one["start"], "end": one["end"], "labels": [one["label"]]}
+            values.append({**span, "text": text[one["start"] : one["end"]]})
+    common = {"from_name": "label", "to_name": "text", "type": kind}
+    result = [{**common, "id": str(n), "value": value} for n, value in enumerate(values)]
+    prediction: dict[str, Any] = {"model_version": "nlpbook", "result": result}
+    if probabilities := row.get("probabilities"):
+        prediction["score"] = max(probabilities.values())
+    return {"data": {"text": text}, "predictions": [prediction]}
 
 
 def _interface(labels: list[str], is_ner: bool, several: bool) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, median
+from typing import Any
 
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.own_files.options import Options
@@ -26,6 +27,7 @@ from nlpbook_data.own_files.schemas import (
 )
 from nlpbook_data.reading.brat import is_brat
 from nlpbook_data.reading.text import find_encoding
+from nlpbook_data.reading.values import convert_each
 from nlpbook_data.search.collections import answering
 
 SHOWN_LABELS = 30
@@ -45,20 +47,13 @@ class Lengths:
 class FileReport:
     """The contents of one file.
 
-    Attributes:
-        path: the path of the file or folder.
-        format: its format in words.
-        rows: the number of correct rows.
-        wrong: the number of errors.
-        labels: the count of each label (for entities: of each type); empty for scores.
-        scores: the minimum and maximum, if the labels are numbers with fractions.
-        unanswered: the number of questions without an answer in their contexts.
-        notes: remarks that are not errors.
-        lengths: by text column.
+    `labels` has the count of each label (of entities: of each type), and `scores` the least and the
+    greatest, where the labels are numbers with fractions. Notes are no errors. `lengths` is by text
+    column.
     """
 
     path: Path
-    format: str
+    format: str = ""
     rows: int = 0
     wrong: int = 0
     labels: dict[str, int] = field(default_factory=dict)
@@ -72,11 +67,8 @@ class FileReport:
 class Report:
     """The result of `check_file`.
 
-    Attributes:
-        task: the task whose schema the rows must have.
-        files: by split; a single file has the key ``file``.
-        errors: the first messages; each names file and row.
-        wrong: the total number of errors.
+    `files` is by split, with the key ``file`` for a single one. `errors` has the first messages,
+    `wrong` is the number of all errors.
     """
 
     task: str
@@ -124,12 +116,12 @@ def check_file(
     Raises:
         InputError: there is no such file, task or column, so there is nothing to report.
     """
-    path = Path(path).expanduser()
-    find_schema(task, columns or ())
+    path, columns, asked = Path(path).expanduser(), columns or {}, task
+    find_schema(task, columns)
     if not path.exists():
         raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
-    files, options, asked = {"file": path}, options or Options(), task
-    gold = gold and (columns or {}).get(find_schema(task).gold or "") != "none"
+    files = {"file": path}
+    gold = gold and columns.get(find_schema(task).gold or "") != "none"
     if path.is_dir() and not (task == "ner" and is_brat(path)):
         try:
             files = find_split_files(path)
@@ -137,19 +129,24 @@ def check_file(
             if task != "doccls":
                 raise
     if task == "search":
-        task = searched_task(files.values(), columns or {})
-        columns = {c: n for c, n in (columns or {}).items() if c in find_schema(task).all_columns}
+        task = searched_task(files.values(), columns)
+        columns = {c: n for c, n in columns.items() if c in find_schema(task).all_columns}
     report = Report(task)
+
+    def on_error(error: InputError) -> None:
+        report.wrong += 1
+        if len(report.errors) < most:
+            report.errors.append(str(error))
+
     known = list(label_names) if label_names else None
     for split, file in files.items():
-        whose = "label_names" if label_names else "train"
-        needed = gold and split != "test"
-        fresh = replace(options, notes=Counter())
-        checked = _check(
-            *(report, split, file, columns, most, known, whose, label_separator, needed),
-            *(fresh, scores),
-        )
+        before, fresh = report.wrong, replace(options or Options(), notes=Counter())
+        reading: dict[str, Any] = {"columns": columns, "gold": gold and split != "test"}
+        reading |= {"label_separator": label_separator, "options": fresh, "on_error": on_error}
+        allowed = None if known is None else (known, "label_names" if label_names else "train")
+        checked = report.files[split] = _check(file, task, split, reading, allowed, scores)
         checked.notes += fresh.lines()
+        checked.wrong = report.wrong - before
         if split == "train" and known is None and checked.labels:
             known = list(checked.labels)
     first = next(iter(report.files.values()))
@@ -157,65 +154,45 @@ def check_file(
         try:
             answering(list(first.labels), positive_label)
         except InputError as error:
-            report.errors.append(f"{first.path}: {error}")
-            report.wrong += 1
+            on_error(InputError(f"{first.path}: {error}"))
     return report
 
 
 def _check(
-    report: Report,
-    split: str,
     path: Path,
-    columns: Mapping[str, str] | None,
-    most: int,
-    known: Sequence[str] | None,
-    whose: str,
-    label_separator: str | None,
-    gold: bool,
-    options: Options,
+    task: str,
+    split: str,
+    reading: Mapping[str, Any],
+    allowed: tuple[Sequence[str], str] | None,
     scores: bool | None,
 ) -> FileReport:
-    """Read one file; add its contents and its errors to `report`."""
-    task = report.task
-    checked = report.files[split] = FileReport(path, "")
+    """Return the contents of one file.
+
+    `reading` are arguments of `read_examples`; `allowed` are the labels, and whose they are.
+    """
+    checked, gold, on_error = FileReport(path), reading["gold"], reading["on_error"]
     labels: Counter[str] = Counter()
     lengths: dict[str, array] = {}
-    first: set[str] | None = None
+    first: set[str] = set()
 
-    def on_error(error: InputError) -> None:
-        checked.wrong += 1
-        report.wrong += 1
-        if len(report.errors) < most:
-            report.errors.append(str(error))
+    def check(place: str, row: dict[str, Any]) -> dict[str, Any]:
+        first.update(row if not first else ())
+        for column in sorted(first ^ set(row)):
+            raise InputError(
+                f"{place}: {column} is {'not ' if column in first else ''}here, other than "
+                "in the first row. Give all rows the same columns."
+            )
+        if allowed:
+            for label in labels_of(row):
+                check_label(place, label, *allowed, advice="Mend the row, or add the label.")
+        return row
 
     try:
-        checked.format = _format(path, task, columns, gold)
+        checked.format = _format(path, task, reading["columns"], gold)
     except InputError:
         pass  # reading reports this too
     try:
-        rows = read_examples(
-            path,
-            task,
-            columns,
-            gold=gold,
-            label_separator=label_separator,
-            on_error=on_error,
-            options=options,
-        )
-        for place, row in rows:
-            try:
-                first = first or set(row)
-                for column in sorted(first ^ set(row)):
-                    raise InputError(
-                        f"{place}: {column} is {'not ' if column in first else ''}here, other than "
-                        "in the first row. Give all rows the same columns."
-                    )
-                if known is not None:
-                    for label in labels_of(row):
-                        check_label(place, label, known, whose, "Mend the row, or add the label.")
-            except InputError as error:
-                on_error(error)
-                continue
+        for _, row in convert_each(read_examples(path, task, **reading), check, on_error):
             checked.rows += 1
             labels.update(labels_of(row))
             checked.unanswered += row.get("answers", ["?"]) == []
@@ -225,12 +202,11 @@ def _check(
         if task == "paircls" and (scores or (scores is None and are_scores(labels))) and labels:
             numbers = read_scores(str(path), labels)
             checked.scores = (min(numbers), max(numbers))
-        elif (
-            task in ("doccls", "paircls", "ner") and split != "validation" and gold and checked.rows
-        ):
-            joined = check_joined(str(path), labels, task, label_separator)
-            checked.notes += [joined] if joined else []
-            check_labels(str(path), labels, task)
+        elif task in ("doccls", "paircls", "ner") and split != "validation" and gold:
+            if checked.rows:
+                joined = check_joined(str(path), labels, task, reading["label_separator"])
+                checked.notes += [joined] if joined else []
+                check_labels(str(path), labels, task)
         if scores is None and (note := score_note(task, labels)):
             checked.notes.append(note)
         rare = [label for label, count in labels.items() if count == 1]

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from nlpbook_data.reading.entities import (
     join_tokens,
     split_tag,
     untag,
+    untag_text,
 )
 from nlpbook_data.reading.text import read_lines
-from nlpbook_data.reading.values import raise_error
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each
 from nlpbook_data.reading.webanno import FORMAT, read_webanno
 
+Entities = tuple[str, list[dict[str, Any]]]  # a text, and the entities in it
 SEPARATOR = "␞"
 DOCUMENT = "-DOCSTART-"
 # For a file of labels only (IO): the most labels, and the smallest share of outside tokens.
@@ -110,32 +113,28 @@ def find_layout(path: Path) -> Layout | None:
     return None
 
 
-def read_ner_file(
-    path: Path, layout: Layout, on_error: Callable[[InputError], None] = raise_error
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_ner_file(path: Path, layout: Layout, on_error: OnError) -> PlacedRows:
     """Yield ``(place, {"text", "entities"})`` for each sentence of a file in `layout`.
 
     Tokens are joined by one blank, characters directly. `on_error` gets the error of a sentence
     with a bad line; if it returns, the sentence is left out.
     """
-    if layout.kind == "tagged":
-        yield from _read_tagged(path, on_error)
-        return
+    lines = read_text_lines(path)
+    filled = ((place, line) for place, line in lines if line.strip())
     if layout.kind == "webanno":
-        yield from read_webanno(read_text_lines(path), on_error)
+        yield from read_webanno(lines, on_error)
         return
-    if layout.kind in ("klp", "sentences"):
-        for place, line, text in _klp_lines(path, layout):
-            try:
-                yield place, _read_line(place, line, text, layout)
-            except InputError as error:
-                on_error(error)
-        return
-    for sentence in _sentences(path, layout):
-        try:
-            yield sentence[0][0], _read_sentence(sentence, layout)
-        except InputError as error:
-            on_error(error)
+    if layout.kind == "tagged":
+        found = convert_each(filled, _read_tagged, on_error)
+    elif layout.kind == "sentences":
+        found = convert_each(filled, partial(_read_words, scheme=layout.scheme), on_error)
+    elif layout.kind == "klp":
+        found = convert_each(_klp_sentences(lines), _read_klp, on_error)
+    else:
+        read = partial(_read_sentence, layout=layout)
+        found = convert_each(_sentences(lines, layout), read, on_error)
+    for place, (text, entities) in found:
+        yield place, {"text": text, "entities": entities}
 
 
 def read_text_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -156,30 +155,26 @@ def _is_comment(line: str, separator: str) -> bool:
     return line.startswith(("# ", "## "))
 
 
-def _sentences(path: Path, layout: Layout) -> Iterator[list[tuple[str, str]]]:
-    """Yield the lines of each sentence with their places; KLUE's header line comes first."""
-    lines: list[tuple[str, str]] = []
+def _sentences(
+    lines: Iterable[tuple[str, str]], layout: Layout
+) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield the first place and the lines of each sentence; KLUE's header line comes first."""
+    sentence: list[tuple[str, str]] = []
     header: list[tuple[str, str]] = []
-    for place, line in read_text_lines(path):
-        if not line or (layout.kind == "tokens" and not line.strip(" \t")):
-            if lines:
-                yield header + lines
-            lines, header = [], []
-        elif line.startswith(DOCUMENT):
-            continue
-        elif _is_comment(line, layout.separator):
-            if layout.kind == "characters" and "\t" in line:
-                if lines:  # a blank line is missing before a new sentence
-                    yield header + lines
-                    lines = []
-                header = [(place, line)]
-        else:
-            lines.append((place, line))
-    if lines:
-        yield header + lines
+    for place, line in chain(lines, [("", "")]):
+        is_comment = _is_comment(line, layout.separator)
+        is_header = layout.kind == "characters" and is_comment and "\t" in line
+        is_blank = not line or (layout.kind == "tokens" and not line.strip(" \t"))
+        # the blank line before a new sentence of KLUE may be missing
+        if sentence and (is_blank or is_header):
+            yield (header + sentence)[0][0], header + sentence
+        if is_blank or is_header:
+            sentence, header = [], [(place, line)] if is_header else []
+        elif not line.startswith(DOCUMENT) and not is_comment:
+            sentence.append((place, line))
 
 
-def _read_sentence(sentence: list[tuple[str, str]], layout: Layout) -> dict[str, Any]:
+def _read_sentence(place: str, sentence: list[tuple[str, str]], layout: Layout) -> Entities:
     tagged = None
     if layout.kind == "characters" and _is_comment(sentence[0][1], layout.separator):
         tagged, sentence = sentence[0], sentence[1:]
@@ -211,48 +206,46 @@ def _read_sentence(sentence: list[tuple[str, str]], layout: Layout) -> dict[str,
         tags.append(split_tag(place, tag, layout.scheme))
     text, entities = join_tokens(tokens, tags, "" if layout.kind == "characters" else " ")
     if tagged:
-        place, line = tagged
-        plain, _ = untag(line.partition("\t")[2])
+        plain, _ = untag(tagged[1].partition("\t")[2])
         # Unclosed marks prove nothing; KLUE's own file has some.
         if plain != text and not {"<", ">"} & {*plain, *text}:
             raise InputError(
-                f"{place}: the sentence here is not that of the characters below it "
+                f"{tagged[0]}: the sentence here is not that of the characters below it "
                 f"({text[:40]!r}). Mend one of them."
             )
-    return {"text": text, "entities": entities}
+    return text, entities
 
 
-def _klp_lines(path: Path, layout: Layout) -> Iterator[tuple[str, str, str]]:
-    """Yield ``(place, line, text)`` for each sentence; the text is from 2016klp's line of ``;``."""
+def _klp_sentences(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield ``(place, (text, tagged text))`` of 2016klp's lines of ``;`` and ``$``."""
     text = ""
-    for place, line in read_text_lines(path):
-        if layout.kind == "sentences" and line.strip():
-            yield place, line, ""
-        elif line.startswith(";"):
+    for place, line in lines:
+        if line.startswith(";"):
             text = line[1:].strip()
         elif line.startswith("$"):
-            yield place, line[1:].strip(), text
+            yield place, (text, line[1:].strip())
 
 
-def _read_line(place: str, line: str, text: str, layout: Layout) -> dict[str, Any]:
-    if layout.kind == "klp":
-        found = untag(line, text)
-        if found is None:
-            raise InputError(
-                f"{place}: without its tags the line of $ is not the one of ; before it "
-                f"({text[:40]!r}). Mend one of them."
-            )
-        return {"text": found[0], "entities": found[1]}
-    found = _tags_of(line, layout.scheme)
+def _read_klp(place: str, pair: tuple[str, str]) -> Entities:
+    text, tagged = pair
+    entities = untag_text(tagged, text)
+    if entities is None:
+        raise InputError(
+            f"{place}: without its tags the line of $ is not the one of ; before it "
+            f"({text[:40]!r}). Mend one of them."
+        )
+    return text, entities
+
+
+def _read_words(place: str, line: str, scheme: re.Pattern) -> Entities:
+    found = _tags_of(line, scheme)
     if found is None:
         words, _, tags = line.partition("\t")
         raise InputError(
             f"{place}: {len(words.split())} words and {len(tags.split())} tags, or a tag that is "
             "none. Mend the line."
         )
-    words, tags = found
-    text, entities = join_tokens(words, [split_tag(place, tag, layout.scheme) for tag in tags])
-    return {"text": text, "entities": entities}
+    return join_tokens(found[0], [split_tag(place, tag, scheme) for tag in found[1]])
 
 
 def _tags_of(line: str, scheme: re.Pattern) -> tuple[list[str], list[str]] | None:
@@ -263,27 +256,13 @@ def _tags_of(line: str, scheme: re.Pattern) -> tuple[list[str], list[str]] | Non
     return (words, tags) if tab and words and fits and len(words) == len(tags) else None
 
 
-def _read_tagged(
-    path: Path, on_error: Callable[[InputError], None]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    for place, line in read_text_lines(path):
-        if not line.strip():
-            continue
-        try:
-            text, entities = _read_tagged_line(place, line)
-        except InputError as error:
-            on_error(error)
-        else:
-            yield place, {"text": text, "entities": entities}
-
-
-def _read_tagged_line(place: str, line: str) -> tuple[str, list[dict[str, Any]]]:
+def _read_tagged(place: str, line: str) -> Entities:
     *before, tagged = line.split(SEPARATOR)
     if len(before) > 1:
         raise InputError(f"{place}: {len(before)} {SEPARATOR} in a line. Leave one, or none.")
     if before:
-        reduced = untag(tagged, before[0])
-        if reduced is None:
+        entities = untag_text(tagged, before[0])
+        if entities is None:
             plain = untag(tagged)[0]
             pairs = enumerate(zip(f"{before[0]}\0", f"{plain}\0", strict=False))
             at = next((n for n, (a, b) in pairs if a != b), 0)
@@ -292,7 +271,7 @@ def _read_tagged_line(place: str, line: str) -> tuple[str, list[dict[str, Any]]]
                 f"{plain[at : at + 20]!r} where {before[0][at : at + 20]!r} belongs, at character "
                 f"{at}. Mend the line."
             )
-        return reduced
+        return before[0], entities
     # Without the text, only leftovers that look like half a tag can be found.
     rest = MARK.sub("", tagged)
     half = re.search(r"<[^<>]*:[A-Z][A-Z0-9_]+(?![A-Za-z0-9_>])|:[A-Z][A-Z0-9_]*>|<:", rest)

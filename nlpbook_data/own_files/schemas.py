@@ -1,12 +1,9 @@
 """Read the user's own rows in a task's schema, from all common formats.
 
-`SCHEMAS` says which columns a task has. Rows are read from csv, tsv, JSON, xlsx and parquet,
-compressed or not, from the formats of annotation tools and chat models (see `tools`), and:
+`SCHEMAS` says which columns a task has. Rows are read from the tables of `tables`, compressed or
+not, from the formats of annotation tools and chat models (see `tools`), and:
 
-- ner: from files with a token and its tag on each line (BIO, IOB1, BIOES, BILOU, BMES, BMEWO, IO;
-  ``B-PER`` or ``PER_B``; with or without an index before the word), from KLUE's files with a
-  character on each line, from ``text␞<entity:TAG>…``, and from the other formats of `entities` and
-  `brat`;
+- ner: from the text files of `entities`, and from `brat`;
 - qa: from SQuAD's JSON, and from flat rows with the columns ``answer_text`` and ``answer_start``;
 - doccls: from a folder with one sub-folder of .txt files for each label;
 - pretrain, generation and unlabelled doccls: from .txt, where each line that is not blank is a
@@ -21,7 +18,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -32,13 +29,22 @@ from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.own_files.entities import Layout, find_layout, read_ner_file, read_text_lines
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.squad import read_squad
-from nlpbook_data.own_files.tables import FORMATS, first_text_line, read_rows, table_format
+from nlpbook_data.own_files.tables import first_text_line, read_rows, require_file, table_format
 from nlpbook_data.own_files.tools import find_converter, rename_columns
 from nlpbook_data.reading.annotation_tools import parts_of, to_span
 from nlpbook_data.reading.brat import is_brat, read_brat
 from nlpbook_data.reading.json_values import json_layout
-from nlpbook_data.reading.text import MAX_CHARACTERS, find_encoding, format_of, open_bytes
-from nlpbook_data.reading.values import raise_error, whole
+from nlpbook_data.reading.text import MAX_CHARACTERS, format_of, read_whole
+from nlpbook_data.reading.values import (
+    OnError,
+    PlacedRows,
+    convert_each,
+    malformed,
+    member,
+    need_keys,
+    raise_error,
+    whole,
+)
 
 MEND = "Mend or drop the row."
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -251,8 +257,7 @@ def detect_format(
         return "folder"
     if path.is_dir():
         raise InputError(f"{path}: a folder. For {task} name a file in it.")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Check the path, and quote one that has spaces.")
+    require_file(path)
     suffix = format_of(path)
     if task in ("pretrain", "generation") and suffix == ".txt":
         return suffix
@@ -273,17 +278,9 @@ def detect_format(
         )
     if suffix == ".txt" and task == "doccls" and not gold:
         return suffix if "\t" not in first_text_line(path) else ".tsv"
-    if suffix == ".json" and json_layout(path) == "squad":
-        if task == "qa":
-            return "squad"
-        raise InputError(f"{path}: SQuAD's JSON, or no array of rows. It is for the task qa.")
-    if suffix not in FORMATS and suffix != ".txt":
-        more = {"pretrain": ", .txt", "generation": ", .txt"}.get(task, "")
-        raise InputError(
-            f"{path}: the name must end in one of {', '.join(FORMATS)}{more}, also followed by .gz "
-            "or .zst. Save it as one of them."
-        )
-    return table_format(path)
+    if task == "qa" and suffix == ".json" and json_layout(path) == "squad":
+        return "squad"
+    return table_format(path, *([".txt"] if task in ("pretrain", "generation") else []))
 
 
 def read_examples(
@@ -294,9 +291,9 @@ def read_examples(
     gold: bool = True,
     label_separator: str | None = None,
     others: bool = False,
-    on_error: Callable[[InputError], None] = raise_error,
+    on_error: OnError = raise_error,
     options: Options | None = None,
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> PlacedRows:
     """Yield ``(place, row)`` of `path` in the schema of `task`; `place` names file and line.
 
     Labels are words (``"1"`` for a number). Rows of a task:
@@ -384,8 +381,8 @@ def _read_table(
     others: bool,
     several: bool,
     options: Options,
-    on_error: Callable[[InputError], None],
-) -> Iterator[tuple[str, dict[str, Any]]]:
+    on_error: OnError,
+) -> PlacedRows:
     """Yield the rows of a table under the task's names of its columns."""
     schema, sheet = SCHEMAS[task], options.sheet_name
     sample: list[dict[str, Any]] = []
@@ -396,12 +393,13 @@ def _read_table(
         pass
     first = sample[0] if sample else {}
     if tool := find_converter(task, sample, columns, several, gold, options):
-        for place, row in read_rows(path, (), None, on_error, sheet_name=sheet):
-            try:
-                for found in tool[1](place, row):
-                    yield place, {**row, **found} if others else found
-            except InputError as error:
-                on_error(error)
+        read = read_rows(path, (), None, on_error, sheet_name=sheet)
+
+        def convert(place: str, row: dict[str, Any]) -> list[dict[str, Any]]:
+            return [row | found if others else found for found in tool[1](place, row)]
+
+        for place, found in convert_each(read, convert, on_error):
+            yield from ((place, row) for row in found)
         return
     columns = rename_columns(task, columns, first)
     needed, wanted, advice = match_columns(schema, columns, first, gold)
@@ -411,9 +409,7 @@ def _read_table(
         yield place, row | found if others else found
 
 
-def _read_label_folders(
-    folder: Path, gold: bool, on_error: Callable[[InputError], None]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def _read_label_folders(folder: Path, gold: bool, on_error: OnError) -> PlacedRows:
     """Yield the .txt files of `folder`'s sub-folders, whose names are the labels."""
     loose = sorted(folder.glob("*.txt"))
     if gold:
@@ -429,15 +425,12 @@ def _read_label_folders(
             f"{folder}: no .txt file in a sub-folder. Make one sub-folder a label, named as it, "
             "with one .txt file a text."
         )
-    for path, label in paths:
-        try:
-            with open_bytes(path) as file:
-                text = file.read().decode(find_encoding(path)).removeprefix("\ufeff")
-                text = text.removesuffix("\n").removesuffix("\r")
-        except InputError as error:
-            on_error(error)
-        else:
-            yield str(path), {"text": text, **label}
+
+    def read(place: str, found: tuple[Path, dict[str, str]]) -> dict[str, str]:
+        path, label = found
+        return {"text": read_whole(path).removesuffix("\n").removesuffix("\r"), **label}
+
+    yield from convert_each(((str(found[0]), found) for found in paths), read, on_error)
 
 
 def convert_row(
@@ -501,32 +494,25 @@ def labels_of(row: Mapping[str, Any]) -> list[str]:
     return label if isinstance(label, list) else [label]
 
 
+def _as_numbers(labels: Iterable[str]) -> list[float]:
+    """Return `labels` as numbers; an empty list if one of them is a word."""
+    try:
+        return [float(label) for label in labels]
+    except ValueError:
+        return []
+
+
 def are_scores(labels: Iterable[str]) -> bool:
     """Return whether all `labels` are numbers and at least one has a fraction."""
-    try:
-        numbers = [float(label) for label in labels]
-    except ValueError:
-        return False
-    return all(map(math.isfinite, numbers)) and any(not number.is_integer() for number in numbers)
-
-
-def no_numbers(labels: Collection[str]) -> list[str]:
-    """Return those of `labels` that are Infinity or NaN, if all others are numbers."""
-    try:
-        odd = sorted(label for label in labels if not math.isfinite(float(label)))
-    except ValueError:  # a word
-        return []
-    return odd if len(odd) < len(labels) else []
+    numbers = _as_numbers(labels)
+    return all(map(math.isfinite, numbers)) and not all(n.is_integer() for n in numbers)
 
 
 def read_scores(place: str, labels: Iterable[str]) -> list[float]:
     """Return `labels` as numbers; refuse a label that is not a number."""
     numbers = []
     for label in labels:
-        try:
-            numbers.append(float(label))
-        except ValueError:
-            numbers.append(math.nan)
+        numbers += _as_numbers([label]) or [math.nan]
         if not math.isfinite(numbers[-1]):
             raise InputError(f"{place}: the label {label[:60]!r} is no number. Mend it.")
     return numbers
@@ -550,13 +536,13 @@ def score_note(task: str, labels: Collection[str]) -> str | None:
     return None
 
 
-def joined_labels(labels: Collection[str]) -> tuple[str, str] | None:
+def _find_joined(labels: Collection[str]) -> tuple[str, str] | None:
     """Return a label that looks like several, such as ``기쁨,슬픔``, and its separator.
 
     One of its parts is a label too, or a part of another such label.
     """
+    ordered = sorted(labels, key=lambda label: (len(label), label))
     for separator in ",;|#/":
-        ordered = sorted(labels, key=lambda label: (len(label), label))
         parts = {label: [p.strip() for p in label.split(separator)] for label in ordered}
         counts = Counter(part for pieces in parts.values() for part in set(pieces))
         for label, pieces in parts.items():
@@ -567,7 +553,7 @@ def joined_labels(labels: Collection[str]) -> tuple[str, str] | None:
 
 def check_joined(place: str, labels: Collection[str], task: str, separator: str | None) -> str:
     """Refuse joined labels in rows with several labels; return a note for rows with one label."""
-    found = joined_labels(labels) if task == "doccls" else None
+    found = _find_joined(labels) if task == "doccls" else None
     if found is None:
         return ""
     how = f"--label_separator {repr(found[1]) if found[1] in ';|#' else found[1]}"
@@ -598,7 +584,9 @@ def check_labels(place: str, labels: Collection[str], task: str) -> None:
             f"{place}: {len(labels)} label ({shown(labels) or 'none'}) in all rows, where a "
             "classifier needs two or more. Check --label_column_name."
         )
-    if odd := no_numbers(labels):
+    pairs = zip(labels, _as_numbers(labels), strict=False)  # none if one is a word
+    odd = sorted(label for label, number in pairs if not math.isfinite(number))
+    if 0 < len(odd) < len(labels):
         raise InputError(f"{place}: the label {odd[0]!r}, where all are numbers. Mend those rows.")
     if len(labels) > MAX_LABELS:
         raise InputError(
@@ -638,9 +626,7 @@ def read_text(place: str, value: Any, column: str = "text") -> str:
     return whole(place, value, MEND)
 
 
-def read_labels(
-    place: str, value: Any, separator: str | None = None, notes: Counter[str] | None = None
-) -> list[str]:
+def read_labels(place: str, value: Any, separator: str | None, notes: Counter[str]) -> list[str]:
     """Return the label of a row; with a `separator`, its sorted labels."""
     if separator is not None:
         values = value if isinstance(value, list) else [value]
@@ -654,12 +640,11 @@ def read_labels(
     return [read_label(place, value, notes)]
 
 
-def read_label(place: str, value: Any, notes: Counter[str] | None = None) -> str:
+def read_label(place: str, value: Any, notes: Counter[str]) -> str:
     """Return the label `value`, a word or a number, as an NFC-normalised word."""
-    if isinstance(value, (dict, list, date)):
-        raise InputError(f"{place}: found {repr(value)[:60]} where a label belongs. Mend the row.")
-    if isinstance(value, float) and math.isinf(value):
-        raise InputError(f"{place}: found {value} where a label belongs. Mend or drop the row.")
+    infinite = isinstance(value, float) and math.isinf(value)
+    if infinite or isinstance(value, (dict, list, date)):
+        raise malformed(place, value, "a label", MEND)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # pandas writes integers as floats if a cell is missing
     label = "" if value is None or value != value else str(value).strip()
@@ -668,16 +653,14 @@ def read_label(place: str, value: Any, notes: Counter[str] | None = None) -> str
     if number := WHOLE.fullmatch(label):
         label = number[1]
     composed = unicodedata.normalize("NFC", label)
-    if notes is not None and composed != label:
+    if composed != label:
         notes[NFD] += 1
-    if notes is not None and label.lower() in EMPTY_WORDS:
+    if label.lower() in EMPTY_WORDS:
         notes[NANS] += 1
     return whole(place, composed, MEND)
 
 
-def read_entities(
-    place: str, value: Any, text: str, notes: Counter[str] | None = None
-) -> list[dict[str, Any]]:
+def read_entities(place: str, value: Any, text: str, notes: Counter[str]) -> list[dict[str, Any]]:
     """Return the entities of `text`, sorted by start: labelled spans that do not overlap.
 
     Of nested entities the outermost is kept, and `notes` counts the others: a token can have only
@@ -689,12 +672,11 @@ def read_entities(
     entities: list[dict[str, Any]] = []
     for number, entity in enumerate(_objects(place, "entities", value), start=1):
         where = f"{place}, entity {number}"
-        for key in ("start", "end", "label"):
-            _need_key(where, entity, key)
+        need_keys(where, entity, ("start", "end", "label"), MEND)
         start, end = (_integer(where, key, entity[key]) for key in ("start", "end"))
         said = entity.get("text")
         if said is not None and not isinstance(said, str):
-            raise InputError(f"{where}: its text is {repr(said)[:60]}, no text. Mend the row.")
+            raise malformed(f"{where}, text", said, "a text", MEND)
         if start > end:
             raise InputError(f"{where}: its start {start} is after its end {end}. Mend the row.")
         if start == end:
@@ -726,8 +708,7 @@ def read_entities(
         if entity["end"] > outer["end"] or (same and entity["label"] != outer["label"]):
             spans = [f"{e['start']}-{e['end']} {shown([e['label']])}" for e in (outer, entity)]
             raise InputError(f"{place}: the entities {' and '.join(spans)} overlap. Keep one.")
-        if notes is not None:
-            notes[NESTED] += 1
+        notes[NESTED] += 1
     return kept
 
 
@@ -735,15 +716,16 @@ def _convert_question(
     place: str, row: Mapping[str, Any], number: int, options: Options
 ) -> dict[str, Any] | None:
     context = read_text(place, row["context"], "context")
-    example = {
-        "id": str(number) if _is_missing(row.get("id")) else _identifier(place, row["id"]),
+    known = {
+        "id": number if _is_missing(row.get("id")) else row["id"],
         "title": row.get("title") or "",
+    }
+    example = {
+        "id": str(member(place, known, "id", (str, int), MEND)),
+        "title": member(place, known, "title", str, MEND),
         "context": context,
         "question": read_text(place, row["question"], "question"),
     }
-    if not isinstance(example["title"], str):
-        raise InputError(f"{place}: found {repr(example['title'])[:60]} where a title belongs.")
-    whole(place, example["title"], MEND)
     if "answers" not in row and "answer_text" not in row:
         return example
     found = _answers_of(place, row)
@@ -770,17 +752,11 @@ def _answers_of(place: str, row: Mapping[str, Any]) -> list[tuple[str, dict[str,
     return [(place, {"text": text} | ({} if _is_missing(start) else {"answer_start": start}))]
 
 
-def _identifier(place: str, value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise InputError(f"{place}: the id is {repr(value)[:40]}, no text. Mend it.")
-    return whole(place, str(value), MEND)
-
-
 def _read_answer(
     place: str, answer: dict[str, Any], context: str, options: Options
 ) -> dict[str, Any] | None:
     """Return the answer; None if it occurs more than once and `options` skip it."""
-    _need_key(place, answer, "text")
+    need_keys(place, answer, ("text",), MEND)
     text = read_text(place, answer["text"], "answer")
     if _is_missing(answer.get("answer_start")):
         found = _occurrences(text, context)
@@ -863,9 +839,7 @@ def _integer(place: str, key: str, value: Any) -> int:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(
-            f"{place}: {key} is {repr(value)[:40]} where a whole number belongs. Mend the row."
-        )
+        raise malformed(f"{place}, {key}", value, "a whole number", MEND)
     if value < 0:
         raise InputError(f"{place}: {key} is {value}, below 0. Offsets count from 0; mend the row.")
     return value
@@ -884,16 +858,6 @@ def _objects(place: str, column: str, value: Any) -> list[dict[str, Any]]:
     if isinstance(value, list) and column == "entities":
         value = [to_span(place, one) for one in value]
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise InputError(
-            f"{place}: {column} is {repr(value)[:60]} where a list like {EXAMPLES[column]} belongs"
-            " ([] for none). Mend the row."
-        )
+        expected = f"a list like {EXAMPLES[column]} ([] for none)"
+        raise malformed(f"{place}, {column}", value, expected, MEND)
     return value
-
-
-def _need_key(place: str, value: dict[str, Any], key: str) -> None:
-    if key not in value:
-        raise InputError(
-            f"{place}: there is no {key!r}; it has {shown(value)}."
-            f"{nearest(key, map(str, value))} Mend the row."
-        )

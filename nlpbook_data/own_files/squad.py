@@ -1,20 +1,17 @@
 """Read questions from the user's own SQuAD JSON, of any version."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.own_files.tables import open_encoding
 from nlpbook_data.reading.squad import read_passages
-from nlpbook_data.reading.values import malformed, raise_error
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each, malformed
 
 MEND = "Mend it, or save rows as .jsonl, one object a line."
 
 
-def read_squad(
-    path: Path, on_error: Callable[[InputError], None] = raise_error
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_squad(path: Path, on_error: OnError) -> PlacedRows:
     """Yield ``(place, {"id", "title", "context", "question", "answers"})`` for each question.
 
     A question with `is_impossible` has an empty list of answers. ``answers`` is left out if the
@@ -23,12 +20,7 @@ def read_squad(
     encoding = open_encoding(path)
     passages = read_passages(path, encoding=encoding, advice=MEND, on_error=on_error)
     for _, article, paragraph, questions in passages:
-        for place, question in questions:
-            try:
-                row = _read_question(place, question)
-            except InputError as error:
-                on_error(error)
-                continue
+        for place, row in convert_each(questions, _read_question, on_error):
             yield place, {"title": article.get("title"), "context": paragraph["context"], **row}
 
 

@@ -2,7 +2,9 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from nlpbook_data.data.labels import in_words
 from nlpbook_data.errors import InputError, first_line, nearest, shown
 from nlpbook_data.reading.json_values import json_layout, parse_json, read_json_items
 from nlpbook_data.reading.text import csv_rows, find_encoding, format_of, open_bytes, read_lines
-from nlpbook_data.reading.values import malformed, raise_error
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each, malformed, raise_error
 from nlpbook_data.reading.workbook import read_sheet
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".json", ".xlsx", ".parquet")
@@ -27,7 +29,6 @@ TOO_MANY = {
     ".tsv": "tsv has no quoting: for cells with tabs or line breaks use csv.",
     ".xlsx": "Give each column a name in the first row.",
 }
-Rows = Iterator[tuple[str, dict[str, Any]]]
 
 
 def require_file(path: Path) -> None:
@@ -48,10 +49,10 @@ def read_rows(
     path: Path,
     columns: Iterable[str],
     optional: Iterable[str] | None = (),
-    on_error: Callable[[InputError], None] = raise_error,
+    on_error: OnError = raise_error,
     advice: str = NAME_YOURS,
     sheet_name: str | None = None,
-) -> Rows:
+) -> PlacedRows:
     """Yield ``(place, {column: value})`` for each row; `place` names file and line for messages.
 
     A row has all of `columns`, and those of `optional` that the file has; None means all its
@@ -78,15 +79,18 @@ def read_rows(
         yield from _read_cells(path, suffix, columns, on_error, advice, sheet_name)
 
 
-def table_format(path: Path) -> str:
-    """Return the format of a table, one of `FORMATS`; a .txt whose first line has tabs is a tsv."""
+def table_format(path: Path, *others: str) -> str:
+    """Return the format of a table, one of `FORMATS`; a .txt whose first line has tabs is a tsv.
+
+    The message about another format names the `others` that the caller reads.
+    """
     suffix = format_of(path)
     if suffix == ".txt" and "\t" in first_text_line(path):
         return ".tsv"
     if suffix not in FORMATS:
         raise InputError(
-            f"{path}: the name must end in one of {', '.join(FORMATS)}, also followed by .gz or "
-            ".zst. Save it as one of them."
+            f"{path}: the name must end in one of {', '.join(FORMATS + others)}, also followed by "
+            ".gz or .zst. Save it as one of them."
         )
     return suffix
 
@@ -117,10 +121,10 @@ def _read_cells(
     path: Path,
     suffix: str,
     columns: list[str],
-    on_error: Callable[[InputError], None],
+    on_error: OnError,
     advice: str,
     sheet_name: str | None,
-) -> Rows:
+) -> PlacedRows:
     """Yield the rows of csv, tsv and xlsx; the first row is the header."""
     rows = _rows_of_cells(path, suffix, sheet_name)
     header = [str(cell) for cell in next(rows, ("", []))[1]]
@@ -159,11 +163,9 @@ def _rows_of_cells(
                     yield f"{path}, line {number}", cells
 
 
-def _read_objects(
-    path: Path, columns: list[str], on_error: Callable[[InputError], None], advice: str
-) -> Rows:
+def _read_objects(path: Path, columns: list[str], on_error: OnError, advice: str) -> PlacedRows:
     """Yield the objects of JSON lines or of an array. If the first lacks a column, all do."""
-    layout, encoding, first = json_layout(path), find_encoding(path), True
+    layout, encoding = json_layout(path), find_encoding(path)
     if layout == "squad" and format_of(path) == ".json":
         raise InputError(f"{path}: SQuAD's JSON, or no array of rows. It is for the task qa.")
     if layout in ("lines", "squad"):
@@ -171,21 +173,16 @@ def _read_objects(
     else:
         key = "data" if layout == "data" else ""
         values = read_json_items(path, key, encoding=encoding, advice="Mend it.")
-    for place, value in values:
-        try:
-            row = _read_object(place, value, advice)
-        except InputError as error:
-            on_error(error)
-            continue
-        if first:
-            check_columns(place, list(row), columns, advice)
-            first = False
-        try:
-            check_columns(place, list(row), columns, advice)
-        except InputError as error:
-            on_error(error)
-        else:
-            yield place, row
+    rows = convert_each(values, partial(_read_object, advice=advice), on_error)
+    first = [*islice(rows, 1)]
+    for place, row in first:
+        check_columns(place, list(row), columns, advice)
+
+    def check(place: str, row: dict[str, Any]) -> dict[str, Any]:
+        check_columns(place, list(row), columns, advice)
+        return row
+
+    yield from convert_each(chain(first, rows), check, on_error)
 
 
 def _read_object(place: str, value: Any, advice: str) -> dict[str, Any]:
@@ -205,7 +202,7 @@ def _read_object(place: str, value: Any, advice: str) -> dict[str, Any]:
 
 def _read_parquet(
     path: Path, columns: list[str], optional: Iterable[str] | None, advice: str
-) -> Rows:
+) -> PlacedRows:
     try:
         file = pq.ParquetFile(open_bytes(path))
         schema = file.schema_arrow

@@ -18,6 +18,8 @@ from nlpbook_data.reading.search_rows import find_layout, read_search_row
 Row = Mapping[str, Any]
 # Converts a row of the file to rows of the task; to none if it is not annotated.
 Convert = Callable[[str, Row], Iterable[dict[str, Any]]]
+# Returns the text of a tool's row with what is annotated; counts notes.
+Read = Callable[[str, Row, Counter[str]], dict[str, Any] | None]
 UNUSED = "rows were left out: not annotated, or not accepted"
 # Column names of known layouts, NSMC's and KLUE's, by the columns that identify them.
 RENAMED: dict[str, list[tuple[set[str], dict[str, str]]]] = {
@@ -49,9 +51,10 @@ def find_converter(
     labels. Without `gold`, a file without any annotation keeps its texts.
     """
     first = rows[0] if rows else {}
-    text = columns.get("text", "text")
-    if task in ("ner", "doccls"):
-        return _annotated(task, rows, text, columns, several, gold, options)
+    if task in ("ner", "doccls") and (tool := _find_tool(task, rows, columns)):
+        return tool[0], _only_annotated(tool[1], task, rows, several, gold, options.notes)
+    if task == "ner":
+        return _find_spans(rows, columns, options)
     if task == "generation":
         if any(map(is_conversation, rows)):
             return "conversations", read_conversation
@@ -64,60 +67,62 @@ def find_converter(
     return None
 
 
-def _annotated(
-    task: str,
-    rows: Sequence[Row],
-    text: str,
-    columns: Mapping[str, str],
-    several: bool,
-    gold: bool,
-    options: Options,
-) -> tuple[str, Convert] | None:
-    label = columns.get("label", "label")
-    wanted = "entities" if task == "ner" else "label"
-
-    def used(convert: Callable[[str, Row, Counter[str]], dict[str, Any] | None]) -> Convert:
-        def is_annotated(found: dict[str, Any] | None) -> bool:
-            value = (found or {}).get(wanted)
-            return value is not None and (value not in ([], "") or several or task == "ner")
-
-        only_texts = not gold and not any(is_annotated(convert("", r, Counter())) for r in rows)
-
-        def rows_of(place: str, row: Row) -> list[dict[str, Any]]:
-            found = convert(place, row, options.notes)
-            if found and only_texts:
-                return [{"text": found["text"]}]
-            if not is_annotated(found):
-                options.notes[UNUSED] += 1
-                return []
-            label = (found or {}).get("label")
-            if isinstance(label, list) and len(label) == 1 and not several:
-                return [{**(found or {}), "label": label[0]}]
-            return [found or {}]
-
-        return rows_of
-
+def _find_tool(
+    task: str, rows: Sequence[Row], columns: Mapping[str, str]
+) -> tuple[str, Read] | None:
+    text, label = (columns.get(column, column) for column in ("text", "label"))
     if any(map(tools.is_label_studio, rows)):
-        return "Label Studio", used(lambda p, r, n: tools.read_label_studio(p, r, task, text, n))
+        return "Label Studio", lambda p, r, notes: tools.read_label_studio(p, r, task, text, notes)
     if any(map(tools.is_label_studio_min, rows)):
-        return "Label Studio's JSON-MIN", used(
-            lambda p, r, n: tools.read_label_studio_min(p, r, task, text, label)
+        return "Label Studio's JSON-MIN", lambda p, r, notes: tools.read_label_studio_min(
+            p, r, task, text, label
         )
     if any(map(tools.is_prodigy, rows)):
-        return "Prodigy", used(lambda p, r, n: tools.read_prodigy(r, task))
-    if task == "doccls":
-        own = all(text in row for row in rows) and label not in ("label", "labels")
-        found = not own and tools.is_doccano(rows)
-        return ("doccano", used(lambda p, r, n: tools.read_doccano(r))) if found else None
-    if column := tools.tag_column(rows):
-        names = options.ner_tag_names
-        return "tokens and tags", lambda p, r: [tools.join_tagged(p, r, column, names)]
-    own = columns.get("entities", "entities")
-    if any(own in row for row in rows):
-        return None
-    if column := tools.span_column(rows):
-        keys = (text, "text", "data")
-        return "doccano", lambda p, r: [
-            {"text": next((r[k] for k in keys if k in r), None), "entities": r.get(column) or []}
-        ]
+        return "Prodigy", lambda p, r, notes: tools.read_prodigy(r, task)
+    own = all(text in row for row in rows) and label not in ("label", "labels")
+    if task == "doccls" and not own and tools.is_doccano(rows):
+        return "doccano", lambda p, r, notes: tools.read_doccano(r)
     return None
+
+
+def _only_annotated(
+    read: Read, task: str, rows: Sequence[Row], several: bool, gold: bool, notes: Counter[str]
+) -> Convert:
+    """Return a converter that leaves out, and counts, what is not annotated."""
+    wanted = "entities" if task == "ner" else "label"
+
+    def is_annotated(found: dict[str, Any] | None) -> bool:
+        value = (found or {}).get(wanted)
+        return value is not None and (value not in ([], "") or several or task == "ner")
+
+    only_texts = not gold and not any(is_annotated(read("", row, Counter())) for row in rows)
+
+    def convert(place: str, row: Row) -> list[dict[str, Any]]:
+        found = read(place, row, notes)
+        if found and only_texts:
+            return [{"text": found["text"]}]
+        if not found or not is_annotated(found):
+            notes[UNUSED] += 1
+            return []
+        label = found.get("label")
+        if isinstance(label, list) and len(label) == 1 and not several:
+            return [{**found, "label": label[0]}]
+        return [found]
+
+    return convert
+
+
+def _find_spans(
+    rows: Sequence[Row], columns: Mapping[str, str], options: Options
+) -> tuple[str, Convert] | None:
+    """Return the converter of tokens with tags, or of doccano's spans, if `rows` have them."""
+    if tags := tools.tag_column(rows):
+        names = options.ner_tag_names
+        return "tokens and tags", lambda p, r: [tools.join_tagged(p, r, tags, names)]
+    spans = tools.span_column(rows)
+    if spans is None or any(columns.get("entities", "entities") in row for row in rows):
+        return None
+    keys = (columns.get("text", "text"), "text", "data")
+    return "doccano", lambda p, r: [
+        {"text": next((r[k] for k in keys if k in r), None), "entities": r.get(spans) or []}
+    ]

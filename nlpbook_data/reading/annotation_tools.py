@@ -40,13 +40,9 @@ def to_span(place: str, value: Any) -> Any:
     if isinstance(value, list):
         return dict(zip(("start", "end", "label"), value, strict=True))
     span = dict(value)
-    for name, others in {
-        "start": ("start_offset",),
-        "end": ("end_offset",),
-    }.items():
-        found = next((other for other in others if name not in span and other in span), None)
-        if found:
-            span[name] = span.pop(found)
+    for name in ("start", "end"):
+        if name not in span and f"{name}_offset" in span:
+            span[name] = span.pop(f"{name}_offset")
     if isinstance(names := span.get("labels"), list) and "label" not in span:  # Label Studio's
         if len(names) != 1:
             raise InputError(f"{place}: an entity has {len(names)} labels. Keep one.")
@@ -214,8 +210,7 @@ def read_prodigy(row: Object, task: str) -> dict[str, Any] | None:
         return None
     if task == "ner":
         return {"text": row.get("text"), "entities": row.get("spans") or []}
-    chosen = row.get("accept", row.get("label"))
-    return {"text": row.get("text"), "label": chosen}
+    return {"text": row.get("text"), "label": row.get("accept", row.get("label"))}
 
 
 def is_doccano(rows: Iterable[Object]) -> bool:

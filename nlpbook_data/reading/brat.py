@@ -2,13 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.reading.text import find_encoding, open_bytes, read_lines
-from nlpbook_data.reading.values import raise_error
+from nlpbook_data.reading.text import find_encoding, read_lines, read_whole
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each
 
 SPAN = re.compile(r"T\d+\t(?P<label>\S+) (?P<offsets>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?")
 
@@ -18,30 +17,22 @@ def is_brat(folder: Path) -> bool:
     return folder.is_dir() and any(folder.rglob("*.ann"))
 
 
-def read_brat(
-    folder: Path,
-    gold: bool,
-    notes: Counter[str],
-    on_error: Callable[[InputError], None] = raise_error,
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_brat(folder: Path, gold: bool, notes: Counter[str], on_error: OnError) -> PlacedRows:
     """Yield ``(place, {"text", "entities"})`` for each text file in `folder` and its sub-folders.
 
     Discontinuous entities are left out and counted in `notes`. Without `gold` the .ann file of a
     text may be missing; then the row lacks entities.
     """
-    for path in sorted(folder.rglob("*.txt")):
-        annotations = path.with_suffix(".ann")
-        try:
-            with open_bytes(path) as file:
-                text = file.read().decode(find_encoding(path)).removeprefix("\ufeff")
-            if annotations.is_file():
-                yield str(path), {"text": text, "entities": _spans(annotations, text, notes)}
-            elif gold:
-                raise InputError(f"{path}: there is no {annotations.name} beside it. Add it.")
-            else:
-                yield str(path), {"text": text}
-        except InputError as error:
-            on_error(error)
+
+    def read(place: str, path: Path) -> dict[str, Any]:
+        text, annotations = read_whole(path), path.with_suffix(".ann")
+        if annotations.is_file():
+            return {"text": text, "entities": _spans(annotations, text, notes)}
+        if gold:
+            raise InputError(f"{path}: there is no {annotations.name} beside it. Add it.")
+        return {"text": text}
+
+    return convert_each(((str(p), p) for p in sorted(folder.rglob("*.txt"))), read, on_error)
 
 
 def _spans(path: Path, text: str, notes: Counter[str]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, overload
+from typing import Any
 
 from nlpbook_data.errors import InputError
 
@@ -70,31 +70,13 @@ def join_tokens(
     return separator.join(tokens), entities
 
 
-@overload
-def untag(
-    tagged: str, text: None = None, labels: Collection[str] | None = None
-) -> tuple[str, list[dict[str, Any]]]: ...
+def number_labels(entities: Iterable[dict[str, Any]], ids: dict[str, int]) -> list[dict[str, Any]]:
+    """Return `entities` with the ids of their labels."""
+    return [entity | {"label": ids[entity["label"]]} for entity in entities]
 
 
-@overload
-def untag(
-    tagged: str, text: str | None, labels: Collection[str] | None = None
-) -> tuple[str, list[dict[str, Any]]] | None: ...
-
-
-def untag(
-    tagged: str, text: str | None = None, labels: Collection[str] | None = None
-) -> tuple[str, list[dict[str, Any]]] | None:
-    """Return the text of `tagged` without its tags, and the entities.
-
-    The original `text`, if known, may itself contain ``<``, ``>`` and ``:``. Then tags are chosen
-    so that their removal gives exactly `text`; the result is None if no choice does. Only tags of
-    `labels` count, if given.
-
-    Of several choices, entities with as many ``<`` as ``>`` are preferred: in ``<<2>:NOH>`` the
-    entity is ``<2>``, in ``<<내부자들:POH>>`` it is the part between the outer brackets. Next, an
-    entity is preferred to a literal ``<``, and a shorter entity to a longer one.
-    """
+def untag(tagged: str, labels: Collection[str] | None = None) -> tuple[str, list[dict[str, Any]]]:
+    """Return the text of `tagged` without its tags, and the entities; of `labels`, if given."""
     pieces, entities, length, end = [], [], 0, 0
     for mark in MARK.finditer(tagged):
         if labels is not None and mark[2] not in labels:
@@ -104,17 +86,31 @@ def untag(
         length = start + len(mark[1])
         entities.append({"start": start, "end": length, "label": mark[2]})
         end = mark.end()
-    plain = "".join(pieces) + tagged[end:]
-    if text is None or plain == text:
-        return plain, entities
+    return "".join(pieces) + tagged[end:], entities
+
+
+def untag_text(
+    tagged: str, text: str, labels: Collection[str] | None = None
+) -> list[dict[str, Any]] | None:
+    """Return the entities of `tagged`, whose tags are chosen so that their removal gives `text`.
+
+    The text may itself contain ``<``, ``>`` and ``:``. The result is None if no choice gives it.
+    Only tags of `labels` count, if given.
+
+    Of several choices, entities with as many ``<`` as ``>`` are preferred: in ``<<2>:NOH>`` the
+    entity is ``<2>``, in ``<<내부자들:POH>>`` it is the part between the outer brackets. Next, an
+    entity is preferred to a literal ``<``, and a shorter entity to a longer one.
+    """
+    plain, entities = untag(tagged, labels)
+    if plain == text:
+        return entities
     closes = [
         (close.start(), close.end(), close[1])
         for close in CLOSE.finditer(tagged)
         if labels is None or close[1] in labels
     ]
     found = _align(tagged, text, closes, paired=True)
-    found = _align(tagged, text, closes, paired=False) if found is None else found
-    return None if found is None else (text, found)
+    return _align(tagged, text, closes, paired=False) if found is None else found
 
 
 def _align(

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.reading.text import open_bytes, read_lines
-from nlpbook_data.reading.values import FETCH_AGAIN
+from nlpbook_data.reading.values import FETCH_AGAIN, Files
 
 BLOCK_BYTES = 1 << 20
 # The longest item of a JSON file, such as an article with its questions.
@@ -19,10 +19,11 @@ MAX_ITEM_CHARACTERS = 1 << 26
 TAIL = 16
 
 
-def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield ``(place, value)`` for each line of a JSON-lines file."""
-    for place, line in read_lines(path):
-        yield place, parse_json(place, line, FETCH_AGAIN, parse_constant=_refuse)
+def read_json_lines(files: Files) -> Iterator[tuple[str, Any]]:
+    """Yield ``(place, value)`` for each line of official JSON-lines files."""
+    for path in files:
+        for place, line in read_lines(path):
+            yield place, parse_json(place, line, FETCH_AGAIN, parse_constant=_refuse)
 
 
 def parse_json(place: str, text: str, advice: str, **options: Any) -> Any:
@@ -95,8 +96,8 @@ def read_json_items(
             yield from text.items()
         else:
             text.expect("{")
-            keys, more = [], text.peek() != "}"
-            while more:
+            keys = []
+            for _ in text.until("}"):
                 if text.peek() != '"':
                     text.expect("a key")
                 keys.append(text.value())
@@ -105,10 +106,6 @@ def read_json_items(
                     yield from text.items()
                 else:
                     text.value()
-                more = text.peek() == ","
-                if more:
-                    text.expect(",")
-            text.expect("}")
             if keys.count(key) != 1:
                 raise InputError(
                     f"{path}: found the keys {shown(keys) or 'none'} where {key!r} belongs, once. "
@@ -130,18 +127,19 @@ class _JsonText:
         self.bytes, self.line, self.column = 0, 1, 1
 
     def error(self, found: object) -> InputError:
-        line, column = self.line, self.column
-        before = self.text[: self.position]
-        column = len(before) - before.rfind("\n") if "\n" in before else column + len(before)
-        line += before.count("\n")
+        line, column = self.line_and_column()
         place = f"{self.path}, line {line}, column {column}"
         return InputError(f"{place}: not JSON ({found}). {self.advice}")
 
+    def line_and_column(self) -> tuple[int, int]:
+        """Return where the current position is; `line` and `column` are those of the window."""
+        gone = self.text[: self.position]
+        column = len(gone) - gone.rfind("\n") if "\n" in gone else self.column + len(gone)
+        return self.line + gone.count("\n"), column
+
     def read(self) -> None:
         """Drop the text already read, and append a block or more; at the end set `ended`."""
-        gone = self.text[: self.position]
-        self.line += gone.count("\n")
-        self.column = len(gone) - gone.rfind("\n") if "\n" in gone else self.column + len(gone)
+        self.line, self.column = self.line_and_column()
         block = self.file.read(max(BLOCK_BYTES, len(self.text) - self.position))
         self.ended = not block
         split = len(self.characters.getstate()[0])  # an incomplete character
@@ -194,11 +192,15 @@ class _JsonText:
 
     def items(self) -> Iterator[tuple[str, Any]]:
         self.expect("[")
-        number, more = 0, self.peek() != "]"
+        for number in self.until("]"):
+            yield f"{self.path}, {self.name} {number}", self.value()
+
+    def until(self, end: str) -> Iterator[int]:
+        """Yield the number of each part, when it is to be read, of what commas part up to `end`."""
+        number, more = 0, self.peek() != end
         while more:
             number += 1
-            yield f"{self.path}, {self.name} {number}", self.value()
+            yield number
             more = self.peek() == ","
-            if more:
-                self.expect(",")
-        self.expect("]")
+            self.position += more
+        self.expect(end)

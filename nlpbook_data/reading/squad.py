@@ -1,6 +1,6 @@
 """Questions about passages in SQuAD's JSON: versions 1 and 2, KorQuAD 1 and 2, KLUE-MRC."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,14 @@ from datasets import List, Value
 
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.reading.json_values import read_json_items
-from nlpbook_data.reading.values import FETCH_AGAIN, malformed, member, raise_error
+from nlpbook_data.reading.values import (
+    FETCH_AGAIN,
+    OnError,
+    malformed,
+    member,
+    raise_error,
+    read_texts,
+)
 
 ANSWERS = List({"text": Value("string"), "answer_start": Value("int32")})
 Passage = tuple[str, dict[str, Any], dict[str, Any], list[tuple[str, Any]]]
@@ -19,7 +26,7 @@ def read_passages(
     *,
     encoding: str = "utf-8",
     advice: str = FETCH_AGAIN,
-    on_error: Callable[[InputError], None] = raise_error,
+    on_error: OnError = raise_error,
 ) -> Iterator[Passage]:
     """Stream ``(place, article, paragraph, [(place, question), …])`` for each passage.
 
@@ -60,15 +67,13 @@ def read_questions(
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
     """Yield ``(place, article, question, row)`` for each question; `row` has the columns of qa."""
     for place, article, paragraph, questions in read_passages(path):
-        title = member(place, article, "title", str)
-        context = paragraph["context"]
+        columns = read_texts(place, article, "title") | {"context": paragraph["context"]}
         for here, question in questions:
             row = {
                 "id": member(here, question, id_key, str),
-                "title": title,
-                "context": context,
-                "question": member(here, question, "question", str),
-                "answers": read_answers(here, question, context),
+                **columns,
+                **read_texts(here, question, "question"),
+                "answers": read_answers(here, question, columns["context"]),
             }
             yield here, article, question, row
 

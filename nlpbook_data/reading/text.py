@@ -14,11 +14,11 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nlpbook_data.errors import InputError, first_line
-from nlpbook_data.reading.values import FETCH_AGAIN, malformed
+from nlpbook_data.reading.values import FETCH_AGAIN, Files, malformed
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,12 @@ def _spooled(source: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, target)
 
 
+def read_whole(path: Path) -> str:
+    """Return the text of a file in UTF-8 or cp949."""
+    with open_bytes(path) as file:
+        return file.read().decode(find_encoding(path)).removeprefix("\ufeff")
+
+
 def read_lines(
     path: Path, encoding: str = "utf-8", advice: str = FETCH_AGAIN
 ) -> Iterator[tuple[str, str]]:
@@ -109,17 +115,19 @@ def csv_rows(path: Path, lines: Iterable[str], advice: str) -> Iterator[tuple[in
         csv.field_size_limit(limit)
 
 
-def read_csv(path: Path, header: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield ``(place, cells)`` for each row of an official csv file with this `header`."""
-    lines = (f"{line}\n" for _, line in read_lines(path))
-    rows = csv_rows(path, lines, FETCH_AGAIN)
-    return _under(((f"{path}, line {n}", cells) for n, cells in rows), path, header, ",")
+def read_csv(files: Files, header: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield ``(place, cells)`` for each row of official csv files with this `header`."""
+    for path in files:
+        lines = (f"{line}\n" for _, line in read_lines(path))
+        rows = csv_rows(path, lines, FETCH_AGAIN)
+        yield from _under(((f"{path}, line {n}", cells) for n, cells in rows), path, header, ",")
 
 
-def read_tsv(path: Path, header: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+def read_tsv(files: Files, header: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield ``(place, cells)`` for each line below `header`, without quoting, as in Korpora."""
-    rows = ((place, line.split("\t")) for place, line in read_lines(path))
-    return _under(rows, path, header, "⇥")
+    for path in files:
+        rows = ((place, line.split("\t")) for place, line in read_lines(path))
+        yield from _under(rows, path, header, "⇥")
 
 
 def _under(
@@ -172,20 +180,18 @@ def _find_encoding(path: Path, state: tuple[int, int, int]) -> str:
     letters.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    line, hangul = 1, False
+    line, hangul, bad = 1, False, False
     with open_bytes(path) as file:
         for block in chain(iter(lambda: file.read(1 << 20), b""), [b""]):
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                good = error.object[: error.start].decode("utf-8")
-                _refuse_nul(path, line, good)
-                line += good.count("\n")
-                hangul = hangul or any("가" <= character <= "힣" for character in good)
-                break
+                text, bad = error.object[: error.start].decode("utf-8"), True
             _refuse_nul(path, line, text)
             line += text.count("\n")
             hangul = hangul or any("가" <= character <= "힣" for character in text)
+            if bad:
+                break
         else:
             return "utf-8"
     if not hangul:
@@ -213,46 +219,49 @@ def _refuse_nul(path: Path, line: int, text: str) -> None:
 
 
 def tables_of_lines(path: Path) -> Iterator[pa.Table]:
-    r"""Yield the lines of a plain-text file as tables of ``text``; lines end in \n or \r\n.
+    r"""Yield the lines of a plain-text file as tables of ``text``; lines end in \n or \r\n."""
+    for _, text in read_blocks(path, b"\n", "a line"):
+        # by Arrow, which makes no Python object of each line
+        yield pa.table({"text": pc.split_pattern(pa.array([text]), "\n").flatten()})
 
-    No Python object is made for a line: Arrow's buffers are the bytes of the file without line
-    breaks, and the positions of the line breaks.
+
+def read_blocks(path: Path, mark: bytes, unit: str) -> Iterator[tuple[int, str]]:
+    r"""Yield ``(number of its first line, text)`` of pieces of an official file of gigabytes.
+
+    A piece is some megabytes long and ends before a line break at which `mark` stands (that line
+    break is left out). Line breaks are \n or \r\n in the file and \n in the text. `unit` is the
+    word for what stands between two marks.
     """
     number, rest = 1, b""
     with path.open("rb") as file:
-        for block in chain(iter(lambda: file.read(BLOCK_BYTES), b""), [b""]):
-            data = rest + (block or b"\n" * bool(rest))
-            cut = data.rfind(b"\n") + 1
-            data, rest = data[:cut], data[cut:]
+        while block := file.read(BLOCK_BYTES):
+            data = rest + block
+            # only the new block can hold a mark, apart from one that crosses the blocks
+            cut = data.rfind(mark, max(0, len(rest) - len(mark)))
+            if cut >= 0:
+                yield number, _decode(path, number, data[:cut])
+                number += data.count(b"\n", 0, cut + 1)
+            rest = data[cut + 1 :]
             if len(rest) > MAX_LINE_BYTES:
-                line = number + data.count(b"\n")
                 raise InputError(
-                    f"{path}, line {line}: over {MAX_LINE_BYTES:,} bytes. {FETCH_AGAIN}"
+                    f"{path}, line {number}: {unit} longer than {MAX_LINE_BYTES:,} bytes. "
+                    f"{FETCH_AGAIN}"
                 )
-            if number == 1:
-                data = data.removeprefix(b"\xef\xbb\xbf")
-            if b"\r" in data:
-                data = data.replace(b"\r\n", b"\n")
-            breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-            offsets = np.append(0, breaks - np.arange(len(breaks))).astype(np.int32)
-            buffers = pa.py_buffer(offsets), pa.py_buffer(data.replace(b"\n", b""))
-            texts = pa.StringArray.from_buffers(len(breaks), *buffers)
-            try:
-                texts.validate(full=True)
-            except pa.ArrowInvalid as error:
-                raise _undecodable(path, number, data) from error
-            if b"\0" in data:
-                line = number + data.count(b"\n", 0, data.index(b"\0"))
-                raise InputError(f"{path}, line {line}: a NUL, which no text holds. {FETCH_AGAIN}")
-            if len(texts):
-                yield pa.table({"text": texts})
-            number += len(texts)
+    if rest:
+        yield number, _decode(path, number, rest)
 
 
-def _undecodable(path: Path, number: int, data: bytes) -> InputError:
-    for line, text in enumerate(data.split(b"\n"), number):
-        try:
-            text.decode()
-        except UnicodeDecodeError as error:
-            return InputError(f"{path}, line {line}: not UTF-8 ({error.reason}). {FETCH_AGAIN}")
-    return InputError(f"{path}, line {number}: not UTF-8. {FETCH_AGAIN}")
+def _decode(path: Path, number: int, data: bytes) -> str:
+    """Return the text of `data`, which begins at line `number` of `path`."""
+    data = data.removeprefix(codecs.BOM_UTF8) if number == 1 else data
+    if b"\0" in data:
+        line = number + data.count(b"\n", 0, data.index(b"\0"))
+        raise InputError(f"{path}, line {line}: a NUL, which no text holds. {FETCH_AGAIN}")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = number + data.count(b"\n", 0, error.start)
+        raise InputError(
+            f"{path}, line {line}: not UTF-8 ({error.reason}). {FETCH_AGAIN}"
+        ) from error
+    return text.replace("\r\n", "\n").removesuffix("\r")

@@ -1,15 +1,37 @@
 """Check values from files: keys, types, labels, valid characters."""
 
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
 
 from nlpbook_data.errors import InputError, nearest, shown
 
+Files = list[Path]  # of one split, in the order in which a corpus declares them
+Rows = Iterator[dict[str, Any]]
+PlacedRows = Iterator[tuple[str, dict[str, Any]]]  # each with its file and line, for messages
+# Gets the error of a row. If it returns, the row is left out.
+OnError = Callable[[InputError], None]
+T = TypeVar("T")
+U = TypeVar("U")
 FETCH_AGAIN = "Fetch the file again."
 
 
 def raise_error(error: InputError) -> None:
     """Raise `error`: the readers' default for a bad row."""
     raise error
+
+
+def convert_each(
+    items: Iterable[tuple[str, T]], convert: Callable[[str, T], U], on_error: OnError
+) -> Iterator[tuple[str, U]]:
+    """Yield ``(place, convert(place, item))``; `on_error` gets the error of an item left out."""
+    for place, item in items:
+        try:
+            converted = convert(place, item)
+        except InputError as error:
+            on_error(error)
+        else:
+            yield place, converted
 
 
 def malformed(place: str, found: object, expected: str, advice: str = FETCH_AGAIN) -> InputError:
@@ -31,15 +53,31 @@ def member(
     """
     if not isinstance(value, dict):
         raise malformed(place, value, "an object {…}", advice)
-    if key not in value:
-        raise InputError(
-            f"{place}: there is no {key!r}; it has {shown(value)}.{nearest(key, value)} {advice}"
-        )
+    need_keys(place, value, (key,), advice)
     found, kinds = value[key], kind if isinstance(kind, tuple) else (kind,)
     if not isinstance(found, kinds) or (isinstance(found, bool) and bool not in kinds):
         names = " or ".join(kind.__name__ for kind in kinds)
         raise malformed(f"{place}, {key}", found, f"a value of type {names}", advice)
     return whole(f"{place}, {key}", found, advice) if isinstance(found, str) else found
+
+
+def need_keys(place: str, value: dict[str, Any], keys: Iterable[str], advice: str) -> None:
+    """Refuse an object without one of `keys`."""
+    for key in keys:
+        if key not in value:
+            near = nearest(key, map(str, value))
+            raise InputError(f"{place}: there is no {key!r}; it has {shown(value)}.{near} {advice}")
+
+
+def read_texts(place: str, value: Any, *keys: str) -> dict[str, str]:
+    """Return the texts under `keys` of a JSON object."""
+    return {key: member(place, value, key, str) for key in keys}
+
+
+def read_notes(place: str, value: dict[str, Any], *keys: str) -> dict[str, str | None]:
+    """Return the texts under `keys` of a JSON object; None where one is missing or null."""
+    known = dict.fromkeys(keys) | value
+    return {key: member(place, known, key, (str, type(None))) for key in keys}
 
 
 def whole(place: str, text: str, advice: str = FETCH_AGAIN) -> str:

@@ -1,12 +1,12 @@
 """WebAnno's and INCEpTION's TSV 3: one token on each line, features of layers in columns."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.reading.values import raise_error
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each
 
 FORMAT = "#FORMAT=WebAnno TSV 3"
 ESCAPED = re.compile(r"\\(.)")
@@ -17,39 +17,36 @@ MEND = "Export the file again."
 
 @dataclass
 class _Sentence:
-    place: str
+    place: str = ""
     texts: list[str] = field(default_factory=list)
     tokens: list[tuple[str, int, int, str, str]] = field(default_factory=list)
 
 
-def read_webanno(
-    lines: Iterable[tuple[str, str]], on_error: Callable[[InputError], None] = raise_error
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_webanno(lines: Iterable[tuple[str, str]], on_error: OnError) -> PlacedRows:
     """Yield ``(place, {"text", "entities"})`` for each sentence; `lines` are ``(place, line)``.
 
     The entities are from the layer NamedEntity; else from the first span layer with a feature
     ``value`` or ``label``; else from the first span layer.
     """
+    return convert_each(_sentences(lines), _read_sentence, on_error)
+
+
+def _sentences(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, _Sentence]]:
     layers: list[tuple[str, list[str]]] = []
-    column, sentence = -1, _Sentence("")
+    column, sentence = -1, _Sentence()
     for place, line in lines:
+        if not line or (line.startswith("#Text=") and sentence.tokens):
+            if sentence.tokens:
+                yield sentence.place, sentence
+            sentence = _Sentence()
         if line.startswith("#T_"):
             kind, _, rest = line[3:].partition("=")
             name, *features = rest.split("|")
             layers.append((name if kind == "SP" else "", features))
         elif line.startswith("#Text="):
-            if sentence.tokens:
-                yield from _finished(sentence, on_error)
-                sentence = _Sentence(place)
             sentence.place = sentence.place or place
             sentence.texts.append(_unescape(line.removeprefix("#Text=")))
-        elif line.startswith("#") and "\t" not in line:
-            continue
-        elif not line:
-            if sentence.tokens:
-                yield from _finished(sentence, on_error)
-            sentence = _Sentence("")
-        else:
+        elif line and not (line.startswith("#") and "\t" not in line):
             column = _column(place, layers) if column < 0 else column
             cells = line.split("\t")
             span = re.fullmatch(r"(\d+)-(\d+)", cells[1] if len(cells) > 1 else "")
@@ -58,7 +55,7 @@ def read_webanno(
             sentence.place = sentence.place or place
             sentence.tokens.append((cells[0], int(span[1]), int(span[2]), cells[2], cells[column]))
     if sentence.tokens:
-        yield from _finished(sentence, on_error)
+        yield sentence.place, sentence
 
 
 def _column(place: str, layers: list[tuple[str, list[str]]]) -> int:
@@ -75,16 +72,7 @@ def _column(place: str, layers: list[tuple[str, list[str]]]) -> int:
     return min(found)[2]
 
 
-def _finished(
-    sentence: _Sentence, on_error: Callable[[InputError], None]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        yield sentence.place, _read_sentence(sentence)
-    except InputError as error:
-        on_error(error)
-
-
-def _read_sentence(sentence: _Sentence) -> dict[str, Any]:
+def _read_sentence(place: str, sentence: _Sentence) -> dict[str, Any]:
     tokens = sentence.tokens
     whole = [token for token in tokens if "." not in token[0]]
     text = "\n".join(sentence.texts) or " ".join(token[3] for token in whole)

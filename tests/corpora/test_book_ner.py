@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlpbook_data.corpora.ner import LABELS, TAGS
-from nlpbook_data.reading.entities import untag
+from nlpbook_data.reading.entities import untag_text
 
 
 def align(text: str, with_tags: str) -> list[dict] | None:
-    found = untag(with_tags, text, TAGS)
-    return found and [entity | {"label": LABELS[entity["label"]]} for entity in found[1]]
+    found = untag_text(with_tags, text, TAGS)
+    return found and [entity | {"label": LABELS[entity["label"]]} for entity in found]
 
 
 def tagged(text: str, entities: list[dict]) -> str:

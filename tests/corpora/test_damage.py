@@ -51,9 +51,7 @@ DAMAGE = {
     ("korean_chatbot_data", "train", "ChatbotData.csv"): [
         ("2   ", "", "line 4"),
         ("2   ", "3", "line 4"),
-        ("2   ", "0.0", "line 4"),
         ("2   ", "2 2", "line 4"),
-        ("2   ", "사랑", "line 4"),
         ("구름이 ", "구름이,", "line 2"),
     ],
     ("korean_hate_speech", "train", "labeled/train.tsv"): [
@@ -89,8 +87,6 @@ DAMAGE = {
     ],
     ("kornli", "train", "snli_1.0_train.ko.tsv"): [
         ("neutral", "", "line 3: .*entailment"),
-        ("neutral", "Neutral", "line 3: .*entailment"),
-        ("neutral", "-", "line 3: .*entailment"),
         ("neutral", "neutral ", "line 3: .*entailment"),
         ("neutral", "2", "line 3: .*entailment"),
     ],
@@ -120,14 +116,8 @@ DAMAGE = {
     ("korsts", "train", "sts-train.tsv"): [
         ("5.000", "-0.1", "line 2: .*a score from 0 to 5"),
         ("5.000", "5.1", "line 2: .*a score from 0 to 5"),
-        ("5.000", "50", "line 2: .*a score from 0 to 5"),
         ("5.000", "nan", "line 2: .*a score from 0 to 5"),
-        ("5.000", "inf", "line 2: .*a score from 0 to 5"),
-        ("5.000", "", "line 2: .*a score from 0 to 5"),
         ("5.000", " 5.000", "line 2: .*a score from 0 to 5"),
-        ("5.000", "4,9", "line 2: .*a score from 0 to 5"),
-        ("5.000", "1e0", "line 2: .*a score from 0 to 5"),
-        ("5.000", "1_0", "line 2: .*a score from 0 to 5"),
         ("5.000", "٣", "line 2: .*a score from 0 to 5"),
         ("5.000", "3.", "line 2: .*a score from 0 to 5"),
         ("\t0017\t", "\t", "line 3"),

@@ -1,7 +1,7 @@
 """Mutated fixtures of every corpus: right rows, or an error that names file and row.
 
 A new corpus is fuzzed by its fixture in `fixtures`, in its official format; where the file's suffix
-does not tell the format, `FORMATS` must. Workbooks, which openpyxl reads, have a test of their own.
+does not tell the format, `FORMS` must. Workbooks, which openpyxl reads, have a test of their own.
 """
 
 import importlib
@@ -11,18 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fuzzing import (
-    Fault,
-    Format,
-    Subject,
-    delimited,
-    json_lines,
-    json_value,
-    mutate,
-    plain,
-    quoted,
-    tmx,
-)
+from fuzzing import Fault, Subject, mutate
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -32,31 +21,17 @@ FIXTURES = Path(__file__).parent / "fixtures"
 PACKAGED_ROWS = 6  # of the files that ship with the package
 MAX_FILES = 3  # of a split that is made of many alike
 
-# Formats that a file's suffix does not tell, by corpus (a file's name where its files differ).
-FORMATS: dict[str, Format | dict[str, Format]] = {
-    "kcbert": plain(),
-    "klue-ner": plain(),
-    "kowikitext": plain(),
-    "namuwikitext": plain(),
-    "open_subtitles": tmx(),
-    "korean_hate_speech": {
-        "labeled/train.tsv": delimited("\t", header=True),
-        "labeled/dev.tsv": delimited("\t", header=True),
-        "test.no_label.tsv": delimited("\t", header=True),
-        ".txt": plain(),
-    },
-    "korean_parallel_koen_news": plain(),
-    "korean_petitions": json_lines(),
-    "kornli": delimited("\t", header=True),
-    "korsts": delimited("\t", header=True),
-    "naver_changwon_ner": plain(),
-    "ner": delimited("␞", header=False),
-    "nsmc": delimited("\t", header=True),
-    "nsmc_raw": plain(),
+# Formats that a file's suffix does not tell, by corpus or, where its files differ, by suffix.
+FORMS: dict[str, str | dict[str, str]] = {
+    **dict.fromkeys(("kcbert", "klue-ner", "kowikitext", "namuwikitext", "nsmc_raw"), "lines"),
+    **dict.fromkeys(("korean_parallel_koen_news", "naver_changwon_ner"), "lines"),
+    **dict.fromkeys(("kornli", "korsts", "nsmc"), "tsv"),
+    "open_subtitles": "tmx",
+    "korean_hate_speech": {".tsv": "tsv", ".txt": "lines"},
+    "korean_petitions": "jsonl",
+    "ner": "␞",
 }
-SUFFIXES = {".json": json_value(), ".jsonl": json_lines(), ".csv": quoted()}
-
-
+SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".csv": "csv"}
 NAMES = [name for name in list_corpora() if not name.startswith("aihub")]
 bounded = settings(
     derandomize=True,
@@ -102,7 +77,7 @@ def run(subjects: list[Subject], number: int) -> tuple[list[str], str]:
     name = names[number // len(subjects) % len(names)]
     data, done = subject.clean[name], []
     for seed in seeds(number):
-        mutation, data = mutate(data, subject.formats[name], seed)
+        mutation, data = mutate(data, subject.forms[name], seed)
         done.append(mutation)
     try:
         return done, subject.check(name, data)
@@ -126,18 +101,18 @@ def subjects_of(name: str, folder: Path) -> list[Subject]:
         files = {path.relative_to(source).as_posix(): path.read_bytes() for path in paths}
         if corpus.packaged:
             files = {f: b"".join(d.splitlines(True)[:PACKAGED_ROWS]) for f, d in files.items()}
-        formats = {file: format_of(name, file) for file in files}
-        subjects.append(Subject(parse, corpus.features, files, formats, folder / split))
+        forms = {file: form_of(name, file) for file in files}
+        subjects.append(Subject(parse, corpus.features, files, forms, folder / split))
     assert subjects, f"no official file names in {source}"
     return subjects
 
 
-def format_of(name: str, file: str) -> Format:
-    declared = FORMATS.get(name, SUFFIXES.get(Path(file).suffix))
-    if isinstance(declared, dict):
-        declared = next((f for key, f in declared.items() if file.endswith(key)), None)
-    assert declared, f"{name}: FORMATS does not say how to read {file}"
-    return declared
+def form_of(name: str, file: str) -> str:
+    suffix = Path(file).suffix
+    form = FORMS.get(name, SUFFIXES.get(suffix))
+    form = form.get(suffix) if isinstance(form, dict) else form
+    assert form, f"{name}: FORMS does not say how to read {file}"
+    return form
 
 
 @pytest.mark.parametrize("examples", [200, pytest.param(2000, marks=pytest.mark.long)])

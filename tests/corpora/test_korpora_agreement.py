@@ -1,4 +1,4 @@
-"""Korpora's own classes and ours on the same files, row by row.
+"""Korpora's own classes and ours on the same real files, row by row.
 
 Korpora's constructors open their URLs before they look at the disk: that alone is patched out,
 and what its corpus lacks on this disk.
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import CORPORA
-from fixture_rows import FIXTURES, parse
+from fixture_rows import parse
 from Korpora.loader import KORPUS
 
 from nlpbook_data.data.corpus import find_corpus
@@ -159,26 +159,13 @@ def word_tags(row: dict[str, Any]) -> Iterator[str]:
         start += len(word) + 1
 
 
-def korean_petitions(korpus: Any, root: Path) -> Compared:
-    theirs = [
-        (row.text, row.category, row.title, row.begin, row.end, row.num_agree)
-        for row in korpus.train
-    ]
-    columns = ("text", "label", "title", "begin", "end", "num_agree")
-    yield "all", theirs, words("korean_petitions", "train", root, *columns)
-
-
-def korean_parallel_koen_news(korpus: Any, root: Path) -> Compared:
-    for split in ("train", "dev", "test"):
-        theirs = [(row.text, row.pair) for row in getattr(korpus, split)]
-        ours = "validation" if split == "dev" else split
-        yield split, theirs, words("korean_parallel_koen_news", ours, root, "korean", "english")
-
-
-COMPARED = [
-    *(nsmc, korsts, kornli, question_pair, korean_chatbot_data, korean_hate_speech),
-    *(naver_changwon_ner, korean_petitions, korean_parallel_koen_news),
-]
+COMPARED = {
+    function.__name__: function
+    for function in (
+        *(nsmc, korsts, kornli, question_pair, korean_chatbot_data),
+        *(korean_hate_speech, naver_changwon_ner),
+    )
+}
 
 
 def compare(theirs: Rows, ours: Rows) -> int:
@@ -190,22 +177,13 @@ def compare(theirs: Rows, ours: Rows) -> int:
     return len(theirs)
 
 
-@pytest.mark.parametrize("corpus", COMPARED, ids=lambda corpus: corpus.__name__)
-def test_rows_of_the_fixtures_are_korporas(corpus, korpora):
-    for split, theirs, ours in corpus(korpora(corpus.__name__, FIXTURES), FIXTURES):
-        if corpus is naver_changwon_ner:  # Korpora drops a last one without a blank line after it
-            ours = ours[:-1]
-        assert compare(theirs, ours), split
-
-
 @pytest.mark.corpora
 def test_rows_of_the_real_files_are_korporas(korpora, record_property):
     there = sorted({path.name for path in CORPORA.iterdir()} & set(KORPUS))
-    functions = {corpus.__name__: corpus for corpus in COMPARED}
     counts = {}
     for name in there:
-        assert name in functions, f"Korpora can read {name}, and nothing compares it"
-        parts = functions[name](korpora(name, CORPORA), CORPORA)
+        assert name in COMPARED, f"Korpora can read {name}, and nothing compares it"
+        parts = COMPARED[name](korpora(name, CORPORA), CORPORA)
         counts[name] = {part: compare(theirs, ours) for part, theirs, ours in parts}
     lines = [
         f"  {name}: {', '.join(f'{part} {count:,}' for part, count in rows.items())}"

@@ -5,21 +5,15 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
 from datasets import DatasetDict
-from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
 
 from nlpbook_data import InputError, load_corpus
 from nlpbook_data.data.corpus import find_corpus
-from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
 
 SIZES = {
     "sample_reviews": (1380, 200, 400),
@@ -61,19 +55,21 @@ def test_sizes_are_those_of_the_readme_and_texts_are_composed_hangul(samples, na
 
 
 @pytest.mark.parametrize(
-    ("name", "column", "most"),
-    [("sample_reviews", "text", 0.6), ("sample_nli", "premise", 0.3)],
+    ("name", "column", "count", "most"),
+    [
+        ("sample_reviews", "text", 980, 0.3),
+        ("sample_nli", "premise", 478, 0.2),
+        ("sample_search", "query", 1440, 0.4),
+    ],
 )
-def test_no_two_texts_share_much_of_their_character_trigrams(samples, name, column, most):
-    texts = sorted({row[column] for row in rows_of(samples[name])})
-    assert len(texts) == {"text": 980, "premise": 478}[column]
-    trigrams = [{text[i : i + 3] for i in range(len(text) - 2)} for text in texts]
-    number = {gram: n for n, gram in enumerate(sorted(set().union(*trigrams)))}
-    cells = np.array([(row, number[gram]) for row, grams in enumerate(trigrams) for gram in grams])
-    matrix = csr_matrix((np.ones(len(cells)), cells.T))
-    sizes = np.array([*map(len, trigrams)])
-    share = (matrix @ matrix.T).toarray() / np.minimum(sizes[:, None], sizes)
-    assert [(texts[i], texts[j]) for i, j in np.argwhere(np.triu(share > most, k=1))] == []
+def test_no_two_texts_share_much_of_their_character_trigrams(samples, name, column, count, most):
+    texts = sorted({re.sub(r"\W", "", row[column]) for row in rows_of(samples[name])})
+    assert len(texts) == count
+    trigrams = [(text, {text[i : i + 3] for i in range(len(text) - 2)}) for text in texts]
+    pairs = combinations(trigrams, 2)
+    assert [
+        (a, b) for (a, one), (b, other) in pairs if len(one & other) > most * len(one | other)
+    ] == []
 
 
 def test_reviews_are_balanced_by_label_and_domain(samples):
@@ -100,25 +96,6 @@ def test_each_premise_has_one_hypothesis_of_each_label_all_on_one_side(samples):
     assert len(hypotheses) == len(rows) and not hypotheses & {row["premise"] for row in rows}
 
 
-def test_hypotheses_alone_say_little_about_the_label(samples):
-    rows = rows_of(samples["sample_nli"])
-    by_label = [[row["hypothesis"] for row in rows if row["label"] == label] for label in range(3)]
-    lengths = [np.mean([len(text) for text in texts]) for texts in by_label]
-    assert max(lengths) - min(lengths) < 1
-    negation = re.compile("않|못|없|아니|안 |말라")
-    negated = [np.mean([bool(negation.search(text)) for text in texts]) for texts in by_label]
-    assert min(negated) > 0.3 and max(negated) < 0.4
-    # one shuffle of the README's five; a draft that was not balanced had 0.44
-    texts, labels, premises = (
-        [row[column] for row in rows] for column in ("hypothesis", "label", "premise")
-    )
-    vectors = TfidfVectorizer(analyzer="char", ngram_range=(1, 4), sublinear_tf=True)
-    classifier = make_pipeline(vectors, LogisticRegression(max_iter=1000))
-    folds = StratifiedGroupKFold(10, shuffle=True, random_state=0)
-    scores = cross_val_score(classifier, texts, labels, groups=premises, cv=folds)
-    assert 0.25 < scores.mean() < 0.42
-
-
 # sample_ner
 
 
@@ -142,45 +119,7 @@ def test_no_sentence_is_there_twice_and_no_entity_has_a_mark_at_its_edge(samples
     assert not edges & set(" \t\n,·!?\"'")
 
 
-def test_what_makes_korean_entities_hard_is_there(samples):
-    rows = list(samples["sample_ner"]["train"])
-    found = mentions(rows)
-    after = [row["text"][e["end"] : e["end"] + 1] for row in rows for e in row["entities"]]
-    assert sum(bool(re.match("[가-힣]", mark)) for mark in after) > len(found) / 3  # particles
-    assert sum(not mark for mark in after) >= 10  # an entity is the end of the text
-    assert sum(e["start"] == 0 for row in rows for e in row["entities"]) >= 50
-    assert sum(" " in text for text, _ in found) >= 50
-    near = [b["start"] - a["end"] <= 1 for row in rows for a, b in pairwise(row["entities"])]
-    assert sum(near) >= 50
-    types: dict[str, set[str]] = {}
-    for text, name in mentions(rows_of(samples["sample_ner"])):
-        types.setdefault(text, set()).add(name)
-    assert types["하나"] == {"기관", "수량"} and types["세종"] == {"인물", "장소"}
-
-
 # sample_qa
-
-
-def after(row: dict[str, Any]) -> str:
-    """Return what follows the answer in the passage."""
-    (answer,) = row["answers"]
-    return row["context"][answer["answer_start"] + len(answer["text"]) :]
-
-
-def test_answers_stand_everywhere_in_a_passage_and_a_tenth_of_the_questions_has_none(samples):
-    rows = rows_of(samples["sample_qa"])
-    answered = [row for row in rows if row["answers"]]
-    starts = [row["answers"][0]["answer_start"] for row in answered]
-    assert (len(answered), starts.count(0)) == (344, 14)
-    last = [row for row in answered if " " not in after(row)]
-    assert (len(last), sum(after(row) == "" for row in last)) == (24, 10)
-    lengths = [len(row["context"]) for row in answered]
-    tenths = Counter(10 * start // size for start, size in zip(starts, lengths, strict=True))
-    assert sorted(tenths) == list(range(10)) and min(tenths.values()) >= 20
-    assert 334 <= min(lengths) and max(lengths) <= 519
-    for split in samples["sample_qa"].values():
-        assert 0.09 < sum(not answers for answers in split["answers"]) / len(split) < 0.13
-        assert set(split["question_type"]) == set(range(7))
 
 
 def test_a_question_does_not_give_its_answer_away(samples):
@@ -211,27 +150,6 @@ def test_each_passage_has_its_share_of_queries_in_every_split(samples):
         assert set(Counter(service for _, service in counts).values()) == {20}
         assert len({passage for passage, _ in counts}) == 180
         assert all(60 <= len(passage) <= 160 for passage, _ in counts)
-
-
-def test_no_query_is_asked_twice_or_nearly(samples):
-    queries = [re.sub(r"\W", "", row["query"]) for row in rows_of(samples["sample_search"])]
-    assert len(set(queries)) == 1440
-    trigrams = [{text[i : i + 3] for i in range(len(text) - 2)} for text in queries]
-    alike = [
-        (queries[i], queries[j])
-        for (i, one), (j, other) in combinations(enumerate(trigrams), 2)
-        if len(one & other) > 0.6 * len(one | other)
-    ]
-    assert alike == []
-
-
-def test_words_alone_find_few_of_the_passages(samples):
-    passages = sorted({row["passage"] for row in rows_of(samples["sample_search"])})
-    words = index_morphemes(extract_morphemes(passages))
-    test = samples["sample_search"]["test"]
-    found, _ = rank_passages(words, extract_morphemes(test["query"][:]), k=1)
-    first = [passages[ids[0]] if ids else None for ids in found]
-    assert np.mean([a == b for a, b in zip(first, test["passage"], strict=True)]) < 0.3
 
 
 # Lines that are refused
@@ -293,14 +211,6 @@ def test_a_wrong_value_is_refused_with_its_line(tmp_path, name, column, value, s
     lines = [LINES[name], {**LINES[name], column: value}]
     path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     with pytest.raises(InputError, match=f"a.jsonl, line 2.*{said}"):
-        list(importlib.import_module(f"nlpbook_data.corpora.{name}").parse([path]))
-
-
-@pytest.mark.parametrize(("name", "column"), [(n, c) for n, line in LINES.items() for c in line])
-def test_a_missing_column_is_refused_with_its_line(tmp_path, name, column):
-    path = tmp_path / "a.jsonl"
-    path.write_text(json.dumps({k: v for k, v in LINES[name].items() if k != column}))
-    with pytest.raises(InputError, match=f"line 1: there is no '{column}'"):
         list(importlib.import_module(f"nlpbook_data.corpora.{name}").parse([path]))
 
 

@@ -2,7 +2,6 @@
 
 import importlib
 import tracemalloc
-import unicodedata
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from nlpbook_data import InputError, load_corpus
 from nlpbook_data.corpora import _wikitext, open_subtitles
 from nlpbook_data.data.corpus import find_corpus
-from nlpbook_data.reading import text
+from nlpbook_data.reading import text as reading
 
 NAMES = ["kcbert", "kowikitext", "namuwikitext", "open_subtitles"]
 WIKIS = {"kowikitext": "KowikiTextKorpus", "namuwikitext": "NamuwikiTextKorpus"}
@@ -59,7 +58,7 @@ def test_loading_and_streaming_lose_no_row(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_memory_holds_a_block_not_the_file(name, tmp_path, monkeypatch):
-    for module in (text, _wikitext, open_subtitles):
+    for module in (reading, open_subtitles):
         monkeypatch.setattr(module, "BLOCK_BYTES", 1 << 16)
     unit = {
         "kcbert": "댓글 하나 둘 셋\n",
@@ -102,34 +101,7 @@ def test_an_html_page_is_refused(name, tmp_path):
             list(module.parse([path]))
 
 
-# --- kcbert ---------------------------------------------------------------------------------
-
-
-def test_lines_are_those_that_korpora_reads():
-    from Korpora.utils import load_text
-
-    texts = [text for (text,) in parse("kcbert")]
-    assert texts == load_text(paths("kcbert")[0])
-    assert texts[2:5] == ["", " ㅋㅋㅋㅋ 앞뒤 빈칸 ", unicodedata.normalize("NFD", "응원합니다")]
-
-
 # --- wikitext -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("name", WIKIS)
-def test_sections_are_those_that_korpora_reads(name, split):
-    assert parse(name, split) == korpora_wiki(paths(name, split)[0], name)
-
-
-def test_a_section_is_its_heading_and_its_lines():
-    assert parse("kowikitext") == [
-        (" = 나무 =", '나무는 "흔히" 볼 수 있다.\n둘째 문단, 끝🌳'),
-        (" = = 종류 = =", ""),
-        (" = = = 큰 나무 = = =", unicodedata.normalize("NFD", "크다")),
-        (" = 빈 문서 =", ""),
-        (" = 분류:나무 =", "나무\n=이것은 제목이 아니다\n전각 빈칸\n끝 줄"),
-    ]
 
 
 LINES = st.text(alphabet="가= a\t\u3000\u2028\x1c🙂", max_size=6)
@@ -150,8 +122,8 @@ def test_any_sections_are_korporas_whatever_the_blocks(
     path = tmp_path_factory.getbasetemp() / "wiki"
     path.write_bytes((text.replace("\n", "\r\n") if crlf else text).encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_wikitext, "BLOCK_BYTES", block)
-        assert rows(_wikitext.tables_of_sections(path)) == korpora_wiki(path)
+        patch.setattr(reading, "BLOCK_BYTES", block)
+        assert rows(_wikitext.parse([path])) == korpora_wiki(path)
 
 
 def test_what_looks_like_a_heading_is_one_a_mark_is_none_and_an_empty_file_has_no_section(tmp_path):
@@ -159,20 +131,20 @@ def test_what_looks_like_a_heading_is_one_a_mark_is_none_and_an_empty_file_has_n
     path = tmp_path / "wiki"
     path.write_bytes("\ufeff = 합 =\n\n 하나 더하기 둘\n = 1 + 2\n 은 셋이다.\n".encode())
     titles = [" = 합 =", " = 1 + 2"]
-    assert rows(_wikitext.tables_of_sections(path)) == list(
+    assert rows(_wikitext.parse([path])) == list(
         zip(titles, ["하나 더하기 둘", "은 셋이다."], strict=True)
     )
     path.write_bytes(b"")
-    assert rows(_wikitext.tables_of_sections(path)) == []
+    assert rows(_wikitext.parse([path])) == []
 
 
 def test_a_section_that_does_not_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(_wikitext, "BLOCK_BYTES", 64)
-    monkeypatch.setattr(_wikitext, "MAX_LINE_BYTES", 200)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(reading, "MAX_LINE_BYTES", 200)
     path = tmp_path / "wiki"
     path.write_text(" = A =\n\n a\n = B =\n\n" + " b\n" * 1000)
     with pytest.raises(InputError, match="wiki, line 4: a section longer than 200 bytes"):
-        list(_wikitext.tables_of_sections(path))
+        list(_wikitext.parse([path]))
 
 
 # --- open_subtitles -------------------------------------------------------------------------
@@ -193,50 +165,35 @@ def unit(english: str, korean: str) -> str:
     )
 
 
-def korpora_units(path: Path) -> list[tuple[str, str]]:
-    from Korpora.korpus_open_subtitles import parse_xtm
-
-    english, korean = parse_xtm(str(path))
-    return list(zip(korean, english, strict=True))
-
-
-def test_pairs_are_those_that_korpora_reads():
-    assert parse("open_subtitles") == korpora_units(paths("open_subtitles")[0])
-    assert parse("open_subtitles")[2:4] == [
-        (unicodedata.normalize("NFD", "아니요") + "🙂", "- Yes. - No!"),
-        (" 문이 닫힌다 ", "[Door closes]"),
-    ]
-
-
-def test_characters_are_unescaped_and_korpora_leaves_them(tmp_path):
-    text = unit(
-        "Tom &amp; Jerry &lt;i&gt; isn&apos;t &quot;on&quot;", "톰과 제리&#x1F642; &#44032;"
-    )
-    assert units(tmp_path, text) == [("톰과 제리🙂 가", 'Tom & Jerry <i> isn\'t "on"')]
-    assert korpora_units(tmp_path / "en-ko.tmx")[0][1].startswith("Tom &amp; Jerry &lt;i&gt;")
-
-
-@pytest.mark.parametrize("korean", ["탭\t하나", "전각\u3000빈칸", "붙는\u00a0빈칸", ""])
-def test_pairs_with_other_blanks_or_an_empty_text_are_kept_and_korpora_drops_them(korean, tmp_path):
-    assert units(tmp_path, unit("One", korean), unit("Two", "둘")) == [
-        (korean, "One"),
-        ("둘", "Two"),
-    ]
-    assert korpora_units(tmp_path / "en-ko.tmx") == [("둘", "Two")]
-
-
-def test_the_language_decides_not_the_order(tmp_path):
-    text = unit("A", "가").replace('"en"', '"x"').replace('"ko"', '"en"').replace('"x"', '"ko"')
-    assert units(tmp_path, text) == [("A", "가")]
-    assert korpora_units(tmp_path / "en-ko.tmx") == [("가", "A")]
-
-
-def test_layout_comments_properties_and_character_data_do_not_matter(tmp_path):
-    text = (
+# where Korpora is not to be followed
+UNITS = [
+    # characters are unescaped; Korpora leaves them
+    (
+        unit("Tom &amp; Jerry &lt;i&gt; isn&apos;t &quot;on&quot;", "톰과 제리&#x1F642; &#44032;"),
+        [("톰과 제리🙂 가", 'Tom & Jerry <i> isn\'t "on"')],
+    ),
+    # pairs with other blanks or an empty text are kept; Korpora drops them
+    *(
+        (unit("One", text) + unit("Two", "둘"), [(text, "One"), ("둘", "Two")])
+        for text in ("탭\t하나", "전각\u3000빈칸", "붙는\u00a0빈칸", "")
+    ),
+    # the language decides, not the order
+    (
+        unit("A", "가").replace('"en"', '"x"').replace('"ko"', '"en"').replace('"x"', '"ko"'),
+        [("A", "가")],
+    ),
+    # layout, comments, properties and character data do not matter
+    (
         '<tu tuid="1"><prop type="x">y</prop><tuv xml:lang="en"><seg>A</seg></tuv><!-- c -->'
-        '<tuv\nxml:lang="ko"><seg><![CDATA[<가>]]>\n나</seg></tuv></tu>'
-    )
-    assert units(tmp_path, text) == [("<가>\n나", "A")]
+        '<tuv\nxml:lang="ko"><seg><![CDATA[<가>]]>\n나</seg></tuv></tu>',
+        [("<가>\n나", "A")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "found"), UNITS)
+def test_a_pair_is_what_its_markup_means(text, found, tmp_path):
+    assert units(tmp_path, text) == found
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Archives as Korpora's hosts have them, and as an attacker or a bad line makes them."""
 
 import gzip
-import io
 import os
 import random
 import socket
@@ -16,44 +15,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from datasets import Features, Value
 from loopback import PAGE, Server, serve
+from made_up import as_tar, as_zip, in_parts, left, made_up
 
 from nlpbook_data import Corpus, InputError
-from nlpbook_data.corpora.declaration import Archive, RawFile, Split
+from nlpbook_data.corpora.declaration import Archive, RawFile
 from nlpbook_data.fetch.archives import ArchiveError, unpack
 from nlpbook_data.fetch.corpus_files import fetch_corpus
 
 TEXT = "".join(f"{number}번째 줄의 글 {number * 7919 % 1000}\n" for number in range(3000)).encode()
 OTHER = TEXT.replace("글".encode(), "말".encode())
-
-
-def as_zip(
-    files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, mode: int = stat.S_IFREG
-) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", method) as archive:
-        for name, data in files.items():
-            entry = zipfile.ZipInfo(name)
-            entry.filename = name  # as it is, where ZipInfo would mend it
-            entry.external_attr = (mode | 0o644) << 16
-            archive.writestr(entry, data, method)
-    return packed.getvalue()
-
-
-def as_tar(files: dict[str, bytes], kind: bytes = tarfile.REGTYPE, **options: object) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz", **options) as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.type, entry.linkname = kind, "texts.txt"
-            entry.size = len(data) if kind == tarfile.REGTYPE else 0
-            archive.addfile(entry, io.BytesIO(data) if entry.size else None)
-    return packed.getvalue()
-
-
-def gzipped_tar(tar: bytes) -> bytes:
-    return gzip.compress(tar)
 
 
 PACK: dict[str, Callable[[dict[str, bytes]], bytes]] = {
@@ -73,11 +44,6 @@ each_kind = pytest.mark.parametrize("name", ONE)
 def put(folder: Path, name: str, data: bytes) -> list[Path]:
     (folder / name).write_bytes(data)
     return [folder / name]
-
-
-def left(folder: Path) -> set[str]:
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return found - {".fetch.lock"}
 
 
 def refused(folder: Path, name: str, data: bytes, match: str, member: str = "texts.txt") -> str:
@@ -209,15 +175,10 @@ def test_a_name_that_leaves_the_folder_refuses_all_of_it(tmp_path, name, evil, f
 )
 @pytest.mark.parametrize("target", ["texts.txt", "other.txt"])
 def test_links_and_devices_in_a_tar_refuse_all_of_it(tmp_path, kind, target):
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        good = tarfile.TarInfo("good/texts.txt")
-        good.size = len(TEXT)
-        archive.addfile(good, io.BytesIO(TEXT))
-        entry = tarfile.TarInfo(target)
-        entry.type, entry.linkname = kind, "/etc/passwd"
-        archive.addfile(entry)
-    refused(tmp_path, "a.tar.gz", packed.getvalue(), f"'{target}' is a link, a device")
+    entry = tarfile.TarInfo(target)
+    entry.type, entry.linkname = kind, "/etc/passwd"
+    data = as_tar({"good/texts.txt": TEXT, target: entry})
+    refused(tmp_path, "a.tar.gz", data, f"'{target}' is a link, a device")
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK])
@@ -225,26 +186,24 @@ def test_links_and_devices_in_a_zip_refuse_all_of_it(tmp_path, kind):
     refused(tmp_path, "a.zip", as_zip({"texts.txt": b"/etc/passwd"}, mode=kind), "a link or a dev")
 
 
-@pytest.fixture
-def small_bombs(monkeypatch: pytest.MonkeyPatch) -> None:
+BOMBS = {kind: (kind, pack(bytes(50_000_000))) for kind, pack in ONE.items()} | {
+    "what is skipped": (
+        "a.tar.gz",
+        as_tar({"skipped.txt": bytes(50_000_000), "texts.txt": TEXT}),
+    ),
+    "zeros after the end": (
+        "a.tar.gz",
+        gzip.compress(gzip.decompress(as_tar({"texts.txt": b"small"})) + bytes(50_000_000)),
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path, monkeypatch, bomb):
     monkeypatch.setattr("nlpbook_data.fetch.archives.HARMLESS", 1_000_000)
-
-
-@each_kind
-def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path, small_bombs, name):
-    data = ONE[name](bytes(50_000_000))
+    name, data = BOMBS[bomb]
     assert len(data) * 200 < 50_000_000
     refused(tmp_path, name, data, "bombs")
-
-
-def test_a_bomb_in_what_is_skipped_is_refused(tmp_path, small_bombs):
-    data = as_tar({"skipped.txt": bytes(50_000_000), "texts.txt": TEXT})
-    refused(tmp_path, "a.tar.gz", data, "bombs")
-
-
-def test_zeros_after_the_end_of_a_tar_are_a_bomb_too(tmp_path, small_bombs):
-    tar = gzip.decompress(as_tar({"texts.txt": b"small"}))
-    refused(tmp_path, "a.tar.gz", gzip.compress(tar + bytes(50_000_000)), "bombs")
 
 
 def test_text_that_packs_well_is_no_bomb(tmp_path):
@@ -351,26 +310,10 @@ def corpus(
     members: tuple[str, ...] = ("texts.txt",),
     known: dict[str, RawFile] | None = None,
 ) -> Corpus:
-    return Corpus(
-        name="made-up",
-        task="pretrain",
-        title="지어낸 말뭉치",
-        features=Features(text=Value("string")),
-        splits={"train": Split("all of it", files=members)},
-        license="CC0-1.0",
-        homepage="https://example.org",
-        files=known or {},
-        urls=None if url is None else lambda: {file: f"{url}/{file}" for file in files},
-        archives=(Archive(files, members),),
-    )
+    return made_up(url, files, raw=members, files=known or {}, archives=(Archive(files, members),))
 
 
 PARTS = ("t.tar.gzaa", "t.tar.gzab", "t.tar.gzac")
-
-
-def in_parts(data: bytes) -> dict[str, bytes]:
-    third = len(data) // 3 + 1
-    return {f"/{part}": data[i * third : (i + 1) * third] for i, part in enumerate(PARTS)}
 
 
 @each_kind
@@ -395,7 +338,7 @@ def test_what_was_downloaded_is_deleted_once_it_is_unpacked(server, tmp_path, na
 
 
 def test_parts_that_lie_there_are_used_and_only_the_others_are_downloaded(server, tmp_path):
-    server.files = in_parts(as_tar({"texts.txt": TEXT}))
+    server.files = in_parts(as_tar({"texts.txt": TEXT}), PARTS)
     put(tmp_path, PARTS[1], server.files[f"/{PARTS[1]}"])
     fetch_corpus(corpus(server.url, PARTS), tmp_path, ["texts.txt"])
     assert (tmp_path / "texts.txt").read_bytes() == TEXT
@@ -404,7 +347,7 @@ def test_parts_that_lie_there_are_used_and_only_the_others_are_downloaded(server
 
 
 def test_parts_that_a_killed_process_fetched_are_not_fetched_again(server, tmp_path):
-    server.files = in_parts(as_tar({"texts.txt": TEXT}))
+    server.files = in_parts(as_tar({"texts.txt": TEXT}), PARTS)
     put(tmp_path, f"{PARTS[0]}.fetched", server.files[f"/{PARTS[0]}"])
     put(tmp_path, "texts.txt.unpacked", b"half of")
     fetch_corpus(corpus(server.url, PARTS), tmp_path, ["texts.txt"])

@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import logging
 import os
@@ -18,14 +17,16 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 
 import pytest
-from datasets import DatasetDict, Features, Value
+from datasets import DatasetDict
 from loopback import PAGE, Server, serve
+from made_up import left, made_up
 
-import nlpbook_data.corpora
 from nlpbook_data import Corpus, InputError, load_corpus
+from nlpbook_data.corpora import nsmc_raw
 from nlpbook_data.corpora.declaration import RawFile, Split
 from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora
 from nlpbook_data.fetch.corpus_files import ATTEMPTS, fetch_corpus
@@ -60,25 +61,11 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def corpus(url: str, known: bool = True, files: tuple[str, ...] = (FILE,)) -> Corpus:
     raw = RawFile(bytes=len(CONTENT), sha256=SHA256, rows=len(TEXTS))
-    return Corpus(
-        name="made-up",
-        task="doccls",
-        title="지어낸 말뭉치",
-        features=Features(text=Value("string")),
-        splits={"train": Split("all of it", files=files)},
-        license="CC0-1.0",
-        homepage="https://example.org",
-        files=dict.fromkeys(files, raw) if known else {},
-        urls=lambda: {file: f"{url}/{file}" for file in files},
-    )
+    return made_up(url, files, files=dict.fromkeys(files, raw) if known else {})
 
 
 def fetch(server: Server, folder: Path, known: bool = True) -> None:
     fetch_corpus(corpus(server.url, known), folder, [FILE])
-
-
-def kept(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} - {".fetch.lock"}
 
 
 def read_manifest(folder: Path) -> dict:
@@ -87,7 +74,7 @@ def read_manifest(folder: Path) -> dict:
 
 def assert_fetched(folder: Path, content: bytes = CONTENT) -> None:
     assert (folder / FILE).read_bytes() == content
-    assert kept(folder) == {FILE, "manifest.json"}
+    assert left(folder) == {FILE, "manifest.json"}
     assert read_manifest(folder)["files"][FILE]["sha256"] == hashlib.sha256(content).hexdigest()
 
 
@@ -139,61 +126,46 @@ def test_a_server_that_is_no_use_is_given_up_soon(
     assert "\n" not in str(raised.value)
     assert len(server.requests) == requests
     assert naps == ([1, 2, 4] if requests == ATTEMPTS else [])
-    assert kept(tmp_path) <= {f"{FILE}.partial", f"{FILE}.partial.json"}
+    assert left(tmp_path) <= {f"{FILE}.partial", f"{FILE}.partial.json"}
 
 
-@pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize(
-    ("how", "content", "message"),
-    [
-        ("page", CONTENT, "HTML page instead"),
-        ("page as text", b"\xef\xbb\xbf \n" + PAGE, "HTML page instead"),
-        ("ranges", b"", "empty file"),
-    ],
-)
-def test_what_is_not_the_file_is_refused(server, tmp_path, how, content, message, known):
-    server.script, server.content = [how], content
-    with pytest.raises(InputError) as raised:
-        fetch(server, tmp_path, known)
+OF_ANOTHER = f"official file.*{len(CONTENT):,} bytes|of the official"
+# what the server does, with which content, whether the official file is known; what is said
+REFUSED = [
     # of an official file already the length is wrong
-    assert message in str(raised.value) or (known and "official file has" in str(raised.value))
-    assert server.url in str(raised.value)
-    assert kept(tmp_path) == set()
+    *(
+        (how, content, known, f"{said}|official file has" if known else said)
+        for how, content, said in [
+            ("page", CONTENT, "HTML page instead"),
+            ("page as text", b"\xef\xbb\xbf \n" + PAGE, "HTML page instead"),
+            ("ranges", b"", "empty file"),
+        ]
+        for known in (True, False)
+    ),
+    *(
+        (how, content, True, OF_ANOTHER)
+        for how in ("ranges", "chunked")
+        for content in (CONTENT[::-1], CONTENT[1:], CONTENT + b"more")
+    ),
+    ("no length", CONTENT * 100, True, "more than the .* bytes of the official file"),
+    ("always gzip", bytes(50_000_000), True, "more than the .* of the official file"),
+    ("always gzip", bytes(50_000_000), False, "packed into .*, as bombs are"),
+    ("gzip in gzip", CONTENT, False, "packs the file by gzip, gzip, which was not asked for"),
+]
 
 
-@pytest.mark.parametrize("how", ["ranges", "chunked"])
-@pytest.mark.parametrize("content", [CONTENT[::-1], CONTENT[1:], CONTENT + b"more"])
-def test_another_file_than_the_official_one_leaves_nothing(server, tmp_path, how, content):
-    server.script, server.content = [how], content
-    with pytest.raises(InputError, match=f"official file.*{len(CONTENT):,} bytes|of the official"):
-        fetch(server, tmp_path)
-    assert kept(tmp_path) == set()
-
-
-def test_an_answer_without_end_is_cut_at_the_official_length(server, tmp_path):
-    server.script, server.content = ["no length"], CONTENT * 100
-    server.pause = 0.01
-    with pytest.raises(InputError, match="more than the .* bytes of the official file"):
-        fetch(server, tmp_path)
-    assert kept(tmp_path) == set()
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_an_answer_packed_as_bombs_are_is_refused(server, tmp_path, monkeypatch, known):
+@pytest.mark.parametrize(("how", "content", "known", "message"), REFUSED)
+def test_what_is_not_the_file_is_refused(
+    server, tmp_path, monkeypatch, how, content, known, message
+):
     monkeypatch.setattr("nlpbook_data.fetch.download.HARMLESS", 1_000_000)
-    server.script, server.content = ["always gzip"], bytes(50_000_000)  # 49 kB on the way
-    message = "more than the .* of the official file" if known else "packed into .*, as bombs are"
-    with pytest.raises(InputError, match=message):
+    server.script, server.content = [how], content
+    server.pause = 0.01 if how == "no length" else 0
+    with pytest.raises(InputError, match=message) as raised:
         fetch(server, tmp_path, known)
-    assert kept(tmp_path) == set()
+    assert server.url in str(raised.value)
+    assert left(tmp_path) == set()
     assert len(server.requests) == 1  # it is not asked again
-
-
-def test_an_answer_packed_twice_is_refused(server, tmp_path):
-    server.script = ["gzip in gzip"]
-    with pytest.raises(InputError, match="packs the file by gzip, gzip, which was not asked for"):
-        fetch(server, tmp_path, known=False)
-    assert not tmp_path.exists() or kept(tmp_path) == set()
 
 
 @pytest.mark.parametrize("how", ["ranges", "no length", "chunked", "always gzip"])
@@ -202,7 +174,7 @@ def test_a_file_of_which_nothing_is_known_has_a_limit_too(server, tmp_path, monk
     server.script = [how]
     with pytest.raises(InputError, match=f"more than {len(CONTENT) - 1:,} bytes, as no corpus has"):
         fetch(server, tmp_path, known=False)
-    assert kept(tmp_path) == set()
+    assert left(tmp_path) == set()
 
 
 def test_the_official_file_is_taken_even_if_it_is_called_html(server, tmp_path):
@@ -263,7 +235,7 @@ def test_without_a_network_the_message_comes_after_seconds(tmp_path, naps):
         with pytest.raises(InputError, match="Check the network"):
             fetch_corpus(corpus(url), tmp_path, [FILE])
     assert naps == [1, 2, 4]
-    assert kept(tmp_path) == set()
+    assert left(tmp_path) == set()
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "nonsense", "http://"])
@@ -310,7 +282,7 @@ def break_off(server: Server, folder: Path, known: bool = False) -> None:
         fetch(server, folder, known)
     server.requests.clear()
     server.conditions.clear()
-    assert kept(folder) == {f"{FILE}.partial", f"{FILE}.partial.json"}
+    assert left(folder) == {f"{FILE}.partial", f"{FILE}.partial.json"}
     assert (folder / f"{FILE}.partial").stat().st_size == len(server.content) // 2
 
 
@@ -350,26 +322,24 @@ def test_a_file_that_changed_on_the_server_is_never_glued_together(
     assert_fetched(tmp_path, content)
 
 
-@pytest.mark.parametrize("headers", [{}, {"ETag": 'W/"1"'}])
-def test_without_a_version_or_a_checksum_nothing_is_continued(server, tmp_path, naps, headers):
+@pytest.mark.parametrize(
+    ("headers", "state"),
+    [
+        *(({}, None), ({"ETag": 'W/"1"'}, None)),
+        *((ETAG, state) for state in ("", "{", "[]", '{"url": 1}', '{"other": 2}')),
+        (ETAG, '{"url": "other", "etag": "1"}'),
+    ],
+)
+def test_without_a_version_or_a_checksum_nothing_is_continued(
+    server, tmp_path, naps, headers, state
+):
     server.headers = headers
-    break_off(server, tmp_path, known=True)
+    break_off(server, tmp_path, known=state is None)
+    if state is not None:  # a note of another version
+        (tmp_path / f"{FILE}.partial.json").write_text(state)
     server.content, server.script = OTHER, ["stale ranges"]
     fetch(server, tmp_path, known=False)
     assert_fetched(tmp_path, OTHER)
-    assert server.requests == [(f"/{FILE}", None)]
-
-
-@pytest.mark.parametrize(
-    "state", ["", "{", "[]", '{"url": 1}', '{"other": 2}', '{"url": "other", "etag": "1"}']
-)
-def test_a_note_of_another_version_means_a_new_start(server, tmp_path, naps, state):
-    server.headers = ETAG
-    break_off(server, tmp_path)
-    (tmp_path / f"{FILE}.partial.json").write_text(state)
-    server.script = ["ranges"]
-    fetch(server, tmp_path, known=False)
-    assert_fetched(tmp_path)
     assert server.requests == [(f"/{FILE}", None)]
 
 
@@ -480,7 +450,7 @@ def test_a_file_that_does_not_fit_is_refused_before_it_comes(server, tmp_path, m
     monkeypatch.setattr("nlpbook_data.fetch.download.shutil.disk_usage", lambda path: usage)
     with pytest.raises(InputError, match=f"no space left.*{len(CONTENT) - 1:,} bytes are free"):
         fetch(server, tmp_path)
-    assert kept(tmp_path) == set()
+    assert left(tmp_path) == set()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, the device always full")
@@ -490,7 +460,7 @@ def test_a_disk_that_fills_is_said_and_nothing_gets_the_files_name(server, tmp_p
     (tmp_path / f"{FILE}.partial").symlink_to("/dev/full")
     with pytest.raises(InputError, match=f"{tmp_path}: no space left"):
         fetch(server, tmp_path)
-    assert not {FILE, "manifest.json"} & kept(tmp_path)
+    assert not {FILE, "manifest.json"} & left(tmp_path)
     (tmp_path / f"{FILE}.partial").unlink()
     fetch(server, tmp_path)
     assert_fetched(tmp_path)
@@ -557,7 +527,7 @@ def test_a_file_without_an_official_checksum_is_compared_with_the_first_one(serv
     server.content = OTHER
     with pytest.raises(InputError, match=f"{SHA256}.*it has changed since"):
         fetch(server, tmp_path, known=False)
-    assert kept(tmp_path) == {"manifest.json"}
+    assert left(tmp_path) == {"manifest.json"}
     server.content = CONTENT
     fetch(server, tmp_path, known=False)
     assert_fetched(tmp_path)
@@ -640,22 +610,10 @@ def test_nsmc_is_fetched_from_korporas_table():
 
 @pytest.fixture
 def load(server: Server, tmp_path: Path, monkeypatch) -> Callable[..., DatasetDict]:
-    """Load the corpus "made-up", whose files lie on the server."""
-    (tmp_path / "package").mkdir()
-    (tmp_path / "package" / "made_up.py").write_text("")
-    module = types.ModuleType("nlpbook_data.corpora.made_up")
-    source = str(tmp_path / "package" / "made_up.py")
-    module.__spec__ = importlib.util.spec_from_file_location(module.__name__, source)
-    module.CORPUS = corpus(server.url)
-    module.parse = lambda files: (
-        {"text": line} for path in files for line in path.read_text("utf-8").splitlines()
-    )
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    paths = [*nlpbook_data.corpora.__path__, str(tmp_path / "package")]
-    monkeypatch.setattr(nlpbook_data.corpora, "__path__", paths)
-    return lambda **options: load_corpus(
-        "made-up", tmp_path / "corpora", tmp_path / "cache", **options
-    )
+    """Load a corpus whose files lie on the server; nsmc_raw lends it its name and parser."""
+    declared = dataclasses.replace(corpus(server.url), name="nsmc_raw")
+    monkeypatch.setattr(nsmc_raw, "CORPUS", declared)
+    return partial(load_corpus, "nsmc_raw", tmp_path / "corpora", tmp_path / "cache")
 
 
 def test_load_corpus_fetches_what_is_missing_and_then_needs_no_network(server, load, monkeypatch):
@@ -667,11 +625,10 @@ def test_load_corpus_fetches_what_is_missing_and_then_needs_no_network(server, l
 
 def test_a_file_replaced_while_it_is_read_leaves_nothing(server, load, tmp_path, monkeypatch):
     load()
-    [module] = [m for name, m in sys.modules.items() if name.endswith("corpora.made_up")]
-    parse, path = module.parse, tmp_path / "corpora" / "made-up" / FILE
-    other = [CONTENT[::-1].decode("utf-8", "replace").encode()]
+    parse, path = nsmc_raw.parse, tmp_path / "corpora" / "nsmc_raw" / FILE
+    other = [OTHER]
 
-    def parsing(files):  # the first time another file takes its place behind the first row
+    def parsing(files):  # the first time another file takes its place behind the first rows
         rows = iter(parse(files))
         yield next(rows)
         if other:
@@ -679,29 +636,10 @@ def test_a_file_replaced_while_it_is_read_leaves_nothing(server, load, tmp_path,
             os.replace(tmp_path / "other", path)
         yield from rows
 
-    monkeypatch.setattr(module, "parse", parsing)
-    with pytest.raises(InputError, match=f"made-up: {FILE} changed while it was read"):
+    monkeypatch.setattr(nsmc_raw, "parse", parsing)
+    with pytest.raises(InputError, match=f"nsmc_raw: {FILE} changed while it was read"):
         load(rebuild=True, accept_files=True)
     assert load(accept_files=True)["train"]["text"][:] == path.read_text("utf-8").splitlines()
-
-
-def test_load_corpus_at_once_from_two_sides_fetches_once(server, load):
-    loaded = []
-    threads = [threading.Thread(target=lambda: loaded.append(load())) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    assert [rows["train"]["text"][:] for rows in loaded] == [TEXTS] * 2
-    assert len(server.requests) == 1
-
-
-def test_a_fetched_file_that_is_changed_later_is_refused(load, tmp_path):
-    load()
-    path = tmp_path / "corpora" / "made-up" / FILE
-    path.write_bytes(path.read_bytes().replace("0번째".encode(), "영번째".encode(), 1))
-    with pytest.raises(InputError, match="the manifest beside it"):
-        load()
 
 
 # Processes

@@ -44,42 +44,44 @@ def test_rows_entities_and_lengths_are_counted(tmp_path):
     assert found.lengths == {"text": Lengths(2, 4, 14 / 3, 8)}
 
 
-def test_every_bad_row_is_named_and_the_good_ones_are_counted(tmp_path):
-    rows = [
-        ner("서울", (0, 2, "LOC")),
-        ner("서울", (0, 3, "LOC")),
-        "{",
-        ner(""),
-        {"text": "가"},
-        ner("부산", (0, 2, "LOC")),
-        '{"text": "가", "text": "나", "entities": []}',
-    ]
-    report = check_file(write(tmp_path / "a.jsonl", rows), "ner")
-    assert not report.is_right and report.wrong == 5
-    assert lines_of(report) == ["2", "3", "4", "5", "7"]
-    assert (report.files["file"].rows, report.files["file"].wrong) == (2, 5)
+ROWS = [
+    ner("서울", (0, 2, "LOC")),
+    ner("서울", (0, 3, "LOC")),
+    "{",
+    ner(""),
+    {"text": "가"},
+    ner("부산", (0, 2, "LOC")),
+    '{"text": "가", "text": "나", "entities": []}',
+]
+TAGGED = ["서울\tB-LOC", "에\tO", "", "부산\tLOC", "에\tO", "", "대구\tB-LOC", "에", "", "나\tO"]
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "lines"),
+    ("name", "rows", "task", "lines", "labels", "kind"),
     [
-        ("a.csv", 'text,label\n가,1,2\n나,0\n다\n라,1\n,0\n"마\n', ["2", "4", "6", "7"]),
-        ("a.tsv", "text\tlabel\n가\t1\t2\n나\t0\n다\t1\n라\t\n", ["2", "5"]),
+        ("a.jsonl", ROWS, "ner", "23457", {"LOC": 2}, "jsonl, UTF-8"),
+        (
+            *("a.csv", ["text,label", "가,1,2", "나,0", "다", "라,1", ",0", '"마'], "doccls"),
+            *("2467", {"0": 1, "1": 1}, "csv, UTF-8"),
+        ),
+        (
+            *("a.tsv", ["text\tlabel", "가\t1\t2", "나\t0", "다\t1", "라\t"], "doccls"),
+            *("25", {"0": 1, "1": 1}, "tsv, UTF-8"),
+        ),
+        (
+            *("a.txt", TAGGED, "ner", "48", {"LOC": 1}),
+            "token and tag a line, parted by tabs, B-TAG, UTF-8",
+        ),
     ],
 )
-def test_tables_are_read_on_after_a_bad_row(tmp_path, name, content, lines):
-    (tmp_path / name).write_text(content, encoding="utf-8")
-    report = check_file(tmp_path / name, "doccls")
-    assert lines_of(report) == lines
-    assert report.files["file"].labels == {"0": 1, "1": 1}
-
-
-def test_tagged_sentences_are_read_on_after_a_bad_line(tmp_path):
-    lines = ["서울\tB-LOC", "에\tO", "", "부산\tLOC", "에\tO", "", "대구\tB-LOC", "에", "", "나\tO"]
-    report = check_file(write(tmp_path / "a.txt", lines), "ner")
-    assert lines_of(report) == ["4", "8"]
-    assert report.files["file"].rows == 2
-    assert report.files["file"].format == "token and tag a line, parted by tabs, B-TAG, UTF-8"
+def test_every_bad_row_is_named_and_the_good_ones_are_counted(
+    tmp_path, name, rows, task, lines, labels, kind
+):
+    report = check_file(write(tmp_path / name, rows), task)
+    found = report.files["file"]
+    assert lines_of(report) == [*lines] and not report.is_right
+    assert (found.rows, found.wrong, report.wrong) == (2, len(lines), len(lines))
+    assert (found.labels, found.format) == (labels, kind)
 
 
 def test_questions_of_squad_are_read_on_after_a_bad_one(tmp_path):
@@ -149,36 +151,33 @@ def test_labels_of_pairs_for_search_say_what_answers_what(tmp_path):
         assert "--positive_label 2: no such label. The labels are 0, 1." in error
 
 
-def test_labels_may_be_given(tmp_path):
-    path = write(tmp_path / "a.jsonl", [ner("서울", (0, 2, "LOC")), ner("가", (0, 1, "LCO"))])
-    (error,) = check_file(path, "ner", label_names=["LOC", "PER"]).errors
-    for part in ("line 2", "'LCO'", "(LOC, PER)", "Did you mean LOC"):
-        assert part in error
+ENTITIES = [ner("서울", (0, 2, "LOC")), ner("가", (0, 1, "LCO"))]
+QUERY = {"query": "가", "passage": "나"}
 
 
 @pytest.mark.parametrize(
-    ("task", "rows", "part"),
+    ("task", "rows", "options", "parts"),
     [
-        ("doccls", [{"text": "가", "label": "하나"}] * 3, "1 label (하나) in all rows"),
-        ("ner", [ner("서울")], "no entity in any row"),
-        ("paircls", [pair(str(n)) for n in range(1001)], "1,001 different labels"),
+        ("doccls", [{"text": "가", "label": "하나"}] * 3, {}, ["1 label (하나) in all rows"]),
+        ("ner", [ner("서울")], {}, ["no entity in any row"]),
+        ("paircls", [pair(str(n)) for n in range(1001)], {}, ["1,001 different labels"]),
+        ("search", [{**QUERY, "negative": "다"}, QUERY], {}, ["line 2: negative is not here"]),
+        (
+            *("ner", ENTITIES, {"label_names": ["LOC", "PER"]}),
+            ["line 2", "'LCO'", "(LOC, PER)", "Did you mean LOC"],
+        ),
     ],
 )
-def test_labels_that_teach_nothing_are_said(tmp_path, task, rows, part):
-    (error,) = check_file(write(tmp_path / "a.jsonl", rows), task).errors
-    assert part in error and str(tmp_path / "a.jsonl") in error
+def test_what_is_wrong_with_labels_or_columns_is_said(tmp_path, task, rows, options, parts):
+    path = write(tmp_path / "a.jsonl", rows)
+    (error,) = check_file(path, task, **options).errors
+    assert [part for part in (str(path), *parts) if part not in error] == []
 
 
 def test_scores_have_a_range_and_no_counts(tmp_path):
     report = check_file(write(tmp_path / "a.jsonl", [pair(0), pair(4.25), pair(3)]), "paircls")
     assert report.files["file"].scores == (0.0, 4.25) and not report.files["file"].labels
     assert "scores from 0 to 4.25" in format_report(report)
-
-
-def test_rows_with_other_columns_are_named(tmp_path):
-    rows = [{"query": "가", "passage": "나", "negative": "다"}, {"query": "가", "passage": "나"}]
-    (error,) = check_file(write(tmp_path / "a.jsonl", rows), "search").errors
-    assert "line 2: negative is not here" in error
 
 
 def test_a_folder_of_labels_is_one_file(tmp_path):

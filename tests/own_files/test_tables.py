@@ -101,18 +101,6 @@ def test_numbers_and_places_of_a_workbook(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    ("row", "part"),
-    [
-        (["가", 1, "나"], "row 2: 3 cells where the header has 2"),
-        (["가", "#N/A"], "row 2, column 2: found '#N/A'"),
-    ],
-)
-def test_a_row_of_a_workbook_that_is_wrong_is_named(tmp_path, row, part):
-    with pytest.raises(InputError, match=f"a.xlsx, sheet 'Sheet', {part}"):
-        list(read_rows(write_xlsx(tmp_path / "a.xlsx", [COLUMNS, row]), COLUMNS))
-
-
 def test_parquet_keeps_types_and_reads_only_the_columns_that_are_asked_for(tmp_path):
     table = {"text": ["가", "나"], "label": [1.0, None], "tags": [["a"], []], "other": [b"", b""]}
     pq.write_table(pa.table(table), tmp_path / "a.parquet", row_group_size=1)
@@ -124,24 +112,16 @@ def test_parquet_keeps_types_and_reads_only_the_columns_that_are_asked_for(tmp_p
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_blank_lines_and_a_missing_last_line_break_are_no_rows(tmp_path, end):
-    assert read(written(tmp_path / "a.csv", end.join(["text,label", "", "가,1", "", "나,0"]))) == [
-        ("가", "1"),
-        ("나", "0"),
-    ]
-    assert read(written(tmp_path / "a.tsv", end.join(["text\tlabel", "", "가\t1"]))) == [
-        ("가", "1")
-    ]
+@pytest.mark.parametrize(("suffix", "separator"), [("csv", ","), ("tsv", "\t")])
+def test_a_mark_blank_lines_and_a_missing_last_line_break_are_no_rows(
+    tmp_path, suffix, separator, end
+):
+    lines = ["\ufefftext,label", "", "가,1", "", "나,0"]
+    content = end.join(lines).replace(",", separator)
+    assert read(written(tmp_path / f"a.{suffix}", content)) == [("가", "1"), ("나", "0")]
 
 
 # Encodings
-
-
-@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
-def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path, suffix):
-    content = {"csv": "text,label\n가,1\n", "tsv": "text\tlabel\n가\t1\n"}
-    text = content.get(suffix, '{"text": "가", "label": "1"}\n')
-    assert read(written(tmp_path / f"a.{suffix}", b"\xef\xbb\xbf" + text.encode())) == [("가", "1")]
 
 
 @bounded
@@ -196,73 +176,72 @@ def test_other_encodings_are_refused(tmp_path, encoding):
 # What is refused
 
 
-def refused(path: Path, *columns: str) -> str:
+def as_parquet(columns: dict[str, list] | list[list], names: list[str] | None = None) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns, names=names), file)
+    return file.getvalue()
+
+
+PARQUET = as_parquet({"text": ["가"], "label": [1]})
+GOOD = '{"text": "가", "label": 1}\n'
+# What is no table, or has a row that is wrong: the file's name, its content, and what is said.
+WRONG = [
+    *((f"a.{suffix}", None, ["no such file"]) for suffix in ("csv", "tsv", "jsonl", "xlsx")),
+    *((f"a.{suffix}", "", ["empty"]) for suffix in ("csv", "tsv", "jsonl", "xlsx", "parquet")),
+    *(("a.csv", text, []) for text in ("\ufeff", "\n", "\r\n\r\n", "text,label", "text,label\n\n")),
+    *(("a.tsv", text, []) for text in ("\ufeff", "\n", "text\tlabel", "text\tlabel\n\n")),
+    *(("a.jsonl", text, []) for text in ("\ufeff", "\n", "  \n\n")),
+    ("a.xlsx", [COLUMNS], ["no row"]),
+    ("a.xlsx", [], ["empty"]),
+    ("a.xlsx", [COLUMNS, ["가", 1, "나"]], ["row 2: 3 cells where the header has 2"]),
+    ("a.xlsx", [COLUMNS, ["가", "#N/A"]], ["sheet 'Sheet', row 2, column 2: found '#N/A'"]),
+    ("a.xlsx", [["text", "label", "text"], ["가", "1", "나"]], ["'text'"]),
+    ("a.parquet", as_parquet({"text": [], "label": []}), ["no row"]),
+    *(
+        ("a.parquet", data, ["parquet"])
+        for data in (PARQUET[:-5], PARQUET[:40], b"text,label\n1,2")
+    ),
+    ("a.parquet", as_parquet([["가"], ["1"], ["나"]], ["text", "label", "text"]), ["'text'"]),
+    ("a.csv", "text,label,text\n가,1,나", ["'text'"]),
+    ("a.tsv", "text\tlabel\ttext\n가\t1\t나", ["'text'"]),
+    ("a.jsonl", '{"text": "가", "label": "1", "text": "나"}', ["'text'"]),
+    # less, more, two lines, a comma: after the header, three lines and a blank one
+    *(
+        ("a.csv", f'text,label\n"여러\n\n줄",1\n\n{row}\n다,1\n', ["line 6:"])
+        for row in ("가", "가,1,2", '"가\n나"', "가,1,")
+    ),
+    ("a.TSV", "text\tlabel\n가\t1\n\n나\t나\t0\n", ["line 4:"]),
+    *(
+        ("a.csv", f"text,label\n가,1\n{rows}", ["quote", "line 3"])
+        for rows in ('"나,0\n다,1\n', '"나"다,0\n')
+    ),
+    ("a.csv", "text,label\n" + "가" * 1_000_001 + ",1\n", ["line 2"]),
+    *(
+        ("a.jsonl", f"{GOOD}{line}\n", ["line 2:"])
+        for line in ("{", "[1]", "3", "null", '"글"', "[]", '{"text": "가"} {}', '{"text": "가", }')
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "parts"), WRONG)
+def test_what_is_wrong_is_named_with_its_row(tmp_path, name, content, parts):
+    path = tmp_path / name
+    if isinstance(content, list):
+        write_xlsx(path, content)
+    elif content is not None:
+        written(path, content)
     with pytest.raises(InputError) as raised:
-        list(read_rows(path, columns or COLUMNS))
+        list(read_examples(path, "doccls"))
     message = str(raised.value)
     assert str(path) in message and "\n" not in message
-    return message
-
-
-@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "xlsx", "parquet"])
-def test_a_missing_or_empty_file_is_refused(tmp_path, suffix):
-    assert "no such file" in refused(tmp_path / f"a.{suffix}")
-    assert "empty" in refused(written(tmp_path / f"a.{suffix}", b""))
-
-
-@pytest.mark.parametrize(
-    ("suffix", "content"),
-    [
-        *(("csv", text) for text in ("\ufeff", "\n", "\r\n\r\n", "text,label", "text,label\n\n")),
-        *(("tsv", text) for text in ("\ufeff", "\n", "text\tlabel", "text\tlabel\n\n")),
-        *(("jsonl", text) for text in ("\ufeff", "\n", "  \n\n")),
-    ],
-)
-def test_a_file_without_rows_is_refused(tmp_path, suffix, content):
-    path = written(tmp_path / f"a.{suffix}", content)
-    with pytest.raises(InputError, match=str(path)):
-        list(read_examples(path, "doccls"))
-
-
-def test_a_table_without_rows_is_refused(tmp_path):
-    columns = {"text": pa.array([], pa.string()), "label": pa.array([], pa.int64())}
-    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-    write_xlsx(tmp_path / "a.xlsx", [COLUMNS])
-    for name in ("a.parquet", "a.xlsx"):
-        with pytest.raises(InputError, match="no row"):
-            list(read_examples(tmp_path / name, "doccls"))
-    assert "empty" in refused(write_xlsx(tmp_path / "b.xlsx", []))
+    assert [part for part in parts if part not in message] == []
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.xls", "a", "csv", "a.csv.zip"])
 def test_another_ending_is_refused_with_those_that_there_are(tmp_path, name):
-    message = refused(written(tmp_path / name, "text,label\n가,1"))
-    assert all(suffix in message for suffix in (".csv", ".tsv", ".jsonl", ".xlsx", ".parquet"))
-
-
-def test_a_column_that_is_there_twice_is_refused(tmp_path):
-    contents = {
-        "csv": "text,label,text\n가,1,나",
-        "tsv": "text\tlabel\ttext\n가\t1\t나",
-        "jsonl": '{"text": "가", "label": "1", "text": "나"}',
-    }
-    for suffix, content in contents.items():
-        assert "'text'" in refused(written(tmp_path / f"a.{suffix}", content))
-    names = ["text", "label", "text"]
-    columns = [pa.array(["가"]), pa.array(["1"]), pa.array(["나"])]
-    pq.write_table(pa.Table.from_arrays(columns, names=names), tmp_path / "a.parquet")
-    assert "'text'" in refused(tmp_path / "a.parquet")
-    assert "'text'" in refused(write_xlsx(tmp_path / "a.xlsx", [names, ["가", "1", "나"]]))
-
-
-@pytest.mark.parametrize(
-    "row", ["가", "가,1,2", '"가\n나"', "가,1,"], ids=["less", "more", "two lines", "comma"]
-)
-def test_a_row_with_more_or_fewer_cells_is_named(tmp_path, row):
-    path = written(tmp_path / "a.csv", f'text,label\n"여러\n\n줄",1\n\n{row}\n다,1\n')
-    assert f"{path}, line 6:" in refused(path)  # the header, three lines, a blank one
-    path = written(tmp_path / "a.TSV", "text\tlabel\n가\t1\n\n나\t나\t0\n")
-    assert f"{path}, line 4:" in refused(path)
+    path = written(tmp_path / name, "text,label\n가,1")
+    with pytest.raises(InputError, match=r"\.csv, \.tsv, \.jsonl, \.json, \.xlsx, \.parquet"):
+        list(read_rows(path, COLUMNS))
 
 
 @bounded
@@ -287,34 +266,6 @@ def test_jsonl_and_tsv_rows_are_numbered_by_line_and_parquet_rows_by_row(tmp_pat
         pa.table({"text": ["가"] * 3, "label": [1] * 3}), tmp_path / "a.parquet", row_group_size=2
     )
     assert lines_of(tmp_path / "a.parquet") == [1, 2, 3]
-
-
-@pytest.mark.parametrize("content", ['가,1\n"나,0\n다,1\n', '가,1\n"나"다,0\n'])
-def test_a_quote_that_is_not_closed_is_refused(tmp_path, content):
-    path = written(tmp_path / "a.csv", f"text,label\n{content}")
-    message = refused(path)
-    assert "quote" in message and "line 3" in message
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["{", "[1]", "3", "null", '"글"', "[]", '{"text": "가"} {}', '{"text": "가", }', "{'a': 1}"],
-)
-def test_a_line_that_is_not_an_object_is_named(tmp_path, line):
-    path = written(tmp_path / "a.jsonl", f'{{"text": "가", "label": 1}}\n{line}\n')
-    assert f"{path}, line 2:" in refused(path)
-
-
-def test_a_parquet_file_that_is_cut_off_is_refused(tmp_path):
-    pq.write_table(pa.table({"text": ["가"], "label": [1]}), tmp_path / "a.parquet")
-    content = (tmp_path / "a.parquet").read_bytes()
-    for broken in (content[:-5], content[:40], b"text,label\n1,2\n"):
-        assert "parquet" in refused(written(tmp_path / "a.parquet", broken))
-
-
-def test_a_text_of_over_a_million_characters_is_refused_in_csv(tmp_path):
-    path = written(tmp_path / "a.csv", "text,label\n" + "가" * 1_000_001 + ",1\n")
-    assert "line 2" in refused(path)
 
 
 def test_reading_leaves_the_csv_modules_limit_as_it_was(tmp_path):

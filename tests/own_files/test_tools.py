@@ -45,63 +45,46 @@ def task(results: list[dict], **more: Any) -> dict[str, Any]:
     return {"id": 1, "data": {"본문": TEXT}, "annotations": annotations, "predictions": []} | more
 
 
-EXPORTS: dict[str, tuple[str, Any]] = {
+RELATIONS = [
+    {"id": n, "label": label, "start_offset": start, "end_offset": end}
+    for n, (start, end, label) in enumerate(SPANS)
+]
+MIN = {"annotator": 1, "annotation_id": 3, "created_at": "2026-01-01T00:00:00Z", "lead_time": 3.2}
+PRODIGY = [
+    {"start": start, "end": end, "label": label, "token_start": 1, "token_end": 1}
+    for start, end, label in SPANS
+]
+EXPORTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "doccano": ("a.jsonl", [{"id": 1, "text": TEXT, "label": SPANS, "Comments": []}]),
     "doccano, labels": ("a.jsonl", [{"id": 1, "data": TEXT, "labels": SPANS}]),
     "doccano, relations": (
         "a.jsonl",
-        [
-            {
-                "id": 1,
-                "text": TEXT,
-                "entities": [
-                    {"id": n, "label": label, "start_offset": start, "end_offset": end}
-                    for n, (start, end, label) in enumerate(SPANS)
-                ],
-                "relations": [],
-            }
-        ],
+        [{"id": 1, "text": TEXT, "entities": RELATIONS, "relations": []}],
     ),
     "lists of entities": ("a.jsonl", [{"text": TEXT, "entities": SPANS}]),
     "Label Studio": ("a.json", [task([studio(*span) for span in SPANS])]),
     "Label Studio 1.0, UTF-16 units": ("a.json", [task([studio(*s, shift=1) for s in SPANS])]),
     "Label Studio JSON-MIN": (
         "a.json",
-        [
-            {
-                "id": 1,
-                "본문": TEXT,
-                "label": [studio(*span)["value"] for span in SPANS],
-                "annotator": 1,
-                "annotation_id": 3,
-                "created_at": "2026-01-01T00:00:00Z",
-                "lead_time": 3.2,
-            }
-        ],
+        [{"id": 1, "본문": TEXT, "label": [studio(*span)["value"] for span in SPANS], **MIN}],
     ),
     "Prodigy": (
         "a.jsonl",
         [
-            {
-                "text": TEXT,
-                "_input_hash": 1,
-                "tokens": [{"text": "👍", "start": 0, "end": 1, "id": 0}],
-                "spans": [
-                    {"start": start, "end": end, "label": label, "token_start": 1, "token_end": 1}
-                    for start, end, label in SPANS
-                ],
-                "answer": "accept",
-            },
+            {"text": TEXT, "_input_hash": 1, "tokens": [], "spans": PRODIGY, "answer": "accept"},
             {"text": "버린다", "_input_hash": 2, "spans": [], "answer": "reject"},
         ],
     ),
 }
 
 
+def saved(folder: Path, file: str, rows: list[dict[str, Any]]) -> Path:
+    return (as_json if file.endswith(".json") else write_rows)(folder / file, rows)
+
+
 @pytest.mark.parametrize("name", EXPORTS)
 def test_entities_of_annotation_tools(tmp_path, name):
-    file, rows = EXPORTS[name]
-    path = (as_json if file.endswith(".json") else write_rows)(tmp_path / file, rows)
+    path = saved(tmp_path, *EXPORTS[name])
     assert read(path) == [NER]
     assert format_report(check_file(path, "ner")).endswith("Nothing is wrong.")
 
@@ -160,26 +143,25 @@ def test_webanno_tsv(tmp_path):
 )
 @pytest.mark.parametrize("layout", ["lines", "sentences", "objects", "numbers", "parquet"])
 def test_tags_of_any_scheme_and_layout(tmp_path, tags, layout):
-    words = "아 홍 길 동 이 서울 부산 시".split()
-    options, path = Options(), tmp_path / "a.jsonl"
-    names = sorted(set(tags))
+    words, names = "아 홍 길 동 이 서울 부산 시".split(), sorted(set(tags))
     numbers = [names.index(tag) for tag in tags]
-    if layout == "lines":
-        lines = [f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True)]
-        path = written(tmp_path / "a.tsv", "".join(lines))
-    elif layout == "sentences":
-        path = written(tmp_path / "a.tsv", f"{' '.join(words)}\t{' '.join(tags)}\n")
-    elif layout == "objects":
-        write_rows(path, [{"tokens": words, "ner_tags": tags}])
-    elif layout == "numbers":
-        write_rows(path, [{"id": "0", "tokens": words, "ner_tags": numbers}])
-        with pytest.raises(InputError, match="line 1: .*--ner_tag_names"):
-            read(path)
-        options = Options(ner_tag_names=names)
-    else:
+    options, path = Options(), tmp_path / "a.jsonl"
+    lines = {
+        "lines": "".join(f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True)),
+        "sentences": f"{' '.join(words)}\t{' '.join(tags)}\n",
+    }
+    if layout in lines:
+        path = written(tmp_path / "a.tsv", lines[layout])
+    elif layout == "parquet":
         types = Features(tokens=List(Value("string")), ner_tags=List(ClassLabel(names=names)))
         path = tmp_path / "a.parquet"
         Dataset.from_dict({"tokens": [words], "ner_tags": [numbers]}, types).to_parquet(path)
+    else:
+        write_rows(path, [{"tokens": words, "ner_tags": tags if layout == "objects" else numbers}])
+    if layout == "numbers":
+        with pytest.raises(InputError, match="line 1: .*--ner_tag_names"):
+            read(path)
+        options = Options(ner_tag_names=names)
     (row,) = read(path, options=options)
     found = [(row["text"][e["start"] : e["end"]], e["label"]) for e in row["entities"]]
     assert found == [("홍 길 동", "PER"), ("서울", "LOC"), ("부산 시", "LOC")]
@@ -223,8 +205,7 @@ CLASSES = {
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_classes_of_annotation_tools(tmp_path, name):
-    file, rows = CLASSES[name]
-    path = (as_json if file.endswith(".json") else write_rows)(tmp_path / file, rows)
+    path = saved(tmp_path, *CLASSES[name])
     assert read(path, "doccls") == [{"text": "좋다", "label": "긍정"}]
 
 
@@ -293,16 +274,14 @@ TURNS = [("system", "짧게."), ("user", "수도는?"), ("assistant", "서울"),
 TURNS += [("assistant", "부산")]
 
 
+SHAREGPT = {"system": "system", "user": "human", "assistant": "gpt"}
+
+
 @pytest.mark.parametrize(
     "row",
     [
         {"messages": [{"role": who, "content": said} for who, said in TURNS]},
-        {
-            "conversations": [
-                {"from": {"user": "human", "assistant": "gpt"}.get(who, who), "value": said}
-                for who, said in TURNS
-            ]
-        },
+        {"conversations": [{"from": SHAREGPT[who], "value": said} for who, said in TURNS]},
     ],
 )
 def test_each_answer_of_a_conversation_is_a_completion(tmp_path, row):
@@ -367,7 +346,7 @@ def test_a_sheet_by_name_and_dates_in_columns_that_are_not_read(tmp_path):
     path = write_xlsx(tmp_path / "a.xlsx", [["비고"]], rows)
     options = Options(sheet_name="Sheet1")
     assert read(path, "doccls", options=options) == [{"text": "좋다", "label": "긍정"}]
-    with pytest.raises(InputError, match="row 2: found datetime.* where a label belongs"):
+    with pytest.raises(InputError, match="row 2: found 'datetime.* where a label belongs"):
         read(path, "doccls", {"label": "작성일"}, options=options)
     with pytest.raises(InputError, match="no sheet '리뷰'; the sheets are Sheet, Sheet1"):
         read(path, "doccls", options=Options(sheet_name="리뷰"))
