@@ -27,7 +27,12 @@ from nlpbook_data.reports.outcome import Outcome
 from nlpbook_data.reports.push import card_hash, full_name, push_folder
 from nlpbook_data.reports.summary import print_summary
 from nlpbook_data.training.arguments import RecipeArguments, parse
-from nlpbook_data.training.launcher import end_with_launcher, silence_launcher, use_cores
+from nlpbook_data.training.launcher import (
+    end_with_launcher,
+    find_launcher,
+    silence_launcher,
+    use_cores,
+)
 from nlpbook_data.training.machines import watch_machines
 from nlpbook_data.training.record import Interrupted, start_record
 from nlpbook_data.training.run import Run, Unchanged
@@ -80,8 +85,9 @@ def launch(main: Callable[..., None], *types: type) -> None:
     for name in ("SIGTERM", "SIGINT", "SIGUSR1"):  # the last: from schedulers; not on Windows
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), on_signal)
-    end_with_launcher(received)
-    use_cores()
+    if launcher := find_launcher():
+        end_with_launcher(launcher, received)
+        use_cores(launcher)
     try:
         machines = watch_machines(leave, lambda: any(run.callback.signal for run in runs))
         run_seeds(main, types, runs)

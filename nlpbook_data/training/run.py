@@ -171,9 +171,10 @@ class Run:
         self.record["precision"] = choose_precision(args, model, before)
         setattr(model.config, TRAINED_IN, self.record["precision"])
         if args.do_train:
-            given = self.record["arguments"].items()
-            used = {k: v for k, v in given if k in USED or k.endswith("_column_name")}
-            used |= {"task": self.record["recipe"], "columns": self.columns}
+            used = {"task": self.record["recipe"], "columns": self.columns}
+            for name, value in self.record["arguments"].items():
+                if name in USED or name.endswith("_column_name"):
+                    used[name] = value
             setattr(model.config, SETTINGS, used)
         self.record["chosen_by"] = best_by if metric == "loss" else metric
         return args
