@@ -480,7 +480,7 @@ def test_a_file_replaced_while_it_is_read_leaves_nothing(load, write, monkeypatc
         write(name, rows_of(labels, 3000))
         for name, labels in (("train.csv", ["가", "나"]), ("other.csv", ["다", "라"]))
     )
-    read, passes = source.read_examples, []
+    read, passes = source.schemas.read_examples, []
 
     def reading(*arguments, **options):
         rows = read(*arguments, **options)
@@ -490,7 +490,7 @@ def test_a_file_replaced_while_it_is_read_leaves_nothing(load, write, monkeypatc
             os.replace(other, path)
         yield from rows
 
-    monkeypatch.setattr(source, "read_examples", reading)
+    monkeypatch.setattr(source.schemas, "read_examples", reading)
     with pytest.raises(InputError, match=f"{path} changed while it was read, and nothing was"):
         load(train_file=path)
     found = load(train_file=path)  # the new file's rows, under the new file's hash
