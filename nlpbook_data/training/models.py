@@ -157,8 +157,7 @@ def load_tokenizer(args: ModelArguments, pairs: bool = False) -> PreTrainedToken
     tokenizer = _load(auto_class, name, args, **special)
     if len(tokenizer) < 10:  # without a file, transformers 5 makes an empty vocabulary
         raise InputError(
-            f"{args.tokenizer_name or args.model_name_or_path}: no vocabulary. Name a folder with "
-            "a tokenizer by --tokenizer_name."
+            f"{name}: no vocabulary. Name a folder with a tokenizer by --tokenizer_name."
         )
     if not tokenizer.tokenize("한국어"):
         raise InputError(

@@ -115,9 +115,8 @@ class Run:
             "sha256": source.hashes,
             "license": source.license,
         }
-        others = self.whole.record if self.whole else {}  # for finished seeds
-        before = (self.folder.previous or others).get("data", {})
-        self.folder.refuse_other_data(self.record["data"], before)
+        before = self.folder.previous or (self.whole.record if self.whole else {})
+        self.folder.refuse_other_data(self.record["data"], before.get("data", {}))
         if self.folder.is_asked_for:
             raise Unchanged
         self.columns = next(iter(source.splits.values())).column_names
@@ -143,8 +142,7 @@ class Run:
         args.default_metric = best_by
         if args.metric_for_best_model == "auto":
             args.metric_for_best_model = best_by
-        metric = (args.metric_for_best_model or "loss").removeprefix("eval_")
-        args.greater_is_better = metric not in LOWER_IS_BETTER
+        args.greater_is_better = args.metric not in LOWER_IS_BETTER
         args.save_total_limit = None  # Trainer would delete old ones before the new one is marked
         if args.early_stopping_patience is not None:
             if args.eval_strategy == "no":
@@ -176,7 +174,7 @@ class Run:
                 if name in USED or name.endswith("_column_name"):
                     used[name] = value
             setattr(model.config, SETTINGS, used)
-        self.record["chosen_by"] = best_by if metric == "loss" else metric
+        self.record["chosen_by"] = best_by if args.metric == "loss" else args.metric
         return args
 
     def checkpoint(self) -> str | None:

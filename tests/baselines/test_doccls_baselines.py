@@ -22,22 +22,22 @@ def test_majority_gives_each_row_the_shares_of_train(labels, shares):
 def test_ngrams_learn_what_one_word_tells_for_each_split_in_order():
     labels = np.array([1] * 20 + [0] * 20)
     splits = [UNSEEN, UNSEEN[::-1], UNSEEN[:1]]
-    (both, turned, first), seconds = character_ngrams(GOOD + BAD, labels, 2, splits)
-    assert both.argmax(axis=1).tolist() == [1, 0] and seconds > 0
+    both, turned, first = character_ngrams(GOOD + BAD, labels, 2, splits)
+    assert both.argmax(axis=1).tolist() == [1, 0]
     assert both.sum(axis=1) == pytest.approx(1)
     assert (both[::-1] == turned).all() and (both[:1] == first).all()
 
 
 def test_ngrams_give_a_class_without_training_rows_nothing():
     labels = np.array([3] * 20 + [1] * 20)
-    [found], _ = character_ngrams(GOOD + BAD, labels, 5, [UNSEEN])
+    [found] = character_ngrams(GOOD + BAD, labels, 5, [UNSEEN])
     assert found.argmax(axis=1).tolist() == [3, 1]
     assert found.shape == (2, 5)
     assert not found[:, [0, 2, 4]].any()
 
 
 def test_ngrams_of_one_class_are_certain_of_it():
-    [found], _ = character_ngrams(GOOD, np.full(20, 1), 3, [UNSEEN])
+    [found] = character_ngrams(GOOD, np.full(20, 1), 3, [UNSEEN])
     assert found.tolist() == [[0, 1, 0]] * 2
 
 
@@ -45,9 +45,7 @@ def test_ngrams_of_several_labels_judge_each_by_itself():
     texts = [f"{text} {word}" for text in GOOD + BAD for word in ("배송 빠름", "배송 느림")]
     good, fast = np.array([1] * 40 + [0] * 40), np.array([1, 0] * 40)
     labels = np.stack([good, fast, np.ones(80), np.zeros(80)], axis=1)
-    [found], _ = character_ngrams(
-        texts, labels, 4, [["재미있어요 배송 느림", "지루해요 배송 빠름"]]
-    )
+    [found] = character_ngrams(texts, labels, 4, [["재미있어요 배송 느림", "지루해요 배송 빠름"]])
     assert (found > 0.5).tolist() == [[True, False, True, False], [False, True, True, False]]
     assert found[:, 2:].tolist() == [[1, 0]] * 2  # a label of all rows, or of none
 
