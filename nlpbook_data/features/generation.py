@@ -34,6 +34,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError
+from nlpbook_data.features.tokens import check_fast, ids_around
 
 NO_LOSS = -100
 
@@ -136,11 +137,7 @@ def encode(
     rows = to_prompts(batch, label_names)
     if any(completion is None for completion in rows["completion"]):
         return {"input_ids": encode_prompts(rows["prompt"], tokenizer, max_length)}
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"{type(tokenizer).__name__} tells no character positions. Choose a model with a fast "
-            "tokenizer."
-        )
+    check_fast(tokenizer)
     if tokenizer.eos_token_id is None:
         raise InputError(
             "The tokenizer has no token that ends a text (eos_token). "
@@ -159,7 +156,7 @@ def encode(
     alone = iter(_tokenize(apart, tokenizer))
     after = [next(alone) if tokens is None else tokens for tokens in after]
 
-    eos, prefix = tokenizer.eos_token_id, _prefix(tokenizer)
+    eos, (prefix, _) = tokenizer.eos_token_id, ids_around(tokenizer, "가") or ([], [])
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for prompt, completion, (p_ids, p_ends), (c_ids, c_ends) in zip(
         prompts, completions, before, after, strict=True
@@ -198,7 +195,7 @@ def encode_prompts(
 
     With more than `max_length` tokens, the start and the last tokens of the prompt are kept.
     """
-    prefix = _prefix(tokenizer)
+    prefix, _ = ids_around(tokenizer, "가") or ([], [])
     encoded = []
     for ids, _ in _tokenize(_compose(prompts), tokenizer, offsets=False):
         start = prefix or ([] if ids else [_start(tokenizer)])
@@ -279,15 +276,6 @@ def _count(ends: list[int], length: int) -> list[int]:
         return []
     reached = np.maximum.accumulate([0, *ends[:-1], length])
     return np.diff(reached).tolist()
-
-
-def _prefix(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return what the tokenizer puts before a text."""
-    options = {"return_attention_mask": False}
-    ids = tokenizer("가", **options)["input_ids"]
-    plain = tokenizer("가", add_special_tokens=False, **options)["input_ids"]
-    places = range(len(ids) - len(plain) + 1)
-    return ids[: next(i for i in places if ids[i : i + len(plain)] == plain)]
 
 
 def _start(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.features.compose import compose
+from nlpbook_data.features.tokens import check_fast, ids_around
 
 NO_LOSS = -100
 BLANK_MARKS = {"▁", "Ġ"}  # of SentencePiece and byte-level tokenizers
@@ -79,12 +80,8 @@ def encode(
     Raises:
         InputError: the tokenizer has no offsets, or `stride` is as long as a window.
     """
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"{type(tokenizer).__name__} is not a fast tokenizer, and only they tell which "
-            "characters a token stands for. Choose a model with a tokenizer.json."
-        )
-    before, after = _special_tokens(tokenizer)
+    check_fast(tokenizer)
+    before, after = ids_around(tokenizer, "가") or ([], [])
     room = max_length - len(before) - len(after)
     if not 0 <= stride < room:
         raise InputError(
@@ -138,14 +135,6 @@ def _tokenize(
             for piece, span in zip(pieces, covered, strict=True)
         ]
         yield ids, covered, _own_characters(text, solid)
-
-
-def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """Return the ids that `tokenizer` puts before and after a text."""
-    encoded = tokenizer("가", return_special_tokens_mask=True)
-    ids, mask = encoded["input_ids"], encoded["special_tokens_mask"]
-    first, end = mask.index(0), len(mask) - mask[::-1].index(0)
-    return ids[:first], ids[end:]
 
 
 def _own_characters(text: str, covered: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

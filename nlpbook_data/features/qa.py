@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from nlpbook_data.data.labels import in_words
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.compose import compose
+from nlpbook_data.features.tokens import check_fast
 
 
 def encode(
@@ -55,11 +56,7 @@ def encode(
     Raises:
         InputError: the tokenizer is slow, or `stride` leaves no room for the question.
     """
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"{type(tokenizer).__name__} tells no character positions. Choose a model with a fast "
-            "tokenizer."
-        )
+    check_fast(tokenizer)
     special = tokenizer.num_special_tokens_to_add(pair=True)
     question_room = min(max_length // 2, max_length - special - stride - max_length // 8)
     if stride < 0 or question_room < 1:

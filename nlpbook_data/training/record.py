@@ -252,8 +252,8 @@ def _device(args: RecipeArguments) -> str:
     name, cpus = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
     if cpus.is_file() and (found := re.search(r"model name\s*: (.+)", cpus.read_text())):
         name = found[1]
-    used = torch.get_num_threads()
-    return f"{'MPS, ' if args.device.type == 'mps' else ''}{name}, {used} of {cores()} cores"
+    name = f"MPS, {name}" if args.device.type == "mps" else name
+    return f"{name}, {torch.get_num_threads()} of {cores()} cores"
 
 
 def _peak_memory(args: RecipeArguments) -> dict[str, int]:

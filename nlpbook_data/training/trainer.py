@@ -166,16 +166,14 @@ class RecipeTrainer(Trainer):
 
     def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> DataLoader:
         """Return this process' batches, with rows of similar length, longest first."""
-        args = self.args
+        size, processes = self.args.per_device_eval_batch_size, self.args.world_size
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         order = np.argsort(-text_lengths(dataset), kind="stable")
-        size = args.per_device_eval_batch_size
         batches = [order[begin : begin + size].tolist() for begin in range(0, len(order), size)]
         self._evaluated = dataset, order, len(batches)
+        mine = batches[self.args.process_index :: processes]
         # All processes need the same number: a model that is spread over them computes together.
-        steps = -(-len(batches) // args.world_size)
-        mine = batches[args.process_index :: args.world_size]
-        mine += batches[:1] * (steps - len(mine))
+        mine += batches[:1] * (-(-len(batches) // processes) - len(mine))
         return self._load(self._model_columns(dataset), mine, self.data_collator)
 
     def get_test_dataloader(self, test_dataset: Dataset) -> DataLoader:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CORPORA
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
@@ -22,7 +21,6 @@ from transformers import (
 )
 
 import nlpbook_data.models
-from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.generation import (
     encode,
@@ -156,13 +154,6 @@ def test_a_blank_before_the_completion_is_no_token_of_its_own(kind):
     whole = tokenizer("긍정 재미있게 봤습니다")["input_ids"]
     assert rows["input_ids"][0][:-1] == whole
     assert tokenizer.decode(learnt(rows["labels"][0])[:-1]) == "재미있게 봤습니다"
-
-
-def test_a_token_that_would_straddle_the_boundary_is_parted(tokenizer):
-    assert len(tokenizer("재미", add_special_tokens=False)["input_ids"]) == 1
-    (ids,) = encode(pairs(("재", "미")), tokenizer, 64)["input_ids"]
-    parts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("재", "미")]
-    assert ids == [tokenizer.bos_token_id, *parts[0], *parts[1], tokenizer.eos_token_id]
 
 
 def test_decomposed_hangul_gives_the_rows_of_composed_hangul(tokenizer):
@@ -338,23 +329,6 @@ def test_a_text_has_the_same_loss_alone_padded_and_without_padding(tokenizer, mo
 def test_no_text_is_unknown_to_the_shipped_tokenizer(tokenizer, text):
     ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
-
-
-# The corpora
-
-
-@pytest.mark.corpora
-def test_nothing_of_nsmc_is_lost_and_questions_have_their_answers(tokenizer):
-    reviews = load_corpus("nsmc", CORPORA)["test"][:2000]
-    rows = encode(reviews, tokenizer, 256, label_names=LABELS)
-    texts = [unicodedata.normalize("NFC", text) for text in reviews["text"]]
-    for text, labels, dropped in zip(texts, rows["labels"], rows["dropped"], strict=True):
-        assert dropped or tokenizer.decode(learnt(labels)) == f" {text}</s>"
-    assert sum(map(bool, rows["dropped"])) <= 2
-    chat = load_corpus("korean_chatbot_data", CORPORA)["test"][:200]
-    rows = encode(chat, tokenizer, 256)
-    answers = [tokenizer.decode(learnt(labels)) for labels in rows["labels"]]
-    assert answers == [f"{answer}</s>" for answer in chat["answer"]]
 
 
 def test_the_rows_of_a_text_are_summed():

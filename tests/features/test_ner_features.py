@@ -328,30 +328,6 @@ def test_decomposed_texts_have_the_tokens_of_composed_ones_and_their_own_offsets
         assert unicodedata.normalize("NFC", before + piece) == apart
 
 
-def decode_by_hand(tags: list[int], spans: list[tuple[int, int]] | None = None, **columns):
-    """Decode the tags of one text with a character a token, or of `columns`."""
-    spans = spans or [(i, i + 1) for i in range(len(tags))]
-    starts, ends = map(list, zip(*spans, strict=True))
-    windows = {"starts": [starts], "ends": [ends], "first_token": [0]} | columns
-    return bare(decode(Dataset.from_dict(windows), one_hot(np.array(tags))))
-
-
-@pytest.mark.parametrize(
-    ("tags", "expected"),
-    [
-        ([0, 1, 2, 0], [(1, 3, 0)]),
-        ([1, 1, 2], [(0, 1, 0), (1, 3, 0)]),  # a neighbour
-        ([0, 2, 2], [(1, 3, 0)]),  # an I- after O begins one
-        ([3, 2, 2], [(0, 1, 1), (1, 3, 0)]),  # an I- after another type too
-        ([2, 4, 4], [(0, 1, 0), (1, 3, 1)]),
-        ([0, 0], []),
-        ([12], [(0, 1, 5)]),
-    ],
-)
-def test_decoding_by_hand(tags, expected):
-    assert decode_by_hand(tags) == [expected]
-
-
 def test_the_step_is_told_text_span_and_start_of_the_last_token_and_says_the_end():
     windows = {
         "starts": [[0, 2, 3, 0], [3, 5], [0]],  # token 3 of the first text stands for no character

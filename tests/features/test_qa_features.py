@@ -426,18 +426,6 @@ def korquad(request):
 
 
 @pytest.mark.corpora
-@pytest.mark.parametrize("length, stride", [(384, 128), (128, 64)])
-def test_no_question_of_korquad_is_dropped_and_every_run_is_the_tightest(korquad, length, stride):
-    tokenizer, rows = korquad
-    features = encode(rows, tokenizer, length, stride, training=False)
-    check_runs(features, rows["answers"], stride)
-    numbers = number_questions(features["window"])
-    assert set(numbers) == set(range(len(rows["context"])))
-    held = numbers[np.array(features["labels"])[:, 0] > 0]
-    assert set(held) == set(numbers)  # each answer is whole in a window
-
-
-@pytest.mark.corpora
 def test_perfect_positions_on_korquad_before_and_after_the_particle_step(korquad, record_property):
     metric, scores = QuestionAnswering(keep_in_memory=True), []
     tokenizer, rows = korquad

@@ -108,27 +108,6 @@ def test_the_character_score_is_klues_call_of_scikit_learn_without_o(seed, rows)
     assert score(texts, gold, predicted)["klue_char_macro_f1"] == pytest.approx(expected)
 
 
-def test_scores_by_hand():
-    # gold 인물 0-3, 장소 4-6, 인물 9-12; predicted 인물 right, 장소 one too long, a 기관 too many
-    found = score(
-        ["홍길동 서울에서 김철수"],
-        [[(0, 3, 0), (4, 6, 1), (9, 12, 0)]],
-        [[(0, 3, 0), (4, 7, 1), (9, 12, 2)]],
-    )
-    assert found["micro_f1"] == pytest.approx(1 / 3)
-    assert found["per_type"]["인물"] == {
-        "precision": 1,
-        "recall": 0.5,
-        "f1": pytest.approx(2 / 3),
-        "support": 2,
-    }
-    assert found["per_type"]["장소"]["f1"] == 0
-    assert found["macro_f1"] == pytest.approx((2 / 3 + 0 + 0) / 3)  # no 날짜 anywhere
-    # B-인물 2/3, I-인물 2·2/(2+4), B-장소 1, I-장소 2·1/(2+1), B- and I-기관 0, 날짜 nowhere: 1, 1
-    expected = (2 / 3 + 2 / 3 + 1 + 2 / 3 + 0 + 0 + 1 + 1) / 8
-    assert found["klue_char_macro_f1"] == pytest.approx(expected)
-
-
 @pytest.mark.parametrize(("gold", "predicted"), [([(0, 2, 0)], []), ([], [(0, 2, 0)]), ([], [])])
 def test_without_an_entity_on_one_side_entity_scores_are_zero(gold, predicted):
     found = score(["가나다", ""], [gold, []], [predicted, []])
