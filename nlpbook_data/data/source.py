@@ -61,21 +61,16 @@ OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_nam
 class Source:
     """The splits of a task, and their description for run.json and the card.
 
-    Attributes:
-        splits: the columns of the task's schema (see `own_files.schemas.SCHEMAS`). ``label`` is a
-            ``ClassLabel`` (-1 if unlabelled), a list of them, or a float for scores (NaN if
-            unlabelled). ``entities`` and ``answers`` are None if unlabelled.
-        name: the name of the corpus, of the dataset or of the files without their folders.
-        origins: the origin of each split, in words.
-        hashes: sha256 of the raw files, or of a Hub dataset's Arrow files.
-        license: if it is known.
+    The splits have the columns of the task's schema (see `own_files.schemas.SCHEMAS`). ``label`` is
+    a ``ClassLabel`` (-1 if unlabelled), a list of them, or a float for scores (NaN if unlabelled).
+    ``entities`` and ``answers`` are None if unlabelled.
     """
 
     splits: DatasetDict
-    name: str
-    origins: dict[str, str]
-    hashes: dict[str, str] = field(default_factory=dict)
-    license: str | None = None
+    name: str  # of the corpus, of the dataset, or of the files without their folders
+    origins: dict[str, str]  # of each split, in words
+    hashes: dict[str, str] = field(default_factory=dict)  # sha256 of raw files, or Arrow files
+    license: str | None = None  # if it is known
     task: str = "doccls"
 
     @property

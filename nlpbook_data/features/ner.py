@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.features.compose import compose
-from nlpbook_data.features.tokens import check_fast, ids_around
+from nlpbook_data.features.tokens import check_fast, ids_around, tokenize
 
 NO_LOSS = -100
 BLANK_MARKS = {"▁", "Ġ"}  # of SentencePiece and byte-level tokenizers
@@ -115,14 +115,7 @@ def _tokenize(
 ) -> Iterator[tuple[list[int], list[tuple[int, int]], list[tuple[int, int]]]]:
     """Yield the ids of each text, the span of each token, and that of its own characters."""
     composed = [compose(text) for text in texts]
-    encoded = tokenizer(
-        [text for text, _, _ in composed],
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,  # windows handle texts that are too long
-    )
+    encoded = tokenize([text for text, _, _ in composed], tokenizer)
     rows = zip(texts, composed, encoded["input_ids"], encoded["offset_mapping"], strict=True)
     for text, (_, starts, ends), ids, offsets in rows:
         covered = [

@@ -1,12 +1,12 @@
 """Sentence pairs: a batch of rows in, model inputs out."""
 
 import math
-import unicodedata
 from typing import Any
 
 from tokenizers.processors import ByteLevel, Sequence, TemplateProcessing
 from transformers import PreTrainedTokenizerBase
 
+from nlpbook_data.features.compose import nfc
 from nlpbook_data.features.tokens import ids_around
 
 
@@ -53,8 +53,6 @@ def encode(
 
     Args:
         batch: the two columns of str, and ``label``: int, or float for scores.
-        tokenizer: any tokenizer of transformers.
-        max_length: at most this many tokens.
         columns: such as premise and hypothesis.
         token_types: whether the model tells the two texts apart by ``token_type_ids``.
 
@@ -62,9 +60,7 @@ def encode(
         ``{"input_ids": [[int, …], …], "token_type_ids": …, "labels": [int | float, …]}``;
         ``labels`` is left out where a row has none (-1, or NaN for scores).
     """
-    first, second = (
-        [unicodedata.normalize("NFC", text) for text in batch[column]] for column in columns
-    )
+    first, second = (nfc(batch[column]) for column in columns)
     if ids_around(tokenizer, "가", "나") is not None:  # two texts would be one
         separator = tokenizer.sep_token or tokenizer.eos_token or "\n"
         second = [separator + text for text in second]

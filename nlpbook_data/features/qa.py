@@ -5,7 +5,6 @@ that this module returns count characters of the original context.
 """
 
 import math
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.data.labels import in_words
 from nlpbook_data.errors import InputError
-from nlpbook_data.features.compose import compose
+from nlpbook_data.features.compose import compose, nfc
 from nlpbook_data.features.tokens import check_fast
 
 
@@ -64,7 +63,7 @@ def encode(
             f"A stride of {stride} leaves windows of {max_length} tokens no room for a question. "
             "Make it smaller, at most half of max_length."
         )
-    questions = [unicodedata.normalize("NFC", question) for question in batch["question"]]
+    questions = nfc(batch["question"])
     # A context has several questions: it is tokenized once, and 가 is its placeholder with each.
     options = {"padding": False, "truncation": False, "verbose": False}
     pairs = tokenizer(questions, ["가"] * len(questions), **options).encodings

@@ -1,6 +1,6 @@
 """What every task asks of a tokenizer: character positions, and what it puts around texts."""
 
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError
 
@@ -12,6 +12,20 @@ def check_fast(tokenizer: PreTrainedTokenizerBase) -> None:
             f"{type(tokenizer).__name__} is not a fast tokenizer, and only they tell which "
             "characters a token stands for. Choose a model with a tokenizer.json."
         )
+
+
+def tokenize(
+    texts: list[str], tokenizer: PreTrainedTokenizerBase, offsets: bool = True
+) -> BatchEncoding:
+    """Return the ids of whole texts without special tokens, and with `offsets` their places."""
+    return tokenizer(
+        texts,
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        return_offsets_mapping=offsets,
+        verbose=False,  # texts may be too long for the model: they are cut later
+    )
 
 
 def ids_around(
