@@ -467,8 +467,6 @@ def as_record(*arguments: Any) -> dict[str, Any]:
     """Return the resolved arguments as JSON-able values, without tokens and keys."""
     record: dict[str, Any] = {}
     for instance in arguments:
-        if isinstance(instance, TrainingArguments):
-            record |= instance.to_dict()
-        else:
-            record |= dataclasses.asdict(instance)
+        trains = isinstance(instance, TrainingArguments)
+        record |= instance.to_dict() if trains else dataclasses.asdict(instance)
     return {name: value for name, value in record.items() if not name.endswith("_token")}

@@ -184,11 +184,11 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
     record = start_record(recipe, args, *others)
     whole = Run(args, record)
     whole.folder.refuse_other_run(record)
-    if whole.folder.is_asked_for and "search" in whole.folder.previous:
-        if whole.folder.is_main:
-            conclude_search(whole.folder.previous["search"], args, record["command"][0])
-        return
     if whole.folder.is_asked_for:
+        if found := whole.folder.previous.get("search"):
+            if whole.folder.is_main:
+                conclude_search(found, args, record["command"][0])
+            return
         with contextlib.suppress(Unchanged):
             main(*map(copy.copy, others), copy.copy(args), whole)
         logger.info(
@@ -251,11 +251,11 @@ def settle_start(args: RecipeArguments, others: list[Any]) -> None:
     """
     # If this is set, Trainer pushes at each checkpoint; we push once, at the end.
     args.push_at_end, args.push_to_hub = args.push_to_hub, False
-    if args.push_at_end and not (args.hub_token or get_token()):
-        raise InputError(
-            "--push_to_hub needs a token, and none is there. Run `hf auth login` first."
-        )
     if args.push_at_end:
+        if not (args.hub_token or get_token()):
+            raise InputError(
+                "--push_to_hub needs a token, and none is there. Run `hf auth login` first."
+            )
         name = args.hub_model_id or Path(args.output_dir).expanduser().resolve().name
         try:
             args.hub_model_id = full_name(name, args.hub_token)

@@ -247,10 +247,10 @@ def _peak_memory(args: RecipeArguments) -> dict[str, int]:
     try:
         import resource
 
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit >> 20}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else KiB
+        found = {"host": peak >> (20 if sys.platform == "darwin" else 10)}
     except ImportError:  # Windows
-        peak = {"host": psutil.Process().memory_info().peak_wset >> 20}
+        found = {"host": psutil.Process().memory_info().peak_wset >> 20}
     if args.device.type == "cuda":
-        peak["cuda"] = torch.cuda.max_memory_allocated(args.device) >> 20
-    return peak
+        found["cuda"] = torch.cuda.max_memory_allocated(args.device) >> 20
+    return found

@@ -247,8 +247,8 @@ class Run:
             several = self.record["arguments"].get("multi_label", False)
             told = {name: dict(scores) for name, scores in baselines.items()}
             found = {n: s.pop("predictions") for n, s in told.items() if "predictions" in s}
-            words = {name: in_words(values, labels, several) for name, values in found.items()}
-            if words:
+            if found:
+                words = {name: in_words(each, labels, several) for name, each in found.items()}
                 self.folder.write("baselines.json", words)
             self.scores["baselines"] = told
         if "ceiling" in self.record:
