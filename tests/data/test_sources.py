@@ -287,15 +287,6 @@ def test_the_arguments_name_the_columns_of_the_task(load, write):
 # Splits
 
 
-def test_each_file_is_a_split_in_the_order_of_its_rows(load, write):
-    rows = {split: rows_of(["가", "나"], n) for split, n in zip(SPLITS, (9, 3, 4), strict=True)}
-    source = load(**{f"{split}_file": write(f"{split}.csv", r) for split, r in rows.items()})
-    for split in rows:
-        assert in_words(source, split) == as_words(rows[split])
-    assert source.origins == {split: f"{split}.csv" for split in rows}
-    assert source.name == "train.csv, validation.csv, test.csv"
-
-
 @pytest.mark.parametrize("given", [(), ("validation",), ("test",)])
 def test_missing_splits_are_a_tenth_of_train_each_and_said_so(load, write, given):
     rows = rows_of(["가", "나"], 50)
@@ -345,7 +336,7 @@ def test_rows_of_too_few_texts_are_carved_all_the_same_and_that_is_said(load, wr
 
 
 @pytest.mark.parametrize(("most", "told"), [(7, False), (30, True), (40, False)])
-def test_the_first_rows_are_used_and_a_file_sorted_by_label_is_told_of(
+def test_each_file_is_a_split_of_its_first_rows_and_one_sorted_by_label_is_told_of(
     load, write, caplog, most, told
 ):
     rows = sorted(rows_of(["가", "나"], 20), key=lambda row: row["label"])
@@ -355,6 +346,8 @@ def test_the_first_rows_are_used_and_a_file_sorted_by_label_is_told_of(
     assert in_words(source, "train") == as_words(rows[:most])
     assert in_words(source, "validation") == as_words(rows[:3])
     assert in_words(source, "test") == as_words(rows)
+    assert source.origins == {split: f"{split}.csv" for split in SPLITS}
+    assert source.name == "train.csv, validation.csv, test.csv"
     assert ("train: sorted by label, of which the first 30 rows" in caplog.text) == told
 
 
