@@ -166,7 +166,7 @@ def main(
         with run.phase("baselines"):
             found = predict_documents(source.splits["train"], source.held_out, len(labels))
             frozen = predict_frozen(model_args, trainer, encoded, source.held_out)
-            baselines = score_baselines([*found, *frozen], lambda s, p: score(p, gold[s]))
+            baselines = score_baselines(lambda s, p: score(p, gold[s]), found, frozen)
     usage = USAGE_OF_SEVERAL if multi_label else USAGE
     run.finish(baselines, "문서 분류", "text-classification", usage, labels)
 

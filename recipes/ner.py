@@ -166,7 +166,7 @@ def main(
     if run.wants_baselines:
         with run.phase("baselines"):
             found = find_known_entities(source.splits["train"], source.held_out)
-            baselines = score_baselines(found, score)
+            baselines = score_baselines(score, found)
     run.finish(baselines, "개체명 인식", "token-classification", USAGE, types)
 
 

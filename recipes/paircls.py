@@ -164,7 +164,7 @@ def main(
         with run.phase("baselines"):
             found = predict_pairs(source.splits["train"], source.held_out, len(labels))
             frozen = predict_frozen(model_args, trainer, encoded, source.held_out)
-            baselines = score_baselines([*found, *frozen], lambda s, p: score(p, gold[s]))
+            baselines = score_baselines(lambda s, p: score(p, gold[s]), found, frozen)
     run.finish(baselines, "문장 쌍 분류", "text-classification", USAGE, labels)
 
 

@@ -186,7 +186,7 @@ def main(
     baselines: dict[str, Any] = {}
     if run.wants_baselines:
         with run.phase("baselines"):
-            baselines = score_baselines(answer_by_sentence(source.held_out), score)
+            baselines = score_baselines(score, answer_by_sentence(source.held_out))
     run.finish(baselines, "질의응답", "question-answering", USAGE, source.label_names)
 
 

@@ -1,10 +1,11 @@
 """The baseline of language models: n-grams of characters."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
+
+from nlpbook_data.features.compose import nfc
 
 # The possible next symbols: Unicode's characters (without surrogates) and the end of the text.
 OUTCOMES = 0x110000 - 0x800 + 1
@@ -31,7 +32,7 @@ def ngram_bits_per_character(
         ``{1: bits per character, …, order: bits per character}``.
     """
     bits = -np.log2(ngram_probabilities(train_texts, test_texts, order))
-    ends = np.cumsum([len(text) + 1 for text in _composed(test_texts)]) - 1
+    ends = np.cumsum([len(text) + 1 for text in nfc(test_texts)]) - 1
     counted = np.ones(bits.shape[1], dtype=bool) if places is None else places
     characters = counted.sum() - counted[ends].sum()
     return dict(enumerate(((bits * counted).sum(axis=1) / characters).tolist(), start=1))
@@ -86,7 +87,7 @@ def ngram_probabilities(
         (order, characters + texts): one row for each of the models of 1, 2, … characters. The end
         of a text follows its characters.
     """
-    train, test = _composed(train_texts), _composed(test_texts)
+    train, test = nfc(train_texts), nfc(test_texts)
     symbols, places = _symbols([*train, *test])
     trained = np.arange(len(symbols)) < sum(map(len, train)) + 2 * len(train)
     predicted = ~trained & (places > 0)
@@ -148,7 +149,3 @@ def _symbols(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32)
     symbols[(places > 0) & (places <= np.repeat(lengths, lengths + 2))] = codes
     return symbols, places
-
-
-def _composed(texts: Sequence[str]) -> list[str]:
-    return [unicodedata.normalize("NFC", text) for text in texts]

@@ -1,6 +1,5 @@
 """The yardsticks of sentence pairs: n-grams of both texts, of the second alone, and overlap."""
 
-import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -20,16 +19,13 @@ OVERLAP_STRENGTH = 100.0  # its one number is from 0 to 1: the usual penalty wou
 
 def predict_pairs(
     train: Dataset, held_out: Mapping[str, Dataset], num_labels: int
-) -> Iterator[tuple[str, dict[str, np.ndarray], float]]:
-    """Train each yardstick on train and predict the other splits.
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Yield each yardstick's name, and probabilities (rows, num_labels) or scores (rows,) a split.
 
     Args:
         train: the columns of both texts, and ``label``: class ids, or scores where `num_labels` is
             0.
         held_out: the same by split.
-
-    Yields:
-        Name, probabilities (rows, num_labels) or scores (rows,) a split, and seconds.
     """
     names = [name for name in train.column_names if name != "label"]
     labels = np.array(train["label"][:])
@@ -37,27 +33,22 @@ def predict_pairs(
     texts = tuple(train[name][:] for name in names)
     if not num_labels:
         low, high = labels.min(), labels.max()
-        start = time.perf_counter()
-        scores = {split: low + overlap(pair) * (high - low) for split, pair in tests.items()}
-        yield "character overlap", scores, time.perf_counter() - start
+        yield "character overlap", {s: low + overlap(p) * (high - low) for s, p in tests.items()}
         return
-    rows = {split: len(first) for split, (first, _) in tests.items()}
-    yield "majority", {s: majority(labels, num_labels, n) for s, n in rows.items()}, 0.0
+    yield "majority", {s: majority(labels, num_labels, len(p[0])) for s, p in tests.items()}
     seconds = [second for _, second in tests.values()]
-    predicted, took = character_ngrams(texts[1], labels, num_labels, seconds)
-    yield f"{names[1]} alone", dict(zip(tests, predicted, strict=True)), took
-    start = time.perf_counter()
+    predicted = character_ngrams(texts[1], labels, num_labels, seconds)
+    yield f"{names[1]} alone", dict(zip(tests, predicted, strict=True))
     shared = [overlap(pair)[:, None] for pair in tests.values()]
     predicted = fit_logistic(overlap(texts)[:, None], labels, num_labels, shared, OVERLAP_STRENGTH)
-    took = time.perf_counter() - start
-    yield "character overlap", dict(zip(tests, predicted, strict=True)), took
-    predicted, took = pair_ngrams(texts, labels, num_labels, list(tests.values()))
-    yield "character n-grams", dict(zip(tests, predicted, strict=True)), took
+    yield "character overlap", dict(zip(tests, predicted, strict=True))
+    predicted = pair_ngrams(texts, labels, num_labels, list(tests.values()))
+    yield "character n-grams", dict(zip(tests, predicted, strict=True))
 
 
 def pair_ngrams(
     train: Pairs, labels: np.ndarray, num_labels: int, tests: list[Pairs]
-) -> tuple[list[np.ndarray], float]:
+) -> list[np.ndarray]:
     """Train logistic regression on the character n-grams of each text and on those of both.
 
     Args:
@@ -66,17 +57,15 @@ def pair_ngrams(
         tests: the pairs of each split to predict.
 
     Returns:
-        Probabilities (rows, num_labels) a split, and the seconds that all of it took.
+        Probabilities (rows, num_labels) a split.
     """
-    start = time.perf_counter()
     vectorizer = ngram_vectorizer(2 * len(labels)).fit([*train[0], *train[1]])
 
     def features(pairs: Pairs) -> csr_matrix:
         first, second = map(vectorizer.transform, pairs)
         return hstack([first, second, first.multiply(second)], format="csr")
 
-    outputs = fit_logistic(features(train), labels, num_labels, list(map(features, tests)))
-    return outputs, time.perf_counter() - start
+    return fit_logistic(features(train), labels, num_labels, list(map(features, tests)))
 
 
 def overlap(pairs: Pairs) -> np.ndarray:

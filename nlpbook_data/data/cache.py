@@ -140,16 +140,13 @@ def cached_splits(
     entry = cache_root(cache_dir) / name / key
     entry.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{entry}.lock"):
-        if rebuild or _sizes(entry) is None:
-            _build_entry(entry, build)
+        sizes = None if rebuild else _sizes(entry)
+        if sizes is None:
+            sizes = _build_entry(entry, build)
         # The default fingerprint contains the file's mtime: after a rebuild of this entry, all data
         # derived from it would be rebuilt too.
-        return DatasetDict(
-            {
-                split: open_split(entry, split, make_key(entry=key, split=split))
-                for split in _sizes(entry) or ()
-            }
-        )
+        names = {split: make_key(entry=key, split=split) for split in sizes}
+        return DatasetDict({split: open_split(entry, split, names[split]) for split in sizes})
 
 
 def as_tables(
@@ -213,7 +210,7 @@ def _sizes(entry: Path) -> dict[str, int] | None:
     return sizes if intact else None
 
 
-def _build_entry(entry: Path, build: Callable[[Path], None]) -> None:
+def _build_entry(entry: Path, build: Callable[[Path], None]) -> dict[str, int]:
     partial = entry.with_name(f"{entry.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
     partial.mkdir()
@@ -225,6 +222,7 @@ def _build_entry(entry: Path, build: Callable[[Path], None]) -> None:
         write_text(partial / "entry.json", json.dumps(sizes))
         shutil.rmtree(entry, ignore_errors=True)
         os.replace(partial, entry)
+        return sizes
     except OSError as error:
         error.filename = error.filename or str(entry)  # Arrow does not name the file
         raise

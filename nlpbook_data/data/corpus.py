@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
-from nlpbook_data.corpora.declaration import Corpus, Split, read_manifest
+from nlpbook_data.corpora.declaration import Corpus, RawFile, Split, read_manifest
 from nlpbook_data.data.cache import (
     as_tables,
     cached_splits,
@@ -188,15 +188,13 @@ def raw_hashes(
         file = path.relative_to(folder).as_posix()
         hashes[file] = file_sha256(path, cache_dir)
         vouched = manifest.get(file, {}).get("sha256")
-        official = corpus.files[file].sha256 if file in corpus.files else None
-        expected = vouched or official
-        if accept_files or expected is None or hashes[file] == expected:
-            continue
-        raise InputError(
-            f"{path}: sha256 {hashes[file]} where "
-            f"{'the manifest beside it' if vouched else 'the official file'} has "
-            f"{expected}. Fetch it again, or pass --accept_files true to take it as it is."
-        )
+        expected = vouched or corpus.files.get(file, RawFile()).sha256
+        if not accept_files and expected not in (None, hashes[file]):
+            raise InputError(
+                f"{path}: sha256 {hashes[file]} where "
+                f"{'the manifest beside it' if vouched else 'the official file'} has "
+                f"{expected}. Fetch it again, or pass --accept_files true to take it as it is."
+            )
     return hashes
 
 
@@ -349,11 +347,8 @@ def _kept(dataset: Dataset, held_out: Sequence[Dataset], corpus: Corpus) -> Iter
 
 def _expected_rows(corpus: Corpus, folder: Path, hashes: Mapping[str, str]) -> dict[str, int]:
     """Return the row count that each file must have: the official one, else the manifest's."""
-    expected = {
-        file: entry["rows"]
-        for file, entry in (read_manifest(folder) or {"files": {}})["files"].items()
-        if "rows" in entry
-    }
+    listed = (read_manifest(folder) or {"files": {}})["files"].items()
+    expected = {file: entry["rows"] for file, entry in listed if "rows" in entry}
     for file, raw in corpus.files.items():
         if raw.rows and hashes.get(file, "") == raw.sha256:
             expected[file] = raw.rows

@@ -38,26 +38,8 @@ from nlpbook_data.data.corpus import (
 from nlpbook_data.data.labels import in_words
 from nlpbook_data.data.relations import as_documents
 from nlpbook_data.errors import InputError, first_line, nearest, shown
+from nlpbook_data.own_files import schemas
 from nlpbook_data.own_files.options import Options
-from nlpbook_data.own_files.schemas import (
-    NUMBER,
-    SEARCHED,
-    are_scores,
-    check_joined,
-    check_label,
-    check_labels,
-    convert_row,
-    find_columns,
-    find_schema,
-    group_columns,
-    labels_of,
-    match_columns,
-    read_examples,
-    row_columns,
-    score_note,
-    searched_task,
-    sort_labels,
-)
 from nlpbook_data.own_files.tables import check_columns
 from nlpbook_data.own_files.tools import find_converter
 from nlpbook_data.reading.squad import ANSWERS
@@ -79,21 +61,16 @@ OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_nam
 class Source:
     """The splits of a task, and their description for run.json and the card.
 
-    Attributes:
-        splits: the columns of the task's schema (see `own_files.schemas.SCHEMAS`). ``label`` is a
-            ``ClassLabel`` (-1 if unlabelled), a list of them, or a float for scores (NaN if
-            unlabelled). ``entities`` and ``answers`` are None if unlabelled.
-        name: the name of the corpus, of the dataset or of the files without their folders.
-        origins: the origin of each split, in words.
-        hashes: sha256 of the raw files, or of a Hub dataset's Arrow files.
-        license: if it is known.
+    The splits have the columns of the task's schema (see `own_files.schemas.SCHEMAS`). ``label`` is
+    a ``ClassLabel`` (-1 if unlabelled), a list of them, or a float for scores (NaN if unlabelled).
+    ``entities`` and ``answers`` are None if unlabelled.
     """
 
     splits: DatasetDict
-    name: str
-    origins: dict[str, str]
-    hashes: dict[str, str] = field(default_factory=dict)
-    license: str | None = None
+    name: str  # of the corpus, of the dataset, or of the files without their folders
+    origins: dict[str, str]  # of each split, in words
+    hashes: dict[str, str] = field(default_factory=dict)  # sha256 of raw files, or Arrow files
+    license: str | None = None  # if it is known
     task: str = "doccls"
 
     @property
@@ -148,7 +125,7 @@ class Source:
 
     def is_labelled(self, split: str) -> bool:
         """Whether the rows of `split` have gold labels (or entities, or answers)."""
-        gold = find_schema(self.task).gold
+        gold = schemas.find_schema(self.task).gold
         first = self.splits[split][0]
         if gold is None or gold not in first:
             return True
@@ -244,8 +221,8 @@ def _search_task(args: Any, files: Mapping[str, Path]) -> str:
     """Return the task whose corpus or files are searched: search, qa or paircls."""
     if args.corpus:
         task = find_corpus(args.corpus).task
-        return task if task in SEARCHED else "search"
-    return searched_task(files.values(), _columns(args, "search"))
+        return task if task in schemas.SEARCHED else "search"
+    return schemas.searched_task(files.values(), _columns(args, "search"))
 
 
 @dataclass(frozen=True)
@@ -275,7 +252,8 @@ class _Wanted:
 
 def _columns(args: Any, task: str) -> dict[str, str]:
     """Return ``args.<column>_column_name`` for the columns of `task`."""
-    found = {c: getattr(args, f"{c}_column_name", None) for c in find_schema(task).all_columns}
+    columns = schemas.find_schema(task).all_columns
+    found = {column: getattr(args, f"{column}_column_name", None) for column in columns}
     return {column: name for column, name in found.items() if name}
 
 
@@ -290,9 +268,6 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
     splits = DatasetDict()
     for split, dataset in source.splits.items():
         wanted, most = needed.get(split, (False, None))
-        if most is not None and most < 1:
-            option = {"validation": "eval", "test": "predict"}.get(split, split)
-            raise InputError(f"--max_{option}_samples {most}: a split needs 1 row or more.")
         if wanted:
             splits[split] = dataset.select(range(min(most or len(dataset), len(dataset))))
             if _cut_while_sorted(source, split, len(splits[split])):
@@ -353,12 +328,12 @@ def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
             "recipe."
         )
     common = (args.corpus_dir, args.cache_dir, args.accept_files)
-    schema = find_schema(task)
+    schema = schemas.find_schema(task)
     columns = [column for column in schema.all_columns if column in corpus.features]
     if task == "generation":  # a label is a prompt, unless there are several or it is not wanted
         unfit = not isinstance(label, ClassLabel) or args.label_column_name == "none"
         there = [column for column in columns if column != "label" or not unfit]
-        columns = list(find_columns(schema, there))
+        columns = list(schemas.find_columns(schema, there))
     splits = load_corpus(args.corpus, *common, rebuild=args.overwrite_cache)
     if corpus.task == "relation":
         splits = as_documents(splits)
@@ -376,7 +351,7 @@ def _from_files(
     files: Mapping[str, Path], wanted: _Wanted, cache_dir: str | None, rebuild: bool
 ) -> Source:
     read = partial(
-        read_examples,
+        schemas.read_examples,
         task=wanted.task,
         columns=wanted.columns,
         label_separator=wanted.label_separator,
@@ -465,35 +440,35 @@ def _read_hub(
     dataset: Dataset, place: str, wanted: _Wanted, options: Options
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a split in the task's schema; ``ClassLabel`` ids become label names."""
-    schema, known = find_schema(wanted.task), dataset.column_names
-    several, features = wanted.label_separator is not None, dataset.features
+    separator = wanted.label_separator
 
-    def rows_of(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-        return ({n: in_words(features[n], row[n]) for n in known} for row in rows)
+    def rows_of(dataset: Dataset) -> Iterator[dict[str, Any]]:
+        types = dataset.features
+        return ({n: in_words(types[n], value) for n, value in row.items()} for row in dataset)
 
-    sample = [*rows_of(dataset.select(range(min(100, len(dataset)))))]
-    if tool := find_converter(wanted.task, sample, wanted.columns, several, True, options):
-        for number, row in enumerate(rows_of(dataset), start=1):
-            where = f"{place}, row {number}"
-            for words in tool[1](where, row):
-                converted = convert_row(
-                    where, words, wanted.task, wanted.label_separator, number, options
-                )
-                if converted is not None:
-                    yield where, converted
-        return
-    needed, names, advice = match_columns(schema, wanted.columns, known)
-    check_columns(place, known, needed, advice)
-    used = {column: name for column, name in names.items() if name in known}
-    for number, row in enumerate(dataset.select_columns([*used.values()]), start=1):
-        words = {c: in_words(dataset.features[name], row[name]) for c, name in used.items()}
-        if schema.gold in words and words[schema.gold] is None:
-            del words[schema.gold]  # unlabelled
+    first = [*rows_of(dataset.select(range(min(100, len(dataset)))))]
+    several = separator is not None
+    if tool := find_converter(wanted.task, first, wanted.columns, several, True, options):
+        convert = tool[1]
+    else:
+        schema, known = schemas.find_schema(wanted.task), dataset.column_names
+        needed, names, advice = schemas.match_columns(schema, wanted.columns, known)
+        check_columns(place, known, needed, advice)
+        used = {column: name for column, name in names.items() if name in known}
+        dataset = dataset.select_columns([*used.values()])
+
+        def convert(where: str, row: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+            words = {column: row[name] for column, name in used.items()}
+            if schema.gold in words and words[schema.gold] is None:
+                del words[schema.gold]  # unlabelled
+            return [words]
+
+    for number, row in enumerate(rows_of(dataset), start=1):
         where = f"{place}, row {number}"
-        separator = wanted.label_separator
-        converted = convert_row(where, words, wanted.task, separator, number, options)
-        if converted is not None:
-            yield where, converted
+        for words in convert(where, row):
+            converted = schemas.convert_row(where, words, wanted.task, separator, number, options)
+            if converted is not None:
+                yield where, converted
 
 
 def _with_carved(splits: dict[str, Split]) -> dict[str, Split]:
@@ -522,7 +497,7 @@ def _cached(
     def build(target: Path) -> None:
         origin = "train" if "train" in rows else next(iter(rows))
         silent = replace(wanted.options, notes=Counter())  # each row is read again below
-        columns = row_columns(wanted.task, next(iter(rows[origin](options=silent)))[1])
+        columns = schemas.row_columns(wanted.task, next(iter(rows[origin](options=silent)))[1])
         first = partial(rows[origin], options=silent)
         names, found, said = _find_labels(
             lambda: telling(first(), f"{origin}, its labels"), wanted, columns
@@ -535,7 +510,7 @@ def _cached(
             write_split(target, split, encoded, features)
             said += [f"{split}: {line}." for line in options.lines()]
             if shares := carved_shares(splits, split):
-                groups = group_columns(wanted.task, columns)
+                groups = schemas.group_columns(wanted.task, columns)
                 if not carve_split(target, split, shares, groups, True):
                     rest = " and ".join(shares)
                     said.append(
@@ -584,15 +559,15 @@ def _find_labels(
     place = ""
     for placed in rows():
         place, row = placed
-        found.update(labels_of(row))
+        found.update(schemas.labels_of(row))
     file = place.rpartition(", ")[0] or place
-    note = score_note(wanted.task, found) if wanted.scores is None else None
+    note = schemas.score_note(wanted.task, found) if wanted.scores is None else None
     said = [f"{file}: {note}"] if note else []
-    if wanted.task == "paircls" and wanted.scores is None and are_scores(found):
+    if wanted.task == "paircls" and wanted.scores is None and schemas.are_scores(found):
         return None, True, said
-    joined = check_joined(file, found, wanted.task, wanted.label_separator)
-    check_labels(file, found, wanted.task)
-    return sort_labels(found), True, said + ([f"{file}: {joined}"] if joined else [])
+    joined = schemas.check_joined(file, found, wanted.task, wanted.label_separator)
+    schemas.check_labels(file, found, wanted.task)
+    return schemas.sort_labels(found), True, said + ([f"{file}: {joined}"] if joined else [])
 
 
 def _features(wanted: _Wanted, columns: Sequence[str], names: list[str] | None) -> Features:
@@ -609,13 +584,13 @@ def _features(wanted: _Wanted, columns: Sequence[str], names: list[str] | None) 
 def _encode(
     rows: Rows, wanted: _Wanted, features: Features, found: bool
 ) -> Iterator[dict[str, Any]]:
-    gold = find_schema(wanted.task).gold
+    gold = schemas.find_schema(wanted.task).gold
     label_type = _class_label(features, wanted.task)
     names = label_type.names if label_type else []
     ids = {name: number for number, name in enumerate(names)}
     whose = "train" if found else "the model"
     advice = "Mend the row, or add it to train." if found else OTHER_LABELS
-    if found and wanted.task == "paircls" and all(map(NUMBER.fullmatch, names)):
+    if found and wanted.task == "paircls" and all(map(schemas.NUMBER.fullmatch, names)):
         advice += " If the labels are scores, pass --scores true."
     labelled = None
     for place, row in rows():
@@ -631,8 +606,8 @@ def _encode(
                     "in the first row. Give all rows of all files the same columns."
                 )
         if label_type:
-            for label in labels_of(row):
-                check_label(place, label, ids, whose, advice)
+            for label in schemas.labels_of(row):
+                schemas.check_label(place, label, ids, whose, advice)
         yield {column: _encode_value(place, column, row, ids, features) for column in features}
 
 

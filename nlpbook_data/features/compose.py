@@ -1,8 +1,14 @@
 """NFC text with the source positions of its characters."""
 
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
+
+
+def nfc(texts: Sequence[str]) -> list[str]:
+    """Return the texts in NFC; macOS writes NFD, which is unknown to a Korean vocabulary."""
+    return [unicodedata.normalize("NFC", text) for text in texts]
 
 
 def compose(text: str) -> tuple[str, range | np.ndarray, range | np.ndarray]:

@@ -1,9 +1,10 @@
 """Document classification: a batch of rows in, model inputs out."""
 
-import unicodedata
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
+
+from nlpbook_data.features.compose import nfc
 
 
 def encode(
@@ -14,14 +15,11 @@ def encode(
 ) -> dict[str, list[Any]]:
     """Tokenize ``text`` and carry ``label`` over as ``labels``.
 
-    Texts are NFC-normalised (macOS writes NFD, which is unknown to a Korean vocabulary), and
-    truncated to `max_length` tokens, special ones included. The attention mask is left out: the
-    collator rebuilds it, and the cache is 40% smaller without it.
+    Texts are NFC-normalised, and truncated to `max_length` tokens, special ones included. The
+    attention mask is left out: the collator rebuilds it, and the cache is 40% smaller without it.
 
     Args:
         batch: ``{"text": [str, …], "label": [int | list[int] | None, …]}``.
-        tokenizer: any tokenizer of transformers.
-        max_length: at most this many tokens.
         num_labels: the width of the 0/1 vector for several labels a row; else None.
 
     Returns:
@@ -29,7 +27,7 @@ def encode(
         ``labels`` is left out if a row has no label.
     """
     encoded = tokenizer(
-        [unicodedata.normalize("NFC", text) for text in batch["text"]],
+        nfc(batch["text"]),
         truncation=True,
         max_length=max_length,
         return_attention_mask=False,

@@ -26,7 +26,6 @@ any length; packing rows of any length is 1.4 times as fast as padding them.
 """
 
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,6 +33,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError
+from nlpbook_data.features.compose import nfc
+from nlpbook_data.features.tokens import check_fast, ids_around, tokenize
 
 NO_LOSS = -100
 
@@ -136,11 +137,7 @@ def encode(
     rows = to_prompts(batch, label_names)
     if any(completion is None for completion in rows["completion"]):
         return {"input_ids": encode_prompts(rows["prompt"], tokenizer, max_length)}
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"{type(tokenizer).__name__} tells no character positions. Choose a model with a fast "
-            "tokenizer."
-        )
+    check_fast(tokenizer)
     if tokenizer.eos_token_id is None:
         raise InputError(
             "The tokenizer has no token that ends a text (eos_token). "
@@ -148,7 +145,7 @@ def encode(
         )
     if not 1 <= stride < max_length:
         raise InputError(f"A stride of {stride} does not fit rows of {max_length} tokens.")
-    prompts, completions = (_compose(rows[name]) for name in ("prompt", "completion"))
+    prompts, completions = (nfc(rows[name]) for name in ("prompt", "completion"))
     before = _tokenize(prompts, tokenizer)
     both = _tokenize([p + c for p, c in zip(prompts, completions, strict=True)], tokenizer)
     after = [
@@ -159,7 +156,7 @@ def encode(
     alone = iter(_tokenize(apart, tokenizer))
     after = [next(alone) if tokens is None else tokens for tokens in after]
 
-    eos, prefix = tokenizer.eos_token_id, _prefix(tokenizer)
+    eos, (prefix, _) = tokenizer.eos_token_id, ids_around(tokenizer, "가") or ([], [])
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for prompt, completion, (p_ids, p_ends), (c_ids, c_ends) in zip(
         prompts, completions, before, after, strict=True
@@ -198,9 +195,9 @@ def encode_prompts(
 
     With more than `max_length` tokens, the start and the last tokens of the prompt are kept.
     """
-    prefix = _prefix(tokenizer)
+    prefix, _ = ids_around(tokenizer, "가") or ([], [])
     encoded = []
-    for ids, _ in _tokenize(_compose(prompts), tokenizer, offsets=False):
+    for ids, _ in _tokenize(nfc(prompts), tokenizer, offsets=False):
         start = prefix or ([] if ids else [_start(tokenizer)])
         encoded.append([*start, *ids[max(0, len(ids) + len(start) - max_length) :]])
     return encoded
@@ -230,16 +227,12 @@ def scored_places(texts: Sequence[str], encoded: Mapping[str, Sequence[int]]) ->
     counts = np.add.reduceat(np.asarray(encoded["characters"][:]), begins)
     firsts, dropped = (np.asarray(encoded[name][:])[begins] for name in ("unlearnt", "dropped"))
     places = []
-    for text, first, count, cut in zip(_compose(texts), firsts, counts, dropped, strict=True):
+    for text, first, count, cut in zip(nfc(texts), firsts, counts, dropped, strict=True):
         place = np.arange(len(text) + 1)
         learnt = (place >= first) & (place < first + count)
         learnt[-1] = not cut
         places.append(learnt)
     return np.concatenate(places)
-
-
-def _compose(texts: Sequence[str]) -> list[str]:
-    return [unicodedata.normalize("NFC", text) for text in texts]
 
 
 def _tokenize(
@@ -248,14 +241,7 @@ def _tokenize(
     """Return the ids of each text, and the end of each token in it, without special tokens."""
     if not texts:
         return []
-    encoded = tokenizer(
-        texts,
-        add_special_tokens=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        return_offsets_mapping=offsets,
-        verbose=False,
-    )
+    encoded = tokenize(texts, tokenizer, offsets)
     spans = encoded["offset_mapping"] if offsets else [[]] * len(texts)
     return [
         (ids, [end for _, end in span])
@@ -279,15 +265,6 @@ def _count(ends: list[int], length: int) -> list[int]:
         return []
     reached = np.maximum.accumulate([0, *ends[:-1], length])
     return np.diff(reached).tolist()
-
-
-def _prefix(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return what the tokenizer puts before a text."""
-    options = {"return_attention_mask": False}
-    ids = tokenizer("가", **options)["input_ids"]
-    plain = tokenizer("가", add_special_tokens=False, **options)["input_ids"]
-    places = range(len(ids) - len(plain) + 1)
-    return ids[: next(i for i in places if ids[i : i + len(plain)] == plain)]
 
 
 def _start(tokenizer: PreTrainedTokenizerBase) -> int:

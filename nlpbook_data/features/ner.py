@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.features.compose import compose
+from nlpbook_data.features.tokens import check_fast, ids_around, tokenize
 
 NO_LOSS = -100
 BLANK_MARKS = {"▁", "Ġ"}  # of SentencePiece and byte-level tokenizers
@@ -79,12 +80,8 @@ def encode(
     Raises:
         InputError: the tokenizer has no offsets, or `stride` is as long as a window.
     """
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"{type(tokenizer).__name__} is not a fast tokenizer, and only they tell which "
-            "characters a token stands for. Choose a model with a tokenizer.json."
-        )
-    before, after = _special_tokens(tokenizer)
+    check_fast(tokenizer)
+    before, after = ids_around(tokenizer, "가") or ([], [])
     room = max_length - len(before) - len(after)
     if not 0 <= stride < room:
         raise InputError(
@@ -118,14 +115,7 @@ def _tokenize(
 ) -> Iterator[tuple[list[int], list[tuple[int, int]], list[tuple[int, int]]]]:
     """Yield the ids of each text, the span of each token, and that of its own characters."""
     composed = [compose(text) for text in texts]
-    encoded = tokenizer(
-        [text for text, _, _ in composed],
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,  # windows handle texts that are too long
-    )
+    encoded = tokenize([text for text, _, _ in composed], tokenizer)
     rows = zip(texts, composed, encoded["input_ids"], encoded["offset_mapping"], strict=True)
     for text, (_, starts, ends), ids, offsets in rows:
         covered = [
@@ -138,14 +128,6 @@ def _tokenize(
             for piece, span in zip(pieces, covered, strict=True)
         ]
         yield ids, covered, _own_characters(text, solid)
-
-
-def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """Return the ids that `tokenizer` puts before and after a text."""
-    encoded = tokenizer("가", return_special_tokens_mask=True)
-    ids, mask = encoded["input_ids"], encoded["special_tokens_mask"]
-    first, end = mask.index(0), len(mask) - mask[::-1].index(0)
-    return ids[:first], ids[end:]
 
 
 def _own_characters(text: str, covered: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

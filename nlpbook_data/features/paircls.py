@@ -1,11 +1,13 @@
 """Sentence pairs: a batch of rows in, model inputs out."""
 
 import math
-import unicodedata
 from typing import Any
 
 from tokenizers.processors import ByteLevel, Sequence, TemplateProcessing
 from transformers import PreTrainedTokenizerBase
+
+from nlpbook_data.features.compose import nfc
+from nlpbook_data.features.tokens import ids_around
 
 
 def separate_pairs(tokenizer: PreTrainedTokenizerBase) -> str | None:
@@ -19,10 +21,10 @@ def separate_pairs(tokenizer: PreTrainedTokenizerBase) -> str | None:
     """
     separator = tokenizer.sep_token or tokenizer.eos_token
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    around = _around_pairs(tokenizer)
+    around = ids_around(tokenizer, "가", "나")
     if around is None or separator is None or backend is None:
         return None
-    alone = _around(tokenizer("가")["input_ids"], _ids(tokenizer, "가")) or ([], [])
+    alone = ids_around(tokenizer, "가") or ([], [])
     opening, closing, before, after = map(tokenizer.convert_ids_to_tokens, (*alone, *around))
     special = {*opening, *closing, *before, *after, separator}
     template = TemplateProcessing(
@@ -51,8 +53,6 @@ def encode(
 
     Args:
         batch: the two columns of str, and ``label``: int, or float for scores.
-        tokenizer: any tokenizer of transformers.
-        max_length: at most this many tokens.
         columns: such as premise and hypothesis.
         token_types: whether the model tells the two texts apart by ``token_type_ids``.
 
@@ -60,10 +60,8 @@ def encode(
         ``{"input_ids": [[int, …], …], "token_type_ids": …, "labels": [int | float, …]}``;
         ``labels`` is left out where a row has none (-1, or NaN for scores).
     """
-    first, second = (
-        [unicodedata.normalize("NFC", text) for text in batch[column]] for column in columns
-    )
-    if _around_pairs(tokenizer) is not None:  # two texts would be one
+    first, second = (nfc(batch[column]) for column in columns)
+    if ids_around(tokenizer, "가", "나") is not None:  # two texts would be one
         separator = tokenizer.sep_token or tokenizer.eos_token or "\n"
         second = [separator + text for text in second]
     encoded = tokenizer(
@@ -79,21 +77,3 @@ def encode(
     if not any(label is None or label == -1 or math.isnan(label) for label in labels):
         columns["labels"] = labels
     return columns
-
-
-def _around_pairs(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]] | None:
-    """Return the ids before and after two texts, or None where some stand between them."""
-    texts = _ids(tokenizer, "가") + _ids(tokenizer, "나")
-    return _around(tokenizer("가", "나")["input_ids"], texts)
-
-
-def _around(ids: list[int], part: list[int]) -> tuple[list[int], list[int]] | None:
-    """Return what stands before and after `part` in `ids`, or None where it is not there whole."""
-    for at in range(len(ids) - len(part) + 1):
-        if ids[at : at + len(part)] == part:
-            return ids[:at], ids[at + len(part) :]
-    return None
-
-
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -5,7 +5,6 @@ that this module returns count characters of the original context.
 """
 
 import math
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,8 @@ from transformers import PreTrainedTokenizerBase
 
 from nlpbook_data.data.labels import in_words
 from nlpbook_data.errors import InputError
-from nlpbook_data.features.compose import compose
+from nlpbook_data.features.compose import compose, nfc
+from nlpbook_data.features.tokens import check_fast
 
 
 def encode(
@@ -55,11 +55,7 @@ def encode(
     Raises:
         InputError: the tokenizer is slow, or `stride` leaves no room for the question.
     """
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"{type(tokenizer).__name__} tells no character positions. Choose a model with a fast "
-            "tokenizer."
-        )
+    check_fast(tokenizer)
     special = tokenizer.num_special_tokens_to_add(pair=True)
     question_room = min(max_length // 2, max_length - special - stride - max_length // 8)
     if stride < 0 or question_room < 1:
@@ -67,7 +63,7 @@ def encode(
             f"A stride of {stride} leaves windows of {max_length} tokens no room for a question. "
             "Make it smaller, at most half of max_length."
         )
-    questions = [unicodedata.normalize("NFC", question) for question in batch["question"]]
+    questions = nfc(batch["question"])
     # A context has several questions: it is tokenized once, and 가 is its placeholder with each.
     options = {"padding": False, "truncation": False, "verbose": False}
     pairs = tokenizer(questions, ["가"] * len(questions), **options).encodings

@@ -1,7 +1,6 @@
 """Scores of language models and of generated texts, as modules of `evaluate`."""
 
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import evaluate
 import numpy as np
 
 from nlpbook_data.errors import InputError
+from nlpbook_data.features.compose import nfc
 from nlpbook_data.metrics.info import describe
 
 
@@ -96,7 +96,7 @@ class TextGeneration(evaluate.Metric):
         asked: Sequence[str] | None = None,
         judged: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        texts = [unicodedata.normalize("NFC", text) for text in predictions]
+        texts = nfc(predictions)
         result: dict[str, Any] = {f"distinct_{n}": distinct(texts, n) for n in (1, 2, 3)}
         result["repetition"] = float(np.mean([repetition(text) for text in texts]))
         result["mean_length"] = float(np.mean([len(text) for text in texts]))

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, get_args, get_type_hints
 
 import yaml
 from transformers import HfArgumentParser, PreTrainedConfig, TrainingArguments
-from transformers.hf_argparser import string_to_bool
+from transformers.hf_argparser import HfArg, string_to_bool
 
 from nlpbook_data.errors import InputError, nearest
 from nlpbook_data.language import is_korean, spoken
@@ -25,72 +25,54 @@ PACKAGE_PREFIX = "package:"
 # Settings that using a model needs, apart from column names, and their key in its config.
 USED = {"max_length", "stride", "label_separator", "max_answer_length"}
 SETTINGS = "recipe_settings"
+# Settings that belong to the model beside them: another model does not get them.
+OF_MODEL = {"from_scratch", "config_overrides", "tokenizer_name", "special_tokens"}
 MAX_YAML = 1_000_000  # bytes
+
+
+def option(default: Any, help: str, choices: Sequence[str] | None = None) -> Any:
+    """Return a field of a dataclass of options, as `HfArgumentParser` reads it."""
+    value = {"default_factory": default.copy} if isinstance(default, list) else {"default": default}
+    return HfArg(help=help, metadata={"choices": choices} if choices else None, **value)
 
 
 @dataclass
 class DataArguments:
     """Where the rows come from."""
 
-    corpus: str | None = field(default=None, metadata={"help": "a name of `nlpbook-data list`"})
-    corpus_dir: str | None = field(
-        default=None, metadata={"help": "folder of raw corpora (Korpora's root), ~/Korpora"}
-    )
-    dataset_name: str | None = field(default=None, metadata={"help": "a dataset on the Hub"})
-    dataset_config_name: str | None = field(default=None, metadata={"help": "its configuration"})
-    train_file: str | None = field(
-        default=None, metadata={"help": "csv, tsv, xlsx, JSON, parquet, or what a tool exports"}
-    )
-    validation_file: str | None = field(default=None, metadata={"help": "the same"})
-    test_file: str | None = field(
-        default=None, metadata={"help": "the same; without a label column it is only predicted"}
-    )
-    sheet_name: str | None = field(default=None, metadata={"help": "of xlsx; by default the first"})
-    text_column_name: str = field(default="text", metadata={"help": "the column of texts"})
-    label_column_name: str = field(default="label", metadata={"help": "the column of labels"})
-    label_separator: str = field(
-        default="|", metadata={"help": "between several labels in one cell (--multi_label true)"}
-    )
-    max_length: int = field(
-        default=128, metadata={"help": "tokens a text, clamped to what the model can take"}
-    )
-    max_train_samples: int | None = field(
-        default=None, metadata={"help": "use the first N rows of train"}
-    )
-    max_eval_samples: int | None = field(
-        default=None, metadata={"help": "use the first N rows of validation"}
-    )
-    max_predict_samples: int | None = field(
-        default=None, metadata={"help": "use the first N rows of test"}
-    )
-    accept_files: bool = field(
-        default=False, metadata={"help": "take corpus files whose checksums differ as they are"}
-    )
-    cache_dir: str | None = field(
-        default=None, metadata={"help": "of prepared data; by default HF_DATASETS_CACHE"}
-    )
-    overwrite_cache: bool = field(default=False, metadata={"help": "prepare the data again"})
+    corpus: str | None = option(None, "a name of `nlpbook-data list`")
+    corpus_dir: str | None = option(None, "folder of raw corpora (Korpora's root), ~/Korpora")
+    dataset_name: str | None = option(None, "a dataset on the Hub")
+    dataset_config_name: str | None = option(None, "its configuration")
+    train_file: str | None = option(None, "csv, tsv, xlsx, JSON, parquet, or what a tool exports")
+    validation_file: str | None = option(None, "the same")
+    test_file: str | None = option(None, "the same; without a label column it is only predicted")
+    sheet_name: str | None = option(None, "of xlsx; by default the first")
+    text_column_name: str = option("text", "the column of texts")
+    label_column_name: str = option("label", "the column of labels")
+    label_separator: str = option("|", "between several labels in one cell (--multi_label true)")
+    max_length: int = option(128, "tokens a text, clamped to what the model can take")
+    max_train_samples: int | None = option(None, "use the first N rows of train")
+    max_eval_samples: int | None = option(None, "use the first N rows of validation")
+    max_predict_samples: int | None = option(None, "use the first N rows of test")
+    accept_files: bool = option(False, "take corpus files whose checksums differ as they are")
+    cache_dir: str | None = option(None, "of prepared data; by default HF_DATASETS_CACHE")
+    overwrite_cache: bool = option(False, "prepare the data again")
 
 
 @dataclass
 class AnswerArguments(DataArguments):
     """Where questions, contexts and answers come from."""
 
-    context_column_name: str = field(default="context", metadata={"help": "the passages"})
-    question_column_name: str = field(default="question", metadata={"help": "the questions"})
-    answers_column_name: str = field(
-        default="answers", metadata={"help": "text, answer_start; or the text alone"}
-    )
-    answer_text_column_name: str = field(default="answer_text", metadata={"help": "of one answer"})
-    answer_start_column_name: str = field(
-        default="answer_start", metadata={"help": "where it begins in the context"}
-    )
-    repeated_answers: str = field(
-        default="refuse",
-        metadata={
-            "help": "that have no offset and stand more than once: the first counts, or skip them",
-            "choices": ["refuse", "first", "skip"],
-        },
+    context_column_name: str = option("context", "the passages")
+    question_column_name: str = option("question", "the questions")
+    answers_column_name: str = option("answers", "text, answer_start; or the text alone")
+    answer_text_column_name: str = option("answer_text", "of one answer")
+    answer_start_column_name: str = option("answer_start", "where it begins in the context")
+    repeated_answers: str = option(
+        "refuse",
+        "that have no offset and stand more than once: the first counts, or skip them",
+        choices=["refuse", "first", "skip"],
     )
 
 
@@ -98,134 +80,98 @@ class AnswerArguments(DataArguments):
 class ModelArguments:
     """Which model, and what of it is trained."""
 
-    model_name_or_path: str | None = field(
-        default=None, metadata={"help": "a folder, a name on the Hub, or package:models/encoder"}
+    model_name_or_path: str | None = option(
+        None, "a folder, a name on the Hub, or package:models/encoder"
     )
-    model_revision: str = field(default="main", metadata={"help": "branch, tag or commit"})
-    tokenizer_name: str | None = field(default=None, metadata={"help": "if not the model's own"})
-    special_tokens: str | None = field(
-        default=None,
-        metadata={"help": "read tokenizer.json as it is: eos_token=</s>,pad_token=<pad>,…"},
+    model_revision: str = option("main", "branch, tag or commit")
+    tokenizer_name: str | None = option(None, "if not the model's own")
+    special_tokens: str | None = option(
+        None, "read tokenizer.json as it is: eos_token=</s>,pad_token=<pad>,…"
     )
-    from_scratch: bool = field(
-        default=False, metadata={"help": "start from random weights; nothing else ever does"}
+    from_scratch: bool = option(False, "start from random weights; nothing else ever does")
+    config_overrides: str | None = option(
+        None, "with --from_scratch: num_hidden_layers=4,hidden_size=256,…"
     )
-    config_overrides: str | None = field(
-        default=None,
-        metadata={"help": "with --from_scratch: num_hidden_layers=4,hidden_size=256,…"},
+    ignore_mismatched_sizes: bool = option(False, "replace a trained head that has other labels")
+    attn_implementation: str | None = option(None, "sdpa, eager, flash_attention_2, …")
+    quantization: str = option(
+        "none",
+        "keep the weights in 8bit or 4bit (NVIDIA GPU, bitsandbytes); to train, --lora",
+        choices=["none", "8bit", "4bit"],
     )
-    ignore_mismatched_sizes: bool = field(
-        default=False, metadata={"help": "replace a trained head that has other labels"}
-    )
-    attn_implementation: str | None = field(
-        default=None, metadata={"help": "sdpa, eager, flash_attention_2, …"}
-    )
-    quantization: str = field(
-        default="none",
-        metadata={
-            "help": "keep the weights in 8bit or 4bit (NVIDIA GPU, bitsandbytes); to train, --lora",
-            "choices": ["none", "8bit", "4bit"],
-        },
-    )
-    lora: bool = field(
-        default=False, metadata={"help": "train low-rank adapters, merged at the end"}
-    )
-    lora_r: int = field(default=8, metadata={"help": "their rank"})
-    lora_alpha: int = field(default=16, metadata={"help": "their scale, times the rank"})
-    lora_dropout: float = field(default=0.1, metadata={"help": "their dropout"})
-    lora_target_modules: list[str] = field(
-        default_factory=lambda: ["all-linear"], metadata={"help": "which layers get them"}
-    )
+    lora: bool = option(False, "train low-rank adapters, merged at the end")
+    lora_r: int = option(8, "their rank")
+    lora_alpha: int = option(16, "their scale, times the rank")
+    lora_dropout: float = option(0.1, "their dropout")
+    lora_target_modules: list[str] = option(["all-linear"], "which layers get them")
 
 
 @dataclass
 class RecipeArguments(TrainingArguments):
     """TrainingArguments with our defaults, and what a run needs beside them."""
 
-    output_dir: str | None = field(
-        default=None, metadata={"help": "folder of the run; outputs/<recipe> by default"}
+    output_dir: str | None = option(None, "folder of the run; outputs/<recipe> by default")
+    do_train: bool = option(True, "false: evaluate and predict alone")
+    do_eval: bool = option(True, "score validation")
+    do_predict: bool = option(True, "predict test and score it")
+    per_device_train_batch_size: int = option(32, "rows a device and step")
+    per_device_eval_batch_size: int = option(64, "the same, not training")
+    eval_strategy: str = option("epoch", "no, steps or epoch")
+    save_strategy: str = option("epoch", "no, steps, epoch or best")
+    save_total_limit: int | None = option(1, "checkpoints beside the best")
+    load_best_model_at_end: bool = option(True, "the best on validation")
+    metric_for_best_model: str | None = option(
+        "auto", "a score of validation, or loss; auto: the task's own"
     )
-    do_train: bool = field(default=True, metadata={"help": "false: evaluate and predict alone"})
-    do_eval: bool = field(default=True, metadata={"help": "score validation"})
-    do_predict: bool = field(default=True, metadata={"help": "predict test and score it"})
-    per_device_train_batch_size: int = field(
-        default=32, metadata={"help": "rows a device and step"}
+    logging_steps: float = option(0.02, "below 1: share of all steps")
+    logging_nan_inf_filter: bool = option(False, "hide NaN losses")
+    disable_tqdm: bool | None = option(None, "no progress bar")
+    report_to: str = option("none", "tensorboard, …")
+    train_sampling_strategy: str = option(
+        "group_by_length",
+        "rows of like length in a batch, or any",
+        choices=["group_by_length", "random"],
     )
-    per_device_eval_batch_size: int = field(default=64, metadata={"help": "the same, not training"})
-    eval_strategy: str = field(default="epoch", metadata={"help": "no, steps or epoch"})
-    save_strategy: str = field(default="epoch", metadata={"help": "no, steps, epoch or best"})
-    save_total_limit: int | None = field(
-        default=1, metadata={"help": "checkpoints beside the best"}
+    pad_to_max_length: bool = option(False, "pad each row to --max_length, for static shapes; slow")
+    precision: str = option(
+        "auto",
+        "auto (what the device supports and runs faster), float32, bf16 or fp16",
+        choices=["auto", "float32", "bf16", "fp16"],
     )
-    load_best_model_at_end: bool = field(default=True, metadata={"help": "the best on validation"})
-    metric_for_best_model: str | None = field(
-        default="auto",
-        metadata={"help": "a score of validation, or loss; auto: the task's own"},
+    seeds: list[int] | None = option(None, "one run a seed, in its own folder; mean and spread")
+    resume: str | None = option(
+        None,
+        "auto: start, continue, or say that it is finished; never: start over; a checkpoint's "
+        "folder; by default as auto, but a finished run is run again",
     )
-    logging_steps: float = field(default=0.02, metadata={"help": "below 1: share of all steps"})
-    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "hide NaN losses"})
-    disable_tqdm: bool | None = field(default=None, metadata={"help": "no progress bar"})
-    report_to: str = field(default="none", metadata={"help": "tensorboard, …"})
-    train_sampling_strategy: str = field(
-        default="group_by_length",
-        metadata={
-            "help": "rows of like length in a batch, or any",
-            "choices": ["group_by_length", "random"],
-        },
+    keep_checkpoints: bool = option(False, "keep checkpoints of a finished run")
+    early_stopping_patience: int | None = option(
+        None, "stop after N evaluations that are not better"
     )
-    pad_to_max_length: bool = field(
-        default=False, metadata={"help": "pad each row to --max_length, for static shapes; slow"}
-    )
-    precision: str = field(
-        default="auto",
-        metadata={
-            "help": "auto (what the device supports and runs faster), float32, bf16 or fp16",
-            "choices": ["auto", "float32", "bf16", "fp16"],
-        },
-    )
-    seeds: list[int] | None = field(
-        default=None, metadata={"help": "one run a seed, in its own folder; mean and spread"}
-    )
-    resume: str | None = field(
-        default=None,
-        metadata={
-            "help": "auto: start, continue, or say that it is finished; never: start over; a "
-            "checkpoint's folder; by default as auto, but a finished run is run again"
-        },
-    )
-    keep_checkpoints: bool = field(
-        default=False, metadata={"help": "keep checkpoints of a finished run"}
-    )
-    early_stopping_patience: int | None = field(
-        default=None, metadata={"help": "stop after N evaluations that are not better"}
-    )
-    early_stopping_threshold: float = field(default=0.0, metadata={"help": "what counts as better"})
-    label_names: list[str] | None = field(
-        default_factory=lambda: ["labels"], metadata={"help": "the batch's columns of labels"}
-    )
-    hp_space: str | None = field(
-        default=None, metadata={"help": "a YAML of settings and their ranges, to search in"}
-    )
-    hp_trials: int | None = field(
-        default=None, metadata={"help": "search: train N times, choose on validation; needs optuna"}
+    early_stopping_threshold: float = option(0.0, "what counts as better")
+    label_names: list[str] | None = option(["labels"], "the batch's columns of labels")
+    hp_space: str | None = option(None, "a YAML of settings and their ranges, to search in")
+    hp_trials: int | None = option(
+        None, "search: train N times, choose on validation; needs optuna"
     )
     # The values of the YAML and the command line; see `parse`.
     given: dict[str, Any] = field(default_factory=dict, init=False)
     # Set when the arguments are settled: the recipe's own validation score; --push_to_hub.
     default_metric: str = field(default="loss", init=False)
     push_at_end: bool = field(default=False, init=False)
-    push_to_hub: bool = field(
-        default=False, metadata={"help": "push model, card and scores, last (hf auth login first)"}
-    )
-    baselines: bool = field(default=True, metadata={"help": "score the baselines too"})
-    ddp_find_unused_parameters: bool | None = field(
-        default=False, metadata={"help": "see DistributedDataParallel"}
-    )
+    push_to_hub: bool = option(False, "push model, card and scores, last (hf auth login first)")
+    baselines: bool = option(True, "score the baselines too")
+    ddp_find_unused_parameters: bool | None = option(False, "see DistributedDataParallel")
 
     @property
     def n_gpu(self) -> int:
         """GPUs of this process, 0 or 1: `accelerate launch` starts a process for each GPU."""
         return min(super().n_gpu, 1)
+
+    @property
+    def metric(self) -> str:
+        """The score of validation that chooses among checkpoints, or loss."""
+        return (self.metric_for_best_model or "loss").removeprefix("eval_")
 
 
 # Options that --help shows apart from the recipe's own.
@@ -267,16 +213,8 @@ SAME_RUN = {
     *("gradient_accumulation_steps", "save_total_limit", "baselines", "eval_accumulation_steps"),
     *("ddp_find_unused_parameters", "ddp_backend", "ddp_timeout", "debug", "accelerator_config"),
     *("config", "seeds", "train_file", "validation_file", "test_file", "mixed_precision"),
-    *(
-        "push_to_hub",
-        "push_at_end",
-        "torch_compile",
-        "fsdp",
-        "fsdp_config",
-        "deepspeed",
-        "parallelism_config",
-    ),
-    *("cached", "mini_batch_size"),
+    *("push_to_hub", "push_at_end", "torch_compile", "fsdp", "fsdp_config", "deepspeed"),
+    *("parallelism_config", "cached", "mini_batch_size"),
 }
 # Of these, options for which a finished run must run again.
 ASKED_FOR = {"seeds", "baselines", "precision"}
@@ -295,8 +233,6 @@ def parse(
     lengths come from the model's config, as in its training.
 
     Args:
-        recipe: the file of the recipe; its configs have the same name.
-        types: dataclasses.
         argv: the words of the command line; by default those of this process.
         partial: ignore options that none of `types` has: they belong to another program.
 
@@ -308,10 +244,9 @@ def parse(
     stem = Path(recipe).stem
     parser = _Parser(types, prog=f"recipes/{stem}.py", allow_abbrev=False, add_help=False)
     parser.add_argument("--config", help="a YAML file of these options")
-    asked = {"-h", "--help", "--help-all"}.intersection(argv)
-    if asked:
+    if {"-h", "--help", "--help-all"}.intersection(argv):
         about = (sys.modules["__main__"].__doc__ if stem in sys.argv[0] else "") or ""
-        options = _describe_options(parser, "--help-all" in asked)
+        options = _describe_options(parser, "--help-all" in argv)
         sys.stdout.write(f"{spoken(about)}\n{options}")
         raise SystemExit(0)
     given = _given(parser, argv, partial)
@@ -320,22 +255,18 @@ def parse(
     if config or "model_name_or_path" not in given:
         path = Path(config).expanduser() if config else Path(recipe).parent / f"configs/{stem}.yaml"
         values = _read_yaml(path, parser, partial)
-        replaced: set[str] = set()
-        if given.keys() & SOURCES:
-            replaced |= SOURCES
+        replaced = SOURCES if given.keys() & SOURCES else set()
         if "model_name_or_path" in given:
-            replaced |= {"from_scratch", "config_overrides", "tokenizer_name", "special_tokens"}
+            replaced = replaced | OF_MODEL
         values = {name: value for name, value in values.items() if name not in replaced}
     elif not given.get("do_train", True):
-        known = {action.dest for action in parser.options}
-        saved = _read_settings(given["model_name_or_path"], given.get("model_revision", "main"))
+        model = given["model_name_or_path"]
+        saved = _read_settings(model, given.get("model_revision", "main"))
+        known = {action.dest: action.type for action in parser.options}
         values = {name: value for name, value in saved.items() if name in known}
-        types = {action.dest: action.type for action in parser.options}
         for name, value in values.items():
-            if types[name] is int and type(value) is not int:
-                raise InputError(
-                    f"{given['model_name_or_path']}: its {name} is {value!r}. Mend it."
-                )
+            if known[name] is int and type(value) is not int:
+                raise InputError(f"{model}: its {name} is {value!r}. Mend it.")
     values |= given
     check_limits(values)
     values["output_dir"] = values.get("output_dir") or f"outputs/{stem}"
@@ -424,10 +355,8 @@ def _describe_options(parser: _Parser, everything: bool) -> str:
             width = 70 if is_korean() else 100  # a Hangul syllable is two cells wide
             lines += textwrap.wrap(text, width, subsequent_indent=" " * 31)
     if not everything:
-        lines += [
-            "",
-            spoken("All options, grouped: --help-all. Those of a YAML for --config are the same."),
-        ]
+        more = "All options, grouped: --help-all. Those of a YAML for --config are the same."
+        lines += ["", spoken(more)]
     return "\n".join(lines) + "\n"
 
 
@@ -459,9 +388,9 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
     try:
         if path.exists() and (not path.is_file() or path.stat().st_size > MAX_YAML):
             raise InputError(f"{path}: no file of options, which is small text. Check --config.")
-        text = path.read_text(encoding="utf-8")
-        settings = yaml.safe_load(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        settings = loader.construct_document(node) if node else None
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file. Check --config.") from error
     except yaml.MarkedYAMLError as error:
@@ -475,12 +404,11 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
         raise InputError(f"{path}: not a YAML file in UTF-8 ({what}). Mend it.") from error
     if not isinstance(settings, dict):
         raise InputError(f"{path}: holds no options; it needs lines of the form `name: value`.")
-    seen: set[str] = set()
-    for key, _ in node.value:
-        if key.value in seen:
+    keys = [key.value for key, _ in node.value]
+    for number, (key, _) in enumerate(node.value):
+        if key.value in keys[:number]:
             line = key.start_mark.line + 1
             raise InputError(f"{path}, line {line}: {key.value} stands here twice. Delete one.")
-        seen.add(key.value)
     known = {a.dest: a for a in reversed(parser.options) if a.dest != "config"}
     hints = {k: v for kind in parser.dataclass_types for k, v in get_type_hints(kind).items()}
     for key in [key for key in settings if key not in known]:
@@ -539,8 +467,6 @@ def as_record(*arguments: Any) -> dict[str, Any]:
     """Return the resolved arguments as JSON-able values, without tokens and keys."""
     record: dict[str, Any] = {}
     for instance in arguments:
-        if isinstance(instance, TrainingArguments):
-            record |= instance.to_dict()
-        else:
-            record |= dataclasses.asdict(instance)
+        trains = isinstance(instance, TrainingArguments)
+        record |= instance.to_dict() if trains else dataclasses.asdict(instance)
     return {name: value for name, value in record.items() if not name.endswith("_token")}

@@ -11,25 +11,23 @@ COMPLETE = "complete"  # the mark: ``{file: sha256}`` of all other files
 
 def mark_whole(folder: Path) -> None:
     """Flush the checkpoint in `folder` to disk, then mark it, so it survives a power cut."""
-    hashes = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != COMPLETE):
-        with path.open("rb+") as file:  # Windows only flushes writable files
-            hashes[path.relative_to(folder).as_posix()] = hash_file(path)
-            os.fsync(file.fileno())
-    for path in (folder.parent, folder, *(path for path in folder.rglob("*") if path.is_dir())):
-        _flush_folder(path)
+    flush(folder)
+    _flush_folder(folder.parent)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE)
+    hashes = {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
     write_text(folder / COMPLETE, json.dumps(hashes, indent=1) + "\n")
     _flush_folder(folder)
 
 
 def flush(folder: Path) -> None:
-    """Flush the files of a finished run to disk; after that its checkpoints can be deleted."""
+    """Flush all files in `folder` to disk, but for those in its checkpoints."""
     for path in folder.rglob("*"):
-        if path.is_file() and not path.relative_to(folder).parts[0].startswith("checkpoint-"):
-            with path.open("rb+") as file:
+        if path.is_dir():
+            _flush_folder(path)
+        elif not path.relative_to(folder).parts[0].startswith("checkpoint-"):
+            with path.open("rb+") as file:  # Windows only flushes writable files
                 os.fsync(file.fileno())
-    for path in (folder, *(path for path in folder.iterdir() if path.is_dir())):
-        _flush_folder(path)
+    _flush_folder(folder)
 
 
 def find_fault(folder: Path, needs_best: bool) -> str:

@@ -27,7 +27,12 @@ from nlpbook_data.reports.outcome import Outcome
 from nlpbook_data.reports.push import card_hash, full_name, push_folder
 from nlpbook_data.reports.summary import print_summary
 from nlpbook_data.training.arguments import RecipeArguments, parse
-from nlpbook_data.training.launcher import end_with_launcher, silence_launcher, use_cores
+from nlpbook_data.training.launcher import (
+    end_with_launcher,
+    find_launcher,
+    silence_launcher,
+    use_cores,
+)
 from nlpbook_data.training.machines import watch_machines
 from nlpbook_data.training.record import Interrupted, start_record
 from nlpbook_data.training.run import Run, Unchanged
@@ -80,8 +85,9 @@ def launch(main: Callable[..., None], *types: type) -> None:
     for name in ("SIGTERM", "SIGINT", "SIGUSR1"):  # the last: from schedulers; not on Windows
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), on_signal)
-    end_with_launcher(received)
-    use_cores()
+    if launcher := find_launcher():
+        end_with_launcher(launcher, received)
+        use_cores(launcher)
     try:
         machines = watch_machines(leave, lambda: any(run.callback.signal for run in runs))
         run_seeds(main, types, runs)
@@ -178,11 +184,11 @@ def run_seeds(main: Callable[..., None], types: tuple[type, ...], runs: list[Run
     record = start_record(recipe, args, *others)
     whole = Run(args, record)
     whole.folder.refuse_other_run(record)
-    if whole.folder.is_asked_for and "search" in whole.folder.previous:
-        if whole.folder.is_main:
-            conclude_search(whole.folder.previous["search"], args, record["command"][0])
-        return
     if whole.folder.is_asked_for:
+        if found := whole.folder.previous.get("search"):
+            if whole.folder.is_main:
+                conclude_search(found, args, record["command"][0])
+            return
         with contextlib.suppress(Unchanged):
             main(*map(copy.copy, others), copy.copy(args), whole)
         logger.info(
@@ -245,11 +251,11 @@ def settle_start(args: RecipeArguments, others: list[Any]) -> None:
     """
     # If this is set, Trainer pushes at each checkpoint; we push once, at the end.
     args.push_at_end, args.push_to_hub = args.push_to_hub, False
-    if args.push_at_end and not (args.hub_token or get_token()):
-        raise InputError(
-            "--push_to_hub needs a token, and none is there. Run `hf auth login` first."
-        )
     if args.push_at_end:
+        if not (args.hub_token or get_token()):
+            raise InputError(
+                "--push_to_hub needs a token, and none is there. Run `hf auth login` first."
+            )
         name = args.hub_model_id or Path(args.output_dir).expanduser().resolve().name
         try:
             args.hub_model_id = full_name(name, args.hub_token)

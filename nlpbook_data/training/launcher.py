@@ -10,13 +10,14 @@ from pathlib import Path
 import psutil
 import torch
 
-LAUNCHERS = {"accelerate", "accelerate-launch", "accelerate_cli", "torchrun"}
-LAUNCHERS |= {"accelerate.commands.accelerate_cli", "accelerate.commands.launch"}
-LAUNCHERS |= {"torch.distributed.run"}
+LAUNCHERS = {
+    *("accelerate", "accelerate-launch", "accelerate_cli", "accelerate.commands.accelerate_cli"),
+    *("accelerate.commands.launch", "torchrun", "torch.distributed.run"),
+}
 OURS = {"nlpbook-data", "nlpbook_data"}
 
 
-def find_launcher(names: Set[str] = LAUNCHERS) -> psutil.Process | None:
+def find_launcher(names: Set[str] = LAUNCHERS | OURS) -> psutil.Process | None:
     """Return the launcher that started this process; None for a shell or any other parent."""
     try:
         parent = psutil.Process().parent()
@@ -33,14 +34,13 @@ def cores() -> int:
     return min(psutil.cpu_count(logical=False) or allowed or 1, allowed or 1)
 
 
-def use_cores() -> None:
+def use_cores(launcher: psutil.Process) -> None:
     """Share the cores of a machine without accelerator among the processes that train on it.
 
     Launchers give each process a single thread unless ``OMP_NUM_THREADS`` or
     ``--num_cpu_threads_per_process`` says otherwise: the other cores would be idle.
     """
-    launcher = find_launcher(LAUNCHERS | OURS)
-    if launcher is None or torch.get_num_threads() > 1 or torch.accelerator.is_available():
+    if torch.get_num_threads() > 1 or torch.accelerator.is_available():
         return
     try:
         given = "OMP_NUM_THREADS" in launcher.environ()
@@ -51,7 +51,7 @@ def use_cores() -> None:
         torch.set_num_threads(max(1, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
 
-def end_with_launcher(received: list[int]) -> None:
+def end_with_launcher(launcher: psutil.Process, received: list[int]) -> None:
     """Send this process SIGTERM when its launcher is gone; otherwise it would train on unseen.
 
     On SIGTERM, `accelerate launch` ends at once and does not pass the signal on.
@@ -59,9 +59,6 @@ def end_with_launcher(received: list[int]) -> None:
     Args:
         received: the received signals; Ctrl-C reaches both processes, so none follows it.
     """
-    launcher = find_launcher(LAUNCHERS | OURS)
-    if launcher is None:
-        return
 
     def watch() -> None:
         while os.getppid() == launcher.pid:
@@ -74,7 +71,7 @@ def end_with_launcher(received: list[int]) -> None:
 
 def silence_launcher(secrets: set[str]) -> None:
     """End the launcher if it would print the failed command with a secret in it."""
-    launcher = find_launcher()
+    launcher = find_launcher(LAUNCHERS)
     try:
         if launcher and any(secret in word for secret in secrets for word in launcher.cmdline()):
             launcher.terminate()

@@ -18,8 +18,42 @@ IGNORED = -100
 
 
 @dataclass
-class ClassificationLoss:
+class GlobalMean:
+    """A loss whose `total` over some rows is divided by the `items` of the global batch.
+
+    Labels of -100 count nothing.
+    """
+
+    def items(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return the divisor of the loss of `labels`: their count."""
+        return labels.ne(IGNORED).sum()  # no wait for a GPU
+
+    def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the logits: (rows, classes), or (rows, 1) for scores."""
+        return outputs["logits"].float()
+
+    def total(self, outputs: Any, labels: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the losses of `labels`."""
+        raise NotImplementedError
+
+    def __call__(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return `total` divided by `num_items_in_batch`.
+
+        Args:
+            outputs: a model's, by name.
+            num_items_in_batch: the `items` of the global batch; by default those of these labels.
+        """
+        count = self.items(labels) if num_items_in_batch is None else num_items_in_batch
+        return self.total(outputs, labels) / count
+
+
+@dataclass
+class ClassificationLoss(GlobalMean):
     """Cross-entropy over classes or, for 0/1 vectors, binary cross-entropy over labels.
+
+    Labels are class ids (rows,) or floats (rows, classes).
 
     Attributes:
         class_weights: (classes,), or None. With weights, the mean is weighted as in
@@ -34,69 +68,44 @@ class ClassificationLoss:
 
     def items(self, labels: torch.Tensor) -> torch.Tensor:
         """Return the divisor of the loss of `labels`: their count, or the sum of their weights."""
-        kept = labels.ne(IGNORED)
         if labels.is_floating_point() or self.class_weights is None:
-            return kept.sum()  # no wait for a GPU
-        return self.class_weights.to(labels.device)[labels[kept]].sum()
+            return super().items(labels)
+        return self.class_weights.to(labels.device)[labels[labels.ne(IGNORED)]].sum()
 
-    def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the logits: (rows, classes)."""
-        return outputs["logits"].float()
-
-    def __call__(
-        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the sum over `labels`, -100 left out, divided by `num_items_in_batch`.
-
-        Args:
-            outputs: a model's output with ``logits`` (rows, classes).
-            labels: (rows,) class ids or (rows, classes) floats.
-            num_items_in_batch: the `items` of the global batch; by default those of these labels.
-        """
-        logits = outputs["logits"].float()
-        weights = None if self.class_weights is None else self.class_weights.to(logits.device)
-        if labels.is_floating_point():
-            kept = labels.ne(IGNORED)
-            target = labels * (1 - self.label_smoothing) + self.label_smoothing / 2
-            losses = F.binary_cross_entropy_with_logits(
-                logits, target, pos_weight=weights, reduction="none"
-            )
-            total = (losses * kept).sum()
-        else:
-            total = F.cross_entropy(
-                logits,
-                labels,
-                weight=weights,
-                ignore_index=IGNORED,
-                reduction="sum",
-                label_smoothing=self.label_smoothing,
-            )
-        count = self.items(labels) if num_items_in_batch is None else num_items_in_batch
-        return total / count
+    def total(self, outputs: Any, labels: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the losses of `labels`."""
+        logits, smoothing = outputs["logits"].float(), self.label_smoothing
+        weight = None if self.class_weights is None else self.class_weights.to(logits.device)
+        if not labels.is_floating_point():
+            options = {"ignore_index": IGNORED, "reduction": "sum", "label_smoothing": smoothing}
+            return F.cross_entropy(logits, labels, weight, **options)
+        target = labels * (1 - smoothing) + smoothing / 2
+        losses = F.binary_cross_entropy_with_logits(
+            logits, target, pos_weight=weight, reduction="none"
+        )
+        return (losses * labels.ne(IGNORED)).sum()
 
 
 @dataclass
 class TokenLoss(ClassificationLoss):
-    """Cross-entropy of each token over classes; `predictions` are (rows, tokens, classes)."""
+    """Cross-entropy of each token over classes; labels are (rows, tokens)."""
 
-    def __call__(
-        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the sum over `labels`, (rows, tokens), divided by `num_items_in_batch`."""
-        tokens = {"logits": outputs["logits"].flatten(0, 1)}
-        return super().__call__(tokens, labels.flatten(), num_items_in_batch)
+    def total(self, outputs: Any, labels: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the losses of `labels`."""
+        return super().total({"logits": outputs["logits"].flatten(0, 1)}, labels.flatten())
 
 
 @dataclass
 class LanguageModelLoss(TokenLoss):
     """Cross-entropy of each token, given those before it; ``labels[:, 0]`` never counts."""
 
-    def __call__(
-        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the sum over `labels`, (rows, tokens), divided by `num_items_in_batch`."""
-        shifted = {"logits": outputs["logits"][:, :-1]}
-        return super().__call__(shifted, labels[:, 1:], num_items_in_batch)
+    def items(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return the divisor of the loss of `labels`: the count of those that are predicted."""
+        return super().items(labels[:, 1:])
+
+    def total(self, outputs: Any, labels: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the losses of `labels`."""
+        return super().total({"logits": outputs["logits"][:, :-1]}, labels[:, 1:])
 
     def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Return each row's summed loss, in nats without smoothing, and its token count: (rows, 2).
@@ -113,8 +122,8 @@ class LanguageModelLoss(TokenLoss):
 
 
 @dataclass
-class SpanLoss:
-    """Cross-entropy of an answer's first and last token over the tokens of its row.
+class SpanLoss(GlobalMean):
+    """Cross-entropy of an answer's first and last token, (rows, 2), over the tokens of its row.
 
     Padding gets no probability. In transformers' own heads it does, so their loss changes with the
     length of the batch.
@@ -125,24 +134,12 @@ class SpanLoss:
 
     label_smoothing: float = 0.0
 
-    def items(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return the divisor of the loss of `labels`: the number of positions."""
-        return labels.ne(IGNORED).sum()
-
     def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Return the start and end logits: (rows, tokens, 2)."""
         return torch.stack([outputs["start_logits"], outputs["end_logits"]], dim=2).float()
 
-    def __call__(
-        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the sum over `labels`, -100 left out, divided by `num_items_in_batch`.
-
-        Args:
-            outputs: with ``start_logits`` and ``end_logits``, (rows, tokens).
-            labels: first and last token, (rows, 2).
-            num_items_in_batch: the `items` of the global batch; by default those of these labels.
-        """
+    def total(self, outputs: Any, labels: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the losses of `labels`."""
         padding = outputs["attention_mask"].eq(0).unsqueeze(2)
         logits = self.predictions(outputs).masked_fill(padding, -torch.inf)
         losses = -logits.log_softmax(dim=1)
@@ -151,32 +148,14 @@ class SpanLoss:
         if self.label_smoothing:
             spread = losses.masked_fill(padding, 0).sum(dim=1) / (~padding).sum(dim=1)
             hit = (1 - self.label_smoothing) * hit + self.label_smoothing * spread
-        total = hit.where(kept, 0).sum()
-        return total / (self.items(labels) if num_items_in_batch is None else num_items_in_batch)
+        return hit.where(kept, 0).sum()
 
 
 @dataclass
-class SquaredErrorLoss:
-    """Mean squared error of one score for each row."""
+class SquaredErrorLoss(GlobalMean):
+    """Mean squared error of one score for each row; labels are (rows,) floats."""
 
-    def items(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return the divisor of the loss of `labels`: their count."""
-        return labels.ne(IGNORED).sum()
-
-    def predictions(self, outputs: Any, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the scores: (rows, 1)."""
-        return outputs["logits"].float()
-
-    def __call__(
-        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the sum over `labels`, -100 left out, divided by `num_items_in_batch`.
-
-        Args:
-            outputs: a model's output with ``logits`` (rows, 1).
-            labels: (rows,) floats.
-            num_items_in_batch: the `items` of the global batch; by default those of these labels.
-        """
+    def total(self, outputs: Any, labels: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the losses of `labels`."""
         errors = outputs["logits"].float().squeeze(1) - labels
-        total = (errors.square() * labels.ne(IGNORED)).sum()
-        return total / (self.items(labels) if num_items_in_batch is None else num_items_in_batch)
+        return (errors.square() * labels.ne(IGNORED)).sum()

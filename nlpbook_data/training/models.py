@@ -44,6 +44,8 @@ ARCHITECTURES = {
     "AutoModelForMaskedLM": transformers.MODEL_FOR_MASKED_LM_MAPPING,
 }
 SUCH_AS = {"AutoModelForCausalLM": "GPT-2, Llama or Qwen"}
+# RoBERTa and its relatives, which always have positions, number them from the padding id on.
+FROM_PADDING = ("roberta", "camembert", "data2vec-text")
 TOKENIZERS = (AutoTokenizer, PreTrainedTokenizerFast)
 # Heads that are trained completely. For all-linear, peft itself leaves out the heads of other
 # tasks.
@@ -157,8 +159,7 @@ def load_tokenizer(args: ModelArguments, pairs: bool = False) -> PreTrainedToken
     tokenizer = _load(auto_class, name, args, **special)
     if len(tokenizer) < 10:  # without a file, transformers 5 makes an empty vocabulary
         raise InputError(
-            f"{args.tokenizer_name or args.model_name_or_path}: no vocabulary. Name a folder with "
-            "a tokenizer by --tokenizer_name."
+            f"{name}: no vocabulary. Name a folder with a tokenizer by --tokenizer_name."
         )
     if not tokenizer.tokenize("한국어"):
         raise InputError(
@@ -195,18 +196,16 @@ def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
                 f"{config.vocab_size:,}. Name the model's own tokenizer."
             )
         config.vocab_size = words
-    limits = [max_length, tokenizer.model_max_length]
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions:
-        # RoBERTa and its relatives number positions from the padding id on.
-        offset = config.pad_token_id + 1 if _counts_from_padding(config) else 0
-        limits.append(positions - offset)
-    if min(limits) < max_length:
+    positions = getattr(config, "max_position_embeddings", None) or max_length
+    if any(name in config.model_type for name in FROM_PADDING):
+        positions -= config.pad_token_id + 1
+    limit = min(max_length, tokenizer.model_max_length, positions)
+    if limit < max_length:
         logger.warning(
-            "--max_length %d is more than the model takes: %d is used.", max_length, min(limits)
+            "--max_length %d is more than the model takes: %d is used.", max_length, limit
         )
-    tokenizer.model_max_length = min(limits)
-    return min(limits)
+    tokenizer.model_max_length = limit
+    return limit
 
 
 def match_token_types(tokenizer: PreTrainedTokenizerBase, config: Any) -> bool:
@@ -220,10 +219,6 @@ def match_token_types(tokenizer: PreTrainedTokenizerBase, config: Any) -> bool:
     names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
     tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
     return False
-
-
-def _counts_from_padding(config: Any) -> bool:
-    return any(name in config.model_type for name in ("roberta", "camembert", "data2vec-text"))
 
 
 def load_model(

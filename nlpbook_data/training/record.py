@@ -64,35 +64,21 @@ def now() -> str:
 
 @dataclass
 class RunCallback(TrainerCallback):
-    """Opens the folder, marks complete checkpoints, measures speed, and handles signals.
+    """Opens the folder, marks complete checkpoints, measures speed, and handles signals."""
 
-    Attributes:
-        open_folder: a function that is called when training begins.
-        folder: the folder of the run.
-        record: the contents of run.json.
-        keep: the number of checkpoints to keep in addition to the best; None keeps all.
-        history: Trainer's log of training.
-        signal: the number of a received signal, which stops training after this step; `signalled`
-            is its time.
-        is_training: whether a checkpoint can be saved after a signal.
-        in_step: whether an optimizer step is running, not an evaluation.
-        before: complete checkpoints from before this training.
-        first_step: the optimizer steps done before this training; `began` is its start time.
-    """
-
-    open_folder: Callable[[], None]
+    open_folder: Callable[[], None]  # called when training begins
     folder: RunFolder
-    record: dict[str, Any]
-    keep: int | None
-    history: list[dict[str, Any]] = field(default_factory=list)
-    signal: int | None = None
-    signalled: float = 0.0
-    is_training: bool = False
-    in_step: bool = False
+    record: dict[str, Any]  # the contents of run.json
+    keep: int | None  # so many checkpoints in addition to the best; None keeps all
+    history: list[dict[str, Any]] = field(default_factory=list)  # Trainer's log of training
+    signal: int | None = None  # one that was received; it stops training after this step
+    signalled: float = 0.0  # when it was received
+    is_training: bool = False  # whether a checkpoint can be saved after a signal
+    in_step: bool = False  # whether an optimizer step is running, not an evaluation
     told: Any = None  # exchanges signals between processes
-    before: set[Path] = field(default_factory=set)
-    first_step: int = 0
-    began: float = 0.0
+    before: set[Path] = field(default_factory=set)  # complete checkpoints before this training
+    first_step: int = 0  # the optimizer steps done before this training
+    began: float = 0.0  # when this training began
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Open the folder; look for the best checkpoint in it, because it may have been moved."""
@@ -252,8 +238,8 @@ def _device(args: RecipeArguments) -> str:
     name, cpus = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
     if cpus.is_file() and (found := re.search(r"model name\s*: (.+)", cpus.read_text())):
         name = found[1]
-    used = torch.get_num_threads()
-    return f"{'MPS, ' if args.device.type == 'mps' else ''}{name}, {used} of {cores()} cores"
+    name = f"MPS, {name}" if args.device.type == "mps" else name
+    return f"{name}, {torch.get_num_threads()} of {cores()} cores"
 
 
 def _peak_memory(args: RecipeArguments) -> dict[str, int]:
@@ -261,10 +247,10 @@ def _peak_memory(args: RecipeArguments) -> dict[str, int]:
     try:
         import resource
 
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit >> 20}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else KiB
+        found = {"host": peak >> (20 if sys.platform == "darwin" else 10)}
     except ImportError:  # Windows
-        peak = {"host": psutil.Process().memory_info().peak_wset >> 20}
+        found = {"host": psutil.Process().memory_info().peak_wset >> 20}
     if args.device.type == "cuda":
-        peak["cuda"] = torch.cuda.max_memory_allocated(args.device) >> 20
-    return peak
+        found["cuda"] = torch.cuda.max_memory_allocated(args.device) >> 20
+    return found

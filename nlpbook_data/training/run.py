@@ -115,9 +115,8 @@ class Run:
             "sha256": source.hashes,
             "license": source.license,
         }
-        others = self.whole.record if self.whole else {}  # for finished seeds
-        before = (self.folder.previous or others).get("data", {})
-        self.folder.refuse_other_data(self.record["data"], before)
+        before = self.folder.previous or (self.whole.record if self.whole else {})
+        self.folder.refuse_other_data(self.record["data"], before.get("data", {}))
         if self.folder.is_asked_for:
             raise Unchanged
         self.columns = next(iter(source.splits.values())).column_names
@@ -143,8 +142,7 @@ class Run:
         args.default_metric = best_by
         if args.metric_for_best_model == "auto":
             args.metric_for_best_model = best_by
-        metric = (args.metric_for_best_model or "loss").removeprefix("eval_")
-        args.greater_is_better = metric not in LOWER_IS_BETTER
+        args.greater_is_better = args.metric not in LOWER_IS_BETTER
         args.save_total_limit = None  # Trainer would delete old ones before the new one is marked
         if args.early_stopping_patience is not None:
             if args.eval_strategy == "no":
@@ -171,11 +169,12 @@ class Run:
         self.record["precision"] = choose_precision(args, model, before)
         setattr(model.config, TRAINED_IN, self.record["precision"])
         if args.do_train:
-            given = self.record["arguments"].items()
-            used = {k: v for k, v in given if k in USED or k.endswith("_column_name")}
-            used |= {"task": self.record["recipe"], "columns": self.columns}
+            used = {"task": self.record["recipe"], "columns": self.columns}
+            for name, value in self.record["arguments"].items():
+                if name in USED or name.endswith("_column_name"):
+                    used[name] = value
             setattr(model.config, SETTINGS, used)
-        self.record["chosen_by"] = best_by if metric == "loss" else metric
+        self.record["chosen_by"] = best_by if args.metric == "loss" else args.metric
         return args
 
     def checkpoint(self) -> str | None:
@@ -248,8 +247,8 @@ class Run:
             several = self.record["arguments"].get("multi_label", False)
             told = {name: dict(scores) for name, scores in baselines.items()}
             found = {n: s.pop("predictions") for n, s in told.items() if "predictions" in s}
-            words = {name: in_words(values, labels, several) for name, values in found.items()}
-            if words:
+            if found:
+                words = {name: in_words(each, labels, several) for name, each in found.items()}
                 self.folder.write("baselines.json", words)
             self.scores["baselines"] = told
         if "ceiling" in self.record:

@@ -65,23 +65,16 @@ def micro_batches(batch: np.ndarray, size: int, processes: int) -> list[list[lis
 
 @dataclass
 class GlobalBatchSampler(Sampler[list[int]]):
-    """Yields the micro-batches of one process, in the order of `global_batches`.
+    """Yields the micro-batches of one process, in the order of `global_batches`."""
 
-    Attributes:
-        lengths: (rows,), the number of tokens of each row.
-        size: the rows of a micro-batch of one process.
-        padded_to: the number of tokens that every row is padded to; None pads to the longest row of
-            a micro-batch, 0 does not pad.
-    """
-
-    lengths: np.ndarray
-    size: int
+    lengths: np.ndarray  # (rows,), the number of tokens of each
+    size: int  # the rows of a micro-batch of one process
     accumulation: int = 1
     processes: int = 1
     process: int = 0
     seed: int = 0
     grouped: bool = True
-    padded_to: int | None = None
+    padded_to: int | None = None  # tokens; None: a micro-batch's longest row, 0: without padding
     epoch: int = 0
 
     def set_epoch(self, epoch: int) -> None:

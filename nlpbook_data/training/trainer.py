@@ -46,7 +46,7 @@ class RecipeTrainer(Trainer):
 
     Args:
         args: `RecipeArguments`, settled.
-        compute_loss_func: with ``__call__``, ``items`` and ``predictions``, see `training.loss`.
+        compute_loss_func: of `training.loss`.
         train_collator: the collator of training, if it differs from evaluation's.
 
     All other arguments are Trainer's own.
@@ -166,16 +166,14 @@ class RecipeTrainer(Trainer):
 
     def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> DataLoader:
         """Return this process' batches, with rows of similar length, longest first."""
-        args = self.args
+        size, processes = self.args.per_device_eval_batch_size, self.args.world_size
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         order = np.argsort(-text_lengths(dataset), kind="stable")
-        size = args.per_device_eval_batch_size
         batches = [order[begin : begin + size].tolist() for begin in range(0, len(order), size)]
         self._evaluated = dataset, order, len(batches)
+        mine = batches[self.args.process_index :: processes]
         # All processes need the same number: a model that is spread over them computes together.
-        steps = -(-len(batches) // args.world_size)
-        mine = batches[args.process_index :: args.world_size]
-        mine += batches[:1] * (steps - len(mine))
+        mine += batches[:1] * (-(-len(batches) // processes) - len(mine))
         return self._load(self._model_columns(dataset), mine, self.data_collator)
 
     def get_test_dataloader(self, test_dataset: Dataset) -> DataLoader:
@@ -196,18 +194,16 @@ class RecipeTrainer(Trainer):
         labels = inputs.pop("labels", None)
         with torch.no_grad(), self.compute_loss_context_manager():
             outputs = _with_mask(model, **inputs)
-        values = self.compute_loss_func.predictions(outputs, labels)
-        lengths = None
+        measure: Any = self.compute_loss_func
+        values = measure.predictions(outputs, labels)
+        lengths = torch.ones(len(values), dtype=torch.long)
         if values.ndim == 3:
             mask = inputs["attention_mask"].bool()
-            values, lengths = values[mask], mask.sum(dim=1).cpu().numpy()
+            values, lengths = values[mask], mask.sum(dim=1).cpu()
         loss = items = 0.0
         if labels is not None:
-            one = torch.tensor(1, device=labels.device)
-            measure: Any = self.compute_loss_func
-            loss = measure(outputs, labels, num_items_in_batch=one).item()
-            items = measure.items(labels).item()
-        self._kept.append((values.cpu().numpy(), lengths, loss, items))
+            loss, items = measure.total(outputs, labels).item(), measure.items(labels).item()
+        self._kept.append((values.cpu().numpy(), lengths.numpy(), loss, items))
         return None, None, None
 
     def evaluation_loop(
@@ -219,7 +215,7 @@ class RecipeTrainer(Trainer):
         all rows, …). Results do not depend on the number of processes: they share the same batches.
         The loss is the mean over all rows; Trainer's is a mean over batches.
         """
-        self._kept: list[tuple[np.ndarray, np.ndarray | None, float, float]] = []
+        self._kept: list[tuple[np.ndarray, np.ndarray, float, float]] = []
         output = super().evaluation_loop(  # type: ignore[misc]
             dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
         )
@@ -234,12 +230,9 @@ class RecipeTrainer(Trainer):
                 "its weights are spoiled, or too large for --precision "
                 f"{self.args.mixed_precision}. Try float32, or name another model."
             )
-        if kept[0][1] is None:
-            values = values[np.argsort(order)]
-        else:
-            ends = np.cumsum(np.concatenate([lengths for _, lengths, *_ in kept]))
-            rows = np.split(values, ends[:-1])
-            values = np.concatenate([rows[n] for n in np.argsort(order)])
+        ends = np.cumsum(np.concatenate([lengths for _, lengths, *_ in kept]))
+        rows = np.split(values, ends[:-1])
+        values = np.concatenate([rows[n] for n in np.argsort(order)])
         metrics = dict(output.metrics)
         losses, items = (sum(row[column] for row in kept) for column in (2, 3))
         if items:
@@ -323,10 +316,9 @@ def check_metric(args: RecipeArguments, find_names: Callable[[], list[str]]) -> 
     Raises:
         InputError: there is none.
     """
-    name = (args.metric_for_best_model or "loss").removeprefix("eval_")
-    if args.eval_strategy == "no" or name == args.default_metric:
+    if args.eval_strategy == "no" or args.metric == args.default_metric:
         return
-    scores = find_names()
+    name, scores = args.metric, find_names()
     if name not in scores:
         raise InputError(
             f"--metric_for_best_model {name}: there is no such score.{nearest(name, scores)} "

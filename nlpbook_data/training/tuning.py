@@ -129,7 +129,7 @@ def search(trainer: Trainer) -> None:
 
     args: Any = trainer.args
     space = read_space(Path(args.hp_space).expanduser())
-    metric = (args.metric_for_best_model or "loss").removeprefix("eval_")
+    metric = args.metric
     first: Any = copy.deepcopy(trainer.model)
     trainer.model_init = lambda: copy.deepcopy(first)
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -11,42 +11,33 @@ BAD = [f"{n}번 봐도 너무 지루해요" for n in range(20)]
 UNSEEN = ["이 영화 재미있어요", "이 영화 지루해요"]
 
 
-def test_majority_gives_each_row_the_shares_of_train():
-    found = majority(np.array([0, 2, 2, 2]), num_labels=4, rows=3)
-    assert found.tolist() == [[0.25, 0, 0.75, 0]] * 3
+@pytest.mark.parametrize(
+    ("labels", "shares"),
+    [([0, 2, 2, 2], [0.25, 0, 0.75]), ([[1, 0, 0], [1, 1, 0]], [1, 0.5, 0])],
+)
+def test_majority_gives_each_row_the_shares_of_train(labels, shares):
+    assert majority(np.array(labels), num_labels=3, rows=2).tolist() == [shares] * 2
 
 
-def test_majority_of_several_labels_gives_the_share_that_has_each():
-    found = majority(np.array([[1, 0], [1, 1], [1, 0], [0, 0]]), num_labels=2, rows=2)
-    assert found.tolist() == [[0.75, 0.25]] * 2
-
-
-def test_ngrams_learn_what_one_word_tells():
-    labels = np.array([1] * 20 + [0] * 20)
-    [found], seconds = character_ngrams(GOOD + BAD, labels, 2, [UNSEEN])
-    assert found.argmax(axis=1).tolist() == [1, 0]
-    assert found.sum(axis=1) == pytest.approx(1)
-    assert seconds > 0
-
-
-def test_ngrams_predict_each_split_apart_and_in_order():
+def test_ngrams_learn_what_one_word_tells_for_each_split_in_order():
     labels = np.array([1] * 20 + [0] * 20)
     splits = [UNSEEN, UNSEEN[::-1], UNSEEN[:1]]
-    (both, turned, first), _ = character_ngrams(GOOD + BAD, labels, 2, splits)
-    assert (both[::-1] == turned).all()
-    assert (both[:1] == first).all()
+    both, turned, first = character_ngrams(GOOD + BAD, labels, 2, splits)
+    assert both.argmax(axis=1).tolist() == [1, 0]
+    assert both.sum(axis=1) == pytest.approx(1)
+    assert (both[::-1] == turned).all() and (both[:1] == first).all()
 
 
 def test_ngrams_give_a_class_without_training_rows_nothing():
     labels = np.array([3] * 20 + [1] * 20)
-    [found], _ = character_ngrams(GOOD + BAD, labels, 5, [UNSEEN])
+    [found] = character_ngrams(GOOD + BAD, labels, 5, [UNSEEN])
     assert found.argmax(axis=1).tolist() == [3, 1]
     assert found.shape == (2, 5)
     assert not found[:, [0, 2, 4]].any()
 
 
 def test_ngrams_of_one_class_are_certain_of_it():
-    [found], _ = character_ngrams(GOOD, np.full(20, 1), 3, [UNSEEN])
+    [found] = character_ngrams(GOOD, np.full(20, 1), 3, [UNSEEN])
     assert found.tolist() == [[0, 1, 0]] * 2
 
 
@@ -54,9 +45,7 @@ def test_ngrams_of_several_labels_judge_each_by_itself():
     texts = [f"{text} {word}" for text in GOOD + BAD for word in ("배송 빠름", "배송 느림")]
     good, fast = np.array([1] * 40 + [0] * 40), np.array([1, 0] * 40)
     labels = np.stack([good, fast, np.ones(80), np.zeros(80)], axis=1)
-    [found], _ = character_ngrams(
-        texts, labels, 4, [["재미있어요 배송 느림", "지루해요 배송 빠름"]]
-    )
+    [found] = character_ngrams(texts, labels, 4, [["재미있어요 배송 느림", "지루해요 배송 빠름"]])
     assert (found > 0.5).tolist() == [[True, False, True, False], [False, True, True, False]]
     assert found[:, 2:].tolist() == [[1, 0]] * 2  # a label of all rows, or of none
 
@@ -67,14 +56,12 @@ def test_balanced_weights_are_scikit_learns():
     assert balanced_weights(labels, 4) == pytest.approx(expected)
 
 
-def test_balanced_weights_of_a_class_without_rows_are_one():
-    found = balanced_weights(np.array([0, 0, 2, 2]), 3)
-    assert found[1] == 1
-    assert found[0] == found[2] == pytest.approx(4 / (3 * 2))
-
-
-def test_balanced_weights_of_several_labels_are_negatives_by_positives():
-    found = balanced_weights(np.array([[1, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, 1]]), 3)
-    assert found[0] == 3
-    assert found[2] == 0
-    assert np.isfinite(found).all()
+@pytest.mark.parametrize(
+    ("labels", "weights"),
+    [
+        ([0, 0, 2, 2], [4 / (3 * 2), 1, 4 / (3 * 2)]),
+        ([[1, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, 1]], [3, 4, 0]),  # negatives by positives
+    ],
+)
+def test_balanced_weights_by_hand(labels, weights):
+    assert balanced_weights(np.array(labels), 3) == pytest.approx(weights)

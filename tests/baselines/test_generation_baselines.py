@@ -6,11 +6,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest import CORPORA
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nlpbook_data import load_corpus
 from nlpbook_data.baselines.generation import (
     OUTCOMES,
     ngram_bits_per_character,
@@ -89,20 +87,6 @@ def test_what_may_follow_a_history_sums_to_one_unseen_characters_included(train,
     assert total == pytest.approx([1] * 4)
 
 
-def test_bits_by_hand():
-    # after the start 가 (twice), after 가 the end (twice): nothing once, so the discount is 0.5;
-    # in the lower order each has one character before it, once, so that the discount there is 1
-    lowest = 1 / OUTCOMES
-    unigram = (2 - 0.5 + 0.5 * 2 * lowest) / 4  # 가: two of four, of two kinds
-    assert ngram_bits_per_character(["가", "가"], ["가"], 1)[1] == pytest.approx(
-        -2 * math.log2(unigram)
-    )
-    bigram = (2 - 0.5 + 0.5 * 1 * lowest) / 2  # D T P_0 / N is all of P_1
-    assert ngram_bits_per_character(["가", "가"], ["가"], 2)[2] == pytest.approx(
-        -2 * math.log2(bigram)
-    )
-
-
 def test_bits_are_those_of_texts_and_ends_over_characters_in_nfc():
     train, test = ["가나", "나다라"], ["나가", "", "라"]
     bits = ngram_bits_per_character(train, test, 3)
@@ -112,16 +96,6 @@ def test_bits_are_those_of_texts_and_ends_over_characters_in_nfc():
         assert bits[n] == pytest.approx(-sum(map(math.log2, probabilities[n - 1])) / 3)
     decomposed = [[unicodedata.normalize("NFD", text) for text in texts] for texts in (train, test)]
     assert ngram_bits_per_character(*decomposed, 3) == bits
-
-
-@pytest.mark.corpora
-def test_longer_histories_help_on_nsmc(record_property):
-    nsmc = load_corpus("nsmc", CORPORA)
-    bits = ngram_bits_per_character(nsmc["train"]["text"][:20_000], nsmc["test"]["text"][:2_000])
-    shown = ", ".join(f"{n}: {value:.3f}" for n, value in bits.items())
-    record_property("summary", f"NSMC, 20,000 reviews, bits per character by order: {shown}")
-    assert list(bits.values()) == sorted(bits.values(), reverse=True)
-    assert bits[5] < 0.6 * bits[1]
 
 
 def test_the_scores_of_each_order_stand_by_split_and_train_may_be_too_large(monkeypatch):

@@ -29,7 +29,7 @@ def predict(rows: list[tuple[str, str]], labels: np.ndarray, num_labels: int) ->
     columns = {"premise": [a for a, _ in rows], "hypothesis": [b for _, b in rows]}
     train = Dataset.from_dict(columns | {"label": labels.tolist()})
     found = predict_pairs(train, {"test": train}, num_labels)
-    return {name: predictions["test"] for name, predictions, _ in found}
+    return {name: predictions["test"] for name, predictions in found}
 
 
 def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:

@@ -1,20 +1,26 @@
 """Cache entries: whole or absent, built once, found again by content alone."""
 
 import hashlib
-import json
-import logging
 import multiprocessing
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from datasets.arrow_writer import ArrowWriter
+from writing import written
 
-from nlpbook_data.data.cache import cache_root, cached_splits, file_sha256, make_key, write_text
+from nlpbook_data.data.cache import (
+    cache_root,
+    cached_splits,
+    code_hash,
+    file_sha256,
+    make_key,
+    write_text,
+)
 
 
 def builder(rows: list[int], log: Path | None = None, seconds: float = 0.0) -> Callable:
@@ -59,9 +65,11 @@ def test_an_entry_is_built_once_and_its_splits_come_train_first(tmp_path):
     assert leftovers(tmp_path) == []
 
 
-def test_rebuild_replaces_an_entry(tmp_path):
+def test_a_rebuild_replaces_an_entry_unless_it_fails(tmp_path):
     cached_splits("name", "key", builder([1]), tmp_path)
     cached_splits("name", "key", builder([2]), tmp_path, rebuild=True)
+    with pytest.raises(AssertionError):
+        cached_splits("name", "key", fail, tmp_path, rebuild=True)
     assert cached_splits("name", "key", fail, tmp_path)["train"]["row"][:] == [2]
 
 
@@ -75,21 +83,14 @@ def lengthen(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [cut, lengthen, Path.unlink])
 @pytest.mark.parametrize("file", ["train.arrow", "test.arrow", "entry.json"])
-def test_a_damaged_entry_is_built_again(tmp_path, damage, file):
+def test_a_damaged_entry_is_built_again_and_that_is_said(tmp_path, caplog, damage, file):
     cached_splits("name", "key", builder([1] * 1000), tmp_path)
+    assert caplog.text == ""
     damage(entry_of(tmp_path) / file)
     assert cached_splits("name", "key", builder([2]), tmp_path)["test"]["row"][:] == [2]
     assert cached_splits("name", "key", fail, tmp_path)["train"]["row"][:] == [2]
-
-
-def test_damage_is_said(tmp_path, caplog):
-    cached_splits("name", "key", builder([1]), tmp_path)
-    with caplog.at_level(logging.WARNING):
-        cached_splits("name", "key", fail, tmp_path)
-        assert caplog.text == ""
-        cut(entry_of(tmp_path) / "train.arrow")
-        cached_splits("name", "key", builder([1]), tmp_path)
-    assert "damaged" in caplog.text and str(entry_of(tmp_path)) in caplog.text
+    if damage == cut and file == "train.arrow":
+        assert f"{entry_of(tmp_path)} is damaged" in caplog.text
 
 
 def test_what_a_killed_build_left_is_neither_served_nor_kept(tmp_path):
@@ -112,17 +113,6 @@ def test_a_build_that_raises_leaves_nothing_and_the_next_one_builds(tmp_path, er
     assert not entry_of(tmp_path).exists()
     assert leftovers(tmp_path) == []
     assert cached_splits("name", "key", builder([2]), tmp_path)["train"]["row"][:] == [2]
-
-
-def test_a_rebuild_that_raises_keeps_the_entry(tmp_path):
-    cached_splits("name", "key", builder([1]), tmp_path)
-
-    def build(folder: Path) -> None:
-        raise ValueError
-
-    with pytest.raises(ValueError):
-        cached_splits("name", "key", build, tmp_path, rebuild=True)
-    assert cached_splits("name", "key", fail, tmp_path)["train"]["row"][:] == [1]
 
 
 def load_in_process(cache: Path, log: Path, start: float) -> None:
@@ -211,36 +201,19 @@ def test_a_key_depends_on_every_part_and_on_datasets_and_not_on_an_order(monkeyp
 # code_hash
 
 
-HASH = """
-import json, os, sys
-from nlpbook_data.data.cache import code_hash
-for folder, module in json.load(sys.stdin):
-    if os.fork() == 0:
-        sys.path.insert(0, folder)
-        sys.stdout.write(code_hash(module) + chr(10))
-        sys.stdout.flush()
-        os._exit(0)
-    os.wait()
-"""
-
-
 @pytest.fixture
-def code_hashes(tmp_path: Path) -> Callable[..., list[str]]:
-    """Write each package ``{file: code}`` and return their `code_hash`, each by a new process."""
+def code_hashes(tmp_path: Path, monkeypatch) -> Callable[..., list[str]]:
+    """Write each package ``{file: code}``, from which `code_hash` is to be of `module`."""
 
     def code_hashes(*packages: dict[str, str], module: str = "made_up") -> list[str]:
-        folders = []
+        hashes = []
         for number, files in enumerate(packages):
-            folders.append(str(tmp_path / str(number)))
             for name, code in {"__init__.py": "", **files}.items():
-                path = tmp_path / str(number) / "made_up" / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(code, encoding="utf-8")
-        asked = json.dumps([(folder, module) for folder in folders])
-        command = [sys.executable, "-c", HASH]
-        done = subprocess.run(command, input=asked, check=True, stdout=-1, text=True, timeout=60)
-        hashes = done.stdout.split()
-        assert len(hashes) == len(packages)
+                written(tmp_path / str(number) / "made_up" / name, code)
+            with monkeypatch.context() as patch:
+                patch.syspath_prepend(tmp_path / str(number))
+                hashes.append(code_hash.__wrapped__(module))
+                sys.modules.pop("made_up", None)
         return hashes
 
     return code_hashes
@@ -287,40 +260,38 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def test_the_sum_of_a_file_is_remembered(tmp_path, monkeypatch):
-    path = old_file(tmp_path / "a", b"one")
-    assert file_sha256(path, tmp_path) == sha256(b"one")
-    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
-    assert file_sha256(path, tmp_path) == sha256(b"one")
-
-
-@pytest.mark.parametrize("age", [98, 99.999_999, 3])
-def test_an_edit_that_keeps_the_size_is_seen(tmp_path, age):
-    path = tmp_path / "a"
-    assert file_sha256(old_file(path, b"one"), tmp_path) == sha256(b"one")
-    assert file_sha256(old_file(path, b"two", age), tmp_path) == sha256(b"two")
-    assert file_sha256(path, tmp_path) == sha256(b"two")
-
-
-def test_a_file_put_in_the_place_of_another_is_seen(tmp_path):
+def move_here(path: Path) -> None:
     """`mv` brings its own inode, even where size and time are the same."""
-    path, other = tmp_path / "a", tmp_path / "b"
-    assert file_sha256(old_file(path, b"one"), tmp_path) == sha256(b"one")
     times = path.stat().st_mtime_ns
+    other = path.with_name("b")
     other.write_bytes(b"two")
     os.utime(other, ns=(times, times))
     other.rename(path)
-    assert file_sha256(path, tmp_path) == sha256(b"two")
 
 
-def test_a_file_touched_within_two_seconds_is_not_remembered(tmp_path):
-    path = tmp_path / "a"
-    path.write_bytes(b"one")
+def edit_in_secret(path: Path) -> None:
+    """Editors may give a file its old time back; and a clock ticks slowly."""
     times = path.stat().st_mtime_ns
-    assert file_sha256(path, tmp_path) == sha256(b"one")
     path.write_bytes(b"two")
-    os.utime(path, ns=(times, times))  # within the same tick of the clock
-    assert file_sha256(path, tmp_path) == sha256(b"two")
+    os.utime(path, ns=(times, times))
+
+
+@pytest.mark.parametrize("age", [100, 0])
+@pytest.mark.parametrize(
+    "change",
+    [move_here, edit_in_secret]
+    + [partial(old_file, content=b"two", age=age) for age in (98, 99.999_999, 3)],
+)
+def test_a_sum_is_remembered_until_the_file_changes_in_any_way(tmp_path, monkeypatch, age, change):
+    path = old_file(tmp_path / "a", b"one", age)
+    assert file_sha256(path, tmp_path) == sha256(b"one")
+    if age:
+        with monkeypatch.context() as patch:
+            patch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
+            assert file_sha256(path, tmp_path) == sha256(b"one")
+    change(path)
+    for _ in range(2):
+        assert file_sha256(path, tmp_path) == sha256(b"two")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"state": null}', "\0\0"])
@@ -349,12 +320,3 @@ def test_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     write_text(path, "다음\r\n")
     assert path.read_bytes() == "다음\r\n".encode()
-
-
-def test_a_file_that_is_edited_and_given_its_old_time_is_hashed_again(tmp_path):
-    path = old_file(tmp_path / "a", b"one")
-    times = path.stat().st_mtime_ns
-    assert file_sha256(path, tmp_path) == sha256(b"one")
-    path.write_bytes(b"two")
-    os.utime(path, ns=(times, times))
-    assert file_sha256(path, tmp_path) == sha256(b"two")

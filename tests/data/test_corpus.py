@@ -72,37 +72,13 @@ def test_import_does_not_import_torch():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path):
-    with pytest.raises(InputError, match="'nscm'.* Did you mean nsmc"):
-        load_corpus("nscm", tmp_path)
-
-
-@pytest.mark.parametrize("name", ["", "../nsmc", "__init__", "nsmc.py"])
-def test_a_name_that_is_not_a_corpus_is_refused(name):
-    with pytest.raises(InputError, match="There is no corpus"):
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("", ""), ("../nsmc", ""), ("__init__", ""), ("nsmc.py", ""), ("nscm", "Did you mean nsmc")],
+)
+def test_a_name_that_is_not_a_corpus_is_refused_with_the_nearest_one(name, near):
+    with pytest.raises(InputError, match=f"There is no corpus '{name}'.*{near}"):
         load_corpus(name)
-
-
-def test_a_module_put_into_the_folder_is_a_corpus(tmp_path, monkeypatch):
-    (tmp_path / "made_up.py").write_text(
-        "from datasets import Features, Value\n"
-        "from nlpbook_data.corpora.declaration import Corpus, Split\n"
-        "splits = {'test': Split('a.txt', files=('a.txt', 'b.txt'))}\n"
-        "CORPUS = Corpus(name='made-up', task='doccls', title='', license='',\n"
-        "    homepage='', features=Features(text=Value('string')), splits=splits)\n"
-        "def parse(files):\n"
-        "    for path in files:\n"
-        "        yield {'text': path.read_text()}\n"
-    )
-    for name in ("a", "b"):
-        (tmp_path / "made-up").mkdir(exist_ok=True)
-        (tmp_path / "made-up" / f"{name}.txt").write_text(name)
-    paths = [*nlpbook_data.corpora.__path__, str(tmp_path)]
-    monkeypatch.setattr(nlpbook_data.corpora, "__path__", paths)
-    monkeypatch.delitem(sys.modules, "nlpbook_data.corpora.made_up", raising=False)
-    assert {"made-up", "nsmc", "sample_reviews"} <= set(list_corpora())
-    loaded = load_corpus("made-up", tmp_path, tmp_path / "cache")
-    assert {split: rows["text"][:] for split, rows in loaded.items()} == {"test": ["a", "b"]}
 
 
 @pytest.mark.parametrize("name", list_corpora())
@@ -159,17 +135,22 @@ def test_a_malformed_line_is_named_with_what_was_found_and_nothing_is_cached(tmp
     assert not list((tmp_path / "cache").rglob("*.arrow"))
 
 
-@pytest.mark.parametrize("header", ["id\tdocument", "id\ttext\tlabel", "0\t좋다\t1"])
-def test_another_header_is_refused(tmp_path, load, header):
-    write_nsmc(tmp_path, f"{header}\n0\t좋다\t1\n".encode())
-    with pytest.raises(InputError, match="ratings_train.txt, line 1: .*id⇥document⇥label"):
-        load()
+GOOD = f"{HEADER}\n" + "".join(f"{n}\t좋다\t1\n" for n in range(5000))
 
 
-def test_bytes_that_are_not_utf8_are_named_by_line(tmp_path, load):
-    good = "".join(f"{n}\t좋다\t1\n" for n in range(5000))
-    write_nsmc(tmp_path, f"{HEADER}\n{good}".encode() + "5000\t나쁘다\t0\n".encode("cp949"))
-    with pytest.raises(InputError, match="ratings_train.txt, line 5002: not UTF-8"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        *(
+            (f"{header}\n0\t좋다\t1\n".encode(), "line 1: .*id⇥document⇥label")
+            for header in ("id\tdocument", "id\ttext\tlabel", "0\t좋다\t1")
+        ),
+        (GOOD.encode() + "5000\t나쁘다\t0\n".encode("cp949"), "line 5002: not UTF-8"),
+    ],
+)
+def test_another_header_or_encoding_is_refused(tmp_path, load, content, message):
+    write_nsmc(tmp_path, content)
+    with pytest.raises(InputError, match=f"ratings_train.txt, {message}"):
         load()
 
 
@@ -261,31 +242,19 @@ def independent_split(path: Path) -> list[tuple[str, int]]:
     return [(document, int(label)) for _, document, label in cells]
 
 
-@pytest.fixture(scope="module")
-def real_nsmc(tmp_path_factory) -> DatasetDict:
-    return load_corpus("nsmc", CORPORA, tmp_path_factory.mktemp("cache"))
-
-
 @pytest.mark.corpora
-def test_nsmc_every_row_is_read(real_nsmc):
-    assert len(real_nsmc["train"]) + len(real_nsmc["validation"]) == 150_000
+def test_every_row_of_nsmc_is_read_and_validation_is_apart_and_balanced(tmp_path):
+    found = load_corpus("nsmc", CORPORA, tmp_path)
     expected = independent_split(CORPORA / "nsmc" / "ratings_test.txt")
-    assert pairs(real_nsmc["test"]) == expected
+    assert pairs(found["test"]) == expected
     assert len(expected) == 50_000
     expected = independent_split(CORPORA / "nsmc" / "ratings_train.txt")
-    assert sum('"' in text for text, _ in expected) > 500
-    found = pairs(real_nsmc["train"]) + pairs(real_nsmc["validation"])
-    assert Counter(found) == Counter(expected)
-
-
-@pytest.mark.corpora
-def test_nsmc_validation_has_no_text_of_train_and_both_labels_alike(real_nsmc):
-    train, validation = (
-        {text.strip() for text in real_nsmc[s]["text"]} for s in ("train", "validation")
-    )
+    assert len(expected) == 150_000 and sum('"' in text for text, _ in expected) > 500
+    assert Counter(pairs(found["train"]) + pairs(found["validation"])) == Counter(expected)
+    train, validation = ({t.strip() for t in found[s]["text"]} for s in ("train", "validation"))
     assert not train & validation
-    assert len(real_nsmc["validation"]) == pytest.approx(7500, abs=50)
-    assert np.mean(real_nsmc["validation"]["label"][:]) == pytest.approx(0.5, abs=0.01)
+    assert len(found["validation"]) == pytest.approx(7500, abs=50)
+    assert np.mean(found["validation"]["label"][:]) == pytest.approx(0.5, abs=0.01)
 
 
 # Splits that are absent, optional, patterns or streamed
@@ -326,6 +295,9 @@ def made_up(request, tmp_path: Path, monkeypatch):
     paths = [*nlpbook_data.corpora.__path__, str(tmp_path / "package")]
     monkeypatch.setattr(nlpbook_data.corpora, "__path__", paths)
     monkeypatch.delitem(sys.modules, "nlpbook_data.corpora.made_up", raising=False)
+    monkeypatch.setattr("nlpbook_data.data.cache.TABLE_ROWS", 50)  # several tables
+    monkeypatch.setattr("nlpbook_data.data.corpus.CARVE_ROWS", 50)
+    monkeypatch.setattr("nlpbook_data.reading.text.BLOCK_BYTES", 1000)
     folder = tmp_path / "corpora" / "MADE"
     folder.mkdir(parents=True)
     for name, texts in {"part1": TEXTS[:300], "part2": TEXTS[300:], "test": TEXTS[:2]}.items():
@@ -341,6 +313,7 @@ def made_up(request, tmp_path: Path, monkeypatch):
 
 def test_a_pattern_takes_all_files_that_match_and_carving_loses_nothing(made_up):
     splits = made_up()
+    assert {"made-up", "nsmc", "sample_reviews"} <= set(list_corpora())
     assert list(splits) == ["train", "validation", "test"]
     both = splits["train"]["text"][:] + splits["validation"]["text"][:]
     assert sorted(both) == sorted(TEXTS)
@@ -412,11 +385,3 @@ def test_a_split_loaded_alone_is_deduplicated_against_the_others(made_up):
     alone = made_up(splits=["train"], deduplicate=True)
     assert list(alone) == ["train"]
     assert alone["train"]["text"][:] == made_up(deduplicate=True)["train"]["text"][:]
-
-
-def test_a_large_corpus_is_written_table_by_table(made_up, monkeypatch, tmp_path):
-    monkeypatch.setattr("nlpbook_data.data.cache.TABLE_ROWS", 50)
-    monkeypatch.setattr("nlpbook_data.data.corpus.CARVE_ROWS", 50)
-    monkeypatch.setattr("nlpbook_data.reading.text.BLOCK_BYTES", 1000)
-    splits = made_up()
-    assert sorted(splits["train"]["text"][:] + splits["validation"]["text"][:]) == sorted(TEXTS)

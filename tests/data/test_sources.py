@@ -271,28 +271,11 @@ def test_several_labels_are_lists_or_words_between_separators(load, write, suffi
             assert sorted(words) == expected[text]
 
 
-def test_a_single_number_is_one_of_several_labels(load, write):
-    path = write("train.jsonl", rows_of([1, 0, [0, 1], 1.0, []], 10))
-    assert load(train_file=path, multi_label=True).label_names == ["0", "1"]
-
-
 def test_scores_may_be_whole_numbers_where_it_is_said(load, write):
     path = write("train.jsonl", [{**sts(n), "label": n % 6} for n in range(40)])
     sources = [load(task="paircls", train_file=path, scores=scores) for scores in (None, True)]
     types = [source.splits["train"].features["label"] for source in sources]
     assert types == [ClassLabel(names=[*"012345"]), Value("float32")]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"multi_label": True, "label_separator": ""}, "--label_separator is empty"),
-        ({}, "train.jsonl, line 1: .*--multi_label true"),
-    ],
-)
-def test_lists_of_labels_need_to_be_asked_for(load, write, options, message):
-    with pytest.raises(InputError, match=message):
-        load(train_file=write("train.jsonl", rows_of([["가"], ["나"]], 10)), **options)
 
 
 def test_the_arguments_name_the_columns_of_the_task(load, write):
@@ -302,15 +285,6 @@ def test_the_arguments_name_the_columns_of_the_task(load, write):
 
 
 # Splits
-
-
-def test_each_file_is_a_split_in_the_order_of_its_rows(load, write):
-    rows = {split: rows_of(["가", "나"], n) for split, n in zip(SPLITS, (9, 3, 4), strict=True)}
-    source = load(**{f"{split}_file": write(f"{split}.csv", r) for split, r in rows.items()})
-    for split in rows:
-        assert in_words(source, split) == as_words(rows[split])
-    assert source.origins == {split: f"{split}.csv" for split in rows}
-    assert source.name == "train.csv, validation.csv, test.csv"
 
 
 @pytest.mark.parametrize("given", [(), ("validation",), ("test",)])
@@ -361,25 +335,20 @@ def test_rows_of_too_few_texts_are_carved_all_the_same_and_that_is_said(load, wr
         load(task="ner", train_file=write("two.jsonl", [row] * 2))
 
 
-@pytest.mark.parametrize(("most", "told"), [(30, True), (40, False)])
-def test_a_file_sorted_by_label_is_told_of_where_its_first_rows_are_taken(
+@pytest.mark.parametrize(("most", "told"), [(7, False), (30, True), (40, False)])
+def test_each_file_is_a_split_of_its_first_rows_and_one_sorted_by_label_is_told_of(
     load, write, caplog, most, told
 ):
     rows = sorted(rows_of(["가", "나"], 20), key=lambda row: row["label"])
     files = {f"{split}_file": write(f"{split}.csv", rows) for split in SPLITS}
-    source = load(**files, max_train_samples=most)
-    assert source.count_labels("train") == {"가": 20, "나": most - 20}
-    assert ("train: sorted by label, of which the first 30 rows" in caplog.text) == told
-
-
-def test_the_first_rows_are_used_where_a_number_is_given(load, write):
-    rows = rows_of(["가", "나"], 20)
-    files = {f"{split}_file": write(f"{split}.csv", rows) for split in SPLITS}
-    numbers = {"max_train_samples": 7, "max_eval_samples": 3, "max_predict_samples": 1000}
+    numbers = {"max_train_samples": most, "max_eval_samples": 3, "max_predict_samples": 1000}
     source = load(**files, **numbers)
-    assert in_words(source, "train") == as_words(rows[:7])
+    assert in_words(source, "train") == as_words(rows[:most])
     assert in_words(source, "validation") == as_words(rows[:3])
     assert in_words(source, "test") == as_words(rows)
+    assert source.origins == {split: f"{split}.csv" for split in SPLITS}
+    assert source.name == "train.csv, validation.csv, test.csv"
+    assert ("train: sorted by label, of which the first 30 rows" in caplog.text) == told
 
 
 @pytest.mark.parametrize(
@@ -409,12 +378,28 @@ def test_files_that_lack_a_split_that_is_needed_are_refused(load, write, split, 
         load(phases=phases, **{f"{split}_file": write("a.csv", rows_of(["가", "나"]))})
 
 
+REVIEWS = {"corpus": "sample_reviews"}
+
+
 @pytest.mark.parametrize(
-    "arguments",
-    [{}, {"corpus": "nsmc", "train_file": "a.csv"}, {"corpus": "nsmc", "dataset_name": "a/b"}],
+    ("arguments", "message"),
+    [
+        ({}, "exactly one of"),
+        ({"corpus": "nsmc", "train_file": "a.csv"}, "exactly one of"),
+        ({"corpus": "nsmc", "dataset_name": "a/b"}, "exactly one of"),
+        ({**REVIEWS, "multi_label": True}, "one label a row"),
+        ({**REVIEWS, "task": "ner"}, "sample_reviews is for doccls"),
+        ({"train_file": "LISTS"}, "lists.jsonl, line 1: .*--multi_label true"),
+        (
+            {"train_file": "LISTS", "multi_label": True, "label_separator": ""},
+            "--label_separator is empty",
+        ),
+    ],
 )
-def test_exactly_one_source_is_taken(load, arguments):
-    with pytest.raises(InputError, match="exactly one of"):
+def test_data_that_are_not_what_is_asked_for_are_refused(load, write, arguments, message):
+    if arguments.get("train_file") == "LISTS":
+        arguments = arguments | {"train_file": write("lists.jsonl", rows_of([["가"], ["나"]], 10))}
+    with pytest.raises(InputError, match=message):
         load(**arguments)
 
 
@@ -467,7 +452,7 @@ def test_a_test_file_without_labels_is_loaded_unlabelled(load, write, multi_labe
 
 def test_the_cache_is_used_again_and_built_again_where_it_is_asked_for(load, write, tmp_path):
     path = write("train.jsonl", [ner(n) for n in range(40)])
-    load(task="ner", train_file=path)
+    first = load(task="ner", train_file=path)
     (entry,) = (tmp_path / "cache" / "nlpbook" / "files").glob("*/entry.json")
     before = entry.stat().st_mtime_ns
     load(task="ner", train_file=path)
@@ -476,14 +461,11 @@ def test_the_cache_is_used_again_and_built_again_where_it_is_asked_for(load, wri
     assert entry.stat().st_mtime_ns > before
     with pytest.raises(InputError, match="no column 'label'"):
         load(train_file=path)
-
-
-def test_a_changed_file_gives_the_new_rows_and_another_hash(load, write):
-    first = load(train_file=write("train.csv", rows_of(["가", "나"], 10)))
-    second = load(train_file=write("train.csv", rows_of(["나", "가"], 10)))
-    assert first.hashes.keys() == second.hashes.keys() == {"train.csv"}
-    assert first.hashes != second.hashes
-    assert dict(in_words(second, "train"))["0번째 글"] == "나"
+    write("train.jsonl", [ner(n) for n in range(40, 80)])
+    changed = load(task="ner", train_file=path)
+    assert changed.hashes.keys() == first.hashes.keys() == {"train.jsonl"}
+    assert changed.hashes != first.hashes
+    assert not {*changed.splits["train"]["text"]} & {*first.splits["train"]["text"]}
 
 
 def test_a_file_replaced_while_it_is_read_leaves_nothing(load, write, monkeypatch):
@@ -491,7 +473,7 @@ def test_a_file_replaced_while_it_is_read_leaves_nothing(load, write, monkeypatc
         write(name, rows_of(labels, 3000))
         for name, labels in (("train.csv", ["가", "나"]), ("other.csv", ["다", "라"]))
     )
-    read, passes = source.read_examples, []
+    read, passes = source.schemas.read_examples, []
 
     def reading(*arguments, **options):
         rows = read(*arguments, **options)
@@ -501,7 +483,7 @@ def test_a_file_replaced_while_it_is_read_leaves_nothing(load, write, monkeypatc
             os.replace(other, path)
         yield from rows
 
-    monkeypatch.setattr(source, "read_examples", reading)
+    monkeypatch.setattr(source.schemas, "read_examples", reading)
     with pytest.raises(InputError, match=f"{path} changed while it was read, and nothing was"):
         load(train_file=path)
     found = load(train_file=path)  # the new file's rows, under the new file's hash
@@ -549,15 +531,6 @@ def test_a_corpus_brings_its_licence_origins_and_hashes(load):
     assert source.origins["test"] == "test.jsonl, written for this project"
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"multi_label": True}, "one label a row"), ({"task": "ner"}, "sample_reviews is for doccls")],
-)
-def test_a_corpus_of_another_kind_is_refused(load, options, message):
-    with pytest.raises(InputError, match=message):
-        load(corpus="sample_reviews", **options)
-
-
 def test_the_labels_of_a_corpus_are_prompts_unless_they_are_not_wanted(load):
     common = {"corpus": "sample_reviews", "task": "generation"}
     source = load(**common)
@@ -590,16 +563,19 @@ def test_corpora_of_questions_and_of_plain_texts_are_for_generation_too(
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_hub_dataset_gives_its_splits_and_labels(load, write, tmp_path, suffix):
-    rows = {split: rows_of([10, 9], n) for split, n in zip(SPLITS, (20, 4, 3), strict=True)}
-    for split in rows:
-        write(f"hub/{split}.{suffix}", rows[split])
-    source = load(dataset_name=str(tmp_path / "hub"))
-    assert source.label_names == ["9", "10"]
-    for split in rows:
-        expected = [(text, str(label)) for text, label in as_words(rows[split])]
-        assert in_words(source, split) == expected
-        assert source.origins[split] == f"{split} of {tmp_path / 'hub'}"
+def test_a_hub_dataset_gives_its_splits_and_labels_also_after_a_change(
+    load, write, tmp_path, suffix
+):
+    for labels in ([10, 9], [12, 11]):
+        rows = {split: rows_of(labels, n) for split, n in zip(SPLITS, (20, 4, 3), strict=True)}
+        for split in rows:
+            write(f"hub/{split}.{suffix}", rows[split])
+        source = load(dataset_name=str(tmp_path / "hub"))
+        assert source.label_names == [str(label) for label in reversed(labels)]
+        for split in rows:
+            expected = [(text, str(label)) for text, label in as_words(rows[split])]
+            assert in_words(source, split) == expected
+            assert source.origins[split] == f"{split} of {tmp_path / 'hub'}"
 
 
 @pytest.fixture
@@ -651,12 +627,6 @@ def test_a_hub_dataset_without_the_columns_is_refused_with_the_options(load, hub
     message = "no column 'entities'; the columns are text, tags.*--entities_column_name"
     with pytest.raises(InputError, match=message):
         load(task="ner", dataset_name=name)
-
-
-def test_a_changed_hub_folder_gives_the_new_rows(load, write, tmp_path):
-    for labels in (["가", "나"], ["다", "라"]):
-        write("hub/train.parquet", rows_of(labels, 20))
-        assert load(dataset_name=str(tmp_path / "hub")).label_names == labels
 
 
 def test_a_hub_dataset_that_is_not_there_is_refused(load, tmp_path):

@@ -8,16 +8,15 @@ import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 import nlpbook_data.models
 from nlpbook_data import load_corpus
 from nlpbook_data.features.doccls import encode
-from nlpbook_data.models.train_tokenizer import VOCABULARY, train_tokenizer
+from nlpbook_data.models.train_tokenizer import train_decoder_tokenizer, train_tokenizer
 from nlpbook_data.training.arguments import resolve_package
 from nlpbook_data.training.features import text_lengths
 
-SHIPPED = Path(nlpbook_data.models.__file__).parent / "tiny_encoder"
 TEXTS = ["재미있어요", "배송이 빠르고 마음에 들어요", "", "별로 " * 300]
 
 
@@ -26,8 +25,9 @@ def tokenizer() -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder"))
 
 
-def test_a_row_is_its_text_between_cls_and_sep(tokenizer):
+def test_a_row_is_its_text_between_cls_and_sep_and_its_label(tokenizer):
     encoded = encode({"text": TEXTS[:3], "label": [0, 1, 1]}, tokenizer, 128)
+    assert list(encoded) == ["input_ids", "labels"] and encoded["labels"] == [0, 1, 1]
     for text, ids in zip(TEXTS, encoded["input_ids"], strict=False):
         assert (ids[0], ids[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
         assert tokenizer.decode(ids[1:-1]) == text
@@ -57,10 +57,6 @@ def test_decomposed_hangul_gives_the_tokens_of_composed_hangul():
     assert plain.unk_token_id not in encoded[0]["input_ids"][0]
 
 
-def test_only_ids_and_labels_are_kept(tokenizer):
-    assert list(encode({"text": TEXTS, "label": [0] * 4}, tokenizer, 8)) == ["input_ids", "labels"]
-
-
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.sets(st.integers(0, 4)).map(sorted), min_size=1, max_size=5))
 def test_several_labels_become_vectors_of_zeros_and_ones(tokenizer, labels):
@@ -69,10 +65,6 @@ def test_several_labels_become_vectors_of_zeros_and_ones(tokenizer, labels):
         assert len(vector) == 5
         assert [number for number, value in enumerate(vector) if value == 1.0] == label
         assert all(isinstance(value, float) and value in (0.0, 1.0) for value in vector)
-
-
-def test_labels_of_one_a_row_stay_as_they_are(tokenizer):
-    assert encode({"text": TEXTS, "label": [2, 0, 1, 1]}, tokenizer, 8)["labels"] == [2, 0, 1, 1]
 
 
 @pytest.mark.parametrize("unlabelled", [-1, None])
@@ -94,34 +86,23 @@ def test_text_lengths_are_those_of_the_selected_rows_in_their_order(rows, data):
         assert found.tolist() == [len(rows[i]) for i in selected]
 
 
-def test_text_lengths_count_the_tokens_of_a_mapped_dataset(tokenizer):
-    dataset = Dataset.from_dict({"text": TEXTS * 300, "label": [0] * 1200})
-    encoded = dataset.map(
-        encode, batched=True, fn_kwargs={"tokenizer": tokenizer, "max_length": 32}
-    )
-    assert text_lengths(encoded).tolist() == [len(row["input_ids"]) for row in encoded]
-
-
-def test_the_shipped_tokenizer_is_what_its_script_trains_on_the_shipped_train_split(tmp_path):
+@pytest.mark.parametrize(
+    ("model", "train"),
+    [("tiny_encoder", train_tokenizer), ("tiny_decoder", train_decoder_tokenizer)],
+)
+def test_a_shipped_tokenizer_is_what_its_script_trains_and_fits_its_model(tmp_path, model, train):
     texts = load_corpus("sample_reviews", cache_dir=tmp_path / "cache")["train"]["text"]
-    train_tokenizer(texts).save_pretrained(tmp_path / "trained")
+    train(texts).save_pretrained(tmp_path / "trained")
+    shipped = Path(nlpbook_data.models.__file__).parent / model
     for file in ("tokenizer.json", "tokenizer_config.json"):
         trained = json.loads((tmp_path / "trained" / file).read_text(encoding="utf-8"))
-        assert trained == json.loads((SHIPPED / file).read_text(encoding="utf-8")), file
-
-
-def test_the_shipped_config_fits_the_shipped_tokenizer(tokenizer):
-    config = json.loads((SHIPPED / "config.json").read_text(encoding="utf-8"))
-    assert len(tokenizer) == VOCABULARY == config["vocab_size"]
-    assert tokenizer.pad_token_id == config["pad_token_id"]
-    assert tokenizer.model_max_length <= config["max_position_embeddings"]
-
-
-def test_the_shipped_tokenizer_knows_the_shipped_texts(tokenizer, tmp_path):
-    corpus = load_corpus("sample_reviews", cache_dir=tmp_path)
-    unknown = total = 0
-    for split in corpus.values():
-        for ids in tokenizer(split["text"][:])["input_ids"]:
-            unknown += ids.count(tokenizer.unk_token_id)
-            total += len(ids)
-    assert unknown / total < 0.01  # characters that train does not have
+        assert trained == json.loads((shipped / file).read_text(encoding="utf-8")), file
+    tokenizer, config = AutoTokenizer.from_pretrained(shipped), AutoConfig.from_pretrained(shipped)
+    assert len(tokenizer) == config.vocab_size
+    assert tokenizer.model_max_length <= config.max_position_embeddings
+    assert tokenizer.pad_token_id == config.pad_token_id
+    if model == "tiny_decoder":
+        generation = GenerationConfig.from_pretrained(shipped)
+        for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+            assert getattr(tokenizer, name) == getattr(config, name) == getattr(generation, name)
+        assert len({tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}) == 3

@@ -1,33 +1,26 @@
 """Prompts, completions and texts to labelled rows; the decoder that ships; rows without padding."""
 
 import functools
-import json
 import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import CORPORA
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
     AutoTokenizer,
     DataCollatorForTokenClassification,
     DataCollatorWithFlattening,
-    GenerationConfig,
     GPT2Config,
     GPT2LMHeadModel,
     PreTrainedTokenizerFast,
-    pipeline,
 )
 
 import nlpbook_data.models
-from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
 from nlpbook_data.features.generation import (
     encode,
@@ -39,7 +32,6 @@ from nlpbook_data.features.generation import (
     to_prompts,
     to_texts,
 )
-from nlpbook_data.models.train_tokenizer import train_decoder_tokenizer
 
 SHIPPED = Path(nlpbook_data.models.__file__).parent / "tiny_decoder"
 LABELS = ["부정", "긍정"]
@@ -95,18 +87,24 @@ def learnt(labels):
 # Rows
 
 
-def test_a_row_is_start_prompt_completion_and_end_and_the_last_two_are_learnt(tokenizer):
-    rows = encode(pairs(("긍정", f" {REVIEW}")), tokenizer, 64)
+@pytest.mark.parametrize(
+    ("kind", "only", "prompt", "start", "learns", "characters"),
+    [
+        ("shipped", True, "긍정", "<s>", " 재미</s>", 3),
+        ("shipped", False, "긍정", "<s>", "긍정 재미</s>", 5),
+        ("gpt2", False, "가 나", "", " 나 재미</s>", 5),  # nothing precedes the first token
+    ],
+)
+def test_a_row_is_start_prompt_completion_and_end_and_what_is_learnt_is_its_end(
+    kind, only, prompt, start, learns, characters
+):
+    tokenizer = load(kind)
+    rows = encode(pairs((prompt, " 재미")), tokenizer, 64, completion_only=only)
     (ids,), (labels,) = rows["input_ids"], rows["labels"]
-    assert tokenizer.decode(ids) == f"<s>긍정 {REVIEW}</s>"
-    assert tokenizer.decode(learnt(labels)) == f" {REVIEW}</s>"
+    assert tokenizer.decode(ids) == f"{start}{prompt} 재미</s>"
+    assert tokenizer.decode(learnt(labels)) == learns
+    assert rows["characters"] == [characters]
     assert ids[-len(learnt(labels)) :] == learnt(labels)
-
-
-def test_with_completion_only_off_everything_after_the_start_is_learnt(tokenizer):
-    rows = encode(pairs(("긍정", " 재미")), tokenizer, 64, completion_only=False)
-    assert tokenizer.decode(learnt(rows["labels"][0])) == "긍정 재미</s>"
-    assert rows["characters"] == [5]
 
 
 @pytest.mark.parametrize("completion_only", [True, False])
@@ -127,13 +125,6 @@ def test_without_a_start_of_its_own_only_a_row_without_prompt_gets_one():
     prompted, plain = encode(pairs(("긍정", " 재미"), ("", "재미")), tokenizer, 64)["input_ids"]
     assert tokenizer.decode(prompted) == "긍정 재미</s>"
     assert tokenizer.decode(plain) == "</s>재미</s>"
-
-
-def test_a_first_token_that_nothing_precedes_is_neither_learnt_nor_counted():
-    tokenizer = load("gpt2")
-    rows = encode(pairs(("가 나", " 다")), tokenizer, 64, completion_only=False)
-    assert tokenizer.decode(learnt(rows["labels"][0])) == " 나 다</s>"
-    assert rows["characters"] == [4]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -163,13 +154,6 @@ def test_a_blank_before_the_completion_is_no_token_of_its_own(kind):
     whole = tokenizer("긍정 재미있게 봤습니다")["input_ids"]
     assert rows["input_ids"][0][:-1] == whole
     assert tokenizer.decode(learnt(rows["labels"][0])[:-1]) == "재미있게 봤습니다"
-
-
-def test_a_token_that_would_straddle_the_boundary_is_parted(tokenizer):
-    assert len(tokenizer("재미", add_special_tokens=False)["input_ids"]) == 1
-    (ids,) = encode(pairs(("재", "미")), tokenizer, 64)["input_ids"]
-    parts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("재", "미")]
-    assert ids == [tokenizer.bos_token_id, *parts[0], *parts[1], tokenizer.eos_token_id]
 
 
 def test_decomposed_hangul_gives_the_rows_of_composed_hangul(tokenizer):
@@ -316,19 +300,6 @@ def model(request) -> GPT2LMHeadModel:
     return GPT2LMHeadModel(config).eval().double()
 
 
-def summed_losses(model, batch, rows) -> list[float]:
-    """The summed loss of each row of a batch, padded or flat."""
-    with torch.no_grad():
-        logits = model(**{k: v for k, v in batch.items() if k != "labels"}, use_cache=False).logits
-    losses = torch.nn.functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten(), reduction="none"
-    )
-    if len(batch["labels"]) == len(rows):
-        return losses.view(len(rows), -1).sum(1).tolist()
-    sizes = [len(row["input_ids"]) for row in rows]
-    return [part.sum().item() for part in torch.cat([losses, losses[:1] * 0]).split(sizes)]
-
-
 def test_a_text_has_the_same_loss_alone_padded_and_without_padding(tokenizer, model):
     texts = [("긍정", f" {REVIEW}"), ("부정", " 별로"), ("", REVIEW), ("", ""), ("재미", "없다 ")]
     columns = encode(pairs(*texts), tokenizer, 32)
@@ -337,88 +308,27 @@ def test_a_text_has_the_same_loss_alone_padded_and_without_padding(tokenizer, mo
         dict(zip(names, row, strict=True)) for row in zip(*map(columns.get, names), strict=True)
     ]
     assert sum(len(row["input_ids"]) for row in rows) > 32  # more than the model has positions
-    alone = [
-        summed_losses(model, {k: torch.tensor([v]) for k, v in row.items()}, [row])[0]
-        for row in rows
-    ]
-    padded = DataCollatorForTokenClassification(tokenizer)(rows)
-    flat = DataCollatorWithFlattening()(rows)
-    assert padded["labels"][padded["attention_mask"] == 0].eq(-100).all()
-    assert summed_losses(model, padded, rows) == pytest.approx(alone, abs=1e-5)
-    assert summed_losses(model, flat, rows) == pytest.approx(alone, abs=1e-5)
     counts = [len(learnt(row["labels"])) for row in rows]
-    with torch.no_grad():  # as in training: the mean over what the labels say is learnt
-        means = [model(**batch, use_cache=False).loss.item() for batch in (padded, flat)]
-    assert means == pytest.approx([sum(alone) / sum(counts)] * 2, abs=1e-5)
 
+    def loss(batch) -> float:  # as in training: the mean over what the labels say is learnt
+        with torch.no_grad():
+            return model(**batch, use_cache=False).loss.item()
 
-def test_rows_that_know_nothing_of_each_other_would_tell_if_they_did(tokenizer, model):
-    columns = encode({"text": ["재미", "별로"]}, tokenizer, 32)
-    ids = torch.tensor([sum(columns["input_ids"], [])])
-    positions = torch.cat([torch.arange(len(row)) for row in columns["input_ids"]])[None]
-    with torch.no_grad():
-        apart = model(ids, position_ids=positions, use_cache=False).logits
-        mixed = model(ids, position_ids=positions, attention_mask=torch.ones_like(ids)).logits
-    second = len(columns["input_ids"][0])
-    assert torch.allclose(apart[:, :second], mixed[:, :second])
-    assert not torch.allclose(apart[:, second:], mixed[:, second:], atol=1e-2)
+    alone = [loss({k: torch.tensor([v]) for k, v in row.items()}) for row in rows]
+    expected = np.average(alone, weights=counts)
+    padded = DataCollatorForTokenClassification(tokenizer)(rows)
+    assert padded["labels"][padded["attention_mask"] == 0].eq(-100).all()
+    assert loss(padded) == pytest.approx(expected, abs=1e-5)
+    assert loss(DataCollatorWithFlattening()(rows)) == pytest.approx(expected, abs=1e-5)
 
 
 # The decoder that ships
-
-
-def test_the_shipped_tokenizer_is_what_its_script_trains_on_the_shipped_train_split(tmp_path):
-    texts = load_corpus("sample_reviews", cache_dir=tmp_path / "cache")["train"]["text"]
-    train_decoder_tokenizer(texts).save_pretrained(tmp_path / "trained")
-    for file in ("tokenizer.json", "tokenizer_config.json"):
-        trained = json.loads((tmp_path / "trained" / file).read_text(encoding="utf-8"))
-        assert trained == json.loads((SHIPPED / file).read_text(encoding="utf-8")), file
-
-
-def test_the_shipped_configs_fit_the_shipped_tokenizer(tokenizer):
-    config, generation = (
-        AutoConfig.from_pretrained(SHIPPED),
-        GenerationConfig.from_pretrained(SHIPPED),
-    )
-    assert len(tokenizer) == config.vocab_size
-    assert tokenizer.model_max_length == config.max_position_embeddings
-    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
-        assert getattr(tokenizer, name) == getattr(config, name) == getattr(generation, name)
-    assert len({tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}) == 3
 
 
 @given(st.text())
 def test_no_text_is_unknown_to_the_shipped_tokenizer(tokenizer, text):
     ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
-
-
-def test_a_saved_model_with_the_shipped_settings_generates_by_pipeline(tokenizer, tmp_path):
-    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(SHIPPED))
-    model.generation_config = GenerationConfig.from_pretrained(SHIPPED)
-    model.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    generate = pipeline("text-generation", model=str(tmp_path), device="cpu")
-    (answer,) = generate("긍정", max_new_tokens=3)
-    assert answer["generated_text"].startswith("긍정")
-    assert generate.model.generation_config.top_p == 0.92
-
-
-# The corpora
-
-
-@pytest.mark.corpora
-def test_nothing_of_nsmc_is_lost_and_questions_have_their_answers(tokenizer):
-    reviews = load_corpus("nsmc", CORPORA)["test"][:2000]
-    rows = encode(reviews, tokenizer, 256, label_names=LABELS)
-    texts = [unicodedata.normalize("NFC", text) for text in reviews["text"]]
-    for text, labels, dropped in zip(texts, rows["labels"], rows["dropped"], strict=True):
-        assert dropped or tokenizer.decode(learnt(labels)) == f" {text}</s>"
-    assert sum(map(bool, rows["dropped"])) <= 2
-    chat = load_corpus("korean_chatbot_data", CORPORA)["test"][:200]
-    rows = encode(chat, tokenizer, 256)
-    answers = [tokenizer.decode(learnt(labels)) for labels in rows["labels"]]
-    assert answers == [f"{answer}</s>" for answer in chat["answer"]]
 
 
 def test_the_rows_of_a_text_are_summed():

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -204,6 +205,9 @@ def label_names_of(text, entities, tokenizer, max_length=64, stride=0):
     return [" ".join(names[max(i, -1)] for i in labels) for labels in encoded["labels"]]
 
 
+NFD = unicodedata.normalize("NFD", "부산까지 서울")
+
+
 @pytest.mark.parametrize(
     ("text", "entities", "expected"),
     [
@@ -220,21 +224,41 @@ def label_names_of(text, entities, tokenizer, max_length=64, stride=0):
         ("부산 서울", [(2, 5, 3)], "_ O B-3 _"),  # a blank at its edge is not its own
         ("부산 서울", [(2, 3, 3)], "_ O O _"),  # nothing but a blank
         ("", [], "_ _"),
+        (NFD, [(0, len(unicodedata.normalize("NFD", "부산")), 4)], "_ B-4 O O _"),
+        ("부산까지 서울 부산", [(0, 7, 2)], "_ B-2 I-2 _ | _ I-2 O _"),  # in two windows
     ],
 )
 def test_labels_by_hand(wordpiece, text, entities, expected):
-    assert label_names_of(text, make_entities(*entities), wordpiece) == [expected]
+    windows = expected.split(" | ")
+    size = 64 if len(windows) == 1 else 4
+    assert label_names_of(text, make_entities(*entities), wordpiece, size) == windows
 
 
-def test_an_entity_that_a_window_cuts_goes_on_inside_the_next(wordpiece):
-    found = label_names_of("부산까지 서울 부산", make_entities((0, 7, 2)), wordpiece, 4, 0)
-    assert found == ["_ B-2 I-2 _", "_ I-2 O _"]
-
-
-def test_a_token_of_the_bytes_of_one_character_goes_on_inside():
+def test_bytes_of_one_character_go_on_inside_and_tokens_of_none_take_no_loss():
     tokenizer = make_tokenizer("byte-level")
     assert len(tokenizer("뷁")["input_ids"]) == 3
     assert label_names_of("뷁", make_entities((0, 1, 0)), tokenizer) == ["B-0 I-0 I-0"]
+    tokenizer = make_tokenizer("unigram")
+    encoded = tokenizer("㈜ 부산", return_offsets_mapping=True)
+    empty = [start == end for start, end in encoded["offset_mapping"]]
+    labels = encode({"text": ["㈜ 부산"], "entities": [[]]}, tokenizer, 64, 0)["labels"][0]
+    assert [label == -100 for label in labels] == empty
+
+
+def test_what_cannot_be_encoded_or_decoded_is_refused(wordpiece):
+    batch = {"text": ["부산"], "entities": [[]]}
+    with pytest.raises(InputError, match="8 tokens has room for 6 of the text, of which 6"):
+        encode(batch, wordpiece, 8, 6)
+    with pytest.raises(InputError, match="room for 0"):
+        encode(batch, wordpiece, 2, 0)
+    with pytest.raises(InputError, match="SimpleNamespace is not a fast tokenizer"):
+        encode(batch, SimpleNamespace(is_fast=False), 8, 0)
+    windows = Dataset.from_dict({"starts": [[0]], "ends": [[1]], "first_token": [0]})
+    with pytest.raises(ValueError, match="2 predictions for 1 tokens"):
+        decode(windows, one_hot(np.array([0, 0])))
+    for texts in (None, ["가", "나"]):
+        with pytest.raises(ValueError, match=f"{len(texts or [])} texts for windows of 1"):
+            decode(windows, one_hot(np.array([1])), texts, strip_particle)
 
 
 def test_a_token_that_is_a_blank_is_labelled_but_never_begins_an_entity():
@@ -248,14 +272,6 @@ def test_a_token_that_is_a_blank_is_labelled_but_never_begins_an_entity():
     tokenizer = wrap(tokenizer, specials=False)
     found = label_names_of("가 가 가 가", make_entities((2, 5, 0)), tokenizer)
     assert found == ["O O B-0 I-0 I-0 O O"]
-
-
-def test_a_token_without_characters_takes_no_loss():
-    tokenizer = make_tokenizer("unigram")
-    encoded = tokenizer("㈜ 부산", return_offsets_mapping=True)
-    empty = [start == end for start, end in encoded["offset_mapping"]]
-    labels = encode({"text": ["㈜ 부산"], "entities": [[]]}, tokenizer, 64, 0)["labels"][0]
-    assert [label == -100 for label in labels] == empty
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram", "byte-level-prefix"])
@@ -281,22 +297,6 @@ def test_blanks_in_a_tokens_offsets_are_no_part_of_an_entity():
 def test_rows_without_entities_have_no_labels_column(wordpiece):
     encoded = encode({"text": ["부산", "서울"], "entities": [[], None]}, wordpiece, 8, 0)
     assert sorted(encoded) == ["ends", "first_token", "input_ids", "starts"]
-
-
-def test_a_stride_that_leaves_no_way_forward_is_refused(wordpiece):
-    batch = {"text": ["부산"], "entities": [[]]}
-    with pytest.raises(InputError, match="8 tokens has room for 6 of the text, of which 6"):
-        encode(batch, wordpiece, 8, 6)
-    with pytest.raises(InputError, match="room for 0"):
-        encode(batch, wordpiece, 2, 0)
-
-
-def test_a_tokenizer_without_offsets_is_refused():
-    class Slow:
-        is_fast = False
-
-    with pytest.raises(InputError, match="Slow is not a fast tokenizer"):
-        encode({"text": ["부산"], "entities": [[]]}, Slow(), 8, 0)
 
 
 def test_encode_leaves_the_tokenizers_truncation_and_padding_out_of_it(wordpiece):
@@ -328,41 +328,6 @@ def test_decomposed_texts_have_the_tokens_of_composed_ones_and_their_own_offsets
         assert unicodedata.normalize("NFC", before + piece) == apart
 
 
-def test_an_entity_in_decomposed_text_comes_back_as_characters_of_that_text(wordpiece):
-    text = unicodedata.normalize("NFD", "부산까지 서울")
-    end = len(unicodedata.normalize("NFD", "부산"))
-    assert round_trip(text, make_entities((0, end, 4)), wordpiece) == [(0, end, 4)]
-
-
-def decode_by_hand(tags: list[int], spans: list[tuple[int, int]] | None = None, **columns):
-    """Decode the tags of one text with a character a token, or of `columns`."""
-    spans = spans or [(i, i + 1) for i in range(len(tags))]
-    starts, ends = map(list, zip(*spans, strict=True))
-    windows = {"starts": [starts], "ends": [ends], "first_token": [0]} | columns
-    return bare(decode(Dataset.from_dict(windows), one_hot(np.array(tags))))
-
-
-@pytest.mark.parametrize(
-    ("tags", "expected"),
-    [
-        ([0, 1, 2, 0], [(1, 3, 0)]),
-        ([1, 1, 2], [(0, 1, 0), (1, 3, 0)]),  # a neighbour
-        ([0, 2, 2], [(1, 3, 0)]),  # an I- after O begins one
-        ([3, 2, 2], [(0, 1, 1), (1, 3, 0)]),  # an I- after another type too
-        ([2, 4, 4], [(0, 1, 0), (1, 3, 1)]),
-        ([0, 0], []),
-        ([12], [(0, 1, 5)]),
-    ],
-)
-def test_decoding_by_hand(tags, expected):
-    assert decode_by_hand(tags) == [expected]
-
-
-def test_predictions_of_another_number_of_tokens_are_refused():
-    with pytest.raises(ValueError, match="2 predictions for 1 tokens"):
-        decode_by_hand([0, 0], [(0, 1)])
-
-
 def test_the_step_is_told_text_span_and_start_of_the_last_token_and_says_the_end():
     windows = {
         "starts": [[0, 2, 3, 0], [3, 5], [0]],  # token 3 of the first text stands for no character
@@ -380,13 +345,6 @@ def test_the_step_is_told_text_span_and_start_of_the_last_token_and_says_the_end
     found = decode(Dataset.from_dict(windows), tags, [first, second], strip)
     assert calls == [(first, 0, 2, 0), (first, 2, 5, 3), (second, 0, 4, 0)]
     assert bare(found) == [[(0, 1, 1), (2, 4, 0)], [(0, 3, 2)]]
-
-
-@pytest.mark.parametrize("texts", [None, ["가", "나"]])
-def test_a_step_without_the_text_of_each_row_is_refused(texts):
-    windows = Dataset.from_dict({"starts": [[0]], "ends": [[1]], "first_token": [0]})
-    with pytest.raises(ValueError, match=f"{len(texts or [])} texts for windows of 1"):
-        decode(windows, one_hot(np.array([1])), texts, strip_particle)
 
 
 def decode_in_a_loop(windows: dict, probabilities: np.ndarray) -> list[list[tuple]]:
@@ -445,43 +403,35 @@ def test_decode_is_a_loop_over_tokens(data):
 
 
 @pytest.mark.parametrize(
-    ("text", "entities", "strip", "reasons", "tokens"),
+    ("text", "entities", "strip", "reasons", "tokens", "f1"),
     [
-        ("서울에서", [(0, 2, 0)], None, {"glued": 1}, ["서울에서"]),
-        ("부산까지", [(1, 3, 0)], None, {"glued": 1}, ["부산", "까지"]),
-        ("뷁뷁은 부산", [(0, 2, 0)], None, {"unknown": 1}, ["뷁뷁은"]),
-        ("부산 서울", [(0, 3, 0)], None, {"blank": 1}, []),
-        ("부산\u200b 서울", [(0, 3, 0)], None, {"no token": 1}, []),
-        ("남북", [(0, 1, 0), (1, 2, 1)], None, {"shared": 2}, ["남북"]),
-        ("부산 서울에서", [(3, 5, 0)], strip_particle, {}, None),  # the step brings it back
-        ("부산 서울에서", [(0, 7, 0)], strip_particle, {"cut": 1}, ["서울에서"]),
-        ("부산까지", [(1, 3, 0)], strip_particle, {"glued": 1}, ["부산", "까지"]),  # still too long
-        ("부산", [], None, {}, None),
+        ("서울에서", [(0, 2, 0)], None, {"glued": 1}, ["서울에서"], 0),
+        ("부산까지", [(1, 3, 0)], None, {"glued": 1}, ["부산", "까지"], 0),
+        ("뷁뷁은 부산", [(0, 2, 0)], None, {"unknown": 1}, ["뷁뷁은"], 0),
+        ("부산 서울", [(0, 3, 0)], None, {"blank": 1}, [], 0),
+        ("부산\u200b 서울", [(0, 3, 0)], None, {"no token": 1}, [], 0),
+        ("남북", [(0, 1, 0), (1, 2, 1)], None, {"shared": 2}, ["남북"], 0),
+        ("부산 서울에서", [(3, 5, 0)], strip_particle, {}, None, 1),  # the step brings it back
+        ("부산 서울에서", [(0, 7, 0)], strip_particle, {"cut": 1}, ["서울에서"], 0),
+        ("부산까지", [(1, 3, 0)], strip_particle, {"glued": 1}, ["부산", "까지"], 0),  # too long
+        ("부산", [], None, {}, None, 1),
+        # one decodes to itself, one too long, and nothing is left of the third
+        ("남북 부산", [(0, 1, 0), (1, 2, 1), (3, 5, 0)], None, {"shared": 2}, ["남북"], 2 / 5),
     ],
 )
-def test_a_loss_is_explained(wordpiece, text, entities, strip, reasons, tokens):
-    batch = {"text": [text], "entities": [make_entities(*entities)]}
-    ceiling = alignment_ceiling([batch], wordpiece, 64, 0, strip)
-    assert ceiling["reasons"] == reasons
-    assert ceiling["f1"] == ceiling["share"] == (0 if reasons else 1)
+def test_a_loss_is_explained_and_counted(wordpiece, text, entities, strip, reasons, tokens, f1):
+    batches = [{"text": [text], "entities": [make_entities(*entities)]} for _ in range(2)]
+    ceiling = alignment_ceiling(batches, wordpiece, 64, 0, strip)
+    assert ceiling["reasons"] == {reason: 2 * count for reason, count in reasons.items()}
+    assert ceiling["f1"] == pytest.approx(f1)
+    assert (ceiling["entities"], ceiling["survived"]) == (
+        2 * len(entities),
+        2 * (len(entities) - sum(reasons.values())),
+    )
     spans = [(loss["text"], loss["start"], loss["end"], loss["label"]) for loss in ceiling["lost"]]
-    assert spans == [(text, *entity) for entity in entities if reasons]
+    lost = entities[: sum(reasons.values())]
+    assert spans == [(text, *entity) for entity in lost] * 2
     assert all(loss["tokens"] == tokens for loss in ceiling["lost"])
-
-
-def test_the_ceiling_counts_entities_and_scores_what_is_decoded(wordpiece):
-    # of three gold entities one decodes to itself, one too long, and of the third nothing is left
-    batches = [
-        {"text": ["부산까지"], "entities": [make_entities((0, 2, 0))]},
-        {
-            "text": ["남북", "부산"],
-            "entities": [make_entities((0, 1, 0), (1, 2, 1)), []],
-        },
-    ]
-    ceiling = alignment_ceiling(batches, wordpiece, 64, 0)
-    assert (ceiling["entities"], ceiling["survived"]) == (3, 1)
-    assert ceiling["share"] == pytest.approx(1 / 3)
-    assert ceiling["f1"] == pytest.approx(2 * 1 / (3 + 2))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "byte" not in kind])
@@ -508,64 +458,23 @@ def test_exactly_the_entities_that_are_not_on_token_edges_are_lost(kind):
 
 @pytest.mark.corpora
 @pytest.mark.parametrize("split", ["test", pytest.param("train", marks=pytest.mark.long)])
-@pytest.mark.parametrize("corpus", ["klue-ner", "ner", "naver_changwon_ner"])
-def test_every_loss_of_a_corpus_is_explained_by_the_tokens_over_its_edges(
-    corpus, split, tmp_path, record_property
+@pytest.mark.parametrize(
+    ("corpus", "gains"), [("klue-ner", 1), ("ner", 1), ("naver_changwon_ner", -1)]
+)
+def test_what_is_lost_of_a_corpus_and_what_the_particle_step_gains_or_costs(
+    corpus, gains, split, tmp_path, record_property
 ):
     tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "kcbert-base")
-    dataset = load_corpus(corpus, corpus_dir=CORPORA, cache_dir=tmp_path)[split]
-    ceiling = alignment_ceiling(dataset.iter(1000), tokenizer, 64, 16)
-    entities = sum(map(len, dataset["entities"]))
-    assert ceiling["entities"] == entities > 1000
-    for loss in ceiling["lost"]:
-        text, start, end = loss["text"], loss["start"], loss["end"]
-        encoded = tokenizer(text, return_offsets_mapping=True)
-        over = [
-            (text[first:last], id_ == tokenizer.unk_token_id)
-            for id_, (first, last) in zip(
-                encoded["input_ids"], encoded["offset_mapping"], strict=True
-            )
-            if first < start < last or first < end < last
-        ]
-        if loss["reason"] == "blank":
-            assert text[start].isspace() or text[end - 1].isspace()
-        else:
-            assert loss["reason"] in ("glued", "shared", "unknown")
-            assert over
-            assert loss["tokens"] == [token for token, _ in over]
-            assert (loss["reason"] == "unknown") == any(unknown for _, unknown in over)
-    survivors = Counter(
-        is_on_edges(row["text"], entity["start"], entity["end"], tokenizer)
-        for row in dataset.take(300)
-        for entity in row["entities"]
-    )
-    first = alignment_ceiling(dataset.take(300).iter(300), tokenizer, 64, 16)
-    assert first["survived"] == survivors[True]
-    record_property(
-        "summary",
-        f"{corpus} {split}: {ceiling['survived']:,} of {entities:,} entities "
-        f"({ceiling['share']:.1%}) survive alignment, F1 {ceiling['f1']:.3f}; "
-        f"{ceiling['reasons']}",
-    )
-
-
-@pytest.mark.corpora
-@pytest.mark.parametrize("corpus, gains", [("klue-ner", 1), ("ner", 1), ("naver_changwon_ner", -1)])
-def test_the_particle_step_gains_where_entities_end_before_particles_and_costs_where_not(
-    corpus, gains, tmp_path, record_property
-):
-    tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "kcbert-base")
-    rows = load_corpus(corpus, corpus_dir=CORPORA, cache_dir=tmp_path)["test"]
+    rows = load_corpus(corpus, corpus_dir=CORPORA, cache_dir=tmp_path)[split]
     before, after = (
         alignment_ceiling(rows.iter(1000), tokenizer, 64, 16, strip)
         for strip in (None, strip_particle)
     )
+    assert before["entities"] == sum(map(len, rows["entities"])) > 1000
+    assert {loss["reason"] for loss in before["lost"]} <= {"blank", "glued", "shared", "unknown"}
     assert (after["f1"] - before["f1"]) * gains > 0.1
-    for loss in after["lost"]:
+    for loss in (*before["lost"], *after["lost"]):
         aligned = is_on_edges(loss["text"], loss["start"], loss["end"], tokenizer)
-        assert (loss["reason"] == "cut") == aligned
-    record_property(
-        "summary",
-        f"{corpus} test with the particle step: F1 {before['f1']:.3f} -> {after['f1']:.3f}; "
-        f"{after['reasons']}",
-    )
+        assert aligned == (loss["reason"] == "cut") or loss["reason"] == "blank"
+    shown = (f"F1 {found['f1']:.3f}, {found['reasons']}" for found in (before, after))
+    record_property("summary", f"{corpus} {split}, then with the particle step: {'; '.join(shown)}")

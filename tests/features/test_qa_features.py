@@ -148,23 +148,23 @@ def test_windows_are_those_of_the_tokenizer_itself(tokenizer, length, stride):
         assert ours["token_type_ids"] == theirs["token_type_ids"]
 
 
-def test_the_first_of_several_answers_is_trained_on():
-    batch = make_batch("가 나 다", "?", ("다", 4), ("가", 0))
+@pytest.mark.parametrize(
+    ("context", "answers", "start"),
+    [
+        ("가 나 다", [("다", 4), ("가", 0)], 4),  # the first is trained on
+        # one that is elsewhere counts where it is nearest
+        *(("가 나 나 가", [("가", said)], start) for said, start in ((1, 0), (5, 6), (6, 6))),
+        ("가 나", [("다", 1)], None),
+    ],
+)
+def test_the_first_answer_counts_where_it_is_nearest_to_what_is_said(context, answers, start):
+    batch = make_batch(context, "?", *answers)
     features = encode(batch, KINDS["WordPiece"], 32, 0, training=False)
-    place = features["context_position"][0]
-    assert features["char_starts"][0][features["labels"][0][0] - place] == 4
-
-
-def test_an_answer_that_is_elsewhere_counts_where_it_is_nearest():
-    starts = []
-    for said in (1, 5, 6):
-        batch = make_batch("가 나 나 가", "?", ("가", said))
-        features = encode(batch, KINDS["WordPiece"], 32, 0, training=False)
-        place = features["context_position"][0]
-        starts.append(features["char_starts"][0][features["labels"][0][0] - place])
-    assert starts == [0, 6, 6]
-    lost = encode(make_batch("가 나", "?", ("다", 1)), KINDS["WordPiece"], 32, 0, training=True)
-    assert lost["labels"] == [[0, 0]]
+    [(first, last)] = features["labels"]
+    if start is None:
+        assert (first, last) == (0, 0)
+    else:
+        assert features["char_starts"][0][first - features["context_position"][0]] == start
 
 
 @every_kind
@@ -220,12 +220,9 @@ def test_rows_without_gold_have_no_positions_and_training_no_offsets():
 
 
 @pytest.mark.parametrize("stride", [-1, 29, 64])
-def test_a_stride_without_room_for_the_question_is_refused(stride):
+def test_a_stride_without_room_and_a_slow_tokenizer_are_refused(stride):
     with pytest.raises(InputError, match=f"stride of {stride} "):
         encode(make_batch(CONTEXT), KINDS["WordPiece"], 35, stride, training=True)
-
-
-def test_a_slow_tokenizer_is_refused():
     with pytest.raises(InputError, match="fast"):
         encode(make_batch(CONTEXT), SimpleNamespace(is_fast=False), 64, 8, training=True)
 
@@ -353,19 +350,11 @@ def test_answers_scores_and_null_difference_by_hand():
     ]
     weights = np.exp([5, 3, 2])
     assert [a.score for a in decoded.answers] == pytest.approx(weights / weights.sum())
-    assert decoded.null_difference == 2 - 5
-    assert decoded.null_score == 0
-
-
-def test_no_answer_takes_its_share_of_the_probabilities_where_there_may_be_none():
-    decoded = decode_by_hand(unanswerable=True)
+    assert (decoded.null_difference, decoded.null_score) == (2 - 5, 0)
+    decoded = decode_by_hand(unanswerable=True)  # no answer takes its share
     weights = np.exp([5, 3, 2, 2])
-    assert decoded.null_score == pytest.approx(weights[3] / weights.sum())
-    assert sum(a.score for a in decoded.answers) + decoded.null_score == pytest.approx(1)
-
-
-def test_the_threshold_chooses_between_the_best_answer_and_none():
-    decoded = decode_by_hand(unanswerable=True)
+    scores = [*(a.score for a in decoded.answers), decoded.null_score]
+    assert scores == pytest.approx(weights / weights.sum())
     assert decoded.best(-3.0).text == decoded.best().text == "서울 부산에서"
     assert (decoded.best(-3.1).text, decoded.best(-3.1).score) == ("", decoded.null_score)
 
@@ -394,9 +383,6 @@ def test_the_threshold_by_hand():
     # answering the first two is right, the third has no answer, the fourth would be wrong
     threshold, score = tune_threshold([-2, -1, 0, 1], [1, 1, 0, 0], [True, True, False, True])
     assert (threshold, score) == (-1.0, 0.75)
-
-
-def test_no_question_is_answered_where_none_has_an_answer():
     threshold, score = tune_threshold([-2.0, 3.0], [1, 1], [False, False])
     assert threshold < -2 and score == 1.0
 
@@ -437,18 +423,6 @@ def korquad(request):
     dataset = load_corpus("korquad-v1", CORPORA)[request.param]
     rows = {column: dataset[column][:] for column in ("context", "question", "answers")}
     return AutoTokenizer.from_pretrained(TOKENIZERS / "kcbert-base"), rows
-
-
-@pytest.mark.corpora
-@pytest.mark.parametrize("length, stride", [(384, 128), (128, 64)])
-def test_no_question_of_korquad_is_dropped_and_every_run_is_the_tightest(korquad, length, stride):
-    tokenizer, rows = korquad
-    features = encode(rows, tokenizer, length, stride, training=False)
-    check_runs(features, rows["answers"], stride)
-    numbers = number_questions(features["window"])
-    assert set(numbers) == set(range(len(rows["context"])))
-    held = numbers[np.array(features["labels"])[:, 0] > 0]
-    assert set(held) == set(numbers)  # each answer is whole in a window
 
 
 @pytest.mark.corpora

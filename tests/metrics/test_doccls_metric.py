@@ -1,7 +1,5 @@
 """The scores against scikit-learn, and the calibration error against a loop and by hand."""
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,48 +79,11 @@ def test_klue_re_s_scores_are_those_worked_out_by_hand():
     assert scores["micro_f1"] == pytest.approx(1 / 2)
 
 
-def test_a_hundred_and_fifty_classes_are_scored():
-    rng = np.random.default_rng(0)
-    gold, probabilities = rng.integers(0, 150, 3000), draw_probabilities(rng, 3000, 150)
-    scores = SINGLE.compute(predictions=probabilities, references=gold)
-    assert_as_sklearn(scores, gold, probabilities.argmax(axis=1), list(range(150)))
-
-
 def test_names_take_the_place_of_numbers_in_their_order():
     names = ["부정", "긍정"]
     scores = SINGLE.compute(predictions=[[1, 0]] * 3, references=[0, 0, 1], label_names=names)
     assert {name: c["support"] for name, c in scores["per_class"].items()} == {"부정": 2, "긍정": 1}
     assert list(scores["per_class"]) == names
-
-
-def loop_calibration(confidence: list[float], correct: list[bool], bins: int = 15) -> float:
-    """Sum over bins (k/15, (k+1)/15] of share × |accuracy − mean confidence|, in fractions."""
-    error = Fraction(0)
-    for k in range(bins):
-        low, high = Fraction(k, bins), Fraction(k + 1, bins)
-        inside = [
-            (Fraction(p), c)
-            for p, c in zip(confidence, correct, strict=True)
-            if low < Fraction(p) <= high or (k == 0 and p == 0)
-        ]
-        if inside:
-            accuracy = Fraction(sum(c for _, c in inside), len(inside))
-            mean = sum(p for p, _ in inside) / len(inside)
-            error += Fraction(len(inside), len(confidence)) * abs(accuracy - mean)
-    return float(error)
-
-
-def is_inside_a_bin(p: float) -> bool:
-    """Not on an edge, of which the nearest float may lie on either side."""
-    return p in (0, 1) or abs(p * 15 - round(p * 15)) > 1e-9
-
-
-@bounded
-@given(st.lists(st.tuples(st.floats(0, 1).filter(is_inside_a_bin), st.booleans()), min_size=1))
-def test_calibration_error_is_that_of_a_loop_over_bins(rows):
-    confidence, correct = map(list, zip(*rows, strict=True))
-    found = calibration_error(np.array(confidence), np.array(correct))
-    assert found == pytest.approx(loop_calibration(confidence, correct), abs=1e-12)
 
 
 @pytest.mark.parametrize(

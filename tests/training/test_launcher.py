@@ -10,8 +10,8 @@ from writing import written
 from nlpbook_data.training.launcher import cores
 
 SCRIPT = """import torch
-from nlpbook_data.training.launcher import use_cores
-use_cores()
+from nlpbook_data.training.launcher import find_launcher, use_cores
+use_cores(find_launcher())
 print("threads", torch.get_num_threads())
 """
 

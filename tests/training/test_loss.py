@@ -39,20 +39,21 @@ def split_loss(
     return total.detach(), logits.grad
 
 
-def whole_loss(
+def assert_split_is_whole(
+    loss: ClassificationLoss,
     reference: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     logits: torch.Tensor,
     labels: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
+    cuts: list[int],
+) -> None:
+    """Loss and gradient of the parts are those of `reference`; so is the loss without a count."""
+    found, gradient = split_loss(loss, logits, labels, cuts)
     logits = logits.clone().requires_grad_()
-    total = reference(logits, labels)
-    total.backward()
-    return total.detach(), logits.grad
-
-
-def assert_equal(found: tuple, expected: tuple) -> None:
-    torch.testing.assert_close(found[0], expected[0], rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found[1], expected[1], rtol=1e-5, atol=1e-6)
+    expected = reference(logits, labels)
+    expected.backward()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gradient, logits.grad, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(loss(dict(logits=logits), labels), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -71,33 +72,32 @@ def test_cross_entropy_of_any_split_is_that_of_the_whole_batch(
     logits = 3 * torch.randn(rows, classes, generator=torch.Generator().manual_seed(seed))
     reference = torch.nn.CrossEntropyLoss(weight=weights, label_smoothing=smoothing)
     loss = ClassificationLoss(weights, smoothing)
-    labels = torch.tensor(labels)
-    assert_equal(split_loss(loss, logits, labels, cuts), whole_loss(reference, logits, labels))
+    assert_split_is_whole(loss, reference, logits, torch.tensor(labels), cuts)
+    tokens = logits[:12].view(3, 4, classes), torch.tensor(labels[:12]).view(3, 4)
+    if weights is None and any(label >= 0 for label in labels[:12]):
+
+        def flat(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return reference(logits.flatten(0, 1), labels.flatten())
+
+        assert_split_is_whole(TokenLoss(None, smoothing), flat, *tokens, [c for c in cuts if c < 4])
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 @bounded
-@given(CUTS.map(sorted), st.integers(0, 2**31))
-def test_binary_cross_entropy_of_any_split_is_that_of_the_whole_batch(weights, cuts, seed):
+@given(CUTS.map(sorted), st.integers(0, 2**31), st.lists(st.integers(0, rows - 2)))
+def test_binary_cross_entropy_of_any_split_is_that_of_the_rows_that_count(
+    weights, cuts, seed, ignored
+):
     generator = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(rows, classes, generator=generator)
     labels = torch.randint(0, 2, (rows, classes), generator=generator).float()
-    reference = torch.nn.BCEWithLogitsLoss(pos_weight=weights)
-    assert_equal(
-        split_loss(ClassificationLoss(weights), logits, labels, cuts),
-        whole_loss(reference, logits, labels),
-    )
+    labels[ignored] = -100
 
+    def reference(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        kept = labels[:, 0] >= 0
+        return torch.nn.BCEWithLogitsLoss(pos_weight=weights)(logits[kept], labels[kept])
 
-def test_binary_cross_entropy_leaves_ignored_rows_out():
-    logits = torch.randn(6, classes, generator=torch.Generator().manual_seed(0))
-    labels = torch.tensor([[1.0, 0, 0, 1]] * 6)
-    labels[2] = labels[5] = -100
-    kept = [0, 1, 3, 4]
-    found = split_loss(ClassificationLoss(), logits, labels, [3])
-    expected = whole_loss(torch.nn.BCEWithLogitsLoss(), logits[kept], labels[kept])
-    assert_equal((found[0], found[1][kept]), expected)
-    assert not found[1][[2, 5]].any()
+    assert_split_is_whole(ClassificationLoss(weights), reference, logits, labels, cuts)
 
 
 def test_smoothing_moves_binary_targets_towards_a_half():
@@ -105,14 +105,6 @@ def test_smoothing_moves_binary_targets_towards_a_half():
     found = ClassificationLoss(label_smoothing=0.2)(dict(logits=logits), torch.tensor([[1.0, 0.0]]))
     expected = torch.nn.BCEWithLogitsLoss()(logits, torch.tensor([[0.9, 0.1]]))
     torch.testing.assert_close(found, expected)
-
-
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_without_a_count_the_loss_is_the_mean_over_its_own_rows(weights):
-    logits = torch.randn(5, classes, generator=torch.Generator().manual_seed(0))
-    labels = torch.tensor([0, 3, -100, 1, 1])
-    found = ClassificationLoss(weights)(dict(logits=logits), labels)
-    torch.testing.assert_close(found, torch.nn.CrossEntropyLoss(weight=weights)(logits, labels))
 
 
 def test_logits_of_half_precision_are_summed_in_float32():
@@ -132,38 +124,16 @@ def test_items_counts_rows_weights_or_cells():
     assert ClassificationLoss(WEIGHTS[1]).items(torch.full((1, classes), -100.0)) == 0
 
 
-@pytest.mark.parametrize("sizes", [[7], [4, 3], [2, 2, 2, 1], [7, 1]])
-def test_squared_errors_of_parts_add_up_to_the_mean_over_all_rows(sizes):
+@pytest.mark.parametrize("cuts", [[], [4], [2, 4, 6], [7]])
+def test_squared_errors_of_parts_add_up_to_the_mean_over_the_rows_that_count(cuts):
     generator = torch.Generator().manual_seed(0)
     logits, labels = torch.randn(8, 1, generator=generator), torch.rand(8, generator=generator)
-    labels[7] = -100  # the row of a process that a ragged batch left empty
-    loss, count = SquaredErrorLoss(), torch.tensor(7)
-    sizes = [*sizes, 8 - sum(sizes)]
-    parts = zip(logits.split(sizes), labels.split(sizes), strict=True)
-    total = sum(loss(dict(logits=a), b, num_items_in_batch=count) for a, b in parts)
-    expected = torch.nn.MSELoss()(logits[:7, 0], labels[:7])
-    torch.testing.assert_close(total, expected)
-    assert loss.items(labels) == 7
-    torch.testing.assert_close(loss(dict(logits=logits), labels), expected)
+    labels[7] = -100
 
+    def reference(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.MSELoss()(logits[:7, 0], labels[:7])
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@bounded
-@given(CUTS.map(sorted), st.integers(0, 2**31))
-def test_token_cross_entropy_of_any_split_is_that_of_all_tokens(smoothing, cuts, seed):
-    generator = torch.Generator().manual_seed(seed)
-    logits = 3 * torch.randn(rows, 5, classes, generator=generator)
-    labels = torch.randint(0, classes, (rows, 5), generator=generator)
-    labels[torch.rand(rows, 5, generator=generator) < 0.4] = -100
-    labels[0, 0] = 1
-
-    def reference(logits, labels):
-        cross_entropy = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
-        return cross_entropy(logits.reshape(-1, classes), labels.reshape(-1))
-
-    loss = TokenLoss(None, smoothing)
-    assert loss.items(labels) == labels.ne(-100).sum()
-    assert_equal(split_loss(loss, logits, labels, cuts), whole_loss(reference, logits, labels))
+    assert_split_is_whole(SquaredErrorLoss(), reference, logits, labels, cuts)
 
 
 def pad_spans(lengths: list[int], width: int, seed: int = 0) -> tuple[dict, torch.Tensor]:
@@ -214,7 +184,8 @@ def test_span_losses_of_parts_add_up_and_ignored_rows_count_nothing():
     logits.grad = None
     whole = loss({name: values[:3] for name, values in outputs.items()}, labels[:3])
     whole.backward()
-    assert_equal((sum(parts).detach(), gradient), (whole.detach(), logits.grad))
+    torch.testing.assert_close(sum(parts), whole, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gradient, logits.grad, rtol=1e-5, atol=1e-6)
 
 
 def test_the_loss_of_a_language_model_is_transformers_own():

@@ -25,14 +25,13 @@ def test_auto_takes_bf16_only_for_a_clear_gain(monkeypatch, gain, chosen):
     assert args.mixed_precision == ("bf16" if chosen == "bf16" else "no")
 
 
-def test_a_small_model_stays_in_float32_unmeasured(monkeypatch):
+@pytest.mark.parametrize(
+    ("model", "before", "chosen"),
+    [(torch.nn.Linear(9, 9), None, "float32"), (torch.nn.Linear(4000, 4000), "bf16", "bf16")],
+)
+def test_a_small_model_and_a_run_that_goes_on_are_not_measured(monkeypatch, model, before, chosen):
     monkeypatch.setattr(precision, "speed_up", lambda *_: pytest.fail("measured"))
-    assert precision.choose_precision(arguments(), torch.nn.Linear(9, 9)) == "float32"
-
-
-def test_auto_keeps_what_the_run_began_with_and_measures_nothing(monkeypatch):
-    monkeypatch.setattr(precision, "speed_up", lambda *_: pytest.fail("measured"))
-    assert precision.choose_precision(arguments(), torch.nn.Module(), "bf16") == "bf16"
+    assert precision.choose_precision(arguments(), model, before) == chosen
 
 
 def test_what_the_device_lacks_is_refused():
