@@ -1,4 +1,4 @@
-"""Train the tokenizers of ``package:models/…`` on the train split of sample_reviews.
+"""Train the tokenizers of ``package:models/…`` on the first 640 rows of sample_reviews' train split.
 
 python -m nlpbook_data.models.train_tokenizer FOLDER
 
@@ -62,6 +62,6 @@ def train_decoder_tokenizer(
 
 
 if __name__ == "__main__":
-    reviews = load_corpus("sample_reviews")["train"]["text"]
+    reviews = load_corpus("sample_reviews")["train"]["text"][:640]
     train_tokenizer(reviews).save_pretrained(Path(sys.argv[1]) / "tiny_encoder")
     train_decoder_tokenizer(reviews).save_pretrained(Path(sys.argv[1]) / "tiny_decoder")
