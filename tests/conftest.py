@@ -77,6 +77,12 @@ class Result:
         lines = [line for line in self.stderr.splitlines() if line.startswith("error: ")]
         return lines[-1].removeprefix("error: ") if lines else ""
 
+    def expect(self, status: int = 0, *parts: str) -> "Result":
+        """Assert how it ended: without a traceback, with `parts` in the message; return it."""
+        assert self.status == status and "Traceback" not in self.stderr, self.stderr
+        assert [part for part in parts if part not in self.error] == [], self.error
+        return self
+
 
 @pytest.fixture
 def run_recipe(hf_home: Path, tmp_path: Path) -> Callable[..., Result]:
@@ -190,9 +196,7 @@ def refused(fork_recipe: Callable[..., Result], tmp_path: Path) -> Callable[...,
     """``refused("ner", parts, *arguments)``: one message that holds `parts`; nothing is left."""
 
     def run(recipe: str, parts: Sequence[str], *arguments: object) -> None:
-        result = fork_recipe(recipe, *arguments, "--output_dir", "out")
-        assert result.status == 1 and "Traceback" not in result.stderr, result.stderr
-        assert [part for part in parts if part not in result.error] == [], result.error
+        result = fork_recipe(recipe, *arguments, "--output_dir", "out").expect(1, *parts)
         assert not (tmp_path / "out").exists() and result.stdout == ""
 
     return run
