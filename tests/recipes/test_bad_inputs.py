@@ -143,22 +143,18 @@ BAD_FILES: dict[str, tuple[str, bytes | str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_bad_train_file_is_refused(refuse: Callable, tmp_path: Path, case: str) -> None:
+def test_bad_train_file_is_refused(refuse, tmp_path, case):
     name, content, parts = BAD_FILES[case]
     refuse((name, *parts), *TRAIN, "--train_file", written(tmp_path / name, content))
 
 
-def test_missing_validation_file_is_refused_before_train_is_read(
-    refuse: Callable, tmp_path: Path
-) -> None:
+def test_missing_validation_file_is_refused_before_train_is_read(refuse, tmp_path):
     written(tmp_path / "a.csv", table(ROWS[::2]))
     files = ("--train_file", "a.csv", "--validation_file", "내 자료/없음.csv")
     refuse(("내 자료/없음.csv: no such file", "Check the path"), *TRAIN, *files)
 
 
-def test_labels_on_some_test_rows_only_are_refused(
-    refuse: Callable, train_file: list, tmp_path: Path
-) -> None:
+def test_labels_on_some_test_rows_only_are_refused(refuse, train_file, tmp_path):
     written(tmp_path / "b.csv", CSV + "글,\n")
     refuse((f"b.csv, line {LINE}: the label is missing",), *train_file, "--test_file", "b.csv")
 
@@ -231,9 +227,7 @@ BAD_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", BAD_ARGUMENTS)
-def test_bad_argument_is_refused(
-    refuse: Callable, train_file: list, tmp_path: Path, case: str
-) -> None:
+def test_bad_argument_is_refused(refuse, train_file, tmp_path, case):
     written(tmp_path / "bad.yaml", "learning_rte: 1\n")
     written(tmp_path / "no_model.yaml", "corpus: sample_reviews\n")
     arguments, parts = BAD_ARGUMENTS[case]
@@ -267,21 +261,19 @@ def without_network() -> dict[str, str]:
         ),
     ],
 )
-def test_what_is_not_here_is_refused_without_network(
-    refuse: Callable, without_network: dict, arguments: list, parts: tuple
-) -> None:
+def test_what_is_not_here_is_refused_without_network(refuse, without_network, arguments, parts):
     refuse(parts, *arguments, env=without_network)
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./model", "../model", "~/no-such-model"])
-def test_model_folder_that_is_not_here_is_refused(refuse: Callable, name: str) -> None:
+def test_model_folder_that_is_not_here_is_refused(refuse, name):
     parts = (f"{name}: no such folder", "Check the path")
     refuse(parts, "--corpus", "sample_reviews", "--model_name_or_path", name)
 
 
 def test_corpus_is_refused_without_network_soon_and_leaves_nothing(
-    refuse: Callable, without_network: dict, tmp_path: Path
-) -> None:
+    refuse, without_network, tmp_path
+):
     corpora = tmp_path / "말뭉치"
     start = time.monotonic()
     # both files come at once, and either may be the first to fail
@@ -303,18 +295,14 @@ def assert_failed(folder: Path, error: str) -> None:
         assert all(weights.isfinite().all() for weights in load_file(path).values()), path
 
 
-def test_loss_that_is_no_number_stops_the_run(
-    fork_recipe: Callable, train_file: list, tmp_path: Path
-) -> None:
+def test_loss_that_is_no_number_stops_the_run(fork_recipe, train_file, tmp_path):
     result = fork_recipe("doccls", *train_file, "--learning_rate", "1e30")
     result.expect(1, "The loss became", "step", "Lower --learning_rate")
     assert_failed(tmp_path / "run", result.error)
 
 
 @pytest.mark.parametrize("step", [5, 7])
-def test_weights_that_are_no_numbers_are_not_saved(
-    fork_recipe: Callable, train_file: list, tmp_path: Path, step: int
-) -> None:
+def test_weights_that_are_no_numbers_are_not_saved(fork_recipe, train_file, tmp_path, step):
     """The loss is finite and its gradient is not, before a checkpoint or in the last step."""
     code = f"""
 import transformers
@@ -338,9 +326,7 @@ def file_size_limit(size: int) -> str:
     return f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
 
 
-def test_full_disk_while_the_cache_is_written(
-    refuse: Callable, train_file: list, fork_recipe: Callable, tmp_path: Path
-) -> None:
+def test_full_disk_while_the_cache_is_written(refuse, train_file, fork_recipe, tmp_path):
     cache = tmp_path / "cache"
     script = recipe_after(file_size_limit(2000), tmp_path)
     parts = (str(cache), "no space is left", "Free some")
@@ -349,9 +335,7 @@ def test_full_disk_while_the_cache_is_written(
     fork_recipe("doccls", *train_file, "--cache_dir", cache).expect()
 
 
-def test_full_disk_while_a_checkpoint_is_written(
-    fork_recipe: Callable, train_file: list, tmp_path: Path
-) -> None:
+def test_full_disk_while_a_checkpoint_is_written(fork_recipe, train_file, tmp_path):
     result = fork_recipe(recipe_after(file_size_limit(150_000), tmp_path), *train_file)
     result.expect(1, "no space is left", "the same command again")
     assert_failed(tmp_path / "run", result.error)
@@ -388,9 +372,7 @@ if recipe:
     return code
 
 
-def test_real_full_disk_while_the_cache_is_written(
-    fork_recipe: Callable, in_tmpfs: Callable, tmp_path: Path
-) -> None:
+def test_real_full_disk_while_the_cache_is_written(fork_recipe, in_tmpfs, tmp_path):
     rows = [(f"{text} {number}", label) for number in range(50) for text, label in ROWS]
     written(tmp_path / "a.csv", table(rows))
     cache = tmp_path / "cache"
@@ -409,9 +391,7 @@ if trainer.state.global_step == 6:
 """
 
 
-def test_real_full_disk_keeps_the_checkpoint_before(
-    fork_recipe: Callable, train_file: list, in_tmpfs: Callable, tmp_path: Path
-) -> None:
+def test_real_full_disk_keeps_the_checkpoint_before(fork_recipe, train_file, in_tmpfs, tmp_path):
     disk = tmp_path / "disk"
     code = in_tmpfs(disk, "size=8m") + in_each_step(FILL.format(str(disk)))
     result = fork_recipe(recipe_after(code, tmp_path), *train_file, "--output_dir", disk / "run")
@@ -421,8 +401,8 @@ def test_real_full_disk_keeps_the_checkpoint_before(
 
 
 def test_disk_too_small_for_the_checkpoints_is_refused_before_training(
-    fork_recipe: Callable, train_file: list, in_tmpfs: Callable, tmp_path: Path
-) -> None:
+    fork_recipe, train_file, in_tmpfs, tmp_path
+):
     disk = tmp_path / "disk"
     script = recipe_after(in_tmpfs(disk, "size=1m"), tmp_path)
     result = fork_recipe(script, *train_file, "--output_dir", disk / "run")
@@ -445,8 +425,8 @@ def status(folder: Path) -> str:
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_signal_in_training_saves_and_the_same_command_continues(
-    fork_recipe: Callable, train_file: list, finished: Path, tmp_path: Path, name: str, code: int
-) -> None:
+    fork_recipe, train_file, finished, tmp_path, name, code
+):
     run = tmp_path / "run"
     result = fork_recipe(recipe_after(signal_at(5, name), tmp_path), *train_file)
     result.expect(code, "Interrupted", "same command continues")
@@ -461,9 +441,7 @@ def test_signal_in_training_saves_and_the_same_command_continues(
     assert all(continued[name].equal(undisturbed[name]) for name in undisturbed)
 
 
-def test_second_signal_stops_at_once(
-    fork_recipe: Callable, train_file: list, tmp_path: Path
-) -> None:
+def test_second_signal_stops_at_once(fork_recipe, train_file, tmp_path):
     script = recipe_after(signal_at(5, "SIGINT", "SIGINT"), tmp_path)
     fork_recipe(script, *train_file).expect(130)
     assert [p.name for p in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-4"]
@@ -472,8 +450,8 @@ def test_second_signal_stops_at_once(
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_signal_before_training_writes_nothing(
-    fork_recipe: Callable, train_file: list, finished: Path, tmp_path: Path, name: str, code: int
-) -> None:
+    fork_recipe, train_file, finished, tmp_path, name, code
+):
     script = f"""
 import os, signal
 from nlpbook_data.data import source as sources
@@ -494,8 +472,8 @@ sources.load_source = interrupted
 
 
 def test_signal_after_training_and_the_same_command_finishes(
-    fork_recipe: Callable, train_file: list, finished: Path, tmp_path: Path
-) -> None:
+    fork_recipe, train_file, finished, tmp_path
+):
     code = """
 import os, signal, transformers
 predict = transformers.Trainer.predict
@@ -515,8 +493,8 @@ transformers.Trainer.predict = interrupted
 
 
 def test_folder_that_cannot_be_taken_is_refused_and_the_reason_named(
-    fork_recipe: Callable, train_file: list, finished: Path, tmp_path: Path
-) -> None:
+    fork_recipe, train_file, finished, tmp_path
+):
     shutil.copytree(finished, tmp_path / "run")
     written(tmp_path / "file", "")
     written(tmp_path / "photos" / "가족.jpg", "")
@@ -536,9 +514,7 @@ def test_folder_that_cannot_be_taken_is_refused_and_the_reason_named(
         assert listing(tmp_path) == before
 
 
-def test_read_only_output_folder_is_refused(
-    fork_recipe: Callable, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_read_only_output_folder_is_refused(fork_recipe, request, tmp_path):
     disk, script = tmp_path / "disk", "doccls"
     if os.getuid() == 0:  # who may write everywhere but where nobody may
         script = recipe_after(request.getfixturevalue("in_tmpfs")(disk, "ro"), tmp_path)
@@ -550,9 +526,7 @@ def test_read_only_output_folder_is_refused(
 
 
 @pytest.mark.parametrize("when", ["at the start", "while the data was read"])
-def test_folder_in_use_is_refused_and_left_alone(
-    fork_recipe: Callable, train_file: list, finished: Path, tmp_path: Path, when: str
-) -> None:
+def test_folder_in_use_is_refused_and_left_alone(fork_recipe, train_file, finished, tmp_path, when):
     shutil.copytree(finished, tmp_path / "run")
     before = listing(tmp_path / "run")
     lock = tmp_path / "run" / ".lock"
@@ -658,15 +632,13 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", BAD_MODELS)
-def test_bad_model_is_refused(refuse: Callable, model: Path, case: str) -> None:
+def test_bad_model_is_refused(refuse, model, case):
     spoil, parts = BAD_MODELS[case]
     spoil(model)
     refuse(parts, "--corpus", "sample_reviews", "--model_name_or_path", "./model")
 
 
-def test_prediction_with_a_model_without_its_head_is_refused(
-    refuse: Callable, model: Path, tmp_path: Path
-) -> None:
+def test_prediction_with_a_model_without_its_head_is_refused(refuse, model, tmp_path):
     drop_weights(model, "classifier")
     written(tmp_path / "b.csv", CSV)
     arguments = (*PREDICT, "--model_name_or_path", "./model", "--test_file", "b.csv")
@@ -689,9 +661,7 @@ SHUFFLED = "".join(f"{number},{label},{text},5\n" for number, (text, label) in e
         ("b.csv", f"id,label,text,점수\n{SHUFFLED}", SOME),
     ],
 )
-def test_odd_file_is_read_as_it_is_meant(
-    tmp_path: Path, name: str, content: str, expected: list
-) -> None:
+def test_odd_file_is_read_as_it_is_meant(tmp_path, name, content, expected):
     path = written(tmp_path / "내 자료 (최종)" / name, content)
     phases = SimpleNamespace(do_train=False, do_eval=False, do_predict=True)
     arguments = DataArguments(test_file=path, cache_dir=str(tmp_path / "cache"))
@@ -713,14 +683,14 @@ def predicted(fork_recipe: Callable, tmp_path: Path) -> Callable:
     return run
 
 
-def test_cp949_as_excel_writes_it_is_read_and_said(predicted: Callable, finished: Path) -> None:
+def test_cp949_as_excel_writes_it_is_read_and_said(predicted, finished):
     rows = [("똠방각하 햏 펲시콜라", "긍정"), *SOME]  # 똠, 햏 and 펲 are not in EUC-KR
     found, log = predicted(finished, table(rows).encode("cp949"))
     assert [(row["text"], row["label"]) for row in found] == rows
     assert "b.csv: read as cp949 (not UTF-8)" in log
 
 
-def test_nfd_is_predicted_like_nfc(predicted: Callable, model: Path) -> None:
+def test_nfd_is_predicted_like_nfc(predicted, model):
     change(model / "tokenizer.json", normalizer=None)  # not every tokenizer does it
     nfd = [(unicodedata.normalize("NFD", text), label) for text, label in SOME]
     rows, _ = predicted(model, table(SOME + nfd))
@@ -728,7 +698,7 @@ def test_nfd_is_predicted_like_nfc(predicted: Callable, model: Path) -> None:
     assert probabilities[:3] == pytest.approx(probabilities[3:], abs=2e-6)
 
 
-def test_more_tokens_than_positions_are_cut_and_said(predicted: Callable, finished: Path) -> None:
+def test_more_tokens_than_positions_are_cut_and_said(predicted, finished):
     """The shipped model has 128 positions."""
     content = table([("길다 " * 500, "긍정"), *SOME])
     rows, log = predicted(finished, content, "--max_length", "4000")
@@ -755,9 +725,7 @@ runpy.run_path({recipe!r}, run_name="__main__")
         pytest.param(2, True, marks=pytest.mark.long),
     ],
 )
-def test_no_traceback_of_the_launcher_shows_a_token(
-    run_recipe: Callable, tmp_path: Path, processes: int, defect: bool
-) -> None:
+def test_no_traceback_of_the_launcher_shows_a_token(run_recipe, tmp_path, processes, defect):
     """Its own would print the command."""
     secret = "hf_" + "Zz9" * 10
     script = written(tmp_path / "doccls.py", DEFECT.format(recipe=str(RECIPES / "doccls.py")))
@@ -781,9 +749,7 @@ def assert_said_once(result: Result, *parts: str) -> None:
 
 
 @pytest.mark.parametrize("launched", [False, pytest.param(True, marks=pytest.mark.long)])
-def test_two_processes_say_it_once_and_end(
-    run_recipe: Callable, fork_recipe: Callable, tmp_path: Path, launched: bool
-) -> None:
+def test_two_processes_say_it_once_and_end(run_recipe, fork_recipe, tmp_path, launched):
     written(tmp_path / "a.csv", CSV + "글,\n")
     before = listing(tmp_path)
     run = run_recipe if launched else fork_recipe
@@ -800,9 +766,7 @@ def test_two_processes_say_it_once_and_end(
         ([*DOCCLS, "--output_dir", "run"], ("run: holds another run", "corpus")),
     ],
 )
-def test_launcher_passes_message_and_status_on(
-    run_recipe: Callable, finished: Path, tmp_path: Path, options: list, parts: tuple
-) -> None:
+def test_launcher_passes_message_and_status_on(run_recipe, finished, tmp_path, options, parts):
     shutil.copytree(finished, tmp_path / "run")
     before = listing(tmp_path)
     assert_said_once(run_recipe("doccls", *options, launcher="accelerate"), *parts)
