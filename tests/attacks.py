@@ -12,7 +12,6 @@ imported the libraries (`fork_server`), each within `SECONDS`.
 import json
 import os
 import re
-import select
 import shutil
 import signal
 import sys
@@ -24,23 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conftest import DOCCLS, RECIPES, SHAPE, start_fork_server
+from conftest import COMMAND, DOCCLS, SHAPE, ForkServer
 from writing import read_json, write_rows, written
 
 HERE = Path(__file__).resolve().parent
 SECONDS = 90
 TOKEN = "hf_" + "aB3dE5gH7j" * 3
-# `nlpbook-data` as a script, which prints what sys.exit is given, as Python's end does.
-COMMAND = """import sys
-from nlpbook_data.__main__ import main
-try:
-    main()
-except SystemExit as end:
-    if isinstance(end.code, str):
-        sys.stderr.write(end.code + "\\n")
-        end.code = 1
-    raise
-"""
 STEERING = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u202e]")
 ROWS = [
     {"text": f"{number}번째로 본 영화인데 {word}", "label": label}
@@ -80,43 +68,25 @@ class Case:
     new: str = "new"  # what must not be there after a refusal
 
 
-class Commands:
+class Commands(ForkServer):
     """Runs commands in forks; `SECONDS` are the end of one that hangs."""
 
     def __init__(self, folder: Path):
-        self.folder, self.server = folder, None
-        written(folder / "nlpbook-data.py", COMMAND)
+        own = {"HF_HOME": str(folder / "hf"), "PYTHONPATH": str(HERE.parent)}
+        super().__init__({**os.environ, **own})
 
-    def run(self, words: list[Any], cwd: Path, env: dict[str, str]) -> tuple[int | None, str]:
-        """Return status, None where it hangs, and output."""
-        own = {"HF_HOME": str(self.folder / "hf"), "PYTHONPATH": str(HERE.parent)}
-        self.server = self.server or start_fork_server(
-            {**os.environ, **own}, text=True, start_new_session=True
-        )
-        program, *arguments = map(str, words)
-        script = RECIPES / f"{program}.py"
-        script = script if script.is_file() else self.folder / f"{program}.py"
-        logs = [self.folder / ".stdout", self.folder / ".stderr"]
-        request = {"recipe": str(script), "arguments": arguments, "processes": 1, "cwd": str(cwd)}
-        request |= {"env": env, "logs": [str(log) for log in logs]}
-        self.server.stdin.write(json.dumps(request) + "\n")
-        self.server.stdin.flush()
-        answered = select.select([self.server.stdout], [], [], SECONDS)[0]
-        status = int(self.server.stdout.readline()) if answered else None
-        if status is None:
-            os.killpg(self.server.pid, signal.SIGKILL)
-            self.server = None
-        output = "".join(log.read_text("utf-8", "replace") for log in logs if log.is_file())
-        for log in logs:
-            log.unlink(missing_ok=True)
-        return status, output
+    def __call__(self, words: list[Any], cwd: Path, env: dict[str, str]) -> tuple[int, str]:
+        """Return status, -9 where it hangs, and output."""
+        program, *arguments = words
+        program = COMMAND if program == "nlpbook-data" else program
+        signals = [(SECONDS, signal.SIGKILL)]
+        result = self.run(cwd, program, *arguments, env=env, signals=signals)
+        return result.status, result.stdout + result.stderr
 
 
-def fault(case: Case, status: int | None, output: str, folder: Path) -> str:
+def fault(case: Case, status: int, output: str, folder: Path) -> str:
     """Return what is wrong with how a command ended, "" where the attack was held."""
     errors = [line for line in output.splitlines() if line.startswith("error: ")]
-    if status is None:
-        return f"no answer within {SECONDS} seconds"
     if "Traceback" in output:
         return "a traceback"
     if status < 0:
@@ -147,7 +117,7 @@ def fault(case: Case, status: int | None, output: str, folder: Path) -> str:
 # Files
 
 
-def own_files(folder: Path) -> Iterator[Case]:
+def own_files(folder: Path, run: Commands) -> Iterator[Case]:
     """Every format with every kind of damage, held against `nlpbook-data check`."""
     squad = {
         "data": [
@@ -221,7 +191,7 @@ def own_files(folder: Path) -> Iterator[Case]:
             yield Case(f"{name}: {damage}", words, refused)
 
 
-def odd_places(folder: Path) -> Iterator[Case]:
+def odd_places(folder: Path, run: Commands) -> Iterator[Case]:
     """Paths that are no files, and tables that are wide."""
     for end, task in (("csv", "doccls"), ("tsv", "ner"), ("jsonl", "doccls"), ("xlsx", "doccls"),
                       ("parquet", "doccls"), ("json", "qa"), ("txt", "pretrain")):  # fmt: skip
@@ -318,7 +288,7 @@ BAD_VALUES = {
 }
 
 
-def options(folder: Path) -> Iterator[Case]:
+def options(folder: Path, run: Commands) -> Iterator[Case]:
     """Options with values that none of them takes, on the command line and in a YAML."""
     table = write_rows(folder / "train.csv", ROWS)
     start = ["doccls", *DOCCLS, "--train_file", table]
@@ -392,11 +362,10 @@ def training(folder: Path, *more: Any) -> list[Any]:
     return [*start, "--metric_for_best_model", "loss", *more]
 
 
-def checkpoint(folder: Path) -> Iterator[Case]:
+def checkpoint(folder: Path, run: Commands) -> Iterator[Case]:
     """Every file of a checkpoint with every damage, beside whole ones and alone."""
-    commands = Commands(folder)
     words = training(folder, "--keep_checkpoints", "true", "--output_dir", folder / "whole")
-    status, output = commands.run(words, folder, {})
+    status, output = run(words, folder, {})
     assert status == 0, output
     whole = folder / "whole"
     record = read_json(whole / "run.json") | {"status": "running"}
@@ -445,15 +414,12 @@ def checkpoint(folder: Path) -> Iterator[Case]:
             damage(here / "run" / name, content)
             again = training(folder, "--resume", "auto", "--output_dir", "run")
             yield Case(f"finished, {name} {how}", again)
-    if commands.server:
-        commands.server.stdin.close()
 
 
-def model(folder: Path) -> Iterator[Case]:
+def model(folder: Path, run: Commands) -> Iterator[Case]:
     """Folders of models whose files do not fit."""
-    commands = Commands(folder)
     table = write_rows(folder / "train.csv", ROWS)
-    status, output = commands.run(training(folder, "--output_dir", folder / "whole"), folder, {})
+    status, output = run(training(folder, "--output_dir", folder / "whole"), folder, {})
     assert status == 0, output
     whole = folder / "whole"
     config = read_json(whole / "config.json")
@@ -528,22 +494,19 @@ def model(folder: Path) -> Iterator[Case]:
         for recipe, more in (("doccls", ["--test_file", table]), ("ner", ["--test_file", table])):
             words = [recipe, "--do_train", "false", *more, "--model_name_or_path", here]
             yield Case(f"{recipe}, adapter {name}", [*words, "--output_dir", "new"])
-    if commands.server:
-        commands.server.stdin.close()
 
 
-def index(folder: Path) -> Iterator[Case]:
+def index(folder: Path, run: Commands) -> Iterator[Case]:
     """The files of a search index with every damage."""
-    commands = Commands(folder)
     texts = written(folder / "texts.txt", "".join(f"{row['text']}\n" for row in ROWS))
     small = [*SHAPE, "--model_name_or_path", "package:models/tiny_encoder", "--max_steps", 1]
     train = ["search", *small, "--corpus", "sample_search", "--max_train_samples", 32]
-    status, output = commands.run(
+    status, output = run(
         [*train, "--save_strategy", "no", "--eval_strategy", "no", "--load_best_model_at_end",
          "false", "--output_dir", folder / "encoder"], folder, {})  # fmt: skip
     assert status == 0, output
     make = ["nlpbook-data", "index", texts, "--model", folder / "encoder", "--hybrid"]
-    status, output = commands.run([*make, "--output", folder / "whole"], folder, {})
+    status, output = run([*make, "--output", folder / "whole"], folder, {})
     assert status == 0, output
     for path in sorted((folder / "whole").rglob("*")):
         if not path.is_file() or path.name == ".lock":
@@ -564,11 +527,9 @@ def index(folder: Path) -> Iterator[Case]:
             shutil.copytree(folder / "whole", here)
             written(here / "manifest.json", json.dumps(manifest | {key: value}))
             yield Case(f"{key}: {value}", ["nlpbook-data", "search", here, "영화"], None)
-    if commands.server:
-        commands.server.stdin.close()
 
 
-def outward(folder: Path) -> Iterator[Case]:
+def outward(folder: Path, run: Commands) -> Iterator[Case]:
     """Tokens and control characters, which no log, card or record shows."""
     rows = [
         {"text": f"\x1b]0;title\x07 {row['text']} \u202e", "label": f"\x1b[31m{row['label']}$_{{$"}
@@ -611,11 +572,10 @@ def outward(folder: Path) -> Iterator[Case]:
                        env={"PYTHONIOENCODING": encoding})  # fmt: skip
 
 
-def programs(folder: Path) -> Iterator[Case]:
+def programs(folder: Path, run: Commands) -> Iterator[Case]:
     """The programs that come after training, and bad input of each."""
-    commands = Commands(folder)
     whole = folder / "whole"
-    status, output = commands.run(training(folder, "--output_dir", whole), folder, {})
+    status, output = run(training(folder, "--output_dir", whole), folder, {})
     assert status == 0, output
     rows = [{"text": row["text"]} for row in ROWS[:6]]
     good = {end: write_rows(folder / f"given.{end}", rows) for end in ("csv", "tsv", "jsonl")}
@@ -704,8 +664,6 @@ def programs(folder: Path) -> Iterator[Case]:
             yield Case(f"push-run, {file} {how}", push)
             words = ["predict", here, "--input", good["csv"], "--output", "new"]
             yield Case(f"predict, {file} {how}", words, None)
-    if commands.server:
-        commands.server.stdin.close()
 
 
 FAMILIES = {f.__name__: f for f in (own_files, odd_places, options, checkpoint, model, index)}
@@ -721,18 +679,18 @@ def attack(names: list[str], report: Callable[[str], Any] = show) -> Counter[str
     """Try the cases of the families `names`; return how many were tried, held and failed."""
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="attacks-") as temporary:
-        commands = Commands(Path(temporary))
+        run = Commands(Path(temporary))
         for family in names:
             began, before = time.monotonic(), counts.copy()
             folder = Path(temporary) / family
-            for case in FAMILIES[family](folder):
-                commands_cwd = next(
-                    (p for p in (folder / case.name,) if (p / "run").is_dir()), None
-                )
-                cwd = commands_cwd or folder / "cwd"
+            folder.mkdir()
+            for case in FAMILIES[family](folder, run):
+                cwd = folder / case.name
+                if not (cwd / "run").is_dir():
+                    cwd = folder / "cwd"
                 cwd.mkdir(parents=True, exist_ok=True)
                 start = time.monotonic()
-                status, output = commands.run(case.words, cwd, case.env)
+                status, output = run(case.words, cwd, case.env)
                 wrong = fault(case, status, output, cwd)
                 counts.update(["tried", "failed" if wrong else "held"])
                 if wrong:
@@ -743,9 +701,7 @@ def attack(names: list[str], report: Callable[[str], Any] = show) -> Counter[str
             done = {key: counts[key] - before[key] for key in ("tried", "held", "failed")}
             words = ", ".join(f"{count} {key}" for key, count in done.items())
             report(f"{family}: {words}, {time.monotonic() - began:.0f} s")
-        if commands.server:
-            commands.server.stdin.close()
-            commands.server.wait(30)
+        run.close()
     return counts
 
 

@@ -1,19 +1,24 @@
 """What the tests share: the recipes run as users run them, small data, the real corpora."""
 
+import contextlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hub_double import HubDouble
 from hypothesis import settings
+from writing import write_nsmc
 
 from nlpbook_data.reports.outcome import Outcome
 
@@ -38,6 +43,8 @@ SHAPE = [
     *("--precision", "float32", "--baselines", "false"),
 ]
 TINY = [*SHAPE, "--model_name_or_path", "package:models/tiny_encoder"]
+# Training alone: nothing is evaluated or saved before its end.
+NO_CHOICE = ["--eval_strategy", "no", "--save_strategy", "no", "--load_best_model_at_end", "false"]
 DOCCLS = [*SHAPE, "--config", str(REPOSITORY / "tests" / "recipes" / "tiny.yaml")]
 
 
@@ -76,6 +83,12 @@ class Result:
         """The message after ``error: ``, or an empty string."""
         lines = [line for line in self.stderr.splitlines() if line.startswith("error: ")]
         return lines[-1].removeprefix("error: ") if lines else ""
+
+    def expect(self, status: int = 0, *parts: str) -> "Result":
+        """Assert how it ended: without a traceback, with `parts` in the message; return it."""
+        assert self.status == status and "Traceback" not in self.stderr, self.stderr
+        assert [part for part in parts if part not in self.error] == [], self.error
+        return self
 
 
 @pytest.fixture
@@ -117,18 +130,13 @@ def run_recipe(hf_home: Path, tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
-def start_fork_server(env: dict[str, str], **options: Any) -> subprocess.Popen:
-    """Start the process that runs requests in forks; it imports for some seconds."""
-    command = [sys.executable, str(Path(__file__).parent / "fork_server.py")]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env, **options)
-
-
 class ForkServer:
     """Runs recipes in forks of a process that has imported everything: seconds less a run."""
 
     def __init__(self, env: dict[str, str]):
-        self.process = start_fork_server(env, text=True)
+        command = [sys.executable, str(Path(__file__).parent / "fork_server.py")]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env, text=True)
 
     def run(
         self,
@@ -137,10 +145,13 @@ class ForkServer:
         *arguments: object,
         processes: int = 1,
         env: dict[str, str] | None = None,
+        signals: Sequence[tuple[float, int]] = (),
     ) -> Result:
         """Run a recipe, or a script's path without its ending, in `cwd`; `env` is set at last.
 
-        With `processes=2` it does what accelerate's launcher does.
+        Args:
+            processes: 2 does what accelerate's launcher does.
+            signals: ``(seconds after the start, number)`` of those that the run gets.
         """
         arguments = (*arguments, "--use_cpu", "true") if processes > 1 else arguments
         with tempfile.TemporaryDirectory() as folder:
@@ -153,10 +164,18 @@ class ForkServer:
                 "env": env or {},
                 "logs": [str(log) for log in logs],
             }
+            begun = time.monotonic()
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
+            for seconds, number in sorted(signals):
+                rest = max(begun + seconds - time.monotonic(), 0)
+                if select.select([self.process.stdout], [], [], rest)[0]:
+                    break
+                for child in psutil.Process(self.process.pid).children():
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        child.send_signal(number)
             status = int(self.process.stdout.readline())
-            texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs]
+            texts = [log.read_text("utf-8", "replace") if log.exists() else "" for log in logs]
         return Result(status, *texts)
 
     def close(self) -> None:
@@ -190,9 +209,7 @@ def refused(fork_recipe: Callable[..., Result], tmp_path: Path) -> Callable[...,
     """``refused("ner", parts, *arguments)``: one message that holds `parts`; nothing is left."""
 
     def run(recipe: str, parts: Sequence[str], *arguments: object) -> None:
-        result = fork_recipe(recipe, *arguments, "--output_dir", "out")
-        assert result.status == 1 and "Traceback" not in result.stderr, result.stderr
-        assert [part for part in parts if part not in result.error] == [], result.error
+        result = fork_recipe(recipe, *arguments, "--output_dir", "out").expect(1, *parts)
         assert not (tmp_path / "out").exists() and result.stdout == ""
 
     return run
@@ -235,6 +252,14 @@ def fork_online(
         return server.run(tmp_path, recipe, *arguments, env=env)
 
     return run
+
+
+@pytest.fixture
+def nsmc(tmp_path: Path) -> list[str]:
+    """Options that read a tiny NSMC."""
+    folder = write_nsmc(tmp_path / "corpora")
+    options = ["--corpus_dir", str(folder), "--cache_dir", str(tmp_path / "cache")]
+    return [*options, "--accept_files"]
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ that has imported the libraries (`fork_server`).
 """
 
 import argparse
-import contextlib
 import hashlib
 import json
 import os
@@ -29,13 +28,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-from conftest import DOCCLS, RECIPES, SHAPE, TINY, start_fork_server
+from conftest import DOCCLS, RECIPES, SHAPE, TINY, ForkServer
+from saved import save_run
 from writing import write_rows, written
 
 sys.path.append(str(Path(__file__).resolve().parent / "recipes"))  # where pytest does not run it
 from record import without_times  # noqa: E402
-from saved import save_run  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 SECONDS = 600  # the end of a run that hangs; a busy machine is no hang
@@ -53,7 +51,7 @@ CASES: dict[str, list[Any]] = {
     "paircls": [*TINY, *SHORT, *FEW, "--corpus", "sample_nli"],
     "ner": [*TINY, *SHORT, *FEW, "--corpus", "sample_ner", "--stride", 8],
     "qa": [*TINY, *SHORT, *FEW, "--corpus", "sample_qa", *WINDOWS],
-    "search": [*TINY, *SHORT, "--train_file", "faq.jsonl"],
+    "search": [*TINY, *SHORT, "--train_file", "faq.jsonl", "--matryoshka_dims", 32, 8],
     "rerank": [*TINY, *SHORT, "--train_file", "faq.jsonl", "--rerank_depth", 5],
     "generation": [
         *(*DECODER, *SHORT, *FEW, "--corpus", "sample_reviews"),
@@ -87,7 +85,8 @@ class Runs:
     """Runs commands in forks, each in a folder of its own, and signals them."""
 
     def __init__(self, folder: Path):
-        self.folder, self.server = folder, None
+        self.folder = folder
+        self.server = ForkServer({**os.environ, "PYTHONPATH": str(HERE.parent)})
         save_run(folder / "model", "doccls")
         rows = [{"n": n, "text": f"{n}번째로 본 영화가 좋다"} for n in range(400)]
         self.files = [
@@ -97,7 +96,7 @@ class Runs:
         ]
         self.names = {path.name for path in self.files}
 
-    def words(self, name: str, here: Path) -> list[str]:
+    def words(self, name: str) -> list[str]:
         """Return the arguments of a case."""
         words = [str(self.folder / "model") if w == "model" else str(w) for w in CASES[name]]
         if name != "predict":
@@ -123,47 +122,18 @@ class Runs:
             here.mkdir(parents=True)
             for path in self.files:
                 shutil.copy(path, here)
-        recipe = RECIPES / f"{name}.py"
+        recipe = name
         if at_file:
-            code = AT_FILE.format(count=at_file, signal=int(number), recipe=str(recipe))
-            recipe = written(self.folder / "watched" / f"{name}.py", code)
-        logs = [self.folder / ".stdout", self.folder / ".stderr"]
+            path = str(RECIPES / f"{name}.py")
+            code = AT_FILE.format(count=at_file, signal=int(number), recipe=path)
+            written(self.folder / "watched" / f"{name}.py", code)
+            recipe = str(self.folder / "watched" / name)
         env = {"HF_HOME": str(here / ".hf"), "HF_DATASETS_CACHE": str(here / ".hf" / "datasets")}
-        request = {"recipe": str(recipe), "arguments": self.words(name, here), "processes": 1}
-        request |= {"cwd": str(here), "env": env, "logs": [str(log) for log in logs]}
-        self.server = self.server or start_fork_server(
-            {**os.environ, "PYTHONPATH": str(HERE.parent)}
-        )
+        signals = [(SECONDS, signal.SIGKILL)]
+        signals += [(after, number)] if after is not None else []
         begun = time.monotonic()
-        self.server.stdin.write(json.dumps(request).encode() + b"\n")
-        self.server.stdin.flush()
-        timers = [(SECONDS, signal.SIGKILL)]
-        timers += [(after, number)] if after is not None else []
-        status = self.wait(begun, sorted(timers))
-        output = "".join(log.read_text("utf-8", "replace") for log in logs if log.is_file())
-        for log in logs:
-            log.unlink(missing_ok=True)
-        return status, output, time.monotonic() - begun
-
-    def wait(self, begun: float, timers: list[tuple[float, int]]) -> int:
-        """Return the status that the server tells, and send the signals of `timers` meanwhile."""
-        os.set_blocking(self.server.stdout.fileno(), False)
-        told = b""
-        while not told.endswith(b"\n"):
-            told += self.server.stdout.read() or b""
-            while timers and time.monotonic() - begun > timers[0][0]:
-                for child in psutil.Process(self.server.pid).children():
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        child.send_signal(timers[0][1])
-                timers = timers[1:]
-            time.sleep(0.002)
-        return int(told)
-
-    def close(self) -> None:
-        """End the fork server."""
-        if self.server:
-            self.server.stdin.close()
-            self.server.wait()
+        found = self.server.run(here, recipe, *self.words(name), env=env, signals=signals)
+        return found.status, found.stdout + found.stderr, time.monotonic() - begun
 
 
 def left(name: str, here: Path) -> dict[str, str]:
@@ -252,7 +222,7 @@ def kill(
                 counts[name] += len(moments)
                 say(f"{name}: {', '.join(moments)}: {wrong or 'right'}")
             shutil.rmtree(here)
-        runs.close()
+        runs.server.close()
     each = ", ".join(f"{name} {counts[name]}" for name in names)
     say(
         f"kills: {counts['tried']} tried, {counts['right']} right, {counts['wrong']} wrong ({each})"

@@ -4,14 +4,13 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
 
 
 @pytest.mark.long
-def test_pages_of_tasks_show_what_their_code_prints(hf_home: Path) -> None:
+def test_pages_of_tasks_show_what_their_code_prints(hf_home):
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / "docs" / "batches.py"), "--check"],
         env={**os.environ, "HF_HOME": str(hf_home)},
@@ -21,7 +20,7 @@ def test_pages_of_tasks_show_what_their_code_prints(hf_home: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+def test_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import polib
 import pytest
 from conftest import DOCCLS, RECIPES, REPOSITORY
+from writing import written
 
 from nlpbook_data.language import CATALOGUE, PLACEHOLDER, choose_particle, spoken
 
@@ -169,12 +170,12 @@ def test_a_particle_follows_the_last_syllable(word, both, expected):
 
 
 def test_a_run_speaks_korean_and_writes_english(fork_recipe, tmp_path):
-    rows = tmp_path / "글.csv"
-    rows.write_text("text,label\n좋아요,긍정\n,부정\n", encoding="utf-8")
-    done = fork_recipe("doccls", *DOCCLS, "--train_file", rows, env={"NLPBOOK_LANG": "ko"})
-    assert done.status == 1
+    korean = {"NLPBOOK_LANG": "ko"}
+    rows = written(tmp_path / "글.csv", "text,label\n좋아요,긍정\n,부정\n")
+    done = fork_recipe("doccls", *DOCCLS, "--train_file", rows, env=korean).expect(1)
     where = f"오류: {rows}, 3번째 줄: text 값이 비어 있습니다."
     assert done.stderr.splitlines()[-1].startswith(where)
-    done = fork_recipe("doccls", *DOCCLS, "--output_dir", "o", env={"NLPBOOK_LANG": "ko"})
+    short = ["--max_steps", 2, "--output_dir", "o"]
+    done = fork_recipe("doccls", *DOCCLS, *short, env=korean).expect()
     assert "학습 데이터: " in done.stderr and "폴더    o" in done.stdout
     assert '"status": "finished"' in (tmp_path / "o" / "run.json").read_text(encoding="utf-8")

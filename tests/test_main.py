@@ -8,51 +8,38 @@ import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import COMMAND
+from saved import pretrained
+from writing import read_rows, write_nsmc, write_rows, written
 
 from nlpbook_data import list_corpora, load_corpus
 from nlpbook_data.__main__ import main
 from nlpbook_data.search import index as search_index
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess:
-    """Run the command in this process, which has imported everything already."""
-    out, errors, status = io.StringIO(), io.StringIO(), 0
+def command(*arguments: object, status: int = 0) -> subprocess.CompletedProcess:
+    """Run the command in this process, which has imported everything; it ends with `status`."""
+    out, errors, code = io.StringIO(), io.StringIO(), 0
     handler = logging.StreamHandler(errors)
     logging.getLogger().addHandler(handler)
     try:
         with redirect_stdout(out), redirect_stderr(errors):
             main([*map(str, arguments)])
     except SystemExit as end:
-        status = int(end.code != 0)
+        code = int(end.code != 0)
         errors.write(str(end.code))
     finally:
         logging.getLogger().removeHandler(handler)
-    return subprocess.CompletedProcess(arguments, status, out.getvalue(), errors.getvalue())
+    assert code == status and "Traceback" not in errors.getvalue(), errors.getvalue()
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
 
 
 def process(*arguments: object, **options: object) -> subprocess.CompletedProcess:
     """Run the command as a shell does."""
     words = [sys.executable, "-m", "nlpbook_data", *map(str, arguments)]
     return subprocess.run(words, capture_output=True, timeout=120, **options)
-
-
-def write_nsmc(folder: Path) -> Path:
-    """A tiny NSMC whose test file has a text of train."""
-    rows = {
-        "train": [(f"{n}번째 영화", n % 2) for n in range(200)] + [("걸작", 1)],
-        "test": [("걸작", 1), ("졸작", 0)],
-    }
-    (folder / "nsmc").mkdir(parents=True)
-    for split, texts in rows.items():
-        lines = [f"{n}\t{text}\t{label}\n" for n, (text, label) in enumerate(texts)]
-        path = folder / "nsmc" / f"ratings_{split}.txt"
-        path.write_text("id\tdocument\tlabel\n" + "".join(lines), encoding="utf-8")
-    return folder
 
 
 def test_list_says_what_there_is_and_what_is_on_disk(tmp_path):
@@ -78,7 +65,7 @@ def test_help_and_its_errors_are_korean_where_that_is_wanted(monkeypatch):
     for line in ("인자:", "옵션:", "--exact               FAISS를 쓰지 않습니다"):
         assert line in one
     assert "이 도움말을 보여 주고 끝냅니다" in one
-    done = command("search", "--eaxct")
+    done = command("search", "--eaxct", status=1)
     assert done.stderr.startswith("사용법: ")
     assert "nlpbook-data search: 오류: 필요한 인자가 빠졌습니다: folder, query" in done.stderr
 
@@ -101,8 +88,7 @@ def test_list_show_and_audit_are_korean_where_that_is_wanted(monkeypatch):
 
 
 def test_a_terminal_that_lacks_a_character_gets_another(tmp_path):
-    path = tmp_path / "mine.csv"
-    path.write_text("text,label\n좋아요,긍정 👍\n싫어요,부정\n", encoding="utf-8")
+    path = written(tmp_path / "mine.csv", "text,label\n좋아요,긍정 👍\n싫어요,부정\n")
     env = {**os.environ, "PYTHONIOENCODING": "cp949"}
     done = process("check", path, "--task", "doccls", env=env)
     assert done.returncode == 0 and "긍정 ?" in done.stdout.decode("cp949")
@@ -110,7 +96,6 @@ def test_a_terminal_that_lacks_a_character_gets_another(tmp_path):
 
 def test_show_prints_licence_columns_origins_and_rows():
     done = command("show", "sample_reviews", "--rows", "2")
-    assert done.returncode == 0
     assert "CC0-1.0" in done.stdout and "test: 200 rows" in done.stdout
     assert "  label: label, 부정, 긍정" in done.stdout.splitlines()
     assert sum("\t긍정" in line or "\t부정" in line for line in done.stdout.splitlines()) == 6
@@ -118,7 +103,6 @@ def test_show_prints_licence_columns_origins_and_rows():
 
 def test_show_of_a_corpus_that_is_not_there_says_how_to_get_it_and_fetches_nothing(tmp_path):
     done = command("show", "modu_ne", "--corpus_dir", tmp_path)
-    assert done.returncode == 0
     assert f"Not in {tmp_path / 'NIKL_NE'}" in done.stdout and "korean.go.kr" in done.stdout
     assert not list(tmp_path.iterdir())
 
@@ -131,31 +115,19 @@ def test_show_of_a_corpus_that_is_not_there_says_how_to_get_it_and_fetches_nothi
     ],
 )
 def test_an_unknown_name_or_split_is_an_error_with_the_nearest(tmp_path, words, message):
-    done = command(*words, "--corpus_dir", tmp_path)
-    assert done.returncode == 1 and f"error: {message}" in done.stderr
-    assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
-
-
-@pytest.fixture
-def nsmc(tmp_path: Path) -> list[str]:
-    """Options that read a tiny NSMC."""
-    folder = write_nsmc(tmp_path / "corpora")
-    options = ["--corpus_dir", str(folder), "--cache_dir", str(tmp_path / "cache")]
-    return [*options, "--accept_files"]
+    done = command(*words, "--corpus_dir", tmp_path, status=1)
+    assert f"error: {message}" in done.stderr and not list(tmp_path.iterdir())
 
 
 def test_fetch_of_files_that_are_there_checks_them(tmp_path):
     folder = write_nsmc(tmp_path)
-    done = command("fetch", "nsmc", "--corpus_dir", folder)
-    assert done.returncode == 1
+    done = command("fetch", "nsmc", "--corpus_dir", folder, status=1)
     assert "ratings_train.txt: sha256" in done.stderr and "the official file has" in done.stderr
 
 
 def test_convert_writes_label_words_to_jsonl(nsmc, tmp_path):
-    done = command("convert", "nsmc", *nsmc, "--format", "jsonl", "--output_dir", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    lines = (tmp_path / "out" / "test.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == [
+    command("convert", "nsmc", *nsmc, "--format", "jsonl", "--output_dir", tmp_path / "out")
+    assert read_rows(tmp_path / "out" / "test.jsonl") == [
         {"text": "걸작", "label": "긍정"},
         {"text": "졸작", "label": "부정"},
     ]
@@ -167,8 +139,7 @@ def test_convert_writes_label_words_to_jsonl(nsmc, tmp_path):
 def test_convert_to_parquet_keeps_rows_and_types(nsmc, tmp_path):
     from datasets import Dataset
 
-    done = command("convert", "nsmc", *nsmc, "--output_dir", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
+    command("convert", "nsmc", *nsmc, "--output_dir", tmp_path / "out")
     loaded = load_corpus("nsmc", tmp_path / "corpora", tmp_path / "cache", accept_files=True)
     for split, rows in loaded.items():
         read = Dataset.from_parquet(str(tmp_path / "out" / f"{split}.parquet"))
@@ -178,15 +149,14 @@ def test_convert_to_parquet_keeps_rows_and_types(nsmc, tmp_path):
 def test_convert_does_not_overwrite(nsmc, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "test.parquet").write_text("mine")
-    done = command("convert", "nsmc", *nsmc, "--output_dir", tmp_path / "out")
-    assert done.returncode == 1 and "test.parquet is there already" in done.stderr
+    done = command("convert", "nsmc", *nsmc, "--output_dir", tmp_path / "out", status=1)
+    assert "test.parquet is there already" in done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["test.parquet"]
 
 
 def test_convert_deduplicated_drops_what_is_held_out_and_says_how_many(nsmc, tmp_path):
     arguments = ["--format", "jsonl", "--output_dir", tmp_path / "out", "--deduplicate"]
     done = command("convert", "nsmc", *nsmc, *arguments)
-    assert done.returncode == 0, done.stderr
     kept = "".join((tmp_path / "out" / f"{s}.jsonl").read_text() for s in ("train", "validation"))
     assert "걸작" not in kept and kept.count("번째 영화") == 200
     dropped = [line for line in done.stderr.splitlines() if "dropped" in line]
@@ -195,78 +165,35 @@ def test_convert_deduplicated_drops_what_is_held_out_and_says_how_many(nsmc, tmp
 
 def test_audit_prints_a_table_and_writes_json_and_html(nsmc, tmp_path):
     done = command("audit", "nsmc", *nsmc, "--output_dir", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"audit.json", "audit.html"}
     assert "nsmc" in done.stdout
 
 
 def test_check_shows_the_errors_of_a_file_and_fails(tmp_path):
-    path = tmp_path / "mine.jsonl"
     rows = [
         {"text": "서울에서 만나요", "entities": [{"start": 0, "end": 2, "label": "장소"}]},
         {"text": "부산에서", "entities": [{"start": 3, "end": 9, "label": "장소"}]},
     ]
-    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-    path.write_text(lines[0] + "\n", encoding="utf-8")
-    assert command("check", path, "--task", "ner").returncode == 0
-    path.write_text("\n".join(lines), encoding="utf-8")
-    done = command("check", path, "--task", "ner")
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    path = write_rows(tmp_path / "mine.jsonl", rows[:1])
+    command("check", path, "--task", "ner")
+    write_rows(path, rows)
+    done = command("check", path, "--task", "ner", status=1)
     assert "line 2" in done.stdout + done.stderr
 
 
 def test_check_takes_your_columns_and_labels(tmp_path):
-    path = tmp_path / "mine.csv"
-    path.write_text("본문,분류\n좋아요,긍정\n그저 그래요,중립\n", encoding="utf-8")
+    path = written(tmp_path / "mine.csv", "본문,분류\n좋아요,긍정\n그저 그래요,중립\n")
     columns = ["--text_column_name", "본문", "--label_column_name", "분류"]
-    assert command("check", path, "--task", "doccls", *columns).returncode == 0
-    done = command("check", path, "--task", "doccls", *columns, "--labels", "긍정", "부정")
-    assert done.returncode == 1 and "line 3" in done.stdout and "중립" in done.stdout
+    command("check", path, "--task", "doccls", *columns)
+    labels = ["--labels", "긍정", "부정"]
+    done = command("check", path, "--task", "doccls", *columns, *labels, status=1)
+    assert "line 3" in done.stdout and "중립" in done.stdout
 
 
 def test_check_of_several_labels_a_row(tmp_path):
-    path = tmp_path / "mine.csv"
-    path.write_text("text,label\n좋아요,긍정|영화\n별로,부정\n", encoding="utf-8")
+    path = written(tmp_path / "mine.csv", "text,label\n좋아요,긍정|영화\n별로,부정\n")
     done = command("check", path, "--task", "doccls", "--multi_label", "true")
-    assert done.returncode == 0 and "영화 1" in done.stdout
-
-
-# Pushing
-
-
-def test_a_pushed_corpus_is_loaded_from_the_hub_with_its_types(nsmc, fork_online, hub, tmp_path):
-    done = fork_online(COMMAND, "push", "nsmc", "--repo_id", "tester/nsmc", *nsmc)
-    assert done.status == 0, done.stderr
-    repo = hub.repos["tester/nsmc"]
-    assert repo.repo_type == "dataset" and not repo.private
-    card = repo.files["README.md"].decode()
-    assert "license: cc0-1.0" in card and "ratings_test.txt" in card
-    for name, content in repo.files.items():
-        assert str(tmp_path).encode() not in content, name
-        assert hub.token.encode() not in content, name
-    code = "from datasets import load_dataset; d = load_dataset('tester/nsmc'); "
-    code += "print({s: len(r) for s, r in d.items()}, d['test'].features['label'].names)"
-    env = {**hub.env(tmp_path / "empty"), "HF_HUB_OFFLINE": "0"}
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120
-    )
-    assert loaded.returncode == 0, loaded.stderr
-    rows = load_corpus("nsmc", tmp_path / "corpora", tmp_path / "cache", accept_files=True)
-    sizes = {split: len(dataset) for split, dataset in rows.items()}
-    assert loaded.stdout.strip() == f"{sizes} ['부정', '긍정']"
-
-
-def test_a_corpus_that_may_not_be_passed_on_is_not_pushed_in_public(fork_online, hub):
-    done = fork_online(COMMAND, "push", "modu_ne", "--repo_id", "tester/modu_ne")
-    assert done.status == 1 and "does not let it be passed on" in done.stderr
-    assert not hub.repos
-
-
-def test_a_push_that_the_hub_refuses_is_one_message_without_the_token(nsmc, fork_online, hub):
-    hub.fail_commit = 403
-    done = fork_online(COMMAND, "push", "nsmc", "--repo_id", "tester/nsmc", *nsmc)
-    assert done.status == 1 and "tester/nsmc: the push failed (" in done.stderr
-    assert hub.token not in done.stdout + done.stderr and "Traceback" not in done.stderr
+    assert "영화 1" in done.stdout
 
 
 class LetterEncoder:
@@ -335,6 +262,10 @@ def test_an_faq_is_searched_by_its_words_changed_and_answers(tmp_path, capsys):
         {"번호": "2", "답변": "전화"},
         {"번호": "3", "답변": "방문"},
     ]
+    cross = pretrained(tmp_path / "cross", auto="AutoModelForSequenceClassification", num_labels=1)
+    reranked = search(capsys, index, "환불은요?", "--rerank", cross)
+    assert sorted(row[1:] for row in reranked) == sorted(row[1:] for row in found)
+    assert [row[0] for row in reranked] != [row[0] for row in found]  # other scores
     main(["index", "--delete", "2", "--output", str(index)])
     path.write_bytes(rows.replace("방문", "우편").encode("cp949"))
     main(["index", str(path), *columns, "--add", "--output", str(index)])

@@ -10,7 +10,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
-def test_notebooks_hold_no_outputs_and_nothing_of_this_machine() -> None:
+def test_notebooks_hold_no_outputs_and_nothing_of_this_machine():
     assert len(NOTEBOOKS) == 7
     for path in NOTEBOOKS:
         notebook = nbformat.read(path, nbformat.NO_CONVERT)
@@ -24,9 +24,7 @@ def test_notebooks_hold_no_outputs_and_nothing_of_this_machine() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_from_an_empty_folder(
-    path: Path, tmp_path: Path, hf_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_notebook_runs_from_an_empty_folder(path, tmp_path, hf_home, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(hf_home))
     notebook = nbformat.read(path, nbformat.NO_CONVERT)
     where = {"metadata": {"path": str(tmp_path)}}

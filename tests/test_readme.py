@@ -19,9 +19,8 @@ import pytest
 import transformers
 from conftest import REPOSITORY
 from hub_double import HubDouble, Repo
+from saved import pretrained
 from writing import kogpt2, write_rows
-
-from nlpbook_data.training.arguments import resolve_package
 
 FIXTURES = Path(__file__).parent / "corpora" / "fixtures"
 READMES = {name: REPOSITORY / name for name in ("README.md", "README.ko.md")}
@@ -85,19 +84,9 @@ def new_user(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
 
 
 def encoder(folder: Path) -> dict[str, bytes]:
-    tokenizer = transformers.AutoTokenizer.from_pretrained(
-        resolve_package("package:models/tiny_encoder")
-    )
-    tokenizer.model_max_length = 300  # as KcBERT has it
-    tokenizer.save_pretrained(folder)
-    config = transformers.BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-    )
-    transformers.BertForMaskedLM(config).save_pretrained(folder)
+    pretrained(folder, auto="AutoModelForMaskedLM")
+    as_kcbert = {"model_max_length": 300}
+    transformers.AutoTokenizer.from_pretrained(folder, **as_kcbert).save_pretrained(folder)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

@@ -88,3 +88,17 @@ def kogpt2(folder: Path) -> dict[str, bytes]:
     )  # fmt: skip
     transformers.GPT2LMHeadModel(config).save_pretrained(folder)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def write_nsmc(folder: Path) -> Path:
+    """A tiny NSMC whose test file has a text of train."""
+    rows = {
+        "train": [(f"{n}번째 영화", n % 2) for n in range(200)] + [("걸작", 1)],
+        "test": [("걸작", 1), ("졸작", 0)],
+    }
+    (folder / "nsmc").mkdir(parents=True)
+    for split, texts in rows.items():
+        lines = [f"{n}\t{text}\t{label}\n" for n, (text, label) in enumerate(texts)]
+        path = folder / "nsmc" / f"ratings_{split}.txt"
+        path.write_text("id\tdocument\tlabel\n" + "".join(lines), encoding="utf-8")
+    return folder

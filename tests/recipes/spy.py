@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "doccls.py"
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 
 def environment(
@@ -45,13 +45,13 @@ def environment(
     }
 
 
-def wrapper(folder: Path) -> str:
+def wrapper(folder: Path, recipe: str = "doccls") -> str:
     """Return what `fork_recipe` takes as the recipe, so that `environment` works in a fork too."""
-    path = folder / "doccls.py"
+    path = folder / f"{recipe}.py"
     path.write_text(
         f"import runpy, sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         f"import spy\nspy.forget_package()\nspy.install()\n"
-        f"runpy.run_path({str(RECIPE)!r}, run_name='__main__')\n"
+        f"runpy.run_path({str(RECIPES / path.name)!r}, run_name='__main__')\n"
     )
     return str(path.with_suffix(""))
 

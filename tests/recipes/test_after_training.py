@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import RECIPES
-from writing import read_rows, write_rows
+from writing import read_json, read_rows, write_rows
 
 from nlpbook_data.inference.service import open_port
 
@@ -75,10 +75,9 @@ def test_train_predict_demo_serve_export_and_predict_again(case, fork_recipe, tm
     if case == "several labels":
         extra = (*extra, "--train_file", write_rows(tmp_path / "tags.jsonl", TAGS))
     run, onnx, asked = tmp_path / "run", tmp_path / "onnx", tmp_path / "new.jsonl"
-    trained = fork_recipe(
+    fork_recipe(
         recipe, "--model_name_or_path", f"package:models/{model}", *FEW, *extra, "--output_dir", run
-    )
-    assert trained.status == 0, trained.stderr
+    ).expect()
     names = {"paircls": ("premise", "hypothesis"), "qa": ("context", "question")}
     columns = names.get(recipe, ("text",))
     rows = write_rows(
@@ -86,15 +85,13 @@ def test_train_predict_demo_serve_export_and_predict_again(case, fork_recipe, tm
     )
 
     def predicted(folder: Path) -> list[dict]:
-        done = fork_recipe("predict", folder, "--input", rows, "--overwrite")
-        assert done.status == 0, done.stderr
+        fork_recipe("predict", folder, "--input", rows, "--overwrite").expect()
         return read_rows(tmp_path / "new.predicted.jsonl")
 
     original = predicted(run)
-    done = fork_recipe("export", run, "--output", onnx)
-    assert done.status == 0, done.stderr
+    fork_recipe("export", run, "--output", onnx).expect()
     assert close(predicted(onnx), original)
-    report = json.loads((onnx / "export_report.json").read_text(encoding="utf-8"))
+    report = read_json(onnx / "export_report.json")
     assert report["models"]["onnx float32"]["same"] == len(original)
     assert len(predicted(onnx / "int8")) == len(original)
 
@@ -118,14 +115,20 @@ def test_train_predict_demo_serve_export_and_predict_again(case, fork_recipe, tm
 
 def test_a_generation_model_is_used_as_it_is(fork_recipe, tmp_path):
     run, output = tmp_path / "run", tmp_path / "new.jsonl"
-    trained = fork_recipe("generation", *FEW, "--samples_per_prompt", 1, "--output_dir", run)
-    assert trained.status == 0, trained.stderr
+    fork_recipe("generation", *FEW, "--samples_per_prompt", 1, "--output_dir", run).expect()
     rows = write_rows(tmp_path / "prompts.jsonl", [{"prompt": "긍정"}])
-    done = fork_recipe(
-        "predict", run, "--input", rows, "--output", output,
-        "--method", "greedy", "--max_new_tokens", 12,
-    )  # fmt: skip
-    assert done.status == 0, done.stderr
+    fork_recipe(
+        "predict",
+        run,
+        "--input",
+        rows,
+        "--output",
+        output,
+        "--method",
+        "greedy",
+        "--max_new_tokens",
+        12,
+    )  # fmt: skip.expect()
     (row,) = read_rows(output)
     with running("serve", run) as address:
         options = {"method": "greedy", "max_new_tokens": 12}
@@ -142,11 +145,16 @@ def test_a_generation_model_is_used_as_it_is(fork_recipe, tmp_path):
 
 def test_a_search_model_is_asked_by_its_index(fork_recipe, tmp_path):
     run, index = tmp_path / "run", tmp_path / "index"
-    trained = fork_recipe(
-        "search", "--model_name_or_path", "package:models/encoder", "--corpus", "sample_search",
-        *FEW, "--output_dir", run,
-    )  # fmt: skip
-    assert trained.status == 0, trained.stderr
+    fork_recipe(
+        "search",
+        "--model_name_or_path",
+        "package:models/encoder",
+        "--corpus",
+        "sample_search",
+        *FEW,
+        "--output_dir",
+        run,
+    )  # fmt: skip.expect()
     texts = ["한강은 서울을 지난다.", "배송은 이틀 걸린다.", "비밀번호는 설정에서 바꾼다."]
     passages = tmp_path / "passages.txt"
     passages.write_text("\n".join(texts) + "\n", encoding="utf-8")

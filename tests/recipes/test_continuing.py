@@ -8,23 +8,37 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from conftest import NO_CHOICE, TINY
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertForSequenceClassification
-from writing import read_rows, write_rows
+from saved import pretrained
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+)
+from writing import read_json, read_rows, write_rows
 
+from nlpbook_data import load_corpus
 from nlpbook_data.answering import load_tagger
 from nlpbook_data.training.arguments import resolve_package
 
 ENCODER = [*TINY, "--learning_rate", "1e-2"]
-ENCODER += ["--per_device_train_batch_size", 8, "--num_train_epochs", 10]
+ENCODER += ["--per_device_train_batch_size", 8, "--num_train_epochs", 10, *NO_CHOICE]
 SAME = ["--learning_rate", "1e-9", "--num_train_epochs", 1, "--precision", "float32"]
 SAME += ["--baselines", "false"]
 FILES = [v for s in ("train", "validation", "test") for v in (f"--{s}_file", f"{s}.jsonl")]
+ALONE = ["--do_train", "false", "--do_eval", "false", "--test_file", "test.jsonl"]
 WORDS = {"기쁨": ["좋다", "멋지다"], "슬픔": ["싫다", "나쁘다"], "화": ["그만", "저리"]}
+FROZEN = "frozen model, logistic regression"
 OTHER = {"기쁨": "joy", "슬픔": "sadness", "화": "anger"}
 
 
@@ -45,9 +59,14 @@ def sentences(task: str, seed: int, count: int, names: dict[str, str] | None = N
     return rows
 
 
+def write_splits(folder: Path, task: str, count: int, **options) -> None:
+    for seed, split in enumerate(("train", "validation", "test")):
+        write_rows(folder / f"{split}.jsonl", sentences(task, seed, count, **options))
+
+
 def reverse_ids(folder: Path, task: str) -> None:
     """Number the labels of a model the other way round: it predicts as before."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json")
     names = [config["id2label"][str(number)] for number in range(len(config["id2label"]))]
     order = list(range(len(names)))[::-1]
     if task == "ner":  # O stays, and B- before I-
@@ -69,15 +88,14 @@ def trained(request, fork_recipe: Callable, tmp_path: Path, tmp_path_factory) ->
         made.mkdir()
         for seed, split in enumerate(("train", "validation", "test")):
             write_rows(made / f"{split}.jsonl", sentences(task, seed, 24 if seed else 96))
-        result = fork_recipe(task, *ENCODER, *FILES, "--output_dir", "first", cwd=made)
-        assert result.status == 0, result.stderr
+        fork_recipe(task, *ENCODER, *FILES, "--output_dir", "first", cwd=made).expect()
         assert score(made / "first") > 0.7
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return task
 
 
 def score(folder: Path) -> float:
-    scores = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test"]
+    scores = read_json(folder / "metrics.json")["test"]
     return scores.get("accuracy", scores.get("micro_f1"))
 
 
@@ -85,17 +103,14 @@ def score(folder: Path) -> float:
 def test_labels_in_another_order_keep_the_ids_of_the_model(trained, fork_recipe, tmp_path, lora):
     reverse_ids(tmp_path / "first", trained)
     again = ["--model_name_or_path", "first", "--output_dir", "second", "--lora", lora]
-    result = fork_recipe(trained, *again, *FILES, *SAME)
-
-    assert result.status == 0, result.stderr
+    fork_recipe(trained, *again, *FILES, *SAME).expect()
     assert score(tmp_path / "second") == score(tmp_path / "first")
-    configs = [json.loads((tmp_path / f / "config.json").read_text()) for f in ("first", "second")]
+    configs = [read_json(tmp_path / f / "config.json") for f in ("first", "second")]
     assert configs[0]["id2label"] == configs[1]["id2label"]
 
 
 def test_other_labels_are_refused_or_get_a_new_head(trained, fork_recipe, tmp_path):
-    for seed, split in enumerate(("train", "validation", "test")):
-        write_rows(tmp_path / f"{split}.jsonl", sentences(trained, seed, 24, OTHER))
+    write_splits(tmp_path, trained, 24, names=OTHER)
     again = ["--model_name_or_path", "first", *FILES, *SAME]
     refused = fork_recipe(trained, *again, "--output_dir", "second")
     assert refused.status == 1
@@ -105,13 +120,41 @@ def test_other_labels_are_refused_or_get_a_new_head(trained, fork_recipe, tmp_pa
 
     result = fork_recipe(
         trained, *again, "--output_dir", "second", "--ignore_mismatched_sizes", "true"
-    )
-    assert result.status == 0, result.stderr
+    ).expect()
     assert "replaced by a new one" in result.stderr
     before, after = (load_file(tmp_path / f / "model.safetensors") for f in ("first", "second"))
     assert not before["classifier.weight"].allclose(after["classifier.weight"], atol=1e-3)
     body = "bert.encoder.layer.0.output.dense.weight"
     assert before[body].allclose(after[body], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("task", "corpus", "columns"),
+    [("doccls", "sample_reviews", ["text"]), ("paircls", "sample_nli", ["premise", "hypothesis"])],
+)
+def test_what_fine_tuning_adds_is_shown_by_the_model_as_it_was(
+    fork_recipe, tmp_path, task, corpus, columns
+):
+    encoder = pretrained(tmp_path / "encoder")
+    options = ["--model_name_or_path", encoder, "--baselines", "true", "--max_steps", 2]
+    options += ["--corpus", corpus, "--max_train_samples", 64, "--max_eval_samples", 20]
+    options += ["--max_predict_samples", 40, "--output_dir", "out"]
+    assert FROZEN in fork_recipe(task, *options).expect().stdout
+
+    rows = load_corpus(corpus)
+    model, tokenizer = (a.from_pretrained(encoder) for a in (AutoModel, AutoTokenizer))
+
+    def vectors(part):  # one row at a time: padding, order and batches change nothing
+        texts = zip(*(part[column] for column in columns), strict=True)
+        found = [model(**tokenizer(*row, return_tensors="pt")) for row in texts]
+        return np.stack([each.last_hidden_state[0].mean(0).detach().numpy() for each in found])
+
+    train = rows["train"][:64]
+    classify = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
+    classify.fit(vectors(train), train["label"])
+    expected = classify.predict(vectors(rows["test"][:40]))
+    kept = read_json(tmp_path / "out" / "baselines.json")[FROZEN]
+    assert kept == [rows["train"].features["label"].names[number] for number in expected]
 
 
 def test_the_tagger_of_the_card_finds_what_the_run_found_in_long_texts_too(fork_recipe, tmp_path):
@@ -128,8 +171,7 @@ def test_the_tagger_of_the_card_finds_what_the_run_found_in_long_texts_too(fork_
     for split, part in (("train", rows), ("validation", rows[:20]), ("test", [long, *rows[:9]])):
         write_rows(tmp_path / f"{split}.jsonl", part)
     windows = ["--max_length", 24, "--stride", 6]
-    result = fork_recipe("ner", *ENCODER, *FILES, *windows, "--output_dir", "run")
-    assert result.status == 0, result.stderr
+    fork_recipe("ner", *ENCODER, *FILES, *windows, "--output_dir", "run").expect()
     assert "load_tagger" in (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
     find = load_tagger(tmp_path / "run", device="cpu")
     assert (find.max_length, find.stride) == (24, 6)
@@ -141,8 +183,7 @@ def test_the_tagger_of_the_card_finds_what_the_run_found_in_long_texts_too(fork_
 
 
 def test_a_finished_run_refuses_to_answer_for_what_was_not_asked_then(fork_recipe, tmp_path):
-    for seed, split in enumerate(("train", "validation", "test")):
-        write_rows(tmp_path / f"{split}.jsonl", sentences("doccls", seed, 24))
+    write_splits(tmp_path, "doccls", 24)
     write_rows(tmp_path / "new.jsonl", sentences("doccls", 9, 24))
     command = ["doccls", *ENCODER, *FILES, "--num_train_epochs", 1, "--output_dir", "run"]
     command += ["--resume", "auto"]
@@ -191,13 +232,11 @@ def test_the_next_command_works_as_printed_with_own_columns_and_short_windows(
         write_rows(tmp_path / f"{split}.jsonl", rows)
     own = ["--text_column_name", "글", "--entities_column_name", "이름"]
     quick = ["--max_length", 24, "--stride", 6, "--num_train_epochs", 1]
-    result = fork_recipe("ner", *TINY, *FILES, *own, *quick, "--output_dir", "run")
-    assert result.status == 0, result.stderr
+    result = fork_recipe("ner", *TINY, *FILES, *own, *quick, "--output_dir", "run").expect()
     line = next(line for line in result.stdout.splitlines() if line.startswith("next"))
     words = shlex.split(line.replace("FILE", "new.jsonl"))
     write_rows(tmp_path / "new.jsonl", [{"글": row["글"]} for row in rows])
-    result = fork_recipe(Path(words[3]).stem, *words[4:])
-    assert result.status == 0, result.stderr
+    fork_recipe(Path(words[3]).stem, *words[4:]).expect()
     again = read_rows(tmp_path / "run-predictions" / "predictions.jsonl")
     first = read_rows(tmp_path / "run" / "predictions.jsonl")
     assert [row["prediction"] for row in again] == [row["prediction"] for row in first]
@@ -222,8 +261,7 @@ def test_a_lone_vocab_txt_that_loses_hangul_is_told_with_share_and_cure(
     if not told:  # the cure
         (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     quick = ["--num_train_epochs", 1, "--baselines", "false", "--output_dir", "run"]
-    result = fork_recipe("doccls", "--model_name_or_path", "model", *FILES, *quick)
-    assert result.status == 0, result.stderr
+    result = fork_recipe("doccls", "--model_name_or_path", "model", *FILES, *quick).expect()
     if told:  # 24 rows of [CLS], three words, of which only a number may be known, [SEP]
         share = re.search(r"tokenizer does not know (\d+)% of the tokens", result.stderr)
         assert share and 35 <= int(share[1]) <= 60
@@ -232,19 +270,15 @@ def test_a_lone_vocab_txt_that_loses_hangul_is_told_with_share_and_cure(
 
 def test_labels_that_are_called_label_0_and_label_1_are_labels(fork_recipe, tmp_path):
     names = {"기쁨": "LABEL_0", "슬픔": "LABEL_1", "화": "LABEL_1"}
-    for seed, split in enumerate(("train", "validation", "test")):
-        write_rows(tmp_path / f"{split}.jsonl", sentences("doccls", seed, 32, names))
-    result = fork_recipe("doccls", *ENCODER, *FILES, "--output_dir", "first")
-    assert result.status == 0, result.stderr
-    alone = ["--do_train", "false", "--do_eval", "false", "--model_name_or_path", "first"]
-    result = fork_recipe("doccls", *alone, "--test_file", "test.jsonl", "--output_dir", "alone")
-    assert result.status == 0, result.stderr
+    write_splits(tmp_path, "doccls", 32, names=names)
+    fork_recipe("doccls", *ENCODER, *FILES, "--output_dir", "first").expect()
+    alone = [*ALONE, "--model_name_or_path", "first", "--output_dir", "alone"]
+    fork_recipe("doccls", *alone).expect()
     assert score(tmp_path / "alone") == score(tmp_path / "first")
 
 
 def test_words_that_were_added_to_a_models_tokenizer_are_embedded(fork_recipe, tmp_path):
-    for seed, split in enumerate(("train", "validation", "test")):
-        write_rows(tmp_path / f"{split}.jsonl", sentences("doccls", seed, 32))
+    write_splits(tmp_path, "doccls", 32)
     source = resolve_package("package:models/encoder")
     tokenizer = AutoTokenizer.from_pretrained(source)
     words = len(tokenizer)
@@ -254,44 +288,35 @@ def test_words_that_were_added_to_a_models_tokenizer_are_embedded(fork_recipe, t
     result = fork_recipe(
         *("doccls", "--model_name_or_path", "package:models/encoder", "--tokenizer_name", "longer"),
         *(*FILES, *quick, "--output_dir", "first"),
-    )
-    assert result.status == 0, result.stderr
+    ).expect()
     assert "2 words were added" in result.stderr
     rows = load_file(tmp_path / "first" / "model.safetensors")
     assert rows["model.embeddings.tok_embeddings.weight"].shape[0] == words + 2
-    alone = ["--do_train", "false", "--do_eval", "false", "--model_name_or_path", "first"]
-    result = fork_recipe("doccls", *alone, "--test_file", "test.jsonl", "--output_dir", "alone")
-    assert result.status == 0, result.stderr
+    alone = [*ALONE, "--model_name_or_path", "first", "--output_dir", "alone"]
+    fork_recipe("doccls", *alone).expect()
     assert score(tmp_path / "alone") == score(tmp_path / "first")
 
 
 def test_adapters_that_peft_saved_elsewhere_are_a_model(fork_recipe, tmp_path):
     """Their folder has neither config.json nor a tokenizer: both are the base model's."""
-    for seed, split in enumerate(("train", "validation", "test")):
-        write_rows(tmp_path / f"{split}.jsonl", sentences("doccls", seed, 32))
-    tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/tiny_encoder"))
-    tokenizer.save_pretrained(tmp_path / "base")
-    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    write_splits(tmp_path, "doccls", 32)
     labels = {"id2label": dict(enumerate(WORDS)), "label2id": {w: n for n, w in enumerate(WORDS)}}
-    config = BertConfig(vocab_size=len(tokenizer), intermediate_size=64, **sizes, **labels)
-    model = BertForSequenceClassification(config)
-    model.save_pretrained(tmp_path / "base")
+    auto = AutoModelForSequenceClassification
+    base = pretrained(tmp_path / "base", auto=auto.__name__, **labels)
+    model, tokenizer = (one.from_pretrained(base) for one in (auto, AutoTokenizer))
     options = {"task_type": "SEQ_CLS", "target_modules": ["query"], "init_lora_weights": False}
     adapted = get_peft_model(model, LoraConfig(**options))
     adapted.peft_config["default"].base_model_name_or_path = "base"
     torch.nn.init.normal_(adapted.get_submodule("base_model.model.classifier").weight)
     adapted.save_pretrained(tmp_path / "adapters")
-    alone = ["--do_train", "false", "--do_eval", "false", "--precision", "float32"]
-    alone += ["--model_name_or_path", "adapters", "--test_file", "test.jsonl"]
-    result = fork_recipe("doccls", *alone, "--output_dir", "alone")
-    assert result.status == 0, result.stderr
+    alone = [*ALONE, "--model_name_or_path", "adapters", "--precision", "float32"]
+    fork_recipe("doccls", *alone, "--output_dir", "alone").expect()
     for row in read_rows(tmp_path / "alone" / "predictions.jsonl"):
         with torch.no_grad():
             logits = adapted.eval()(**tokenizer(row["text"], return_tensors="pt")).logits[0]
         expected = dict(zip(WORDS, logits.softmax(0).tolist(), strict=True))
         assert row["probabilities"] == pytest.approx(expected, abs=1e-4)
-    result = fork_recipe(
+    fork_recipe(
         *("doccls", *SAME, *FILES, "--model_name_or_path", "adapters", "--output_dir", "more")
-    )
-    assert result.status == 0, result.stderr
+    ).expect()
     assert score(tmp_path / "more") == score(tmp_path / "alone")

@@ -10,7 +10,7 @@ import pytest
 import spy
 from conftest import DOCCLS, REPOSITORY, SIZE
 from tokenizers import Tokenizer
-from writing import read_rows
+from writing import read_json, read_rows
 
 PACKAGE = REPOSITORY / "nlpbook_data"
 SAMPLE = PACKAGE / "samples" / "sample_reviews"
@@ -64,7 +64,7 @@ class Outcome:
         state = json.loads(max(states, key=lambda p: int(p.parent.name[11:])).read_text())
         self.history = state["log_history"]
         self.predictions = read_rows(folder / "out" / "predictions.jsonl")
-        self.metrics = json.loads((folder / "out" / "metrics.json").read_text())
+        self.metrics = read_json(folder / "out" / "metrics.json")
         self.batches = spy.trained(folder)
         self.tokenized = spy.tokenized(folder)
 
@@ -104,8 +104,7 @@ def train(
             *("--overwrite_cache", case == "weighted"),
         ]
         env = spy.environment(folder)
-        result = fork_recipe(spy.wrapper(folder), *arguments, processes=processes, env=env)
-        assert result.status == 0, result.stderr
+        fork_recipe(spy.wrapper(folder), *arguments, processes=processes, env=env).expect()
         memory[case, split] = Outcome(folder)
         return memory[case, split]
 

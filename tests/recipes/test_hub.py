@@ -1,14 +1,15 @@
 """Push and pull through the real client against a loopback double of the Hub."""
 
-import json
+import shutil
 from pathlib import Path
 
 import pytest
-import transformers
 from conftest import COMMAND, DOCCLS
 from hub_double import Repo
+from saved import pretrained
+from writing import read_json, written
 
-from nlpbook_data.training.arguments import resolve_package
+from nlpbook_data import load_corpus
 
 TRAIN = [*DOCCLS, "--num_train_epochs", "1", "--max_train_samples", "64", "--output_dir", "reviews"]
 PUSHED = {
@@ -19,9 +20,7 @@ PUSHED = {
 
 def test_a_pushed_model_pulled_into_an_empty_cache_predicts_the_same(fork_online, tmp_path, hub):
     push = ["--push_to_hub", "true", "--hub_private_repo", "true", "--hub_token", hub.token]
-    result = fork_online("doccls", *TRAIN, *push, token=False)
-
-    assert result.status == 0, result.stderr
+    result = fork_online("doccls", *TRAIN, *push, token=False).expect()
     repo = hub.repos["tester/reviews"]
     assert repo.private and set(repo.files) == PUSHED
     for name, content in repo.files.items():
@@ -33,8 +32,7 @@ def test_a_pushed_model_pulled_into_an_empty_cache_predicts_the_same(fork_online
 
     command = ["doccls", "--do_train", "false", "--do_eval", "false", "--corpus", "sample_reviews"]
     command += ["--model_name_or_path", "tester/reviews", "--output_dir", "pulled"]
-    pulled = fork_online(*command)
-    assert pulled.status == 0, pulled.stderr
+    fork_online(*command).expect()
     predictions = [(tmp_path / f / "predictions.jsonl").read_bytes() for f in ("reviews", "pulled")]
     assert predictions[0] == predictions[1]
 
@@ -52,29 +50,24 @@ def test_a_failed_push_keeps_everything_and_the_same_command_pushes_again(
     assert failed.status == 1
     assert "push failed" in failed.error and "--resume auto" in failed.error
     weights = (tmp_path / "reviews" / "model.safetensors").read_bytes()
-    assert json.loads((tmp_path / "reviews" / "run.json").read_text())["status"] == "finished"
+    assert read_json(tmp_path / "reviews" / "run.json")["status"] == "finished"
 
     hub.fail_commit = None
-    again = fork_online(*command, "--resume", "auto")
-
-    assert again.status == 0, again.stderr
+    again = fork_online(*command, "--resume", "auto").expect()
     assert "nothing is trained" in again.stderr
     assert hub.repos["tester/reviews"].files["model.safetensors"] == weights
 
 
 def test_a_run_pushed_later_pushes_what_its_own_push_would(fork_online, tmp_path, hub):
-    trained = fork_online("doccls", *TRAIN, token=False)
-    assert trained.status == 0, trained.stderr
+    fork_online("doccls", *TRAIN, token=False).expect()
     push = [COMMAND, "push-run", "reviews"]
-    first = fork_online(*push)
-    assert first.status == 0, first.stderr
+    fork_online(*push).expect()
     assert set(hub.repos["tester/reviews"].files) == PUSHED
     card = tmp_path / "reviews" / "README.md"
     assert 'model="tester/reviews"' in hub.repos["tester/reviews"].files["README.md"].decode()
 
     card.write_text(card.read_text(encoding="utf-8") + "고쳐 씀\n", encoding="utf-8")
-    other = fork_online(*push, "--hub_model_id", "tester/other")
-    assert other.status == 0, other.stderr
+    fork_online(*push, "--hub_model_id", "tester/other").expect()
     assert hub.repos["tester/other"].files["README.md"] == card.read_bytes()
 
     refused = fork_online(*push, token=False)
@@ -93,17 +86,11 @@ def test_a_push_that_could_not_be_is_refused_before_training(fork_online, tmp_pa
 
 
 def test_prefetch_on_a_login_node_lets_a_compute_node_start_without_a_network(
-    run_recipe, fork_online, online, hub, tmp_path
+    fork_recipe, fork_online, online, hub, hf_home, tmp_path
 ):
-    tokenizer = transformers.AutoTokenizer.from_pretrained(
-        resolve_package("package:models/tiny_encoder")
-    )
-    tokenizer.chat_template = "{{ messages[0].content }}"
-    tokenizer.save_pretrained(tmp_path / "base")
-    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = transformers.BertConfig(vocab_size=len(tokenizer), intermediate_size=64, **sizes)
-    transformers.BertForMaskedLM(config).save_pretrained(tmp_path / "base")
-    files = {path.name: path.read_bytes() for path in (tmp_path / "base").iterdir()}
+    base = pretrained(tmp_path / "base", auto="AutoModelForMaskedLM")
+    written(base / "chat_template.jinja", "{{ messages[0].content }}")
+    files = {path.name: path.read_bytes() for path in base.iterdir()}
     hub.repos["tester/base"] = Repo("tester/base", files=files)
     settings = tmp_path / "설정.yaml"
     settings.write_text(
@@ -111,12 +98,43 @@ def test_prefetch_on_a_login_node_lets_a_compute_node_start_without_a_network(
         "num_train_epochs: 1\nbaselines: false\n",
         encoding="utf-8",
     )
-    fetched = fork_online(COMMAND, "prefetch", "--config", settings)
-    assert fetched.status == 0, fetched.stderr
+    fork_online(COMMAND, "prefetch", "--config", settings).expect()
 
     before = len(hub.requests)
-    offline = {**hub.env(online[1]), "HF_HUB_OFFLINE": "1"}
-    result = run_recipe("doccls", "--config", settings, "--output_dir", "node", env=offline)
-    assert result.status == 0, result.stderr
+    shutil.copytree(online[1], hf_home, dirs_exist_ok=True, symlinks=True)  # of both nodes
+    fork_recipe("doccls", "--config", settings, "--output_dir", "node").expect()
     assert (tmp_path / "node" / "chat_template.jinja").is_file()
     assert len(hub.requests) == before
+
+
+# Corpora
+
+
+def test_a_pushed_corpus_is_loaded_from_the_hub_with_its_types(nsmc, fork_online, hub, tmp_path):
+    fork_online(COMMAND, "push", "nsmc", "--repo_id", "tester/nsmc", *nsmc).expect()
+    repo = hub.repos["tester/nsmc"]
+    assert repo.repo_type == "dataset" and not repo.private
+    card = repo.files["README.md"].decode()
+    assert "license: cc0-1.0" in card and "ratings_test.txt" in card
+    for name, content in repo.files.items():
+        assert str(tmp_path).encode() not in content, name
+        assert hub.token.encode() not in content, name
+    code = "from datasets import load_dataset; d = load_dataset('tester/nsmc')\n"
+    code += "print({s: len(r) for s, r in d.items()}, d['test'].features['label'].names)"
+    loaded = fork_online(written(tmp_path / "load.py", code).with_suffix("")).expect()
+    rows = load_corpus("nsmc", tmp_path / "corpora", tmp_path / "cache", accept_files=True)
+    sizes = {split: len(dataset) for split, dataset in rows.items()}
+    assert loaded.stdout.strip() == f"{sizes} ['부정', '긍정']"
+
+
+def test_a_corpus_that_may_not_be_passed_on_is_not_pushed_in_public(fork_online, hub):
+    done = fork_online(COMMAND, "push", "modu_ne", "--repo_id", "tester/modu_ne")
+    assert done.status == 1 and "does not let it be passed on" in done.stderr
+    assert not hub.repos
+
+
+def test_a_push_that_the_hub_refuses_is_one_message_without_the_token(nsmc, fork_online, hub):
+    hub.fail_commit = 403
+    done = fork_online(COMMAND, "push", "nsmc", "--repo_id", "tester/nsmc", *nsmc)
+    assert done.status == 1 and "tester/nsmc: the push failed (" in done.stderr
+    assert hub.token not in done.stdout + done.stderr and "Traceback" not in done.stderr

@@ -133,8 +133,7 @@ def test_two_machines_do_what_one_process_does(start, port, fork_recipe, tmp_pat
     assert spy.tokenized(tmp_path) == {0: 61 + 140 + 200}
     assert len([*(tmp_path / "cache" / "nlpbook" / "corpora").glob("*/*/entry.json")]) == 1
     options = ["--per_device_train_batch_size", 8, "--output_dir", "one"]
-    result = fork_recipe("doccls", *words, *options)
-    assert result.status == 0, result.stderr
+    fork_recipe("doccls", *words, *options).expect()
     one = losses(tmp_path / "one")
     assert len(one) == 16 and max(one) - min(one) > 500 * TOLERANCE
     assert losses(tmp_path / "two") == pytest.approx(one, abs=TOLERANCE)

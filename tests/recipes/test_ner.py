@@ -22,6 +22,7 @@ LEFT_BEHIND = {
     *("baselines.json", "learning_curve.png", "per_type.png"),
 }
 NO_DROPOUT = ",hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
+FEW = ["--max_train_samples", 240, "--max_eval_samples", 40, "--max_predict_samples", 60]
 MODEL = [*TINY, "--max_length", 24, "--stride", 4]
 EVALUATE = ["--do_train", "false", "--max_length", 24, "--stride", 4]
 NAMES = {"인물": ["김민준", "이서연", "박도윤"], "장소": ["부산", "제주", "대구"]}
@@ -74,15 +75,12 @@ def trained(fork_recipe: Callable, tmp_path_factory: pytest.TempPathFactory) -> 
         files = [v for s in ("train", "validation", "test") for v in (f"--{s}_file", f"{s}.txt")]
         options = ["--learning_rate", "1e-2", "--num_train_epochs", 6, "--output_dir", "run"]
         options += ["--per_device_train_batch_size", 8, "--per_device_eval_batch_size", 3]
-        result = fork_recipe("ner", *MODEL, *files, *options, cwd=folder)
-        assert result.status == 0, result.stderr
+        fork_recipe("ner", *MODEL, *files, *options, cwd=folder).expect()
     return folder / "run"
 
 
 def test_the_default_command_trains_scores_and_leaves_everything(fork_recipe, tmp_path):
-    result = fork_recipe("ner", "--num_train_epochs", 2)
-
-    assert result.status == 0, result.stderr
+    fork_recipe("ner", *FEW, "--num_train_epochs", 2).expect()
     folder = tmp_path / "outputs" / "ner"
     assert visible(folder) == LEFT_BEHIND
     scores, rows = read_json(folder / "metrics.json"), read_rows(folder / "predictions.jsonl")
@@ -131,7 +129,7 @@ def test_the_default_command_trains_scores_and_leaves_everything(fork_recipe, tm
                 pytest.approx(theirs["score"], abs=1e-4),
             )
             compared += 1
-    assert compared > 100
+    assert compared > 30
 
 
 def test_names_are_found_in_every_window_of_long_texts(trained):
@@ -150,12 +148,11 @@ def test_names_are_found_in_every_window_of_long_texts(trained):
 def test_prediction_alone_on_texts_without_entities(fork_recipe, tmp_path, trained):
     known = read_rows(trained / "predictions.jsonl")
     file = write_rows(tmp_path / "새 글.jsonl", [{"문장": row["text"]} for row in known])
-    result = fork_recipe(
+    fork_recipe(
         *("ner", "--model_name_or_path", trained, *EVALUATE, "--do_eval", "false"),
         *("--test_file", file, "--text_column_name", "문장", "--output_dir", "out"),
         *("--per_device_eval_batch_size", 3),
-    )
-    assert result.status == 0, result.stderr
+    ).expect()
     rows = read_rows(tmp_path / "out" / "predictions.jsonl")
     assert rows == [row | {"entities": None} for row in known]
     assert visible(tmp_path / "out") == {
@@ -169,10 +166,9 @@ def test_evaluation_alone_scores_what_training_scored_on_any_number_of_processes
     files = [f"--{s}_file={trained.parent / f'{s}.txt'}" for s in ("validation", "test")]
     options = ["--model_name_or_path", trained, *EVALUATE, "--per_device_eval_batch_size", 3]
     for processes in (1, 2):
-        result = fork_recipe(
+        fork_recipe(
             *("ner", *options, *files, "--output_dir", processes), processes=processes
-        )
-        assert result.status == 0, result.stderr
+        ).expect()
         assert read_json(tmp_path / str(processes) / "run.json")["processes"] == processes
         for name in ("metrics.json", "predictions.jsonl"):  # windows of a text on both of two
             assert (tmp_path / str(processes) / name).read_bytes() == (trained / name).read_bytes()
@@ -195,14 +191,13 @@ def test_evaluation_keeps_no_padding(fork_recipe, tmp_path, trained):
     )
     rows = [{"text": " ".join(FILLER[: 1 + n % 4])} for n in range(10)]
     file = write_rows(tmp_path / "texts.jsonl", rows)
-    result = fork_recipe(
+    fork_recipe(
         *(script.with_suffix(""), "--model_name_or_path", trained, *EVALUATE, "--do_eval=false"),
         *("--test_file", file, "--pad_to_max_length", "true", "--output_dir", "out"),
-    )
-    assert result.status == 0, result.stderr
+    ).expect()
     tokenizer = AutoTokenizer.from_pretrained(trained)
     tokens = sum(len(tokenizer(row["text"])["input_ids"]) for row in rows)
-    assert json.loads((tmp_path / "kept.json").read_text()) == [tokens, tokens, 5]
+    assert read_json(tmp_path / "kept.json") == [tokens, tokens, 5]
 
 
 def test_the_split_of_a_batch_over_processes_does_not_change_training(fork_recipe, tmp_path):
@@ -213,8 +208,7 @@ def test_the_split_of_a_batch_over_processes_does_not_change_training(fork_recip
     curves = []
     for processes in (1, 2):
         sizes = ["--per_device_train_batch_size", 8 // processes, "--output_dir", processes]
-        result = fork_recipe("ner", *options, *sizes, processes=processes)
-        assert result.status == 0, result.stderr
+        fork_recipe("ner", *options, *sizes, processes=processes).expect()
         state = read_json(tmp_path / str(processes) / "checkpoint-8" / "trainer_state.json")
         names = ("loss", "eval_loss", "eval_klue_char_macro_f1")
         curves.append([e[n] for e in state["log_history"] for n in names if n in e])
@@ -226,13 +220,12 @@ def test_lora_on_own_rows_saves_a_merged_model(fork_recipe, tmp_path, trained):
     known = read_rows(trained / "predictions.jsonl")
     rows = [{"글": row["text"], "이름": row["entities"]} for row in known] * 2
     file = write_rows(tmp_path / "rows.jsonl", rows)
-    result = fork_recipe(
+    fork_recipe(
         *("ner", "--model_name_or_path", trained, "--lora", "true", "--learning_rate", "1e-3"),
         *("--train_file", file, "--text_column_name", "글", "--entities_column_name", "이름"),
         *("--num_train_epochs", 1, "--baselines", "false", "--output_dir", "out"),
         *("--max_length", 24, "--stride", 4),
-    )
-    assert result.status == 0, result.stderr
+    ).expect()
     out = tmp_path / "out"
     assert not list(out.glob("adapter*"))
     before, after = (load_file(folder / "model.safetensors") for folder in (trained, out))

@@ -1,12 +1,7 @@
 """recipes/pretrain.py: it learns, it resumes to the bit, and streams."""
 
 import gzip
-import json
 import shlex
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,103 +9,67 @@ import pytest
 import torch
 from scipy.special import rel_entr, softmax
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
-from writing import write_rows
+from writing import read_json, write_rows
 
 from nlpbook_data.data.texts import TextArguments, stream_texts
 from nlpbook_data.training.pretraining import distance
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "pretrain.py"
 SMALL = "num_hidden_layers=1,intermediate_size=64"
 OPTIONS = ["--config_overrides", SMALL, "--block_size", "32", "--precision", "float32", "--use_cpu"]
 STEPS = ["--max_steps", "12", "--eval_strategy", "steps", "--save_strategy", "steps"]
 STEPS += ["--save_steps", "3", "--eval_steps", "3"]
 
 
-def command(folder, *options):
-    return [sys.executable, RECIPE, *OPTIONS, "--output_dir", folder, *options]
-
-
 def scores_of(folder):
-    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["validation"]
-
-
-def run(folder, *options):
-    subprocess.run(command(folder, *options), check=True, capture_output=True)
-    return scores_of(folder)
+    return read_json(folder / "metrics.json")["validation"]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(recipe_server, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
+def trained(recipe_server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
     options = (*OPTIONS, *STEPS, "--keep_checkpoints", "true", "--output_dir", folder)
-    done = recipe_server.run(folder, "pretrain", *options)
-    assert done.status == 0, done.stderr
+    done = recipe_server.run(folder, "pretrain", *options).expect()
     return folder, done.stdout
 
 
-def test_what_is_saved_guesses_words(undisturbed):
-    folder, _ = undisturbed
+def test_what_is_saved_guesses_words(trained):
+    folder, _ = trained
     assert set(scores_of(folder)) == {"loss", "bits_per_character", "masked_accuracy"}
     model = AutoModelForMaskedLM.from_pretrained(folder)
     assert model.config.vocab_size == len(AutoTokenizer.from_pretrained(folder))
-    losses = [
-        row["eval_loss"]
-        for row in json.loads((folder / "checkpoint-12" / "trainer_state.json").read_text())[
-            "log_history"
-        ]
-        if "eval_loss" in row
-    ]
+    history = read_json(folder / "checkpoint-12" / "trainer_state.json")["log_history"]
+    losses = [row["eval_loss"] for row in history if "eval_loss" in row]
     assert len(losses) == 4 and losses[-1] < losses[0]
 
 
-def test_the_next_command_fine_tunes_what_is_saved(undisturbed, fork_recipe, tmp_path):
-    printed = undisturbed[1]
+def test_the_next_command_fine_tunes_what_is_saved(trained, fork_recipe, tmp_path):
+    printed = trained[1]
     words = shlex.split(next(line for line in printed.splitlines() if line.startswith("next")))
     assert words[:3] == ["next", "accelerate", "launch"]
     cheap = ("--max_train_samples", "32", "--num_train_epochs", "1", "--baselines", "false")
-    result = fork_recipe(Path(words[3]).stem, *words[4:], *cheap)
-    assert result.status == 0, result.stderr
+    fork_recipe(Path(words[3]).stem, *words[4:], *cheap).expect()
     assert (tmp_path / "outputs" / "doccls" / "model.safetensors").exists()
 
 
 @pytest.mark.long
-def test_killed_thrice_ends_in_the_same_weights(undisturbed, tmp_path):
-    whole, _ = undisturbed
-    for step in (3, 6, 9):
-        process = subprocess.Popen(
-            command(tmp_path, *STEPS, "--keep_checkpoints", "true"),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        while not (tmp_path / f"checkpoint-{step}" / "complete").is_file():
-            assert process.poll() is None
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    run(tmp_path, *STEPS, "--keep_checkpoints", "true")
-    resumed = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["resumed_from"]
-    assert resumed
-    name = "model.safetensors"
-    assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
-
-
-@pytest.mark.long
-def test_a_stream_needs_no_blocks_on_the_disk(tmp_path):
+def test_a_stream_needs_no_blocks_on_the_disk(fork_recipe, tmp_path):
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(f"오늘은 {n}번째 날이고 날씨가 좋다\n" for n in range(400)))
     options = ["--text_files", texts, "--streaming", "true", "--max_steps", "4"]
-    scores = run(tmp_path / "out", *options, "--eval_strategy", "no", "--save_strategy", "no")
-    assert 0 < scores["loss"] < 10
+    options += ["--eval_strategy", "no", "--save_strategy", "no", "--output_dir", "out"]
+    fork_recipe("pretrain", *OPTIONS, *options).expect()
+    assert 0 < scores_of(tmp_path / "out")["loss"] < 10
 
 
 @pytest.mark.long
-def test_a_decoder_learns_what_follows(tmp_path):
+def test_a_decoder_learns_what_follows(fork_recipe, tmp_path):
     options = ["--model_name_or_path", "package:models/tiny_decoder", "--from_scratch", "true"]
     options += ["--config_overrides", "n_layer=1", "--objective", "causal", "--corpora"]
-    options += ["sample_reviews", "--max_steps", "4", "--eval_strategy", "no"]
-    scores = run(tmp_path, *options, "--save_strategy", "no", "--validation_share", "0.1")
-    assert set(scores) == {"loss", "bits_per_character"}
-    AutoModelForCausalLM.from_pretrained(tmp_path)
+    options += ["sample_reviews", "--max_steps", "4", "--eval_strategy", "no", "--save_strategy"]
+    options += ["no", "--validation_share", "0.1", "--output_dir", "out"]
+    fork_recipe("pretrain", *OPTIONS, *options).expect()
+    assert set(scores_of(tmp_path / "out")) == {"loss", "bits_per_character"}
+    AutoModelForCausalLM.from_pretrained(tmp_path / "out")
 
 
 def test_a_stream_without_an_end_is_refused(fork_recipe):
@@ -147,17 +106,17 @@ def test_who_is_already_like_the_teacher_has_nothing_to_learn_from_it(
     model = {"masked": "package:models/encoder", "causal": "package:models/decoder"}[objective]
     losses = {}
     for weight in ("0", "0.5", "1"):
-        result = fork_recipe(
+        fork_recipe(
             *("pretrain", "--model_name_or_path", model, "--corpora", "sample_reviews"),
             *("--objective", objective, "--block_size", "32", "--precision", "float32"),
             *("--save_strategy", "steps", "--save_steps", "1", "--logging_steps", "1"),
             *("--max_steps", "1", "--eval_strategy", "no", "--per_device_train_batch_size", "2"),
             *("--teacher", model, "--distillation_weight", weight, "--output_dir", weight),
             *("--load_best_model_at_end", "false", "--keep_checkpoints", "true"),
-        )
-        assert result.status == 0, result.stderr
-        state = (tmp_path / weight / "checkpoint-1" / "trainer_state.json").read_text()
-        losses[weight] = json.loads(state)["log_history"][0]["loss"]
+            *("--validation_share", "0.02"),
+        ).expect()
+        state = read_json(tmp_path / weight / "checkpoint-1" / "trainer_state.json")
+        losses[weight] = state["log_history"][0]["loss"]
     assert losses["1"] == pytest.approx(0, abs=1e-5)
     assert losses["0.5"] == pytest.approx(losses["0"] / 2, rel=1e-4) and losses["0"] > 1
 

@@ -1,13 +1,8 @@
 """The JSON server: what it answers, what it refuses, what it survives."""
 
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +11,6 @@ import httpx
 import pytest
 import torch
 import uvicorn
-from conftest import RECIPES
 from saved import LABELS, PASSAGES, ROWS, save_run
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -84,60 +78,46 @@ def test_every_task_answers_its_row(tmp_path, task):
     next(server, None)
 
 
-@pytest.mark.parametrize(
-    ("body", "query", "status", "said"),
-    [
-        (b'{"text": ', "", 400, "no JSON"),
-        (b"[" * 100_000, "", 400, "body"),
-        (b"\xff\xfe", "", 400, "body"),
-        (b"3", "", 422, "A row, or a list of rows"),
-        (b"{}", "", 422, "text: Field required"),
-        (b"[]", "", 422, "at least 1"),
-        (b'{"text": ""}', "", 422, "text"),
-        (b'{"text": "  "}', "", 422, "text is empty"),
-        (b'{"text": 3}', "", 422, "text: Input should be a valid string"),
-        (b'{"text": "\\ud800"}', "", 422, "text"),
-        (b'[{"text": "a"}, {"text": null}]', "", 422, "1.text"),
-        (b'[{"text": "a"}' + b', {"text": "a"}' * 8 + b"]", "", 422, "at most 8"),
-        ('{"text": "%s"}' % ("가" * 300_000), "", 422, "at most 1000 characters"),
-        (b" " * (5 << 20), "", 413, "4,194,304 bytes"),
-        (b'{"text": "a"}', "?detials=1", 422, "detials"),
-        (b'{"text": "a"}', "?threshold=0.5", 422, "threshold"),
-    ],
-)
-def test_what_it_cannot_read_gets_one_sentence_and_a_4xx(client, body, query, status, said):
-    headers = {"Content-Type": "application/json"}
-    reply = client.post(f"/predict{query}", content=body, headers=headers)
-    assert reply.status_code == status and [*reply.json()] == ["error"]
-    assert said in reply.json()["error"] and len(reply.json()["error"]) < 200
+MANY = b'[{"text": "a"}' + b', {"text": "a"}' * 8 + b"]"
+LENGTHY = ('{"text": "%s"}' % ("가" * 300_000)).encode()
 
 
 @pytest.mark.parametrize(
-    ("body", "query", "said"),
+    ("body", "query", "status", "said", "korean"),
     [
-        (b'{"text": ', "", "본문이 JSON이 아닙니다. "),
-        (b"3", "", "body: "),
-        (b"{}", "", "text: 값이 있어야 합니다."),
-        (b"[]", "", "body: 행이 1개 이상이어야 하는데 0개입니다."),
-        (b'{"text": ""}', "", "text: 1자 이상이어야 합니다."),
-        (b'{"text": "  "}', "", "text 값이 비어 있습니다"),
-        (b'{"text": 3}', "", "text: 문자열이어야 합니다."),
-        (
-            b'[{"text": "a"}' + b', {"text": "a"}' * 8 + b"]",
-            "",
-            "body: 행이 8개 이하",
-        ),
-        ('{"text": "%s"}' % ("가" * 3000), "", "text: 1000자 이하여야 합니다."),
-        (b" " * (5 << 20), "", "요청이 4,194,304바이트를 넘습니다. 나누어 보내세요."),
-        (b'{"text": "a"}', "?detials=1", "query.detials: 없는 옵션입니다."),
-        (b'{"text": "a"}', "?details=x", "query.details: true나 false여야 합니다."),
+        (b'{"text": ', "", 400, "no JSON", "본문이 JSON이 아닙니다. "),
+        (b"[" * 100_000, "", 400, "body", ""),
+        (b"\xff\xfe", "", 400, "body", ""),
+        (b"3", "", 422, "A row, or a list of rows", "body: "),
+        (b"{}", "", 422, "text: Field required", "text: 값이 있어야 합니다."),
+        (b"[]", "", 422, "at least 1", "body: 행이 1개 이상이어야 하는데 0개입니다."),
+        (b'{"text": ""}', "", 422, "text", "text: 1자 이상이어야 합니다."),
+        (b'{"text": "  "}', "", 422, "text is empty", "text 값이 비어 있습니다"),
+        (b'{"text": 3}', "", 422, "text: Input should be a valid string", "text: 문자열이어야"),
+        (b'{"text": "\\ud800"}', "", 422, "text", ""),
+        (b'[{"text": "a"}, {"text": null}]', "", 422, "1.text", ""),
+        (MANY, "", 422, "at most 8", "body: 행이 8개 이하"),
+        (LENGTHY, "", 422, "at most 1000 characters", "text: 1000자 이하여야 합니다."),
+        (b" " * (5 << 20), "", 413, "4,194,304 bytes", "요청이 4,194,304바이트를 넘습니다. 나누어"),
+        (b'{"text": "a"}', "?detials=1", 422, "detials", "query.detials: 없는 옵션입니다."),
+        (b'{"text": "a"}', "?threshold=0.5", 422, "threshold", ""),
+        (b'{"text": "a"}', "?details=x", 422, "details", "query.details: true나 false여야"),
     ],
 )
-def test_a_server_in_korean_refuses_in_korean(client, monkeypatch, body, query, said):
-    monkeypatch.setenv("NLPBOOK_LANG", "ko")
-    headers = {"Content-Type": "application/json"}
-    error = client.post(f"/predict{query}", content=body, headers=headers).json()["error"]
-    assert error.startswith(said) and not re.search("should|is |Input|belongs", error)
+def test_what_it_cannot_read_gets_one_sentence_and_a_4xx(
+    client, monkeypatch, body, query, status, said, korean
+):
+    def refused(language: str) -> str:
+        monkeypatch.setenv("NLPBOOK_LANG", language)
+        headers = {"Content-Type": "application/json"}
+        reply = client.post(f"/predict{query}", content=body, headers=headers)
+        assert reply.status_code == status and [*reply.json()] == ["error"]
+        return reply.json()["error"]
+
+    assert said in refused("en") and len(refused("en")) < 200
+    if korean:
+        assert refused("ko").startswith(korean)
+        assert not re.search("should|is |Input|belongs", refused("ko"))
 
 
 def test_a_row_of_several_that_fails_is_told_in_korean_too(client, monkeypatch):
@@ -183,22 +163,3 @@ def test_what_is_no_run_and_a_taken_port_are_refused(fork_recipe, tmp_path):
         port = taken.getsockname()[1]
         refused = fork_recipe("serve", tmp_path, "--port", port)
     assert refused.status == 1 and f"127.0.0.1:{port}" in refused.error
-
-
-@pytest.mark.long
-def test_the_command_serves_until_it_is_interrupted(folder, tmp_path):
-    with open_port("127.0.0.1", 0) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, str(RECIPES / "serve.py"), str(folder), "--port", str(port)]
-    process = subprocess.Popen(command, cwd=tmp_path, env=os.environ)
-    try:
-        for _ in range(600):
-            try:
-                reply = httpx.post(f"http://127.0.0.1:{port}/predict", json={"text": TEXT})
-                break
-            except httpx.ConnectError:
-                time.sleep(0.2)
-        assert reply.json()["prediction"] in LABELS["doccls"]
-    finally:
-        process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) in (0, 130)

@@ -17,10 +17,15 @@ from conftest import DOCCLS, RECIPES
 from writing import read_json, write_rows, written
 
 TRAINED = [name for name in kills.CASES if name not in ("tokenizer", "predict")]
-EACH = [pytest.param(name, marks=pytest.mark.long) for name in TRAINED]
-CHEAP = [
-    name if name == "doccls" else pytest.param(name, marks=pytest.mark.long) for name in TRAINED
-]
+LORA = ["--model_name_or_path", "package:models/encoder", "--lora", "true", *kills.SHORT]
+CASES = kills.CASES | {"rerank, lora": [*LORA, "--train_file", "faq.jsonl", "--rerank_depth", 5]}
+
+
+def each(*quick: str, names: list[str] = TRAINED) -> list[Any]:
+    """Return `names` to parametrize by; all but the `quick` ones are long."""
+    return [n if n in quick else pytest.param(n, marks=pytest.mark.long) for n in names]
+
+
 BEFORE = """import os, resource, runpy, signal, sys
 {code}
 runpy.run_path({recipe!r}, run_name="__main__")
@@ -44,9 +49,10 @@ def run(fork_recipe: Callable, tmp_path: Path) -> Callable[..., Any]:
         if not here.is_dir():
             here.mkdir()
             write_rows(here / "faq.jsonl", kills.QUESTIONS)
-        text = BEFORE.format(code=code, recipe=str(RECIPES / f"{name}.py"))
-        script = written(tmp_path / "scripts" / f"{name}.py", text)
-        words = [*kills.CASES[name], "--output_dir", "run", "--resume", "auto", *options]
+        recipe = f"{name.partition(',')[0]}.py"
+        text = BEFORE.format(code=code, recipe=str(RECIPES / recipe))
+        script = written(tmp_path / "scripts" / recipe, text)
+        words = [*CASES[name], "--output_dir", "run", "--resume", "auto", *options]
         return fork_recipe(script.with_suffix(""), *words, cwd=here)
 
     return run
@@ -55,8 +61,7 @@ def run(fork_recipe: Callable, tmp_path: Path) -> Callable[..., Any]:
 @pytest.fixture
 def undisturbed(run: Callable, tmp_path: Path) -> Callable[[str], dict[str, str]]:
     def undisturbed(name: str) -> dict[str, str]:
-        result = run(name, "whole")
-        assert result.status == 0, result.stderr
+        run(name, "whole").expect()
         return kills.left(name, tmp_path / "whole")
 
     return undisturbed
@@ -71,7 +76,7 @@ def assert_one_sentence(result: Any) -> None:
     assert len([line for line in result.stderr.splitlines() if line.startswith("error: ")]) == 1
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", each())
 def test_sigterm_saves_and_the_same_command_ends_as_if_nothing_had_happened(
     run, undisturbed, tmp_path, name
 ):
@@ -82,13 +87,12 @@ def test_sigterm_saves_and_the_same_command_ends_as_if_nothing_had_happened(
     assert "same command continues" in result.error
     assert record(tmp_path)["status"] == "interrupted"
     assert (tmp_path / "here" / "run" / "checkpoint-3" / "complete").is_file()
-    result = run(name)
-    assert result.status == 0, result.stderr
+    run(name).expect()
     assert record(tmp_path)["resumed_from"] == "checkpoint-3"
     assert kills.left(name, tmp_path / "here") == undisturbed(name)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", each())
 def test_a_disk_that_is_full_once_the_model_is_written(run, undisturbed, tmp_path, name):
     whole = undisturbed(name)
     room = (tmp_path / "whole" / "run" / "model.safetensors").stat().st_size + 20_000
@@ -100,13 +104,12 @@ def test_a_disk_that_is_full_once_the_model_is_written(run, undisturbed, tmp_pat
     assert record(tmp_path)["status"] == "failed"
     left = [path.parent.name for path in (tmp_path / "here" / "run").glob("*/complete")]
     assert left == ["checkpoint-2"]
-    result = run(name)
-    assert result.status == 0, result.stderr
+    run(name).expect()
     assert record(tmp_path)["resumed_from"] == "checkpoint-2"
     assert kills.left(name, tmp_path / "here") == whole
 
 
-@pytest.mark.parametrize("name", CHEAP)
+@pytest.mark.parametrize("name", each("doccls"))
 def test_out_of_memory_names_the_options_with_which_the_run_goes_on(run, tmp_path, name):
     code = IN_STEP.format(step=3, action="torch.empty(2**50)")
     result = run(name, "here", code)
@@ -115,27 +118,27 @@ def test_out_of_memory_names_the_options_with_which_the_run_goes_on(run, tmp_pat
     assert record(tmp_path)["status"] == "failed"
     batch = record(tmp_path)["global_batch"]
     words = re.search(r"add to the same command: ([^.]+)\.", result.error)[1].split()
-    result = run(name, "here", "", *words)
-    assert result.status == 0, result.stderr
+    run(name, "here", "", *words).expect()
     assert record(tmp_path)["global_batch"] == batch
     assert record(tmp_path)["resumed_from"] == "checkpoint-2"
 
 
-@pytest.mark.parametrize("name", EACH)
-def test_a_damaged_last_checkpoint_is_passed_over(run, undisturbed, tmp_path, name):
+@pytest.mark.parametrize(
+    "name", each("qa", "search", "generation", names=[*TRAINED, "rerank, lora"])
+)
+def test_after_a_kill_a_damaged_last_checkpoint_is_passed_over(run, undisturbed, tmp_path, name):
     code = IN_STEP.format(step=4, action="os.kill(os.getpid(), signal.SIGKILL)")
     keep = ("--save_total_limit", 5)
     assert run(name, "here", code, *keep).status == -9
     last = tmp_path / "here" / "run" / "checkpoint-4" / "optimizer.pt"
     last.write_bytes(last.read_bytes()[:1000])
-    result = run(name, "here", "", *keep)
-    assert result.status == 0, result.stderr
+    result = run(name, "here", "", *keep).expect()
     assert "checkpoint-4 is passed over: optimizer.pt is damaged" in result.stderr
     assert record(tmp_path)["resumed_from"] == "checkpoint-2"
     assert kills.left(name, tmp_path / "here") == undisturbed(name)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", each())
 def test_a_changed_argument_is_refused_and_named(run, tmp_path, name):
     code = IN_STEP.format(step=3, action="os.kill(os.getpid(), signal.SIGKILL)")
     assert run(name, "here", code).status == -9
@@ -147,7 +150,7 @@ def test_a_changed_argument_is_refused_and_named(run, tmp_path, name):
     assert kills.left(name, tmp_path / "here") == before
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", each())
 def test_a_loss_that_is_no_number_names_the_step(run, tmp_path, name):
     code = IN_STEP.format(step=3, action="next(model.parameters()).data.fill_(float('nan'))")
     result = run(name, "here", code)
@@ -282,8 +285,7 @@ RunFolder.delete_checkpoints = delete_checkpoints
     try:
         text = BEFORE.format(code=code, recipe=str(RECIPES / "doccls.py"))
         script = written(tmp_path / "scripts" / "doccls.py", text).with_suffix("")
-        result = fork_recipe(script, *kills.CASES["doccls"], "--output_dir", disk / "run")
-        assert result.status == 0, result.stderr
+        fork_recipe(script, *kills.CASES["doccls"], "--output_dir", disk / "run").expect()
         subprocess.run(["mount", "-o", "loop", f"{image}-after", other], check=True)
         if name == "finished":
             for file in ("model.safetensors", "config.json", "predictions.jsonl"):
@@ -293,10 +295,9 @@ RunFolder.delete_checkpoints = delete_checkpoints
     finally:
         for place in (disk, other):
             subprocess.run(["umount", place], check=False, capture_output=True)
-    result = fork_recipe(
+    fork_recipe(
         "doccls", *kills.CASES["doccls"], "--output_dir", "run", "--resume", "auto"
-    )
-    assert result.status == 0, result.stderr
+    ).expect()
     if name == "checkpoint":
         assert read_json(tmp_path / "run" / "run.json")["resumed_from"] == "checkpoint-4"
 

@@ -1,4 +1,4 @@
-"""Folders of finished runs, made without training: random weights, settings, predictions."""
+"""Folders of models and of finished runs, made without training: random weights, predictions."""
 
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,29 @@ ROWS: dict[str, dict[str, Any]] = {
     "search": {"query": "한강은 어디에 있나?"},
 }
 PASSAGES = ["한강은 서울을 지난다.", "<img src=x onerror=alert(1)>", "${alert(1)} {{query}}"]
+
+
+def pretrained(
+    folder: Path, family: str = "Bert", auto: str = "AutoModel", **settings: Any
+) -> Path:
+    """Return a folder of a small model; `auto` is the class that loads it."""
+    torch.manual_seed(0)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
+        resolve_package("package:models/tiny_encoder")
+    )
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes["intermediate_size"] = 64
+    if family == "GPT2":  # decoders have no padding token
+        backend = tokenizer.backend_tokenizer
+        special = {"eos_token": "[SEP]", "unk_token": "[UNK]"}
+        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **special)
+        sizes = {"n_embd": 32, "n_layer": 1, "n_head": 2}
+    tokenizer.save_pretrained(folder)
+    make_config = getattr(transformers, f"{family}Config")
+    settings = {"pad_token_id": tokenizer.pad_token_id} | settings
+    config = make_config(vocab_size=len(tokenizer), **sizes | settings)
+    getattr(transformers, auto).from_config(config).save_pretrained(folder)
+    return folder
 
 
 def save_run(folder: Path, task: str, **settings: Any) -> Path:
