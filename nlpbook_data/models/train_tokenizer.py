@@ -1,4 +1,4 @@
-"""Train the tokenizers of ``package:models/…`` on the first 640 rows of sample_reviews' train split.
+"""Train the tokenizers of ``package:models/…`` on the first 640 training rows of sample_reviews.
 
 python -m nlpbook_data.models.train_tokenizer FOLDER
 

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,11 @@ def launch(main: Callable[..., None], *types: type) -> None:
 
     status, word = 1, "failed"
     received: list[int] = []
+    leaving = threading.Event()
 
     def on_signal(number: int, frame: Any) -> None:
+        if leaving.is_set():
+            return  # the launcher that is ended with this process sends it back
         if number in received and number not in (signal.SIGTERM, signal.SIGINT):
             return  # a scheduler and its launcher both send it
         received.append(number)
@@ -72,6 +76,7 @@ def launch(main: Callable[..., None], *types: type) -> None:
         runs[-1].interrupt(number)
 
     def leave(message: str) -> None:
+        leaving.set()
         _record_failure(runs, word, message)
         if speaks:
             complain(message)
