@@ -96,7 +96,7 @@ def test_a_terminal_that_lacks_a_character_gets_another(tmp_path):
 
 def test_show_prints_licence_columns_origins_and_rows():
     done = command("show", "sample_reviews", "--rows", "2")
-    assert "CC0-1.0" in done.stdout and "test: 200 rows" in done.stdout
+    assert "CC0-1.0" in done.stdout and "test: 400 rows" in done.stdout
     assert "  label: label, 부정, 긍정" in done.stdout.splitlines()
     assert sum("\t긍정" in line or "\t부정" in line for line in done.stdout.splitlines()) == 6
 

@@ -57,7 +57,7 @@ def test_sizes_are_those_of_the_readme_and_texts_are_composed_hangul(samples, na
 @pytest.mark.parametrize(
     ("name", "column", "count", "most"),
     [
-        ("sample_reviews", "text", 980, 0.3),
+        ("sample_reviews", "text", 1980, 0.3),
         ("sample_nli", "premise", 478, 0.2),
         ("sample_search", "query", 1440, 0.4),
     ],

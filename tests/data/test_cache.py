@@ -205,15 +205,15 @@ def test_a_key_depends_on_every_part_and_on_datasets_and_not_on_an_order(monkeyp
 def code_hashes(tmp_path: Path, monkeypatch) -> Callable[..., list[str]]:
     """Write each package ``{file: code}``, from which `code_hash` is to be of `module`."""
 
-    def code_hashes(*packages: dict[str, str], module: str = "made_up") -> list[str]:
+    def code_hashes(*packages: dict[str, str], module: str = "toy_package") -> list[str]:
         hashes = []
         for number, files in enumerate(packages):
             for name, code in {"__init__.py": "", **files}.items():
-                written(tmp_path / str(number) / "made_up" / name, code)
+                written(tmp_path / str(number) / "toy_package" / name, code)
             with monkeypatch.context() as patch:
                 patch.syspath_prepend(tmp_path / str(number))
                 hashes.append(code_hash.__wrapped__(module))
-                sys.modules.pop("made_up", None)
+                sys.modules.pop("toy_package", None)
         return hashes
 
     return code_hashes
@@ -241,7 +241,7 @@ def test_code_hash_ignores_comments_and_layout_and_sees_every_change_of_code(cod
 def test_code_hash_of_a_module_leaves_its_neighbours_out(code_hashes):
     package = {"a.py": CODE, "b.py": "Y = 1\n"}
     changed = {**package, "b.py": "Y = 2\n"}, {**package, "a.py": "X = 2\n"}
-    base, neighbour, itself = code_hashes(package, *changed, module="made_up.a")
+    base, neighbour, itself = code_hashes(package, *changed, module="toy_package.a")
     assert base == neighbour != itself
 
 

@@ -176,7 +176,11 @@ def edit_helper(toy: Toy) -> None:
 
 
 def edit_features(toy: Toy) -> None:
-    edit(toy.package / "features" / "doccls.py", '("NFC", text)', '("NFC", text[1:])')
+    edit(
+        toy.package / "features" / "doccls.py",
+        'nfc(batch["text"])',
+        '[text[1:] for text in nfc(batch["text"])]',
+    )
 
 
 def edit_tokenizer(toy: Toy) -> None:

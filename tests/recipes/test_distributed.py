@@ -130,7 +130,7 @@ def test_the_split_does_not_change_validation(train, case, split):
 @pytest.mark.parametrize(("case", "split"), COMPARED)
 def test_the_split_does_not_change_predictions(train, case, split):
     one, other = train(case, "1x8").predictions, train(case, split).predictions
-    assert len(one) == 200
+    assert len(one) == 400
     for ours, theirs in zip(one, other, strict=True):
         probabilities = ours.pop("probabilities"), theirs.pop("probabilities")
         assert probabilities[1] == pytest.approx(probabilities[0], abs=2 * TOLERANCE)
@@ -183,4 +183,4 @@ def test_a_process_without_rows_takes_part_with_one_masked_row(train, case):
 @pytest.mark.parametrize("case", EACH)
 def test_two_processes_tokenize_once(train, case):
     """Also where the cache is to be written anew, in the case "weighted"."""
-    assert train(case, "2 processes x4").tokenized == {0: CASES[case][0] + 140 + 200}
+    assert train(case, "2 processes x4").tokenized == {0: CASES[case][0] + 200 + 400}
