@@ -12,7 +12,7 @@ Prediction alone, with a model that was trained before:
         --model_name_or_path outputs/doccls --test_file new.csv --output_dir predictions
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ from nlpbook_data.training import (
     load_config,
     load_model,
     load_tokenizer,
+    option,
     padding,
     predict_frozen,
     versioned,
@@ -65,11 +66,10 @@ found = classify("배송이 빠르고 마음에 들어요", top_k=None, truncati
 class DocclsArguments:
     """What only this recipe has."""
 
-    multi_label: bool = field(default=False, metadata={"help": "a text has any number of labels"})
-    negative_label: str | None = field(default=None, metadata={"help": "of which micro-F1 is free"})
-    class_weights: str = field(
-        default="none",
-        metadata={"help": "balanced: rare classes weigh more", "choices": ["none", "balanced"]},
+    multi_label: bool = option(False, "a text has any number of labels")
+    negative_label: str | None = option(None, "of which micro-F1 is free")
+    class_weights: str = option(
+        "none", "balanced: rare classes weigh more", choices=["none", "balanced"]
     )
 
 

@@ -9,7 +9,7 @@ Your own file: prompt and completion, question and answer, text and label, text,
 """
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ from nlpbook_data.training import (
     load_config,
     load_model,
     load_tokenizer,
+    option,
     padding,
     versioned,
 )
@@ -51,7 +52,6 @@ from nlpbook_data.training.generation import (
 from nlpbook_data.training.trainer import check_causal, pack
 
 USAGE = """from transformers import pipeline
-
 write = pipeline("text-generation", model="MODEL")
 write("긍정", return_full_text=False)
 # As a server of OpenAI's /v1/completions: vllm serve MODEL, or transformers serve MODEL"""
@@ -61,25 +61,25 @@ write("긍정", return_full_text=False)
 class GenerationDataArguments(DataArguments):
     """Where the texts come from."""
 
-    prompt_column_name: str = field(default="prompt", metadata={"help": "what is continued"})
-    completion_column_name: str = field(default="completion", metadata={"help": "how it is"})
-    question_column_name: str = field(default="question", metadata={"help": "prompts with a line"})
-    answer_column_name: str = field(default="answer", metadata={"help": "their completions"})
+    prompt_column_name: str = option("prompt", "what is continued")
+    completion_column_name: str = option("completion", "how it is")
+    question_column_name: str = option("question", "prompts with a line")
+    answer_column_name: str = option("answer", "their completions")
 
 
 @dataclass
 class GenerationArguments:
     """What only this recipe has."""
 
-    completion_only: bool = field(default=True, metadata={"help": "learn no token of a prompt"})
-    packing: bool = field(default=False, metadata={"help": "train without padding"})
-    merge_lora: bool = field(default=True, metadata={"help": "false: save --lora as adapters"})
-    sample_prompts: list[str] | None = field(
-        default=None, metadata={"help": "by default the labels, or the first prompts held out"}
+    completion_only: bool = option(True, "learn no token of a prompt")
+    packing: bool = option(False, "train without padding")
+    merge_lora: bool = option(True, "false: save --lora as adapters")
+    sample_prompts: list[str] | None = option(
+        None, "by default the labels, or the first prompts held out"
     )
-    samples_per_prompt: int = field(default=8, metadata={"help": "continuations by each method"})
-    max_new_tokens: int = field(default=64, metadata={"help": "of a continuation, at most"})
-    judge: str | None = field(default=None, metadata={"help": "a run of doccls that tells labels"})
+    samples_per_prompt: int = option(8, "continuations by each method")
+    max_new_tokens: int = option(64, "of a continuation, at most")
+    judge: str | None = option(None, "a run of doccls that tells labels")
 
 
 def main(

@@ -8,7 +8,7 @@ Your own files: rows of text and entities, CoNLL's columns, <entity:TAG>, or wha
     accelerate launch recipes/ner.py --model_name_or_path klue/bert-base --train_file train.jsonl
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ from nlpbook_data.training import (
     load_config,
     load_model,
     load_tokenizer,
+    option,
     padding,
     versioned,
 )
@@ -56,18 +57,17 @@ find("세종대왕은 한양에서 훈민정음을 만들었다.")"""
 class NerDataArguments(DataArguments):
     """Where the entities come from."""
 
-    entities_column_name: str = field(default="entities", metadata={"help": "start, end, label"})
-    ner_tag_names: list[str] | None = field(default=None, metadata={"help": "of ner_tags' numbers"})
-    stride: int = field(default=32, metadata={"help": "tokens that two windows of a text share"})
+    entities_column_name: str = option("entities", "start, end, label")
+    ner_tag_names: list[str] | None = option(None, "of ner_tags' numbers")
+    stride: int = option(32, "tokens that two windows of a text share")
 
 
 @dataclass
 class NerArguments:
     """What only this recipe has."""
 
-    strip_particles: str = field(
-        default="auto",
-        metadata={"help": "cut particles (조사) off", "choices": ["auto", "always", "never"]},
+    strip_particles: str = option(
+        "auto", "cut particles (조사) off", choices=["auto", "always", "never"]
     )
 
 

@@ -8,7 +8,7 @@ Your own file, with premise and hypothesis or sentence1 and sentence2, and label
     accelerate launch recipes/paircls.py --model_name_or_path klue/bert-base --train_file pairs.csv
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,13 +43,13 @@ from nlpbook_data.training import (
     load_model,
     load_tokenizer,
     match_token_types,
+    option,
     padding,
     predict_frozen,
     versioned,
 )
 
 USAGE = """from transformers import pipeline
-
 compare = pipeline("text-classification", model="MODEL")
 compare({"text": "비가 와서 경기가 취소됐다.", "text_pair": "경기가 열렸다."}, truncation=True)"""
 
@@ -58,18 +58,18 @@ compare({"text": "비가 와서 경기가 취소됐다.", "text_pair": "경기�
 class PairDataArguments(DataArguments):
     """Where the pairs come from."""
 
-    premise_column_name: str = field(default="premise", metadata={"help": "of inference"})
-    hypothesis_column_name: str = field(default="hypothesis", metadata={"help": "of inference"})
-    sentence1_column_name: str = field(default="sentence1", metadata={"help": "of other pairs"})
-    sentence2_column_name: str = field(default="sentence2", metadata={"help": "of other pairs"})
+    premise_column_name: str = option("premise", "of inference")
+    hypothesis_column_name: str = option("hypothesis", "of inference")
+    sentence1_column_name: str = option("sentence1", "of other pairs")
+    sentence2_column_name: str = option("sentence2", "of other pairs")
 
 
 @dataclass
 class PairclsArguments:
     """What only this recipe has."""
 
-    positive_label: str | None = field(default=None, metadata={"help": "of two, whose F1 counts"})
-    scores: bool | None = field(default=None, metadata={"help": "labels are numbers, or classes"})
+    positive_label: str | None = option(None, "of two, whose F1 counts")
+    scores: bool | None = option(None, "labels are numbers, or classes")
 
 
 def main(

@@ -18,7 +18,7 @@ a copy of it fall: --model_name_or_path COPY --lr_scheduler_type linear --max_st
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from datasets import Dataset, DatasetDict, IterableDataset
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, TrainingArguments
@@ -39,6 +39,7 @@ from nlpbook_data.training import (
     load_config,
     load_model,
     load_tokenizer,
+    option,
     versioned,
 )
 from nlpbook_data.training.pretraining import BlockTrainer, load_teacher
@@ -59,32 +60,21 @@ write("이 영화는")""",
 class PretrainArguments:
     """What only this recipe has."""
 
-    objective: str = field(
-        default="masked",
-        metadata={"help": "guess hidden words, or the next token", "choices": ["masked", "causal"]},
+    objective: str = option(
+        "masked", "guess hidden words, or the next token", choices=["masked", "causal"]
     )
-    block_size: int = field(
-        default=128, metadata={"help": "tokens a block; a longer text becomes several pieces"}
-    )
-    mask_rate: float = field(default=0.3, metadata={"help": "of words, at the first step"})
-    last_mask_rate: float = field(default=0.15, metadata={"help": "at the last step"})
-    validation_share: float = field(default=0.005, metadata={"help": "of the texts, held out"})
-    start_from_neighbours: bool = field(
-        default=False, metadata={"help": "random weights, and embeddings by co-occurrence"}
-    )
-    teacher: str | None = field(
-        default=None, metadata={"help": "a larger model of the same vocabulary, to learn from"}
-    )
-    distillation_weight: float = field(
-        default=0.5, metadata={"help": "0: the text alone; 1: the teacher alone"}
-    )
-    temperature: float = field(default=2.0, metadata={"help": "of teacher and student"})
-    streaming: bool = field(
-        default=False, metadata={"help": "keep no blocks on the disk; needs --max_steps"}
-    )
-    shuffle_buffer: int = field(default=100_000, metadata={"help": "texts mixed in a stream"})
-    preprocessing_num_workers: int | None = field(
-        default=None, metadata={"help": "processes that tokenize; without it this one alone"}
+    block_size: int = option(128, "tokens a block; a longer text becomes several pieces")
+    mask_rate: float = option(0.3, "of words, at the first step")
+    last_mask_rate: float = option(0.15, "at the last step")
+    validation_share: float = option(0.005, "of the texts, held out")
+    start_from_neighbours: bool = option(False, "random weights, and embeddings by co-occurrence")
+    teacher: str | None = option(None, "a larger model of the same vocabulary, to learn from")
+    distillation_weight: float = option(0.5, "0: the text alone; 1: the teacher alone")
+    temperature: float = option(2.0, "of teacher and student")
+    streaming: bool = option(False, "keep no blocks on the disk; needs --max_steps")
+    shuffle_buffer: int = option(100_000, "texts mixed in a stream")
+    preprocessing_num_workers: int | None = option(
+        None, "processes that tokenize; without it this one alone"
     )
 
 

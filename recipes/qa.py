@@ -8,7 +8,7 @@ Your own files, SQuAD's JSON or rows with context, question, answer_text and ans
     accelerate launch recipes/qa.py --model_name_or_path klue/bert-base --train_file train.json
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -39,6 +39,7 @@ from nlpbook_data.training import (
     load_model,
     load_tokenizer,
     match_token_types,
+    option,
     padding,
     versioned,
 )
@@ -53,18 +54,17 @@ answer(question="훈민정음은 누가 만들었나?", context="훈민정음은
 class QaDataArguments(AnswerArguments):
     """Where the questions come from."""
 
-    max_length: int = field(default=384, metadata={"help": "tokens of question and window"})
-    stride: int = field(default=128, metadata={"help": "tokens that two windows share"})
+    max_length: int = option(384, "tokens of question and window")
+    stride: int = option(128, "tokens that two windows share")
 
 
 @dataclass
 class QaArguments:
     """What only this recipe has."""
 
-    max_answer_length: int = field(default=30, metadata={"help": "tokens of an answer, at most"})
-    strip_particles: str = field(
-        default="auto",
-        metadata={"help": "cut particles (조사) off", "choices": ["auto", "always", "never"]},
+    max_answer_length: int = option(30, "tokens of an answer, at most")
+    strip_particles: str = option(
+        "auto", "cut particles (조사) off", choices=["auto", "always", "never"]
     )
 
 

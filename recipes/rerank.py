@@ -11,7 +11,7 @@ Then let it put an index' first hits in order:
     nlpbook-data search index "훈민정음은 누가 만들었나?" --rerank outputs/rerank
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sentence_transformers.cross_encoder.data_collator import CrossEncoderDataCollator
@@ -49,6 +49,7 @@ from nlpbook_data.training import (
     load_config,
     load_tokenizer,
     match_token_types,
+    option,
     versioned,
 )
 
@@ -63,25 +64,21 @@ model.rank("훈민정음은 누가 만들었나?", passages, return_documents=Tr
 class RerankDataArguments(DataArguments):
     """Where the queries and passages come from."""
 
-    query_column_name: str = field(default="query", metadata={"help": "the queries"})
-    passage_column_name: str = field(default="passage", metadata={"help": "what answers each"})
-    negative_column_name: str = field(default="negative", metadata={"help": "what does not"})
-    max_length: int = field(default=256, metadata={"help": "tokens of query and passage together"})
+    query_column_name: str = option("query", "the queries")
+    passage_column_name: str = option("passage", "what answers each")
+    negative_column_name: str = option("negative", "what does not")
+    max_length: int = option(256, "tokens of query and passage together")
 
 
 @dataclass
 class RerankArguments:
     """What only this recipe has."""
 
-    rerank_depth: int = field(default=100, metadata={"help": "of BM25's first passages, so many"})
-    num_hard_negatives: int = field(default=4, metadata={"help": "a query, beside the rows' own"})
-    margin: float = field(
-        default=0.05, metadata={"help": "a negative scores so much below the true one (share)"}
-    )
-    search_model: str | None = field(
-        default=None, metadata={"help": "whose ranking gives negatives; BM25's by default"}
-    )
-    positive_label: str | None = field(default=None, metadata={"help": "of pairs that answer"})
+    rerank_depth: int = option(100, "of BM25's first passages, so many")
+    num_hard_negatives: int = option(4, "a query, beside the rows' own")
+    margin: float = option(0.05, "a negative scores so much below the true one (share)")
+    search_model: str | None = option(None, "whose ranking gives negatives; BM25's by default")
+    positive_label: str | None = option(None, "of pairs that answer")
 
 
 def main(

@@ -11,7 +11,7 @@ Then search any file:
     nlpbook-data search index "훈민정음은 누가 만들었나?"
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -48,6 +48,7 @@ from nlpbook_data.training import (
     load_config,
     load_tokenizer,
     match_token_types,
+    option,
     versioned,
 )
 
@@ -63,27 +64,25 @@ model.similarity(query, passages)"""
 class SearchDataArguments(DataArguments):
     """Where the queries and passages come from."""
 
-    query_column_name: str = field(default="query", metadata={"help": "the queries"})
-    passage_column_name: str = field(default="passage", metadata={"help": "what answers each"})
-    negative_column_name: str = field(default="negative", metadata={"help": "what does not"})
-    max_length: int = field(default=256, metadata={"help": "tokens of a query or passage"})
-    query_prompt: str | None = field(default=None, metadata={"help": "by default the model's own"})
-    passage_prompt: str | None = field(default=None, metadata={"help": "the same of passages"})
+    query_column_name: str = option("query", "the queries")
+    passage_column_name: str = option("passage", "what answers each")
+    negative_column_name: str = option("negative", "what does not")
+    max_length: int = option(256, "tokens of a query or passage")
+    query_prompt: str | None = option(None, "by default the model's own")
+    passage_prompt: str | None = option(None, "the same of passages")
 
 
 @dataclass
 class SearchArguments:
     """What only this recipe has."""
 
-    scale: float = field(default=20.0, metadata={"help": "of cosines: 1 / temperature"})
-    cached: bool = field(default=True, metadata={"help": "memory of --mini_batch_size, any batch"})
-    mini_batch_size: int = field(default=32, metadata={"help": "texts embedded at a time"})
-    hard_negatives: str = field(
-        default="none", metadata={"help": "their source", "choices": ["none", "bm25", "model"]}
-    )
-    num_hard_negatives: int = field(default=1, metadata={"help": "a query"})
-    matryoshka_dims: list[int] | None = field(default=None, metadata={"help": "first N do alone"})
-    positive_label: str | None = field(default=None, metadata={"help": "of pairs that answer"})
+    scale: float = option(20.0, "of cosines: 1 / temperature")
+    cached: bool = option(True, "memory of --mini_batch_size, any batch")
+    mini_batch_size: int = option(32, "texts embedded at a time")
+    hard_negatives: str = option("none", "their source", choices=["none", "bm25", "model"])
+    num_hard_negatives: int = option(1, "a query")
+    matryoshka_dims: list[int] | None = option(None, "first N do alone")
+    positive_label: str | None = option(None, "of pairs that answer")
 
 
 def main(

@@ -13,7 +13,7 @@ fine-tune it, as outputs/tokenizer:
 import itertools
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import (
@@ -36,7 +36,7 @@ from nlpbook_data.features.vocabulary import (
     train_tokenizer,
 )
 from nlpbook_data.training import ModelArguments, load_config, load_model, load_tokenizer
-from nlpbook_data.training.arguments import parse
+from nlpbook_data.training.arguments import option, parse
 from nlpbook_data.training.launch import run_program
 
 logger = logging.getLogger("nlpbook_data.recipes.tokenizer")
@@ -52,29 +52,17 @@ SAMPLES = [
 class TokenizerArguments:
     """What only this recipe has."""
 
-    output_dir: str = field(default="outputs/tokenizer", metadata={"help": "folder of the result"})
-    kind: str = field(
-        default="wordpiece", metadata={"help": "the model of words", "choices": list(KINDS)}
-    )
-    vocab_size: int = field(default=8000, metadata={"help": "entries, special tokens included"})
-    alphabet_size: int | None = field(
-        default=1500, metadata={"help": "the most frequent characters are known, null: all"}
-    )
-    min_frequency: int = field(default=2, metadata={"help": "of a pair that is merged"})
-    byte_fallback: bool = field(
-        default=False, metadata={"help": "unknown characters become bytes (bpe, unigram)"}
-    )
-    compare: list[str] | None = field(
-        default=None, metadata={"help": "tokenizers to count beside this one"}
-    )
-    samples: list[str] = field(
-        default_factory=lambda: list(SAMPLES), metadata={"help": "sentences whose split is shown"}
-    )
-    report_texts: int = field(default=20_000, metadata={"help": "the first texts are counted"})
-    extend: str | None = field(
-        default=None, metadata={"help": "a model that gets new words, instead of a new tokenizer"}
-    )
-    new_words: int = field(default=500, metadata={"help": "at most, with --extend"})
+    output_dir: str = option("outputs/tokenizer", "folder of the result")
+    kind: str = option("wordpiece", "the model of words", choices=list(KINDS))
+    vocab_size: int = option(8000, "entries, special tokens included")
+    alphabet_size: int | None = option(1500, "the most frequent characters are known, null: all")
+    min_frequency: int = option(2, "of a pair that is merged")
+    byte_fallback: bool = option(False, "unknown characters become bytes (bpe, unigram)")
+    compare: list[str] | None = option(None, "tokenizers to count beside this one")
+    samples: list[str] = option(list(SAMPLES), "sentences whose split is shown")
+    report_texts: int = option(20_000, "the first texts are counted")
+    extend: str | None = option(None, "a model that gets new words, instead of a new tokenizer")
+    new_words: int = option(500, "at most, with --extend")
 
 
 def main(text_args: TextArguments, task_args: TokenizerArguments) -> None:

@@ -11,6 +11,7 @@ from nlpbook_data.training.arguments import (
     DataArguments,
     ModelArguments,
     RecipeArguments,
+    option,
 )
 from nlpbook_data.training.features import text_lengths, versioned
 from nlpbook_data.training.frozen import predict_frozen
