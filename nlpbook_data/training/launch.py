@@ -87,13 +87,13 @@ def launch(main: Callable[..., None], *types: type) -> None:
         sys.stdout.flush()
         os._exit(status)
 
-    for name in ("SIGTERM", "SIGINT", "SIGUSR1"):  # the last: from schedulers; not on Windows
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), on_signal)
-    if launcher := find_launcher():
-        end_with_launcher(launcher, received)
-        use_cores(launcher)
-    try:
+    try:  # a signal may come right after its handler is there
+        for name in ("SIGTERM", "SIGINT", "SIGUSR1"):  # the last: from schedulers; not on Windows
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), on_signal)
+        if launcher := find_launcher():
+            end_with_launcher(launcher, received)
+            use_cores(launcher)
         machines = watch_machines(leave, lambda: any(run.callback.signal for run in runs))
         run_seeds(main, types, runs)
         # At the end of the interpreter, its threads could abort the process.
