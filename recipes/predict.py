@@ -99,7 +99,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
         "new columns": list(kinds),
         "options": chosen,
     }
-    beside = target.with_name(f"{target.name}.partial") if target else scratch / "journal"
+    beside = journal_of(target) if target else scratch / "journal"
     whole = beside.with_name(f"{beside.name}.whole")
     journal = Journal(beside, command)
     finished = False
@@ -144,7 +144,8 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
     target = Path(options.output or default)
     if target.exists() and source.exists() and target.samefile(source):
         raise InputError(f"{target}: it is the input too. Name another --output.")
-    if target.exists() and not options.overwrite:
+    # a journal beside it is of a command that was killed right after it had written the output
+    if target.exists() and not options.overwrite and not journal_of(target).exists():
         raise InputError(f"{target} is there already. Pass --overwrite, or name another --output.")
     if not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder. Make it, or name another --output.")
@@ -152,6 +153,10 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
     if target.suffix.lower() != suffix.lower():
         raise InputError(f"{target}: rows are written as they are read. Let it end in {suffix}.")
     return source, target
+
+
+def journal_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.partial")
 
 
 def describe_model(options: argparse.Namespace) -> Any:

@@ -116,9 +116,9 @@ class Journal:
             yield from map(json.loads, file)
 
     def close(self, delete: bool = False) -> None:
-        """Unlock the file; with `delete` remove it."""
+        """Unlock the file; with `delete` remove it, after all else: it says what is not done."""
         self._file.close()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
         if delete:
             self.path.unlink()
         self._lock.release()
-        Path(self._lock.lock_file).unlink(missing_ok=True)

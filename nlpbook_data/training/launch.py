@@ -151,6 +151,10 @@ def run_program(main: Callable[[], None], interrupted: str = "") -> None:
             raise
         complain(message)
         sys.exit(1)
+    finally:
+        if interrupted:  # what is left is to clean up and to exit
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _stop(number: int, frame: Any) -> None:
