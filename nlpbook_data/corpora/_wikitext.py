@@ -6,7 +6,7 @@ import pyarrow as pa
 from datasets import Features, Value
 
 from nlpbook_data.corpora.declaration import Archive, Corpus, Split, korpora_urls
-from nlpbook_data.reading.text import read_blocks
+from nlpbook_data.reading.text import decode, read_blocks
 from nlpbook_data.reading.values import Files, malformed
 
 
@@ -41,7 +41,8 @@ def parse(files: Files) -> Iterator[pa.Table]:
     unchanged. Its text is the lines after it, stripped and without blank ones, joined by ``\n``.
     """
     for path in files:
-        for number, text in read_blocks(path, b"\n =", "a section"):
+        for number, data in read_blocks(path, b"\n =", "a section"):
+            text = decode(path, number, data)
             if not text.startswith(" ="):  # only of the first piece
                 raise malformed(f"{path}, line {number}", text[:5], "a title ' = … ='")
             titles, bodies = [], []

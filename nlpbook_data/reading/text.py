@@ -14,8 +14,8 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.reading.values import FETCH_AGAIN, Files, malformed
@@ -219,17 +219,30 @@ def _refuse_nul(path: Path, line: int, text: str) -> None:
 
 
 def tables_of_lines(path: Path) -> Iterator[pa.Table]:
-    r"""Yield the lines of a plain-text file as tables of ``text``; lines end in \n or \r\n."""
-    for _, text in read_blocks(path, b"\n", "a line"):
-        # by Arrow, which makes no Python object of each line
-        yield pa.table({"text": pc.split_pattern(pa.array([text]), "\n").flatten()})
+    r"""Yield the lines of a plain-text file as tables of ``text``; lines end in \n or \r\n.
+
+    No Python object is made for a line: Arrow's buffers are the bytes of the file without line
+    breaks, and the positions of the line breaks.
+    """
+    for number, data in read_blocks(path, b"\n", "a line"):
+        breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+        starts = breaks - np.arange(len(breaks))
+        offsets = np.concatenate([[0], starts, [len(data) - len(breaks)]]).astype(np.int32)
+        buffers = pa.py_buffer(offsets), pa.py_buffer(data.replace(b"\n", b""))
+        texts = pa.StringArray.from_buffers(len(offsets) - 1, *buffers)
+        try:
+            texts.validate(full=True)
+        except pa.ArrowInvalid:
+            decode(path, number, data)  # says in which line
+            raise
+        yield pa.table({"text": texts})
 
 
-def read_blocks(path: Path, mark: bytes, unit: str) -> Iterator[tuple[int, str]]:
-    r"""Yield ``(number of its first line, text)`` of pieces of an official file of gigabytes.
+def read_blocks(path: Path, mark: bytes, unit: str) -> Iterator[tuple[int, bytes]]:
+    r"""Yield ``(number of its first line, UTF-8)`` of pieces of an official file of gigabytes.
 
     A piece is some megabytes long and ends before a line break at which `mark` stands (that line
-    break is left out). Line breaks are \n or \r\n in the file and \n in the text. `unit` is the
+    break is left out). Line breaks are \n or \r\n in the file and \n in a piece. `unit` is the
     word for what stands between two marks.
     """
     number, rest = 1, b""
@@ -239,7 +252,7 @@ def read_blocks(path: Path, mark: bytes, unit: str) -> Iterator[tuple[int, str]]
             # only the new block can hold a mark, apart from one that crosses the blocks
             cut = data.rfind(mark, max(0, len(rest) - len(mark)))
             if cut >= 0:
-                yield number, _decode(path, number, data[:cut])
+                yield number, _clean(path, number, data[:cut])
                 number += data.count(b"\n", 0, cut + 1)
             rest = data[cut + 1 :]
             if len(rest) > MAX_LINE_BYTES:
@@ -248,20 +261,26 @@ def read_blocks(path: Path, mark: bytes, unit: str) -> Iterator[tuple[int, str]]
                     f"{FETCH_AGAIN}"
                 )
     if rest:
-        yield number, _decode(path, number, rest)
+        yield number, _clean(path, number, rest)
 
 
-def _decode(path: Path, number: int, data: bytes) -> str:
-    """Return the text of `data`, which begins at line `number` of `path`."""
+def _clean(path: Path, number: int, data: bytes) -> bytes:
+    """Return `data`, which begins at line `number`, without a BOM and carriage returns."""
     data = data.removeprefix(codecs.BOM_UTF8) if number == 1 else data
     if b"\0" in data:
         line = number + data.count(b"\n", 0, data.index(b"\0"))
         raise InputError(f"{path}, line {line}: a NUL, which no text holds. {FETCH_AGAIN}")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    return data
+
+
+def decode(path: Path, number: int, data: bytes) -> str:
+    """Return the text of `data`, which begins at line `number` of `path`."""
     try:
-        text = data.decode()
+        return data.decode()
     except UnicodeDecodeError as error:
         line = number + data.count(b"\n", 0, error.start)
         raise InputError(
             f"{path}, line {line}: not UTF-8 ({error.reason}). {FETCH_AGAIN}"
         ) from error
-    return text.replace("\r\n", "\n").removesuffix("\r")

@@ -404,11 +404,12 @@ def _read_yaml(path: Path, parser: _Parser, partial: bool) -> dict[str, Any]:
         raise InputError(f"{path}: not a YAML file in UTF-8 ({what}). Mend it.") from error
     if not isinstance(settings, dict):
         raise InputError(f"{path}: holds no options; it needs lines of the form `name: value`.")
-    keys = [key.value for key, _ in node.value]
-    for number, (key, _) in enumerate(node.value):
-        if key.value in keys[:number]:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if key.value in seen:
             line = key.start_mark.line + 1
             raise InputError(f"{path}, line {line}: {key.value} stands here twice. Delete one.")
+        seen.add(key.value)
     known = {a.dest: a for a in reversed(parser.options) if a.dest != "config"}
     hints = {k: v for kind in parser.dataclass_types for k, v in get_type_hints(kind).items()}
     for key in [key for key in settings if key not in known]:
