@@ -118,7 +118,7 @@ class Journal:
     def close(self, delete: bool = False) -> None:
         """Unlock the file; with `delete` remove it, after all else: it says what is not done."""
         self._file.close()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
-        if delete:
-            self.path.unlink()
         self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)  # Windows: not while it is held
+        if delete:
+            self.path.unlink(missing_ok=True)  # the same command may end beside this one
