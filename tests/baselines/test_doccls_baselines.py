@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.utils.class_weight import compute_class_weight
 
-from nlpbook_data.baselines.doccls import balanced_weights, character_ngrams, majority
+from nlpbook_data.baselines.doccls import (
+    balanced_weights,
+    character_ngrams,
+    fit_logistic,
+    majority,
+)
 
 GOOD = [f"{n}번 봐도 정말 재미있어요" for n in range(20)]
 BAD = [f"{n}번 봐도 너무 지루해요" for n in range(20)]
@@ -48,6 +54,17 @@ def test_ngrams_of_several_labels_judge_each_by_itself():
     [found] = character_ngrams(texts, labels, 4, [["재미있어요 배송 느림", "지루해요 배송 빠름"]])
     assert (found > 0.5).tolist() == [[True, False, True, False], [False, True, True, False]]
     assert found[:, 2:].tolist() == [[1, 0]] * 2  # a label of all rows, or of none
+
+
+def test_many_classes_are_learnt_one_by_one_like_few():
+    labels = np.arange(60) % 20
+    columns = np.stack([labels * 10_000, np.arange(60) + 7_000], axis=1)  # a class's, and a row's
+    places = (np.repeat(np.arange(60), 2).astype(np.int32), columns.ravel().astype(np.int32))
+    wide = csr_array((np.ones(120), places), shape=(60, 200_000))  # 4 million weights
+    [found] = fit_logistic(wide, labels, 25, [wide[:20]])
+    assert found.argmax(axis=1).tolist() == list(range(20))
+    assert found.sum(axis=1) == pytest.approx(1)
+    assert found.shape == (20, 25) and not found[:, 20:].any()
 
 
 def test_balanced_weights_are_scikit_learns():
