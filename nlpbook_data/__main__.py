@@ -470,8 +470,12 @@ def _rows(options: argparse.Namespace, by_text: bool) -> list[dict[str, Any]]:
     if not by_text:
         return list(_texts(options))
     rows: dict[str, dict[str, Any]] = {}
-    for row in _texts(options):
-        rows.setdefault(row["text"], row)
+    differ = sum(rows.setdefault(row["text"], row) != row for row in _texts(options))
+    if differ:
+        _say(
+            f"{differ:,} rows are left out: an earlier row has the same text and other columns. "
+            "In a folder each row is kept if --id_column_name names your ids."
+        )
     return list(rows.values())
 
 

@@ -262,6 +262,8 @@ def test_an_faq_is_searched_by_its_words_changed_and_answers(tmp_path, capsys):
         {"번호": "2", "답변": "전화"},
         {"번호": "3", "답변": "방문"},
     ]
+    main(["index", str(path), *columns, "--output", str(tmp_path / "by text")])
+    assert "1 rows are left out" in capsys.readouterr().out
     cross = pretrained(tmp_path / "cross", auto="AutoModelForSequenceClassification", num_labels=1)
     reranked = search(capsys, index, "환불은요?", "--rerank", cross)
     assert sorted(row[1:] for row in reranked) == sorted(row[1:] for row in found)
@@ -288,10 +290,15 @@ def test_an_faq_is_searched_by_its_words_changed_and_answers(tmp_path, capsys):
             "the columns are id, title, context",
         ),
         (["search", "o", "질문"], "o: there is no index"),
+        (
+            ["index", "two.csv", "--text_column_name", "질문", "--output", "o"],
+            "the column 'text' stands beside '질문'",
+        ),
     ],
 )
 def test_what_index_and_search_refuse(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "two.csv").write_text("text,질문\n가,언제?\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="1"):
         main(arguments)
     assert message in capsys.readouterr().err

@@ -403,6 +403,12 @@ def _read_table(
         return
     columns = rename_columns(task, columns, first)
     needed, wanted, advice = match_columns(schema, columns, first, gold)
+    for column, name in wanted.items() if others else ():
+        if name != column and column in first:
+            raise InputError(
+                f"{path}: the column {column!r} stands beside {name!r}, which takes its name. "
+                f"Rename {column!r}."
+            )
     read = None if others else wanted.values()
     for place, row in read_rows(path, needed, read, on_error, advice, sheet):
         found = {column: row.pop(name) for column, name in wanted.items() if name in row}

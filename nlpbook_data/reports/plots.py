@@ -92,6 +92,8 @@ def plot_confusion_matrix(scores: dict[str, Any], path: Path) -> None:
         options["text_kw"] = {"fontsize": 9 if len(names) <= 8 else 6}
         options["xticks_rotation"] = 45 if crowded else 0
         display.plot(ax=axes, include_values=len(names) <= 30, **options)
+        if crowded:  # a slanted name ends below its tick
+            axes.set_xticks(range(len(short)), short, ha="right", rotation_mode="anchor")
         axes.set(xlabel="예측", ylabel="정답", title="혼동 행렬")
         display.im_.colorbar.set_label("정답별 비율")
         if display.text_ is not None:

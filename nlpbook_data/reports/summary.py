@@ -55,13 +55,14 @@ def verdict(outcome: Outcome) -> str:
     name, best = max(baselines, key=lambda row: goodness(metric, row[1]))
     seconds = outcome.scores["baselines"][name].get("seconds")
     rival = spoken(f"{name} in {_duration(seconds)} on one core" if seconds else name)
-    apart, points = abs(model - best), f"{100 * abs(model - best):.1f}"
-    if model == best:
+    apart = round(abs(model - best), 3)  # as it is shown
+    if not apart:
         return spoken(f"The model is level with {rival}.")
     if metric in LOWER_IS_BETTER:
         score = f"{apart:.3f} {heading(metric)}"
         said = f"The model is {score} {'worse' if model > best else 'better'} than {rival}"
     else:
+        points = f"{100 * apart:.1f}"
         said = f"The model is {points} points {'above' if model > best else 'below'} {rival}"
     said = spoken(said)
     if goodness(metric, model) > goodness(metric, best):
@@ -69,7 +70,7 @@ def verdict(outcome: Outcome) -> str:
         if isinstance(headline, dict) and apart <= headline["std"]:
             return spoken(f"{said}, no more than its seeds differ by.")
         return f"{said}."
-    if HYBRID in scored and (gain := _value(scored[HYBRID], metric) - best) > 0:
+    if HYBRID in scored and (gain := round(_value(scored[HYBRID], metric) - best, 3)) > 0:
         return spoken(f"{said}; ranked with it, {100 * gain:.1f} points above.")
     return spoken(
         f"{said}: it is not worth its training time as it stands.\n"

@@ -168,13 +168,15 @@ class QdrantIndex(Index):
         from qdrant_client import models
 
         place = self.settings["place"]
+        # a folder is always searched exactly, and its client warns where that is asked for
+        how = None if place["path"] else models.SearchParams(exact=exact)
         with _said(place):
             points = self._client.query_points(
                 place["collection"],
                 query=query,
                 using=name,
                 limit=k,
-                search_params=models.SearchParams(exact=exact),
+                search_params=how,
                 with_payload=False,
             ).points
         return [(int(point.id), point.score) for point in points]

@@ -116,6 +116,14 @@ class RunFolder:
             text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
             write_text(self.path / name, redact(text) + "\n")
 
+    def mark_failed(self) -> None:
+        """Write the status into run.json in place: a full disk has no room for another file."""
+        running = b'"status": "running"'
+        with (self.path / "run.json").open("r+b") as file:
+            if (place := file.read().find(running)) >= 0:
+                file.seek(place)
+                file.write(b'"status": "failed"'.ljust(len(running)))
+
     def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Write a JSON-lines file atomically, only on the main process."""
         if self.is_main:

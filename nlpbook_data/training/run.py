@@ -15,6 +15,7 @@ from transformers.integrations import get_reporting_integration_callbacks
 from nlpbook_data.data.source import Source
 from nlpbook_data.errors import InputError
 from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN, heading
+from nlpbook_data.outward import redact
 from nlpbook_data.reports.plots import plot_learning_curve
 from nlpbook_data.training.arguments import SETTINGS, USED, RecipeArguments
 from nlpbook_data.training.checkpoints import flush
@@ -153,6 +154,11 @@ class Run:
             self.folder.check_space(model, saved)
         else:
             args.eval_strategy = "no"
+        if args.report_to and redact(given := args.to_json_string()) != given:
+            raise InputError(
+                f"An argument holds a token, which --report_to {' '.join(args.report_to)} would "
+                "show. Leave it out."
+            )
         try:
             for callback in get_reporting_integration_callbacks(args.report_to):
                 callback()
@@ -276,7 +282,11 @@ class Run:
                 run.record["error"] = message
                 if run.folder.is_open:
                     run.folder.delete_unmarked()  # makes room for run.json on a full disk
-                run.close(status)
+                try:
+                    run.close(status)
+                except OSError:
+                    run.folder.mark_failed()
+                    raise
 
     def advise_memory(self) -> str:
         """Return advice for a lack of memory: options that halve the batch."""

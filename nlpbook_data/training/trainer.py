@@ -1,4 +1,4 @@
-"""A Trainer whose result does not depend on how the global batch is split."""
+"""A Trainer whose result, without dropout, does not depend on how the global batch is split."""
 
 import logging
 import math

@@ -192,6 +192,10 @@ BAD_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "order of rows": (("--train_sampling_strategy", "length"), ("'length'", "group_by_length")),
     "drop of rows": (("--dataloader_drop_last", "true"), ("--dataloader_drop_last", "cannot")),
     "reporter": (("--report_to", "paper"), ("--report_to paper", "tensorboard")),
+    "token that a tracker would show": (
+        ("--report_to", "tensorboard", "--run_name", "hf_" + "aB3" * 8),
+        ("holds a token", "tensorboard"),
+    ),
     "precision of another device": (("--precision", "fp16", "--use_cpu"), ("fp16", "float32")),
     "cache under a file": (("--cache_dir", "/dev/null"), ("/dev/null", "--cache_dir")),
     "patience without evaluation": (
@@ -387,17 +391,21 @@ FILL = """
 if trainer.state.global_step == 6:
     free = shutil.disk_usage({0!r}).free
     with open(os.path.join({0!r}, "of a neighbour"), "wb") as file:
-        file.write(bytes(free - 400_000))
+        file.write(bytes(free - {1}))
 """
 
 
-def test_real_full_disk_keeps_the_checkpoint_before(fork_recipe, train_file, in_tmpfs, tmp_path):
+@pytest.mark.parametrize("free", [400_000, 0])
+def test_real_full_disk_keeps_the_checkpoint_before(
+    fork_recipe, train_file, in_tmpfs, tmp_path, free
+):
     disk = tmp_path / "disk"
-    code = in_tmpfs(disk, "size=8m") + in_each_step(FILL.format(str(disk)))
+    code = in_tmpfs(disk, "size=8m") + in_each_step(FILL.format(str(disk), free))
     result = fork_recipe(recipe_after(code, tmp_path), *train_file, "--output_dir", disk / "run")
     result.expect(1, str(disk / "run"), "no space is left", "the same command again")
     left = Path(f"{disk}-copy") / "run"
     assert [path.parent.name for path in left.rglob("complete")] == ["checkpoint-4"]
+    assert read_json(left / "run.json")["status"] == "failed"
 
 
 def test_disk_too_small_for_the_checkpoints_is_refused_before_training(

@@ -4,6 +4,7 @@ import struct
 import warnings
 
 import pytest
+from matplotlib.figure import Figure
 
 from nlpbook_data.reports.plots import (
     plot_breakdown,
@@ -101,3 +102,16 @@ def test_a_breakdown_leaves_out_groups_without_questions(figures, tmp_path):
     assert axes.get_title() == "질문 유형"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["어휘 변형 (1)"]
     assert [[bar.get_width() for bar in bars] for bars in axes.containers] == [[0.25], [0.6]]
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+def test_a_class_stands_at_its_tick(monkeypatch, tmp_path, classes):
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *args, **kwargs: drawn.append(figure))
+    plot_confusion_matrix(make_matrix(classes), tmp_path / "a.png")
+    figure = drawn[0]
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    for tick in axes.xaxis.get_major_ticks():
+        where = axes.transData.transform((tick.get_loc(), 0))[0]
+        assert tick.label1.get_window_extent().x1 == pytest.approx(where, abs=15)

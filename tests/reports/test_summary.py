@@ -24,6 +24,7 @@ def scores(model: float, ngrams: float) -> dict:
         (0.80, "7.0 points below", False),
         (0.90, "3.0 points above", True),
         (0.87, "level with", True),
+        (0.8698, "level with", True),  # as it is shown
     ],
 )
 def test_a_model_is_worth_its_time_above_the_best_baseline_alone(finished, model, said, worth):
