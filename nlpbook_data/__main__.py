@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -509,13 +510,13 @@ def _search(options: argparse.Namespace) -> None:
         index = QdrantIndex.load(options.folder, options.model)
     else:
         index = SearchIndex.load(options.folder, options.model)
-    depth = max(options.k, options.rerank_depth) if options.rerank else options.k
-    how = {"hybrid": options.hybrid, "exact": options.exact, "weight": options.weight}
-    (hits,) = index.search([options.query], depth, **how)
+    search, how = index.search, {"hybrid": options.hybrid, "exact": options.exact}
     if options.rerank:
-        from nlpbook_data.search.reranking import open_reranker, rerank_hits
+        from nlpbook_data.search.reranking import open_reranker, search_reranked
 
-        hits = rerank_hits(open_reranker(options.rerank), options.query, hits)[: options.k]
+        search = partial(search_reranked, open_reranker(options.rerank), index)
+        how["depth"] = options.rerank_depth
+    (hits,) = search([options.query], options.k, weight=options.weight, **how)
     for hit in hits:
         others = {name: value for name, value in hit.row.items() if name != "text"}
         more = "\t" + json.dumps(others, ensure_ascii=False, default=str) if others else ""
