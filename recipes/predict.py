@@ -1,4 +1,4 @@
-r"""Predictions for the rows of a file, by the model of any finished run but search's.
+r"""Predictions for the rows of a file, by the model of any finished run but search and rerank.
 
     python recipes/predict.py outputs/doccls --input reviews.csv
 writes reviews.predicted.csv: all columns of reviews.csv, then prediction, score and error. csv,
