@@ -27,6 +27,7 @@ TASKS = {
     "search": "문서 검색",
 }
 EXAMPLES = 5
+EXPORTED = "examples.jsonl"  # of recipes/export.py
 CHARACTERS = 10_000  # the default limit of a text
 MAX_BYTES = 4 * 2**20  # the limit of a request
 WAITING = 100  # the most requests that wait for the model
@@ -106,7 +107,7 @@ def load_service(folder: str | Path, rerank: str | None = None) -> Service:
         frozenset(predictor.options),
         predictor.labels,
         predictor.multi_label,
-        _read_examples(path, columns),
+        find_examples(path, columns),
         predict,
     )
 
@@ -114,7 +115,7 @@ def load_service(folder: str | Path, rerank: str | None = None) -> Service:
 def _open_index(path: Path, rerank: str | None) -> Service:
     index = SearchIndex.load(path)
     options = {"k", "hybrid"} if index.manifest.hybrid else {"k"}
-    examples = _read_examples(Path(index.manifest.model or path), ("query",))
+    examples = find_examples(Path(index.manifest.model or path), ("query",))
     search: Search = index.search
     if rerank:
         from nlpbook_data.search.reranking import open_reranker, search_reranked
@@ -138,9 +139,14 @@ def _search(search: Search, rows: list[Row], k: int = 10, hybrid: bool = False) 
     return answers
 
 
-def _read_examples(folder: Path, columns: tuple[str, ...]) -> list[Row]:
-    """Return the first different rows of predictions.jsonl; incomplete ones are skipped."""
-    path, rows = folder / "predictions.jsonl", dict[tuple[str, ...], Row]()
+def find_examples(folder: Path, columns: tuple[str, ...]) -> list[Row]:
+    """Return the first different rows that a run predicted, or that its export was given.
+
+    They have only the task's `columns`; incomplete ones are skipped.
+    """
+    path, rows = folder / EXPORTED, dict[tuple[str, ...], Row]()
+    if not path.is_file():
+        path = folder / "predictions.jsonl"
     if not path.is_file():
         return []
     with path.open(encoding="utf-8") as lines:
