@@ -21,7 +21,7 @@ from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, loa
 from nlpbook_data.errors import InputError, first_line, shown
 from nlpbook_data.inference.command_line import Parser
 from nlpbook_data.language import spoken
-from nlpbook_data.outward import complain, printable, set_up_outputs
+from nlpbook_data.outward import closable_stdout, complain, printable, set_up_outputs
 from nlpbook_data.own_files.annotations import TOOLS, write_annotations
 from nlpbook_data.own_files.options import REPEATED, Options
 from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
@@ -43,13 +43,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     try:
-        options.run(options)
-        sys.stdout.flush()
+        with closable_stdout():
+            options.run(options)
     except InputError as error:
         complain(error)
         sys.exit(1)
-    except BrokenPipeError:  # such as `nlpbook-data list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         complain(f"{error.filename or 'a file'}: {error.strerror or error}.")
         sys.exit(1)
