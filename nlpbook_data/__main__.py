@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, loa
 from nlpbook_data.errors import InputError, first_line, shown
 from nlpbook_data.inference.command_line import Parser
 from nlpbook_data.language import spoken
-from nlpbook_data.outward import complain, printable, set_up_outputs
+from nlpbook_data.outward import closable_stdout, complain, printable, set_up_outputs
 from nlpbook_data.own_files.annotations import TOOLS, write_annotations
 from nlpbook_data.own_files.options import REPEATED, Options
 from nlpbook_data.own_files.schemas import SCHEMAS, read_examples
@@ -42,13 +43,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     try:
-        options.run(options)
-        sys.stdout.flush()
+        with closable_stdout():
+            options.run(options)
     except InputError as error:
         complain(error)
         sys.exit(1)
-    except BrokenPipeError:  # such as `nlpbook-data list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         complain(f"{error.filename or 'a file'}: {error.strerror or error}.")
         sys.exit(1)
@@ -513,13 +512,13 @@ def _search(options: argparse.Namespace) -> None:
         index = QdrantIndex.load(options.folder, options.model)
     else:
         index = SearchIndex.load(options.folder, options.model)
-    depth = max(options.k, options.rerank_depth) if options.rerank else options.k
-    how = {"hybrid": options.hybrid, "exact": options.exact, "weight": options.weight}
-    (hits,) = index.search([options.query], depth, **how)
+    search, how = index.search, {"hybrid": options.hybrid, "exact": options.exact}
     if options.rerank:
-        from nlpbook_data.search.reranking import open_reranker, rerank_hits
+        from nlpbook_data.search.reranking import open_reranker, search_reranked
 
-        hits = rerank_hits(open_reranker(options.rerank), options.query, hits)[: options.k]
+        search = partial(search_reranked, open_reranker(options.rerank), index)
+        how["depth"] = options.rerank_depth
+    (hits,) = search([options.query], options.k, weight=options.weight, **how)
     for hit in hits:
         others = {name: value for name, value in hit.row.items() if name != "text"}
         more = "\t" + json.dumps(others, ensure_ascii=False, default=str) if others else ""

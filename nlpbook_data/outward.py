@@ -1,10 +1,12 @@
 """Clean output for terminals and files: no secrets, no control characters."""
 
+import contextlib
 import logging
 import os
 import re
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 from nlpbook_data.language import spoken
@@ -51,6 +53,16 @@ def complain(message: object) -> None:
     """Print ``error: message`` to stderr, in the language of the terminal."""
     text = shortened(str(message))
     sys.stderr.write(printable(f"{spoken('error')}: {spoken(text)}\n"))
+
+
+@contextlib.contextmanager
+def closable_stdout() -> Iterator[None]:
+    """Let the reader of stdout close it before the end, as ``| head`` does: that is no error."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Formatter(logging.Formatter):

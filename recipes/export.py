@@ -6,6 +6,8 @@ outputs/doccls-onnx has the model in float32, outputs/doccls-onnx/int8 the same 
 bits. Both are checked against the original on the rows of the run, or on yours:
     python recipes/export.py outputs/qa --output outputs/qa-onnx --input questions.csv
 Each of the two folders is used like that of a run: python recipes/predict.py outputs/doccls-onnx
+Their examples.jsonl, for demo and server, is five rows of the test split; delete it if their texts
+are not yours to give.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from nlpbook_data.errors import InputError
 from nlpbook_data.inference.command_line import new_parser
 from nlpbook_data.inference.exported import FILE, quantize_graph, write_graph
 from nlpbook_data.inference.predictor import Predictor, Row, load_predictor
+from nlpbook_data.inference.service import EXPORTED, find_examples
 from nlpbook_data.inference.tables import open_table
 from nlpbook_data.training import ModelArguments, load_config, load_tokenizer
 from nlpbook_data.training.launch import run_program
@@ -72,9 +75,12 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
     args = ModelArguments(options.model)
     tokenizer, config = load_tokenizer(args), load_config(args)
     config.name_or_path = ""  # no path of this machine
+    examples = find_examples(Path(options.model), tuple(original.inputs))
     for part in (plain, small):
         tokenizer.save_pretrained(part)
         config.save_pretrained(part)
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in examples)
+        (part / EXPORTED).write_text("".join(lines), encoding="utf-8")
 
     # 3. Compare the three: predictions and times
     exact, int8 = (load_predictor(part) for part in (plain, small))

@@ -1,4 +1,4 @@
-r"""Predictions for the rows of a file, by the model of any finished run but search's.
+r"""Predictions for the rows of a file, by the model of any finished run but search and rerank.
 
     python recipes/predict.py outputs/doccls --input reviews.csv
 writes reviews.predicted.csv: all columns of reviews.csv, then prediction, score and error. csv,
@@ -125,19 +125,23 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
 
 
 def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path | None]:
-    """Return the input and output files; standard input is copied to a file, None is stdout.
+    """Return the input and output files; a pipe is copied to a file, None is stdout.
 
     Raises:
-        InputError: the output exists, is the input, or would have another format.
+        InputError: the output exists, is the input, or would have another format; nothing says
+            which format the input has.
     """
+    source, default = Path(options.input), "-"
     if options.input == "-":
         options.format = options.format or "txt"
-        source = scratch / f"stdin.{options.format}"
-        with source.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        default = "-"
+    elif not (options.format or source.suffix):
+        raise InputError(f"{source}: its name does not say its format. Say it by --format.")
+    if options.input == "-" or source.is_fifo():  # such as <(command) in a shell
+        pipe = sys.stdin.buffer if options.input == "-" else source.open("rb")
+        source = scratch / f"stdin.{options.format or source.suffix[1:]}"
+        with pipe, source.open("wb") as file:
+            shutil.copyfileobj(pipe, file)
     else:
-        source = Path(options.input)
         default = str(source.with_name(f"{source.stem}.predicted{source.suffix}"))
     if (options.output or default) == "-":
         return source, None

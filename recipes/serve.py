@@ -4,8 +4,10 @@ r"""A JSON server for the model of any finished run, or for a search index.
     curl http://127.0.0.1:8000/predict -H 'Content-Type: application/json' \
         -d '{"text": "배송이 빠르고 마음에 들어요"}'
 A list of rows gets a list of answers. http://127.0.0.1:8000/ shows the task's columns and options,
-/openapi.json describes them, /health says whether it runs. What `nlpbook-data index` made:
+/openapi.json describes them, /health says whether it runs. What `nlpbook-data index` made,
+and what it finds in the order of a reranker:
     python recipes/serve.py my_index
+    python recipes/serve.py my_index --rerank outputs/rerank
 It answers one request at a time. Of many users, a decoder is better served by vLLM, an encoder
 by text-embeddings-inference (TEI); the model's card shows their commands.
 """
@@ -28,6 +30,7 @@ def parse_arguments() -> argparse.Namespace:
     option("model", help="the folder of a finished run or an index, or a name on the Hub")
     option("--host", default="127.0.0.1", help="0.0.0.0: every machine that reaches this one")
     option("--port", type=int, default=8000, help="0: any that is free")
+    option("--rerank", metavar="MODEL", help="a model of recipes/rerank.py, for an index' hits")
     option("--max_rows", type=int, default=64, help="of a request")
     option("--max_characters", type=int, default=CHARACTERS, help="of a text")
     return parser.parse_args()
@@ -46,7 +49,7 @@ def main(options: argparse.Namespace) -> None:
         if getattr(options, name) < 1:
             raise InputError(f"--{name} {getattr(options, name)}: it must be 1 or more.")
     bound = open_port(options.host, options.port)
-    service = load_service(options.model)
+    service = load_service(options.model, options.rerank)
     app = create_app(service, options.max_rows, options.max_characters)
     host, port = bound.getsockname()[:2]
     logger.info("%s (%s): http://%s:%d/", service.name, service.task, host, port)

@@ -50,13 +50,15 @@ NO_ANSWER = "지문에 답이 없습니다."
 Show = Callable[..., Any]  # from a row and its answer to the values of the outputs
 
 
-def build(model_dir: str | Path, characters: int = CHARACTERS) -> gr.Blocks:
+def build(
+    model_dir: str | Path, characters: int = CHARACTERS, rerank: str | None = None
+) -> gr.Blocks:
     """Return the page of the model or index in `model_dir`, for texts of so many `characters`.
 
     Raises:
-        InputError: the folder has neither.
+        InputError: see `load_service`, which explains `rerank`.
     """
-    service = load_service(model_dir)
+    service = load_service(model_dir, rerank)
     names = [COLUMNS[column] for column in service.columns]
     about = f"# {service.title}\n{as_text(service.name)}"
     if service.labels:

@@ -7,7 +7,7 @@
     # [{"prediction": "긍정", "score": 0.97}]
 
 Task, columns, length, stride, thresholds and the stripping of particles come from the model's
-config, where the recipes save them. For search use its index: ``nlpbook-data search``.
+config, where the recipes save them. Models of search and rerank: ``nlpbook-data search``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -177,7 +177,7 @@ def load_predictor(
     batch_size: int = 32,
     revision: str = "main",
 ) -> Predictor:
-    """Return the model of a finished run of any recipe but search, ready to predict.
+    """Return the model of a finished run of any recipe but search and rerank, ready to predict.
 
     Args:
         model_name_or_path: the folder of a finished run or of recipes/export.py, or a name on the
@@ -224,7 +224,12 @@ def _find_task(name: str, config: Any) -> str:
     if task in INPUTS:
         return task
     hint = "Name the folder of a finished run of doccls, paircls, ner, qa or generation."
-    if task == "search" or (Path(resolve_package(name)) / "modules.json").is_file():
+    if task == "rerank":
+        hint = (
+            f"It is a reranker, for what a search index finds: `nlpbook-data search INDEX QUERY "
+            f"--rerank {name}`. demo.py and serve.py take --rerank with an index too."
+        )
+    elif task == "search" or (Path(resolve_package(name)) / "modules.json").is_file():
         hint = "It is a model for search: use `nlpbook-data search`."
     raise InputError(f"{name}: a model with {head}, which predicts nothing of a row. {hint}")
 

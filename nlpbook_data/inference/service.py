@@ -12,11 +12,12 @@ from typing import Any
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.inference.predictor import load_predictor
-from nlpbook_data.search.index import SearchIndex
+from nlpbook_data.search.index import Hit, SearchIndex
 
 logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+Search = Callable[..., list[list[Hit]]]  # `Index.search`, or that with a reranker
 TASKS = {
     "doccls": "문서 분류",
     "paircls": "문장 쌍 분류",
@@ -26,6 +27,7 @@ TASKS = {
     "search": "문서 검색",
 }
 EXAMPLES = 5
+EXPORTED = "examples.jsonl"  # of recipes/export.py
 CHARACTERS = 10_000  # the default limit of a text
 MAX_BYTES = 4 * 2**20  # the limit of a request
 WAITING = 100  # the most requests that wait for the model
@@ -63,15 +65,29 @@ class Service:
         return "문장 유사도" if is_score else TASKS[self.task]
 
 
-def load_service(folder: str | Path) -> Service:
+def load_service(folder: str | Path, rerank: str | None = None) -> Service:
     """Load `folder`: a finished run, or an index of ``nlpbook-data index``.
 
+    Args:
+        rerank: a reranker, folder or Hub name, for the hits of an index.
+
     Raises:
-        InputError: it is none of them.
+        InputError: it is none of them, or `rerank` is no reranker or is given with a run.
     """
     path = Path(folder).expanduser()
     if (path / "manifest.json").is_file():
-        return _open_index(path)
+        return _open_index(path, rerank)
+    if rerank:
+        raise InputError(
+            f"--rerank {rerank}: is for the hits of a search index, and {path} is none. Leave it "
+            "out, or name an index."
+        )
+    about = path / "config_sentence_transformers.json"
+    if about.is_file() and '"CrossEncoder"' in about.read_text(encoding="utf-8"):
+        raise InputError(
+            f"{path}: a reranker, which orders what a search index finds. Name the index here, "
+            f"with --rerank {path}."
+        )
     if (path / "modules.json").is_file():
         raise InputError(
             f"{path}: a model for search, which needs texts. Make an index, nlpbook-data index "
@@ -91,26 +107,30 @@ def load_service(folder: str | Path) -> Service:
         frozenset(predictor.options),
         predictor.labels,
         predictor.multi_label,
-        _read_examples(path, columns),
+        find_examples(path, columns),
         predict,
     )
 
 
-def _open_index(path: Path) -> Service:
+def _open_index(path: Path, rerank: str | None) -> Service:
     index = SearchIndex.load(path)
     options = {"k", "hybrid"} if index.manifest.hybrid else {"k"}
-    examples = _read_examples(Path(index.manifest.model or path), ("query",))
-    find = partial(_search, index)
-    find([{"query": "가"}], hybrid=index.manifest.hybrid)  # loads everything, so errors come now
-    name = path.resolve().name
+    examples = find_examples(Path(index.manifest.model or path), ("query",))
+    search: Search = index.search
+    if rerank:
+        from nlpbook_data.search.reranking import open_reranker, search_reranked
+
+        search = partial(search_reranked, open_reranker(rerank), index)
+    search(["가"], hybrid=index.manifest.hybrid)  # loads everything, so errors come now
+    name, find = path.resolve().name, partial(_search, search)
     return Service(name, "search", ("query",), frozenset(options), [], False, examples, find)
 
 
-def _search(index: SearchIndex, rows: list[Row], k: int = 10, hybrid: bool = False) -> list[Row]:
+def _search(search: Search, rows: list[Row], k: int = 10, hybrid: bool = False) -> list[Row]:
     answers = list[Row]()
     for row in rows:
         try:
-            (hits,) = index.search([row["query"]], k, hybrid=hybrid)
+            (hits,) = search([row["query"]], k, hybrid=hybrid)
         except InputError as error:
             answers.append({"error": str(error)})
         else:
@@ -119,9 +139,14 @@ def _search(index: SearchIndex, rows: list[Row], k: int = 10, hybrid: bool = Fal
     return answers
 
 
-def _read_examples(folder: Path, columns: tuple[str, ...]) -> list[Row]:
-    """Return the first different rows of predictions.jsonl; incomplete ones are skipped."""
-    path, rows = folder / "predictions.jsonl", dict[tuple[str, ...], Row]()
+def find_examples(folder: Path, columns: tuple[str, ...]) -> list[Row]:
+    """Return the first different rows that a run predicted, or that its export was given.
+
+    They have only the task's `columns`; incomplete ones are skipped.
+    """
+    path, rows = folder / EXPORTED, dict[tuple[str, ...], Row]()
+    if not path.is_file():
+        path = folder / "predictions.jsonl"
     if not path.is_file():
         return []
     with path.open(encoding="utf-8") as lines:

@@ -20,7 +20,7 @@ from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.metrics.search import DocumentSearch
 from nlpbook_data.search.collections import Collection
 from nlpbook_data.search.fusion import fuse
-from nlpbook_data.search.index import Hit
+from nlpbook_data.search.index import Hit, Index
 from nlpbook_data.search.training import (
     Ranking,
     RankingArguments,
@@ -203,6 +203,20 @@ def rerank_hits(model: CrossEncoder, query: str, hits: Sequence[Hit]) -> list[Hi
     ids, before = [hit.id for hit in hits], [hit.score for hit in hits]
     rows = {hit.id: hit.row for hit in hits}
     return [Hit(i, s, rows[i]) for i, s in fuse((ids, scores), (ids, before), weight).items()]
+
+
+def search_reranked(
+    model: CrossEncoder,
+    index: Index,
+    queries: Sequence[str],
+    k: int = 10,
+    *,
+    depth: int = 100,
+    **how: Any,
+) -> list[list[Hit]]:
+    """Return `index.search`'s hits, the first `depth` (`k`, if that is more) by `rerank_hits`."""
+    found = index.search(queries, max(k, depth) if k > 0 else k, **how)
+    return [rerank_hits(model, *one)[:k] for one in zip(queries, found, strict=True)]
 
 
 def keep_far(ranking: Ranking, part: Collection, margin: float) -> list[list[int]]:

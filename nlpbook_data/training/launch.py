@@ -22,7 +22,7 @@ from huggingface_hub import get_token
 from transformers import set_seed
 
 from nlpbook_data.errors import InputError, first_line
-from nlpbook_data.outward import complain, secrets, set_up_outputs
+from nlpbook_data.outward import closable_stdout, complain, secrets, set_up_outputs
 from nlpbook_data.reports.card import write_card
 from nlpbook_data.reports.outcome import Outcome
 from nlpbook_data.reports.push import card_hash, full_name, push_folder
@@ -137,7 +137,8 @@ def run_program(main: Callable[[], None], interrupted: str = "") -> None:
         signal.signal(signal.SIGTERM, _stop)
         signal.signal(signal.SIGINT, _stop)
     try:
-        main()
+        with closable_stdout():
+            main()
     except Interrupted as stopped:
         complain(interrupted)
         sys.exit(128 + stopped.args[0])

@@ -4,6 +4,8 @@ import pytest
 from conftest import TINY
 from writing import read_json, read_rows, write_rows
 
+from nlpbook_data.inference.service import load_service
+
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
@@ -29,4 +31,7 @@ def test_an_exported_run_predicts_as_it_did(extra, fork_recipe, tmp_path):
     for folder, far in (("onnx", 1e-4), ("onnx/int8", 0.05)):
         output = tmp_path / f"{folder.replace('/', '-')}.jsonl"
         fork_recipe("predict", tmp_path / folder, "--input", rows, "--output", output).expect()
+        examples = read_rows(tmp_path / folder / "examples.jsonl")
+        assert examples == [{c: row[c] for c in columns} for row in original[:5]]
+        assert load_service(tmp_path / folder).examples == examples
         assert [row["score"] for row in read_rows(output)] == pytest.approx(wanted, abs=far)

@@ -2,13 +2,15 @@
 
 import csv
 import json
+import os
 import signal
+import threading
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import spy
-from conftest import DOCCLS, TINY
+from conftest import DOCCLS, RECIPES, TINY
 from openpyxl import load_workbook
 from writing import read_rows, write_rows, written
 
@@ -88,6 +90,33 @@ def test_bytes_of_rows_stay_as_they_are(run, fork_recipe, tmp_path):
     assert [line.split("\t")[0] for line in lines] == ["좋아요", "", "별로", ""]
 
 
+CLOSED = """
+import os, runpy, sys
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, 1)
+runpy.run_path({recipe!r}, run_name="__main__")
+"""
+
+
+def test_a_pipe_is_read_and_one_that_is_closed_is_no_error(run, rows, fork_recipe, tmp_path):
+    pipe = tmp_path / "63"
+    os.mkfifo(pipe)
+    content = write_rows(tmp_path / "a.csv", asked(rows)).read_bytes()
+    writer = threading.Thread(target=pipe.write_bytes, args=[content])
+    writer.start()
+    options = [run, *COLUMN, "--format", "csv", "--output"]
+    fork_recipe("predict", *options, tmp_path / "b.csv", "--input", pipe).expect()
+    writer.join()
+    assert [row["prediction"] for row in read_back(tmp_path / "b.csv")] == [
+        row["prediction"] for row in rows
+    ]
+    recipe = str(RECIPES / "predict.py")
+    written(tmp_path / "closed.py", CLOSED.format(recipe=recipe))
+    done = fork_recipe(tmp_path / "closed", *options, "-", "--input", tmp_path / "a.csv")
+    assert done.status == 0 and "error" not in done.stderr, done.stderr
+
+
 def test_a_row_that_fails_says_why_and_none_is_lost(run, fork_recipe, tmp_path):
     bad = 'id,text\n1,좋아요\n2,"나빠요\n3,둘,셋\n4\n5, \n6,별로\n'
     done = fork_recipe("predict", run, "--input", written(tmp_path / "bad.csv", bad)).expect()
@@ -140,6 +169,7 @@ def test_what_was_killed_goes_on(run, rows, fork_recipe, tmp_path):
         ("a.csv", "text,score\n좋아,1\n", [], "has a column 'score' already"),
         ("a.csv", "text\n좋아\n", ["--threshold", "0.3"], "no such option"),
         ("a.xlsx", "text\n좋아\n", [], "not a workbook"),
+        ("a", "text\n좋아\n", ["--output", "b.csv"], "a: its name does not say its format"),
         ("a.hwp", "text\n좋아\n", [], "the name must end in one of"),
     ],
 )

@@ -74,6 +74,11 @@ def test_a_reranker_is_trained_scored_beside_bm25_and_predicts_alone(fork_recipe
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert 'CrossEncoder("out")' in card and "pipeline_tag: text-ranking" in card
 
+    commands = {"predict": ["--input", test], "export": ["--output", "o"], "serve": [], "demo": []}
+    for recipe, options in commands.items():
+        refused = fork_recipe(recipe, folder, *options)
+        assert refused.status == 1 and f"--rerank {folder}" in refused.error
+
     alone = ["--do_train", "false", "--do_eval", "false", "--model_name_or_path", folder]
     fork_recipe("rerank", *alone, "--test_file", test, "--output_dir", "again").expect()
     again = read_json(tmp_path / "again" / "metrics.json")["test"]

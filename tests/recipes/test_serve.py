@@ -11,11 +11,13 @@ import httpx
 import pytest
 import torch
 import uvicorn
-from saved import LABELS, PASSAGES, ROWS, save_run
+from saved import LABELS, PASSAGES, ROWS, pretrained, save_run
+from sentence_transformers import CrossEncoder
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from nlpbook_data.inference.server import create_app
 from nlpbook_data.inference.service import load_service, open_port
+from nlpbook_data.search.index import SearchIndex
 
 TEXT = ROWS["doccls"]["text"]
 
@@ -25,10 +27,10 @@ def folder(tmp_path_factory) -> Path:
     return save_run(tmp_path_factory.mktemp("served") / "reviews", "doccls")
 
 
-def start(folder: Path) -> Iterator[httpx.Client]:
+def start(folder: Path, rerank: str | None = None) -> Iterator[httpx.Client]:
     """Yield a client of a server of `folder`, on a port of its own."""
     bound = open_port("127.0.0.1", 0)
-    app = create_app(load_service(folder), rows=8, characters=1000)
+    app = create_app(load_service(folder, rerank), rows=8, characters=1000)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, args=([bound],))
     thread.start()
@@ -76,6 +78,24 @@ def test_every_task_answers_its_row(tmp_path, task):
     elif task == "search":
         assert len(found) == 2 and {hit["row"]["text"] for hit in found} <= {*PASSAGES}
     next(server, None)
+
+
+def test_a_reranker_orders_the_hits_of_an_index_and_nothing_else(folder, fork_recipe, tmp_path):
+    index = save_run(tmp_path / "run", "search")
+    cross = pretrained(tmp_path / "cross", auto="AutoModelForSequenceClassification", num_labels=1)
+    query = ROWS["search"]["query"]
+    scores = CrossEncoder(str(cross)).predict([(query, passage) for passage in PASSAGES])
+    order = sorted(range(len(PASSAGES)), key=lambda number: -scores[number])
+    assert order != [hit.id for hit in SearchIndex.load(index).search([query])[0]]
+    server = start(index, str(cross))
+    client = next(server)
+    for k in (3, 1):  # the first of all, not of the first k
+        found = client.post(f"/predict?k={k}", json={"query": query}).json()["prediction"]
+        assert [hit["id"] for hit in found] == order[:k]
+    next(server, None)
+    for recipe in ("demo", "serve"):
+        refused = fork_recipe(recipe, folder, "--port", 0, "--rerank", cross)
+        assert refused.status == 1 and f"--rerank {cross}: is for" in refused.error
 
 
 MANY = b'[{"text": "a"}' + b', {"text": "a"}' * 8 + b"]"
