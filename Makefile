@@ -26,7 +26,7 @@ docs: ## the site, in site/, once the pages of tasks show what their code prints
 	$(BIN)/python docs/batches.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-ci: ## everything, from a fresh clone of the last commit: tests, lint, lowest bounds, the README's main command
+ci: ## everything, from a fresh clone of the last commit: tests, notebooks, lint, lowest bounds, the README's main command
 	.ci/run
 
 address: ## make address ADDRESS=owner/name: where the repository lies, in the notebooks and READMEs

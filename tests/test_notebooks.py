@@ -33,3 +33,5 @@ def test_notebook_runs_from_an_empty_folder(path, tmp_path, hf_home, monkeypatch
     assert not any("Traceback" in text for text in texts)
     saved = list((tmp_path / "outputs").glob("notebook_*/**/model.safetensors"))
     assert saved and saved[0].stat().st_size > 100_000
+    shown = [o.data.get("text/html", "") for o in notebook.cells[-1].outputs if "data" in o]
+    assert any('<iframe src="http://127.0.0.1:' in page for page in shown)  # of the extra test
