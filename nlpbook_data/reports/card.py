@@ -13,7 +13,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from nlpbook_data.corpora.licenses import find_license
-from nlpbook_data.metrics.names import KOREAN, SAMPLES, SHOWN, format_score
+from nlpbook_data.metrics.names import KOREAN, SAMPLES, SHOWN, format_score, goodness
 from nlpbook_data.outward import redact
 from nlpbook_data.reports.outcome import Outcome
 
@@ -82,6 +82,7 @@ def write_card(
         labels=labels,
         per_class=dict(list(scores.get("per_class", scores.get("per_type", {})).items())[:50]),
         samples=_samples(outcome),
+        rival=_unbeaten(outcome),
         usage=usage.replace("MODEL", json.dumps(outcome.name, ensure_ascii=False)[1:-1]),
         serving=SERVERS.get(pipeline_tag, "").replace("MODEL", shlex.quote(outcome.name)),
     )
@@ -106,6 +107,14 @@ def as_text(text: str, most: int = 200) -> str:
     line = f"{line[:most]}…" if len(line) > most else line
     marks = r"[\\`*_{}\[\]()#!|~$:@]|(?<=www)\."  # the last three begin links
     return re.sub(marks, r"\\\g<0>", html.escape(line, quote=False), flags=re.IGNORECASE)
+
+
+def _unbeaten(outcome: Outcome) -> str:
+    """Return the best baseline if the model's headline score is no better, else nothing."""
+    if (found := outcome.rivalry()) is None:
+        return ""
+    (model, name, best), metric = found, outcome.columns()[0]
+    return name if goodness(metric, model) <= goodness(metric, best) else ""
 
 
 def _samples(outcome: Outcome) -> Mapping[str, Any]:

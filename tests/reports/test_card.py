@@ -84,6 +84,38 @@ def test_how_the_weights_were_chosen_is_said(finished):
     assert front["license"] == "cc0-1.0" and "base_model" not in front
 
 
+def limits(outcome, labels=("긍정", "부정")):
+    body = write(outcome, labels)[1]
+    return render(body.split("## 한계")[1].split("## 사용법")[0])[1]
+
+
+def test_limits_are_what_the_run_knows(finished):
+    known = finished(SCORES).record
+    one = limits(finished(SCORES, {"data": known["data"] | {"name": "<b>a|b"}}))
+    for said in ("<b>a|b의 train 640행", "test 200행", "시드 하나(7)", "토큰 128개", "레이블 2개"):
+        assert said in one
+    assert "어떤 글이든 그중 하나로" in one and "기준선" not in one and "지어낸" not in one
+    level = {"baselines": {"n-grams": {"test": {"accuracy": 0.81234}}}}
+    assert "가장 좋은 기준선(n-grams)보다 점수가 높지 않습니다" in limits(finished(SCORES | level))
+
+    spread = {"runs": {"1": {}, "2": {}}, "test": {"accuracy": {"mean": 0.4, "std": 0.1}}}
+    two = {"arguments": known["arguments"] | {"seeds": [1, 2]}}
+    several = limits(finished(SCORES | {"seeds": spread}, two))
+    assert "시드 2개의 평균" in several and "기준선(majority)" in several  # 0.5 beside 0.4
+
+    def of(recipe, scores, **options):
+        arguments = {"arguments": known["arguments"] | options}
+        return limits(finished({"test": scores}, {"recipe": recipe, **arguments}))
+
+    entities = of("ner", {"micro_f1": 0.5}, stride=32)
+    assert "32개 이상 겹치는 창" in entities and "유형 2가지만" in entities
+    assert "하나도 없을 수" in of("doccls", {"micro_f1": 0.5}, multi_label=True)
+    found = of("search", {"mrr_at_10": 0.5, "passages": 1800})
+    assert "문서 1,800개에서만" in found and "한국어" in found and "레이블" not in found
+    written = of("generation", {"bits_per_character": 4.0})
+    assert "지어낸 것" in written and "잘라" not in written and "레이블" not in written
+
+
 @pytest.mark.parametrize("text", [*NASTY, "# 제목", "www.a.kr", "a@b.kr", "&lt;", "~~x~~", "$x$"])
 def test_text_is_shown_as_it_is_and_nothing_more(text):
     tags, shown = render(f"| a |\n|---|\n| {as_text(text)} |")
