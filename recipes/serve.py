@@ -6,8 +6,9 @@ r"""A JSON server for the model of any finished run, or for a search index.
 A list of rows gets a list of answers. http://127.0.0.1:8000/ shows the task's columns and options,
 /openapi.json describes them, /health says whether it runs. What `nlpbook-data index` made:
     python recipes/serve.py my_index
-It answers one request at a time. Of many users, a decoder is better served by vLLM, an encoder
-by text-embeddings-inference (TEI); the model's card shows their commands.
+It answers one request at a time. Of many users, a decoder is better served by vLLM, and a BERT or
+RoBERTa of doccls (one label a text), search or rerank by text-embeddings-inference (TEI): their
+cards have the command.
 """
 
 import argparse
