@@ -8,8 +8,9 @@ A list of rows gets a list of answers. http://127.0.0.1:8000/ shows the task's c
 and what it finds in the order of a reranker:
     python recipes/serve.py my_index
     python recipes/serve.py my_index --rerank outputs/rerank
-It answers one request at a time. Of many users, a decoder is better served by vLLM, an encoder
-by text-embeddings-inference (TEI); the model's card shows their commands.
+It answers one request at a time. Of many users, a decoder is better served by vLLM, and a BERT or
+RoBERTa of doccls (one label a text), search or rerank by text-embeddings-inference (TEI): their
+cards have the command.
 """
 
 import argparse

@@ -45,6 +45,15 @@ def test_both_readmes_show_the_same_code(language):
     assert english == korean
 
 
+def test_both_readmes_show_the_same_pictures_and_say_what_they_show():
+    found = [re.findall(r"!\[(.*?)\]\((\S+?)\)", p.read_text("utf-8")) for p in READMES.values()]
+    assert [[name for _, name in pictures] for pictures in found] == [
+        ["docs/summary.png", "docs/demo.png"]
+    ] * 2
+    for words, name in sum(found, []):
+        assert len(words) > 20 and (REPOSITORY / name).stat().st_size < 150_000
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3000)
 def test_every_command_runs_as_it_stands(new_user, user_files):

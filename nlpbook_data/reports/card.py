@@ -13,7 +13,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from nlpbook_data.corpora.licenses import find_license
-from nlpbook_data.metrics.names import KOREAN, SAMPLES, SHOWN, format_score
+from nlpbook_data.metrics.names import KOREAN, SAMPLES, SHOWN, format_score, goodness
 from nlpbook_data.outward import redact
 from nlpbook_data.reports.outcome import Outcome
 
@@ -23,8 +23,18 @@ LIBRARIES = {
     "sentence-similarity": "sentence-transformers",
     "text-ranking": "sentence-transformers",
 }
-# for text-embeddings-inference; a decoder's command is in its usage
-SERVERS = {tag: "text-embeddings-router --model-id MODEL --port 8080" for tag in LIBRARIES}
+# Where text-embeddings-inference (TEI) answers for the model of a recipe, and a request. It has no
+# entities and no answers, and takes several labels a text for one.
+TEI_REQUESTS = {
+    "doccls": ("predict", {"inputs": "배송이 빠르고 마음에 들어요"}),
+    "search": ("embed", {"inputs": "훈민정음은 누가 만들었나?", "prompt_name": "query"}),
+    "rerank": ("rerank", {"query": "한강은 어디에?", "texts": ["서울을 지난다.", "길다."]}),
+}
+# The `model_type`s that it loads as transformers 5 saves them. Not ModernBERT, of which it asks
+# global_rope_theta and other settings of transformers 4.
+TEI_MODELS = ("bert", "camembert", "roberta", "xlm-roberta")
+TEI_POOLING = {"cls": "cls", "mean": "mean", "lasttoken": "last-token"}
+TEI = "docker run -p 8080:80 {volume}ghcr.io/huggingface/text-embeddings-inference:cpu-latest"
 
 
 def write_card(
@@ -82,8 +92,9 @@ def write_card(
         labels=labels,
         per_class=dict(list(scores.get("per_class", scores.get("per_type", {})).items())[:50]),
         samples=_samples(outcome),
+        rival=_unbeaten(outcome),
         usage=usage.replace("MODEL", json.dumps(outcome.name, ensure_ascii=False)[1:-1]),
-        serving=SERVERS.get(pipeline_tag, "").replace("MODEL", shlex.quote(outcome.name)),
+        serving=_tei(outcome),
     )
     card.content = redact(card.content)
     card.save(outcome.folder / "README.md")
@@ -106,6 +117,44 @@ def as_text(text: str, most: int = 200) -> str:
     line = f"{line[:most]}…" if len(line) > most else line
     marks = r"[\\`*_{}\[\]()#!|~$:@]|(?<=www)\."  # the last three begin links
     return re.sub(marks, r"\\\g<0>", html.escape(line, quote=False), flags=re.IGNORECASE)
+
+
+def _tei(outcome: Outcome) -> str:
+    """Return the commands that serve the model by TEI, for who stands where `outcome.name` leads.
+
+    Empty if TEI has not this task or kind of model.
+    """
+    folder, arguments = outcome.folder, outcome.record["arguments"]
+    recipe, config = outcome.record["recipe"], folder / "config.json"
+    if recipe not in TEI_REQUESTS or arguments.get("multi_label") or not config.is_file():
+        return ""
+    if json.loads(config.read_text(encoding="utf-8"))["model_type"] not in TEI_MODELS:
+        return ""
+    name, volume, pooling = shlex.quote(outcome.name), "", ""
+    if "/" not in outcome.name or Path(outcome.name).is_dir():
+        name, volume = "/model", f'-v "$PWD"/{name}:/model '
+    if recipe == "search":
+        path = folder / "1_Pooling" / "config.json"
+        if not path.is_file() or any(folder.glob("*_Dense")):
+            return ""
+        mode = json.loads(path.read_text(encoding="utf-8"))["pooling_mode"]
+        if str(mode) not in TEI_POOLING:
+            return ""
+        pooling = f" --pooling {TEI_POOLING[mode]}"
+    route, request = TEI_REQUESTS[recipe]
+    return (
+        f"{TEI.format(volume=volume)} --model-id {name}{pooling}\n"
+        f"curl http://127.0.0.1:8080/{route} -H 'Content-Type: application/json' \\\n"
+        f"    -d {shlex.quote(json.dumps(request, ensure_ascii=False))}"
+    )
+
+
+def _unbeaten(outcome: Outcome) -> str:
+    """Return the best baseline if the model's headline score is no better, else nothing."""
+    if (found := outcome.rivalry()) is None:
+        return ""
+    (model, name, best), metric = found, outcome.columns()[0]
+    return name if goodness(metric, model) <= goodness(metric, best) else ""
 
 
 def _samples(outcome: Outcome) -> Mapping[str, Any]:

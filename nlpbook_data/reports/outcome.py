@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nlpbook_data.metrics.names import SHOWN
+from nlpbook_data.metrics.names import SHOWN, goodness
 
 CEILING = "ceiling: perfect tokens"
 HYBRID, HYBRID_PREFIX = "hybrid: model and BM25", "hybrid_"  # a row's name, and its scores' prefix
@@ -63,3 +63,21 @@ class Outcome:
         """Return the names of the scores in a table of `rows`, the headline first."""
         rows = self.rows()
         return [name for name in SHOWN if rows and name in rows[0][1]]
+
+    def rivalry(self) -> tuple[float, str, float] | None:
+        """Return the model's headline score, the best baseline's name and its score; or None."""
+        metric = next(iter(self.columns()), "")
+        rows = [
+            (name, mean(scores[metric]))
+            for name, scores in self.rows()
+            if name not in (CEILING, HYBRID)
+        ]
+        if len(rows) < 2:
+            return None
+        name, best = max(rows[1:], key=lambda row: goodness(metric, row[1]))
+        return rows[0][1], name, best
+
+
+def mean(score: Any) -> float:
+    """Return a score; of one over several seeds the mean."""
+    return score["mean"] if isinstance(score, dict) else score

@@ -2,9 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +10,7 @@ from nlpbook_data.language import is_korean, spoken
 from nlpbook_data.metrics.names import LOWER_IS_BETTER, format_score, goodness, heading
 from nlpbook_data.outward import printable
 from nlpbook_data.reports.columns import in_columns
-from nlpbook_data.reports.outcome import CEILING, HYBRID, Outcome
+from nlpbook_data.reports.outcome import HYBRID, Outcome, mean
 from nlpbook_data.reports.pages import render
 from nlpbook_data.reports.push import model_files
 
@@ -45,14 +43,10 @@ def print_summary(outcome: Outcome) -> None:
 
 def verdict(outcome: Outcome) -> str:
     """Compare the model with the best baseline in a sentence, by the headline score."""
-    scored = dict(outcome.rows())
-    rows = [row for row in scored.items() if row[0] not in (CEILING, HYBRID)]
-    if len(rows) < 2:
+    if (found := outcome.rivalry()) is None:
         return ""
-    metric = outcome.columns()[0]
-    model = _value(rows[0][1], metric)
-    baselines = [(name, _value(values, metric)) for name, values in rows[1:]]
-    name, best = max(baselines, key=lambda row: goodness(metric, row[1]))
+    scored, metric = dict(outcome.rows()), outcome.columns()[0]
+    model, name, best = found
     seconds = outcome.scores["baselines"][name].get("seconds")
     rival = spoken(f"{name} in {_duration(seconds)} on one core" if seconds else name)
     apart = round(abs(model - best), 3)  # as it is shown
@@ -66,11 +60,11 @@ def verdict(outcome: Outcome) -> str:
         said = f"The model is {points} points {'above' if model > best else 'below'} {rival}"
     said = spoken(said)
     if goodness(metric, model) > goodness(metric, best):
-        headline = rows[0][1][metric]
+        headline = next(iter(scored.values()))[metric]
         if isinstance(headline, dict) and apart <= headline["std"]:
             return spoken(f"{said}, no more than its seeds differ by.")
         return f"{said}."
-    if HYBRID in scored and (gain := round(_value(scored[HYBRID], metric) - best, 3)) > 0:
+    if HYBRID in scored and (gain := round(mean(scored[HYBRID][metric]) - best, 3)) > 0:
         return spoken(f"{said}; ranked with it, {100 * gain:.1f} points above.")
     return spoken(
         f"{said}: it is not worth its training time as it stands.\n"
@@ -108,11 +102,6 @@ def next_command(outcome: Outcome) -> str:
         *("--output_dir", str(folder.parent / f"{folder.resolve().name}-predictions")),
     ]
     return shlex.join(words)
-
-
-def _value(scores: Mapping[str, Any], name: str) -> float:
-    value = scores[name]
-    return value["mean"] if isinstance(value, dict) else value
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Additions to sentence-transformers for the search recipe: exact batches, fusion with BM25."""
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from sentence_transformers.util import semantic_search
 from sentence_transformers.util.file_io import is_sentence_transformer_model
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
+from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.metrics.search import CUTS, DEPTH, DocumentSearch, recall_curve
 from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
@@ -332,6 +334,11 @@ def save_encoder(model: Any, folder: Path, auto_class: Any = AutoModel) -> None:
     forget_batch(module.processor)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
+        # text-embeddings-inference starts only if the length is here, as it was before 5.4
+        path = folder / "sentence_bert_config.json"
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings["max_seq_length"] = module.max_seq_length
+        write_text(path, json.dumps(settings, indent=4))
         with contextlib.suppress(OSError):
             (folder / "eval").rmdir()  # of the evaluator, which writes nothing
 

@@ -128,7 +128,7 @@ def test_a_generation_model_is_used_as_it_is(fork_recipe, tmp_path):
         "greedy",
         "--max_new_tokens",
         12,
-    )  # fmt: skip.expect()
+    ).expect()  # fmt: skip
     (row,) = read_rows(output)
     with running("serve", run) as address:
         options = {"method": "greedy", "max_new_tokens": 12}
@@ -154,7 +154,7 @@ def test_a_search_model_is_asked_by_its_index(fork_recipe, tmp_path):
         *FEW,
         "--output_dir",
         run,
-    )  # fmt: skip.expect()
+    ).expect()  # fmt: skip
     texts = ["한강은 서울을 지난다.", "배송은 이틀 걸린다.", "비밀번호는 설정에서 바꾼다."]
     passages = tmp_path / "passages.txt"
     passages.write_text("\n".join(texts) + "\n", encoding="utf-8")

@@ -205,7 +205,7 @@ def test_other_tasks_predict_what_their_recipe_did(recipe, corpus, extra, fork_r
         "--output_dir",
         tmp_path / "run",
         *extra,
-    )  # fmt: skip.expect()
+    ).expect()  # fmt: skip
     original = read_rows(tmp_path / "run" / "predictions.jsonl")
     predictor = load_predictor(tmp_path / "run")
     assert predictor.task == recipe

@@ -70,6 +70,8 @@ def test_the_default_setting_trains_scores_and_leaves_a_sentence_transformer(for
     assert "sentence-transformers" in (folder / "README.md").read_text(encoding="utf-8")
 
     model = SentenceTransformer(str(folder), device="cpu")
+    settings = json.loads((folder / "sentence_bert_config.json").read_text("utf-8"))
+    assert settings["max_seq_length"] == model.max_seq_length  # without it TEI does not start
     errors = read_rows(folder / "errors.jsonl")
     for row in errors[:5]:
         vectors = model.encode_query(row["query"]), model.encode_document(row["found"])
