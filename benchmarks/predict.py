@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from checkout import commit
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
@@ -73,7 +75,8 @@ def main() -> None:
         for one, other in zip(found["pipeline, a loop"], found["load_predictor"], strict=True):
             same, far = same + (one[0] == other[0]), max(far, abs(one[1] - other[1]))
 
-    report = {"rows": options.blocks * options.rows, "threads": options.threads, "ways": {}}
+    report = {"commit": commit(), "rows": options.blocks * options.rows}
+    report |= {"threads": options.threads, "ways": {}}
     for name, values in rates.items():
         ratios = [a / b for a, b in zip(values, rates["pipeline, a loop"], strict=True)]
         rate, ratio = statistics.median(values), statistics.median(ratios)

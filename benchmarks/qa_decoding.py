@@ -18,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 
+from checkout import commit
+
 WINDOWS, TOKENS, QUESTION, STRIDE, PER_QUESTION = 20_000, 384, 20, 128, 4
 CASES = {
     "padded to 384": (384, False),
@@ -92,6 +94,7 @@ def main() -> None:
         values = "".join(f"{value:>8} {name}" for name, value in results[case].items())
         sys.stdout.write(f"{case:<32}{values}\n")
     record = {
+        "commit": commit(),
         "windows": options.windows,
         "tokens": TOKENS,
         "machine": f"{platform.machine()}, one core, Python {platform.python_version()}",

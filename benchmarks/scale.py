@@ -22,6 +22,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from checkout import commit
+
 from nlpbook_data.data.corpus import find_corpus
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -200,7 +202,8 @@ def main() -> None:
                 )
                 sys.stdout.flush()
     environment = {"python": platform.python_version(), "machine": platform.machine()}
-    record = {"environment": environment, "rounds": options.rounds, "results": results}
+    record = {"commit": commit(), "environment": environment, "rounds": options.rounds}
+    record["results"] = results
     options.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 

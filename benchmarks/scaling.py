@@ -23,6 +23,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from checkout import commit
+
 ROOT = Path(__file__).resolve().parents[1]
 ROWS, TOKENS, LAYERS = (500, 2000, 8000), 2048, 4
 LENGTHS, WIDTHS = (32, 64, 128, 256, 512), (64, 128, 256, 512)
@@ -66,7 +68,8 @@ def say(*cells: object) -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """Measure the parts that are asked for."""
-    found: dict[str, Any] = {"device": device_name(), "cores": os.cpu_count(), "threads": 1}
+    found: dict[str, Any] = {"commit": commit(), "device": device_name()}
+    found |= {"cores": os.cpu_count(), "threads": 1}
     found |= {"layers": LAYERS, "tokens a step": TOKENS, "steps": options.steps}
     if "rows" in options.parts:
         say("rows", "processor s", "corpus s", "tokenization s", "training s")

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from checkout import commit
 
 DIMENSION, TOPICS, QUERIES, SINGLE, BATCH = 256, 20_000, 512, 20, 256
 # case: the index' dtype, and the cells of FAISS that a query is compared with
@@ -211,6 +212,7 @@ def main() -> None:
         for step in compare_kinds(folder, min(options.kinds, options.vectors)):
             show(*step)
     record = {
+        "commit": commit(),
         "vectors": options.vectors,
         "dimension": DIMENSION,
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, "

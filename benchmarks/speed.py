@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from checkout import commit
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINERS = {
@@ -70,7 +71,8 @@ def main() -> None:
     parser.add_argument("--cpu_seconds", action="store_true", help="others use the cores too")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "speed.json")
     options = parser.parse_args()
-    found: dict[str, Any] = {"device": platform.processor(), "cores": os.cpu_count()}
+    found: dict[str, Any] = {"commit": commit(), "device": platform.processor()}
+    found["cores"] = os.cpu_count()
     found["seconds"] = "of the processor" if CPU else "of the clock"
     found |= {"rows": options.rows, "rounds": options.rounds, "shape": options.shape or "its own"}
     with tempfile.TemporaryDirectory() as folder:

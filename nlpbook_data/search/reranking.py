@@ -73,6 +73,19 @@ class RecipeCrossEncoderTrainer(RankingTrainer, CrossEncoderTrainer):
         model.accepts_loss_kwargs = False  # its losses are batch means: Trainer must average them
         super().__init__(model=model, **kwargs)
 
+    def compute_loss(self, model: Any, *args: Any, **kwargs: Any) -> Any:
+        """Do as CrossEncoderTrainer does, but return NaN if a score is NaN or infinite.
+
+        LambdaLoss alone counts such scores as equal, so that its loss would hide them.
+        """
+        sums: list[torch.Tensor] = []
+        hook = model.register_forward_hook(lambda *call: sums.append(call[-1]["scores"].sum()))
+        try:
+            loss: Any = super().compute_loss(model, *args, **kwargs)
+        finally:
+            hook.remove()
+        return loss + 0 * sum(sums).detach()
+
 
 class RerankingEvaluator(BaseEvaluator):
     """Scores of `metrics.search` for rankings reordered by the model."""

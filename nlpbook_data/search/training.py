@@ -50,7 +50,7 @@ from nlpbook_data.training.models import (
     named_lora_targets,
     saved_settings,
 )
-from nlpbook_data.training.trainer import add_callbacks, check_metric
+from nlpbook_data.training.trainer import CheckedTrainer, check_metric
 from nlpbook_data.training.tuning import search
 
 HYBRID_WEIGHT = "hybrid_weight"  # a setting in a model's config
@@ -131,15 +131,14 @@ class SearchTrainingArguments(RankingArguments, SentenceTransformerTrainingArgum
             )
 
 
-class RankingTrainer(BaseTrainer):
-    """What search and rerank add to their trainers: log lines, and a check of the best weights."""
+class RankingTrainer(CheckedTrainer, BaseTrainer):
+    """What search and rerank add to their trainers: checks, and our log lines."""
 
     model_class: Any
 
     def __init__(self, *, args: RankingArguments, **kwargs: Any):
         check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
         super().__init__(args=args, **kwargs)
-        add_callbacks(self)
 
     def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
         """Train and load the best weights; sentence-transformers only logs an error of loading.

@@ -113,8 +113,6 @@ class RunCallback(TrainerCallback):
         if stop and args.save_strategy == "no":
             raise Interrupted(stop)
         control.should_save |= bool(stop)
-        if control.should_save:
-            check_weights(kwargs["model"], state.global_step)
         path = self.folder.path / f"checkpoint-{state.global_step}"
         if self.folder.is_main and path in self.before:  # it may be rewritten, and killed meanwhile
             (path / COMPLETE).unlink(missing_ok=True)
@@ -123,8 +121,6 @@ class RunCallback(TrainerCallback):
         """Stop if the continued run had already reached its last step."""
         if state.global_step == self.first_step:
             control.should_log = control.should_evaluate = control.should_save = False
-        if control.should_save:
-            check_weights(kwargs["model"], state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Mark the checkpoint as complete when every process has written its part.
@@ -138,11 +134,6 @@ class RunCallback(TrainerCallback):
                 self.folder.delete_checkpoints(self.keep, state.best_model_checkpoint)
         if self.signal and (self.told is None or self.told.agreed):
             raise Interrupted(self.signal)
-
-    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Stop if the loss is NaN or infinite."""
-        for name in ("loss", "eval_loss"):
-            check_loss(kwargs["logs"].get(name, 0.0), state.global_step)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Record steps, speed and padding."""
@@ -202,7 +193,7 @@ def check_loss(loss: float, step: int, what: str = "loss", rows: Sequence[int] =
         named = ", ".join(map(str, rows[:ROWS_NAMED])) + (", …" if len(rows) > ROWS_NAMED else "")
         raise InputError(
             f"The {what} became {loss} in step {step}, whose batch has the rows {named} of train "
-            "as it was tokenized. Lower --learning_rate, or pass --precision float32; the "
+            "as it was prepared. Lower --learning_rate, or pass --precision float32; the "
             "checkpoints before are kept."
         )
     raise InputError(
@@ -211,13 +202,9 @@ def check_loss(loss: float, step: int, what: str = "loss", rows: Sequence[int] =
     )
 
 
-def check_weights(model: torch.nn.Module, step: int) -> None:
-    """Raise an error if a weight is NaN or infinite.
-
-    One bad gradient can spoil all weights after a good loss.
-    """
-    if not all(weights.isfinite().all() for weights in model.parameters()):
-        check_loss(math.nan, step, "weights")
+def are_finite(model: torch.nn.Module) -> bool:
+    """Return whether no weight is NaN or infinite; one bad gradient can spoil all of them."""
+    return all(weights.isfinite().all() for weights in model.parameters())
 
 
 def _commit(folder: Path) -> str | None:

@@ -5,7 +5,7 @@ with another number of processes, or after a resume inside an epoch, batches wou
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -97,11 +97,6 @@ class GlobalBatchSampler(Sampler[list[int]]):
 
     def _batches(self) -> list[np.ndarray]:
         return global_batches(self.lengths, self.batch_size, self.seed, self.epoch, self.grouped)
-
-    def step(self, step: int) -> np.ndarray:
-        """Return the row numbers of an optimizer step; the first step of all is 1."""
-        epoch, number = divmod(step - 1, -(-len(self.lengths) // self.batch_size))
-        return replace(self, epoch=epoch)._batches()[number]
 
     def rows(self, steps: int) -> int:
         """Return the number of rows, over all epochs, in the first `steps` optimizer steps."""

@@ -33,7 +33,7 @@ from nlpbook_data.training.arguments import RecipeArguments
 from nlpbook_data.training.features import text_lengths
 from nlpbook_data.training.loss import IGNORED
 from nlpbook_data.training.models import SUCH_AS, save_trained
-from nlpbook_data.training.record import check_loss, check_weights
+from nlpbook_data.training.record import are_finite, check_loss
 from nlpbook_data.training.sampler import GlobalBatchSampler
 from nlpbook_data.training.tuning import search
 
@@ -41,7 +41,52 @@ logger = logging.getLogger(__name__)
 UNKNOWN_SHARE = 0.1  # of tokens; a Korean vocabulary has about 0.01 in Korean text
 
 
-class RecipeTrainer(Trainer):
+class CheckedTrainer(Trainer):
+    """Trainer that stops once the loss or the weights are no numbers, and has our log lines."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._spoiled = torch.tensor(0, device=self.args.device)  # the first step with a bad loss
+        self.add_callback(_CheckedWeights(self))
+        add_callbacks(self)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Do as Trainer does, and record the first step whose loss is NaN or infinite."""
+        loss = super().training_step(*args, **kwargs)
+        known = loss.isfinite() | (self._spoiled > 0)  # stays on the device, no wait
+        self._spoiled = self._spoiled.where(known, self.state.global_step + 1)
+        return loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Check the losses, then do as Trainer does.
+
+        Raises:
+            InputError: a loss is NaN or infinite; the message names the step and, in training, the
+                rows of its batch.
+        """
+        if not math.isfinite(logs.get("loss", 0.0)):
+            self.stop_at("loss", logs["loss"])
+        check_loss(logs.get("eval_loss", 0.0), self.state.global_step)
+        super().log(logs, *args, **kwargs)
+
+    def stop_at(self, what: str, value: float) -> None:
+        """Raise the error of the first bad loss, else of the last step; all processes call it."""
+        steps = self.accelerator.gather(self._spoiled).flatten().tolist()
+        step = min((step for step in steps if step), default=self.state.global_step)
+        check_loss(value, step, what, sorted(gather_object(self._rows(step))))
+
+    def _rows(self, step: int) -> list[int]:
+        """Return this process' rows of a step, from 1; a stream's have no numbers."""
+        if not isinstance(self.train_dataset, Dataset):
+            return []
+        loader, size = self.get_train_dataloader(), self.args.gradient_accumulation_steps
+        epoch, number = divmod(step - 1, -(-len(loader) // size))
+        loader.set_epoch(epoch)
+        batches = islice(loader.batch_sampler, number * size, (number + 1) * size)
+        return [row + 1 for batch in batches for row in batch]
+
+
+class RecipeTrainer(CheckedTrainer):
     """Trainer with batches of similar length, and exact sums over batches and processes.
 
     Args:
@@ -63,8 +108,6 @@ class RecipeTrainer(Trainer):
         model.accepts_loss_kwargs = False  # type: ignore[assignment]  # a plain attribute
         super().__init__(model, **kwargs)
         self.train_collator = train_collator
-        self._spoiled = torch.tensor(0, device=self.args.device)  # the first step with a bad loss
-        add_callbacks(self)
 
     def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
         """Train as Trainer does, after a check that checkpoints can be compared.
@@ -137,28 +180,6 @@ class RecipeTrainer(Trainer):
         batches = list(islice(epoch_iterator, num_batches))
         items = sum(self.compute_loss_func.items(batch["labels"]) for batch in batches).to(device)
         return batches, self.accelerator.gather(items).sum()
-
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Do as Trainer does, and record the first step whose loss is NaN or infinite."""
-        loss = super().training_step(*args, **kwargs)
-        known = loss.isfinite() | (self._spoiled > 0)  # stays on the device, no wait
-        self._spoiled = self._spoiled.where(known, self.state.global_step + 1)
-        return loss
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Check the losses, then do as Trainer does.
-
-        Raises:
-            InputError: a loss is NaN or infinite; the message names the step and the rows of its
-                batch.
-        """
-        if not math.isfinite(logs.get("loss", 0.0)):
-            steps = self.accelerator.gather(self._spoiled).flatten().tolist()
-            step = min((step for step in steps if step), default=self.state.global_step)
-            sampler = self.get_train_dataloader().batch_sampler
-            rows = sampler.step(step) if isinstance(sampler, GlobalBatchSampler) else ()
-            check_loss(logs["loss"], step, rows=[int(row) + 1 for row in rows])
-        super().log(logs, *args, **kwargs)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Do as Trainer does, and pass the attention mask to the loss."""
@@ -266,7 +287,8 @@ class RecipeTrainer(Trainer):
         if output_dir is not None:
             super().save_model(output_dir, _internal_call)
             return
-        check_weights(self.model, self.state.global_step)
+        if not are_finite(self.model):
+            check_loss(math.nan, self.state.global_step, "weights")
         model, weights = self.accelerator.unwrap_model(self.model), None
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:  # each process has only a part
             engine = self.deepspeed if self.is_deepspeed_enabled else self.model
@@ -422,6 +444,22 @@ def _collate(
     if not rows:
         batch["labels"] = torch.full_like(batch["labels"], IGNORED)
     return batch
+
+
+class _CheckedWeights(TrainerCallback):
+    """Stops before a checkpoint that would hold weights that are no numbers."""
+
+    def __init__(self, trainer: CheckedTrainer):
+        self.trainer = trainer
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if not control.should_save:
+            return
+        good = torch.tensor(int(are_finite(kwargs["model"])), device=args.device)
+        if not self.trainer.accelerator.gather(good).all():  # a process may have only a part
+            self.trainer.stop_at("weights", math.nan)
+
+    on_epoch_end = on_step_end
 
 
 class _EarlyStopping(EarlyStoppingCallback):

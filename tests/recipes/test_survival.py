@@ -1,5 +1,6 @@
 """Every recipe: what stops a run costs nothing but time, and says so in one sentence."""
 
+import json
 import os
 import re
 import shutil
@@ -37,6 +38,15 @@ def training_step(self, model, inputs, *arguments, **options):
         {action}
     return step(self, model, inputs, *arguments, **options)
 transformers.Trainer.training_step = training_step
+"""
+# Writes the rows of each batch that a loader draws into the file drawn.
+DRAWN = """import datasets, json, math
+draw = datasets.Dataset.__getitems__
+def __getitems__(self, keys):
+    with open("drawn", "a") as file:
+        print(json.dumps([len(self), list(map(int, keys))]), file=file)
+    return draw(self, keys)
+datasets.Dataset.__getitems__ = __getitems__
 """
 
 
@@ -150,14 +160,24 @@ def test_a_changed_argument_is_refused_and_named(run, tmp_path, name):
     assert kills.left(name, tmp_path / "here") == before
 
 
-@pytest.mark.parametrize("name", each())
-def test_a_loss_that_is_no_number_names_the_step(run, tmp_path, name):
-    code = IN_STEP.format(step=3, action="next(model.parameters()).data.fill_(float('nan'))")
-    result = run(name, "here", code)
+@pytest.mark.parametrize("name", each("search", "pretrain"))
+def test_a_loss_that_is_no_number_names_the_step_and_the_rows_of_its_batch(run, tmp_path, name):
+    """It is found a step later, before the checkpoint, and sooner where each step is logged."""
+    code = DRAWN + IN_STEP.format(step=2, action="next(model.parameters()).data.fill_(math.nan)")
+    options = ["--logging_steps", 1] if name in ("search", "rerank") else []
+    result = run(name, "here", code, *options)
     assert result.status == 1, result.stderr
     assert_one_sentence(result)
-    assert "step 4" in result.error and "--learning_rate" in result.error
+    assert "--learning_rate" in result.error
     assert record(tmp_path)["status"] == "failed"
+    lines = (tmp_path / "here" / "drawn").read_text().splitlines()
+    drawn = [json.loads(line) for line in lines]  # of validation too, which has fewer rows
+    batches = [rows for size, rows in drawn if size == max(drawn)[0]]
+    found = re.search(r"became nan in step 3, whose batch has the rows ([\d, ]+)", result.error)
+    assert found, result.error
+    named = [int(row) for row in found[1].replace(" ", "").strip(",").split(",")]
+    assert named == [row + 1 for row in sorted(batches[2])][: len(named)]
+    assert len(named) == min(len(batches[2]), 16)
 
 
 def test_a_row_that_spoils_the_loss_is_among_those_that_are_named(fork_recipe, tmp_path):
