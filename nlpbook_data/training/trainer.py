@@ -33,6 +33,7 @@ from nlpbook_data.training.arguments import RecipeArguments
 from nlpbook_data.training.features import text_lengths
 from nlpbook_data.training.loss import IGNORED
 from nlpbook_data.training.models import SUCH_AS, save_trained
+from nlpbook_data.training.precision import check_predictions
 from nlpbook_data.training.record import check_loss, check_weights
 from nlpbook_data.training.sampler import GlobalBatchSampler
 from nlpbook_data.training.tuning import search
@@ -224,12 +225,12 @@ class RecipeTrainer(Trainer):
         kept = gather_object([self._kept]) if processes > 1 else [self._kept]
         kept = [kept[n % processes][n // processes] for n in range(batches)]
         values = np.concatenate([values for values, *_ in kept])
-        if np.isnan(values).any():
-            raise InputError(
-                f"The model {self.model.config.name_or_path or self.args.output_dir} predicts NaN: "
-                "its weights are spoiled, or too large for --precision "
-                f"{self.args.mixed_precision}. Try float32, or name another model."
-            )
+        lower = self.args.mixed_precision
+        check_predictions(
+            values,
+            self.model.config.name_or_path or self.args.output_dir,
+            "float32" if lower == "no" else lower,
+        )
         ends = np.cumsum(np.concatenate([lengths for _, lengths, *_ in kept]))
         rows = np.split(values, ends[:-1])
         values = np.concatenate([rows[n] for n in np.argsort(order)])
