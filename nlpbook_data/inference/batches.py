@@ -58,7 +58,7 @@ def read_by_length(
             output = model(**batch.to(model.device))
         for values in (getattr(output, name, None) for name in OUTPUTS):
             if values is not None:
-                check_predictions(values, model.config.name_or_path)
+                check_predictions(values, model)
         yield rows, output
 
 

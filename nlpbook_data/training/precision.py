@@ -60,24 +60,24 @@ def supported_precisions(kind: str) -> list[str]:
     return ["float32", "bf16"] if kind == "cpu" else ["float32"]
 
 
-def check_predictions(values: Any, name: str, precision: str = "float32") -> None:
+def check_predictions(values: Any, model: Any, precision: str = "float32") -> None:
     """Raise an error if a prediction is NaN.
 
     Args:
         values: numbers of any shape, a tensor or an array.
-        name: the model's.
+        model: the one that predicts; its config may name it.
 
     Raises:
         InputError: one is NaN.
     """
     if not torch.as_tensor(values).isnan().any():
         return
+    name = getattr(getattr(model, "config", None), "name_or_path", None) or "The model"
     hint = "Pass --precision float32, or name another model."
     if precision == "float32":
         hint = "Name another model."
     raise InputError(
-        f"{name or 'The model'} predicts NaN: its weights are damaged, or too large for "
-        f"{precision}. {hint}"
+        f"{name} predicts NaN: its weights are damaged, or too large for {precision}. {hint}"
     )
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -39,6 +39,7 @@ from nlpbook_data.training.sampler import GlobalBatchSampler
 from nlpbook_data.training.tuning import search
 
 logger = logging.getLogger(__name__)
+FIRST = 1000  # rows of train whose tokens are looked at
 UNKNOWN_SHARE = 0.1  # of tokens; a Korean vocabulary has about 0.01 in Korean text
 
 
@@ -79,7 +80,8 @@ class RecipeTrainer(Trainer):
             return super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
         check_metric(self.args, lambda: ["loss", *self._score_names()])
         if isinstance(self.train_dataset, Dataset) and self.is_world_process_zero():
-            warn_of_unknown(self.train_dataset, self.processing_class)
+            first = self.train_dataset[:FIRST]["input_ids"]
+            warn_of_unknown(first, self.processing_class)
         if self.args.hp_trials:
             search(self)
         return super().train(*args, **kwargs)
@@ -226,11 +228,7 @@ class RecipeTrainer(Trainer):
         kept = [kept[n % processes][n // processes] for n in range(batches)]
         values = np.concatenate([values for values, *_ in kept])
         lower = self.args.mixed_precision
-        check_predictions(
-            values,
-            self.model.config.name_or_path or self.args.output_dir,
-            "float32" if lower == "no" else lower,
-        )
+        check_predictions(values, self.model, "float32" if lower == "no" else lower)
         ends = np.cumsum(np.concatenate([lengths for _, lengths, *_ in kept]))
         rows = np.split(values, ends[:-1])
         values = np.concatenate([rows[n] for n in np.argsort(order)])
@@ -289,21 +287,20 @@ class RecipeTrainer(Trainer):
         return list(self._score(EvalPrediction(ones, label_ids(dataset))))
 
 
-def warn_of_unknown(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Warn if a tenth of the tokens of the first rows are unknown to the tokenizer.
+def warn_of_unknown(rows: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Warn if a tenth of the tokens of the first `rows` are unknown to the tokenizer.
 
     transformers reads a folder with only a vocab.txt as an uncased English model. This removes
     accents, and so decomposes each Hangul syllable into letters: nearly all tokens are unknown.
     """
-    first = rows[:1000]["input_ids"]
-    known = [token != tokenizer.unk_token_id for ids in first for token in ids]
+    known = [token != tokenizer.unk_token_id for ids in rows for token in ids]
     share = 1 - sum(known) / max(len(known), 1)
     if share > UNKNOWN_SHARE:
         logger.warning(
             "The tokenizer does not know %.0f%% of the tokens of the first %s rows, and %s teaches "
             'nothing. Where it has a vocab.txt alone, write {"do_lower_case": false} into '
             "tokenizer_config.json beside it; else choose another model or --tokenizer_name.",
-            *(100 * share, f"{len(first):,}", tokenizer.unk_token),
+            *(100 * share, f"{len(rows):,}", tokenizer.unk_token),
         )
 
 

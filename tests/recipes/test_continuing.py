@@ -14,7 +14,7 @@ import torch
 from conftest import NO_CHOICE, TINY
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from saved import pretrained
+from saved import pretrained, spoil
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -242,14 +242,33 @@ def test_the_next_command_works_as_printed_with_own_columns_and_short_windows(
     assert [row["prediction"] for row in again] == [row["prediction"] for row in first]
 
 
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("task", ["search", "rerank"])
+def test_a_searching_model_that_predicts_nan_scores_nothing(fork_recipe, tmp_path, task):
+    auto = "AutoModel" if task == "search" else "AutoModelForSequenceClassification"
+    spoil(pretrained(tmp_path / "model", auto=auto, num_labels=1))
+    write_rows(
+        tmp_path / "test.jsonl", [{"query": "봄 길", "passage": f"봄 {n}"} for n in range(9)]
+    )
+    result = fork_recipe(
+        *(task, *ALONE, "--model_name_or_path", "model", "--precision", "float32"),
+        *("--output_dir", "predictions"),
+    )
+    result.expect(1, "model predicts NaN: ")
+    assert not (tmp_path / "predictions" / "predictions.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "told"), [("doccls", True), ("doccls", False), ("search", True), ("rerank", True)]
+)
 def test_a_lone_vocab_txt_that_loses_hangul_is_told_with_share_and_cure(
-    fork_recipe, tmp_path, told
+    fork_recipe, tmp_path, task, told
 ):
     rows = [{"text": r["text"], "label": r["label"]} for r in sentences("doccls", 0, 24)]
+    if task != "doccls":
+        rows = [{"query": row["text"], "passage": row["text"]} for row in rows]
     for split in ("train", "validation", "test"):
         write_rows(tmp_path / f"{split}.jsonl", rows)
-    words = sorted({word for row in rows for word in row["text"].split()})
+    words = sorted({word for row in rows for word in next(iter(row.values())).split()})
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "vocab.txt").write_text(
@@ -261,7 +280,7 @@ def test_a_lone_vocab_txt_that_loses_hangul_is_told_with_share_and_cure(
     if not told:  # the cure
         (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     quick = ["--num_train_epochs", 1, "--baselines", "false", "--output_dir", "run"]
-    result = fork_recipe("doccls", "--model_name_or_path", "model", *FILES, *quick).expect()
+    result = fork_recipe(task, "--model_name_or_path", "model", *FILES, *quick).expect()
     if told:  # 24 rows of [CLS], three words, of which only a number may be known, [SEP]
         share = re.search(r"tokenizer does not know (\d+)% of the tokens", result.stderr)
         assert share and 35 <= int(share[1]) <= 60
