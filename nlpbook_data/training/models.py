@@ -4,6 +4,7 @@ import importlib.util
 import json
 import logging
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,10 @@ def load_config(args: ModelArguments, labels: Sequence[str] | None = None, **ove
         overrides["id2label"] = dict(enumerate(labels))
         overrides["label2id"] = {label: number for number, label in enumerate(labels)}
     config = _load(AutoConfig, args.model_name_or_path, args, **overrides)
+    # composed, as the data's
+    config.id2label = {number: _compose(name) for number, name in config.id2label.items()}
+    if config.label2id:
+        config.label2id = {_compose(name): number for name, number in config.label2id.items()}
     if args.config_overrides:
         if not args.from_scratch:
             raise InputError(
@@ -123,6 +128,10 @@ def _has_labels(config: Any) -> bool:
     heads = ("ForSequenceClassification", "ForTokenClassification")
     architectures = config.architectures or [""]
     return architectures[0].endswith(heads) or _names(config) != ["LABEL_0", "LABEL_1"]
+
+
+def _compose(name: Any) -> Any:
+    return unicodedata.normalize("NFC", name) if isinstance(name, str) else name
 
 
 def _names(config: Any) -> list[str]:

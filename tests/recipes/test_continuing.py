@@ -5,6 +5,7 @@ import random
 import re
 import shlex
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,6 +108,22 @@ def test_labels_in_another_order_keep_the_ids_of_the_model(trained, fork_recipe,
     assert score(tmp_path / "second") == score(tmp_path / "first")
     configs = [read_json(tmp_path / f / "config.json") for f in ("first", "second")]
     assert configs[0]["id2label"] == configs[1]["id2label"]
+
+
+def test_a_model_whose_labels_are_in_decomposed_letters_knows_those_of_the_data(
+    trained, fork_recipe, tmp_path
+):
+    config = read_json(tmp_path / "first" / "config.json")
+    labels = {n: unicodedata.normalize("NFD", name) for n, name in config["id2label"].items()}
+    config |= {"id2label": labels, "label2id": {name: int(n) for n, name in labels.items()}}
+    (tmp_path / "first" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    model = ["--model_name_or_path", "first", "--precision", "float32"]
+    fork_recipe(trained, *model, *FILES, *SAME, "--output_dir", "second").expect()
+    fork_recipe(trained, *model, *ALONE, "--output_dir", "alone").expect()
+    for folder in ("second", "alone"):
+        assert score(tmp_path / folder) == score(tmp_path / "first")
+    rows = (tmp_path / "alone" / "predictions.jsonl").read_text("utf-8")
+    assert unicodedata.is_normalized("NFC", rows)
 
 
 def test_other_labels_are_refused_or_get_a_new_head(trained, fork_recipe, tmp_path):
