@@ -371,7 +371,7 @@ def check_causal(model: PreTrainedModel, packing: bool = False) -> None:
     """Test that a token sees no later tokens and, with `packing`, none of the row before.
 
     Raises:
-        InputError: it sees them.
+        InputError: it sees them, or predicts NaN.
     """
     one, other = [4, 5, 6, 7], [5, 6, 4]
     training = model.training
@@ -389,6 +389,7 @@ def check_causal(model: PreTrainedModel, packing: bool = False) -> None:
 
     with torch.no_grad():
         alone = logits(one)
+        check_predictions(alone, model)
         sees_next = differ(logits(one[:2]), alone[:2])
         sees_other = packing and differ(logits(other, one)[len(other) :], alone)
     model.train(training)

@@ -5,6 +5,8 @@ import random
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -259,13 +261,19 @@ def test_the_next_command_works_as_printed_with_own_columns_and_short_windows(
     assert [row["prediction"] for row in again] == [row["prediction"] for row in first]
 
 
-@pytest.mark.parametrize("task", ["search", "rerank"])
-def test_a_searching_model_that_predicts_nan_scores_nothing(fork_recipe, tmp_path, task):
-    auto = "AutoModel" if task == "search" else "AutoModelForSequenceClassification"
-    spoil(pretrained(tmp_path / "model", auto=auto, num_labels=1))
-    write_rows(
-        tmp_path / "test.jsonl", [{"query": "봄 길", "passage": f"봄 {n}"} for n in range(9)]
-    )
+@pytest.mark.parametrize(
+    ("task", "auto", "columns"),
+    [
+        ("search", "AutoModel", ("query", "passage")),
+        ("rerank", "AutoModelForSequenceClassification", ("query", "passage")),
+        ("generation", "AutoModelForCausalLM", ("prompt", "completion")),
+    ],
+)
+def test_other_models_that_predict_nan_score_nothing(fork_recipe, tmp_path, task, auto, columns):
+    family = "GPT2" if task == "generation" else "Bert"
+    spoil(pretrained(tmp_path / "model", family, auto, num_labels=1))
+    rows = [dict(zip(columns, ("봄 길", f"봄 {n}"), strict=True)) for n in range(9)]
+    write_rows(tmp_path / "test.jsonl", rows)
     result = fork_recipe(
         *(task, *ALONE, "--model_name_or_path", "model", "--precision", "float32"),
         *("--output_dir", "predictions"),
@@ -313,6 +321,20 @@ def test_labels_that_are_called_label_0_and_label_1_are_labels(fork_recipe, tmp_
     assert score(tmp_path / "alone") == score(tmp_path / "first")
 
 
+def test_a_head_that_goes_on_with_another_loss_is_told(fork_recipe, tmp_path):
+    labels = {"id2label": dict(enumerate(WORDS)), "label2id": {w: n for n, w in enumerate(WORDS)}}
+    kind = {"problem_type": "single_label_classification"}
+    auto = "AutoModelForSequenceClassification"
+    pretrained(tmp_path / "model", auto=auto, **labels, **kind)
+    write_splits(tmp_path, "doccls", 32)
+    command = ["doccls", "--model_name_or_path", "model", *FILES, *SAME, "--multi_label"]
+    other, same = (
+        fork_recipe(*command, many, "--output_dir", many).expect() for many in ("true", "false")
+    )
+    line = "single_label_classification, and goes on for multi_label_classification"
+    assert line in other.stderr and "goes on for" not in same.stderr
+
+
 def test_words_that_were_added_to_a_models_tokenizer_are_embedded(fork_recipe, tmp_path):
     write_splits(tmp_path, "doccls", 32)
     source = resolve_package("package:models/encoder")
@@ -346,6 +368,12 @@ def test_adapters_that_peft_saved_elsewhere_are_a_model(fork_recipe, tmp_path):
     torch.nn.init.normal_(adapted.get_submodule("base_model.model.classifier").weight)
     adapted.save_pretrained(tmp_path / "adapters")
     alone = [*ALONE, "--model_name_or_path", "adapters", "--precision", "float32"]
+    weights = tmp_path / "adapters" / "adapter_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    told = fork_recipe("doccls", *alone, "--output_dir", "alone").expect(1, "python -c").error
+    convert = shlex.split(told.partition("python ")[2])
+    subprocess.run([sys.executable, *convert], cwd=tmp_path, check=True)
     fork_recipe("doccls", *alone, "--output_dir", "alone").expect()
     for row in read_rows(tmp_path / "alone" / "predictions.jsonl"):
         with torch.no_grad():
