@@ -176,10 +176,17 @@ def read_split(
     text_args: TextArguments, share: float, sha256: dict[str, str], held_out: bool
 ) -> Iterator[dict[str, str]]:
     """Yield the texts of train or validation; `sha256` makes the cache depend on the files."""
+    empty = True
     for text in stream_texts(text_args):
         if is_held_out(text, share) == held_out:
+            empty = False
             yield {"text": text}
     check_unchanged(text_args.name, sha256, hash_texts(text_args))
+    if empty:
+        split, change = ("validation", "Raise") if held_out else ("train", "Lower")
+        raise InputError(
+            f"--validation_share {share}: no text is left for {split}. {change} it, or add texts."
+        )
 
 
 if __name__ == "__main__":

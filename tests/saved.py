@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
 from writing import write_rows
@@ -55,6 +56,14 @@ def pretrained(
     settings = {"pad_token_id": tokenizer.pad_token_id} | settings
     config = make_config(vocab_size=len(tokenizer), **sizes | settings)
     getattr(transformers, auto).from_config(config).save_pretrained(folder)
+    return folder
+
+
+def spoil(folder: Path) -> Path:
+    """Make all weights of a folder infinite, so that the model predicts NaN; return the folder."""
+    weights = load_file(folder / "model.safetensors")
+    full = {name: torch.full_like(values, torch.inf) for name, values in weights.items()}
+    save_file(full, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
 

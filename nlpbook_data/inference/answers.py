@@ -73,7 +73,7 @@ class Answerer:
         self.threshold = getattr(config, "qa_threshold", None)
         self.max_answer_length = getattr(config, "qa_max_answer_length", 30)
         self.strip = strip_particle if getattr(config, "qa_strip_particles", False) else None
-        self._encode(["가"], ["가"])  # refuses an unsuitable tokenizer at once
+        self("가", "가")  # refuses an unsuitable tokenizer, or a model that predicts NaN, at once
 
     def __call__(
         self, question: str | Sequence[str], context: str | Sequence[str], top_k: int = 1

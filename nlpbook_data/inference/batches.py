@@ -11,6 +11,9 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 from nlpbook_data.inference.exported import FILE, ExportedModel
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
 from nlpbook_data.training.models import load_config, load_model, load_tokenizer
+from nlpbook_data.training.precision import check_predictions
+
+OUTPUTS = ("logits", "start_logits", "end_logits")
 
 
 def load_trained(
@@ -42,6 +45,9 @@ def read_by_length(
 
     Args:
         columns: ``input_ids`` and the model's other inputs, not padded.
+
+    Raises:
+        InputError: a row of the batch is predicted NaN.
     """
     pad = DataCollatorWithPadding(tokenizer)
     order = np.argsort([len(ids) for ids in columns["input_ids"]], kind="stable")
@@ -50,6 +56,9 @@ def read_by_length(
         batch: Any = pad([{name: values[row] for name, values in columns.items()} for row in rows])
         with torch.inference_mode():
             output = model(**batch.to(model.device))
+        for values in (getattr(output, name, None) for name in OUTPUTS):
+            if values is not None:
+                check_predictions(values, model)
         yield rows, output
 
 

@@ -34,6 +34,7 @@ class Classifier:
         self.token_types = match_token_types(tokenizer, model.config)
         length = saved_settings(model.config).get("max_length", MAX_LENGTH)
         self.max_length = limit_length(length, model.config, tokenizer)
+        self(["가"])  # refuses a model that predicts NaN at once
 
     def __call__(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """Return a row of probabilities for each text, or each text and its partner in `pairs`.

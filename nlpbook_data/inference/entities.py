@@ -61,6 +61,7 @@ class Tagger:
         self.max_length = limit_length(known.get("max_length", 512), model.config, tokenizer)
         self.stride = known.get("stride", min(32, self.max_length // 4))
         self.strip = strip_particle if getattr(model.config, "strip_particles", False) else None
+        self("가")  # refuses a model that predicts NaN at once
 
     def __call__(self, text: str | Sequence[str]) -> Any:
         """Return a text's entities in order: ``[{"start", "end", "label", "score", "text"}]``.

@@ -20,8 +20,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from nlpbook_data.errors import InputError, first_line, shown
+from nlpbook_data.features.generation import encode_prompts
 from nlpbook_data.inference.answers import Answerer, load_answerer
-from nlpbook_data.inference.batches import load_trained
+from nlpbook_data.inference.batches import load_trained, read_by_length
 from nlpbook_data.inference.classes import Classifier
 from nlpbook_data.inference.decoding import DECODING, sample
 from nlpbook_data.inference.entities import Tagger, load_tagger
@@ -188,7 +189,7 @@ def load_predictor(
         device, batch_size, revision: see `load_answerer`.
 
     Raises:
-        InputError: no such model, or it is not fine-tuned for one of these tasks.
+        InputError: no such model, it predicts NaN, or it is not fine-tuned for one of these tasks.
     """
     name = str(model_name_or_path)
     args = ModelArguments(model_name_or_path=name, model_revision=revision)
@@ -211,6 +212,8 @@ def load_predictor(
         return Predictor(task, inputs, [], partial(_answers, answer), answer.model)
     model, tokenizer = load_trained(AutoModelForCausalLM, args, device)
     tokenizer.padding_side = "left"
+    ids = {"input_ids": encode_prompts(["가"], tokenizer)}
+    next(read_by_length(model, tokenizer, ids, 1))  # refuses a model that predicts NaN at once
     find = partial(_texts, model, tokenizer, batch_size, "question" in inputs)
     return Predictor(task, inputs, [], find, model)
 

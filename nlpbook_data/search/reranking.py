@@ -37,6 +37,7 @@ from nlpbook_data.training.models import (
     lora_config,
     named_lora_targets,
 )
+from nlpbook_data.training.precision import check_predictions
 
 HEADS = ("classifier", "score")  # of models that score a pair; trained whole beside adapters
 
@@ -178,9 +179,15 @@ def open_reranker(model: str) -> CrossEncoder:
 
 
 def score_pairs(model: CrossEncoder, pairs: Sequence[tuple[str, str]], batch_size: int) -> list:
-    """Return the model's logit for each pair of query and passage."""
+    """Return the model's logit for each pair of query and passage.
+
+    Raises:
+        InputError: the model predicts NaN.
+    """
     options: Any = {"batch_size": batch_size, "show_progress_bar": False}
-    return model.predict(pairs, activation_fn=torch.nn.Identity(), **options).tolist()
+    scores = model.predict(pairs, activation_fn=torch.nn.Identity(), **options)
+    check_predictions(scores, model)
+    return scores.tolist()
 
 
 def rerank(

@@ -50,7 +50,8 @@ from nlpbook_data.training.models import (
     named_lora_targets,
     saved_settings,
 )
-from nlpbook_data.training.trainer import CheckedTrainer, check_metric
+from nlpbook_data.training.precision import check_predictions
+from nlpbook_data.training.trainer import FIRST, CheckedTrainer, check_metric, warn_of_unknown
 from nlpbook_data.training.tuning import search
 
 HYBRID_WEIGHT = "hybrid_weight"  # a setting in a model's config
@@ -147,6 +148,9 @@ class RankingTrainer(CheckedTrainer, BaseTrainer):
             Exception: the best checkpoint cannot be loaded.
             Searched: ``--hp_trials`` runs many separate trainings instead of this one.
         """
+        if trial is None and self.is_world_process_zero():
+            tokenizer, queries = self.processing_class, self.train_dataset[:FIRST]["query"]
+            warn_of_unknown(tokenizer(queries, truncation=True)["input_ids"], tokenizer)
         if self.args.hp_trials and trial is None:
             search(self)
         output = super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
@@ -359,11 +363,16 @@ class Ranking:
 def rank(
     model: SentenceTransformer, part: Collection, batch_size: int, dims: Sequence[int] | None = None
 ) -> Ranking:
-    """Rank the passages of each query by cosine, and by each of the first `dims` dimensions."""
+    """Rank the passages of each query by cosine, and by each of the first `dims` dimensions.
+
+    Raises:
+        InputError: the model predicts NaN.
+    """
     options: Any = {"batch_size": batch_size, "show_progress_bar": False, "convert_to_tensor": True}
     queries = model.encode_query(part.queries, **options)
     passages = model.encode_document(part.passages, **options)
-
+    for vectors in (queries, passages):
+        check_predictions(vectors, model)
     full = queries.shape[1]
     ids, scores = dict[int, list[list[int]]](), list[list[float]]()
     for width in (full, *(dim for dim in dims or () if dim < full)):

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import logging
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,10 @@ def load_config(args: ModelArguments, labels: Sequence[str] | None = None, **ove
         overrides["id2label"] = dict(enumerate(labels))
         overrides["label2id"] = {label: number for number, label in enumerate(labels)}
     config = _load(AutoConfig, args.model_name_or_path, args, **overrides)
+    # composed, as the data's
+    config.id2label = {number: _compose(name) for number, name in config.id2label.items()}
+    if config.label2id:
+        config.label2id = {_compose(name): number for name, number in config.label2id.items()}
     if args.config_overrides:
         if not args.from_scratch:
             raise InputError(
@@ -123,6 +128,10 @@ def _has_labels(config: Any) -> bool:
     heads = ("ForSequenceClassification", "ForTokenClassification")
     architectures = config.architectures or [""]
     return architectures[0].endswith(heads) or _names(config) != ["LABEL_0", "LABEL_1"]
+
+
+def _compose(name: Any) -> Any:
+    return unicodedata.normalize("NFC", name) if isinstance(name, str) else name
 
 
 def _names(config: Any) -> list[str]:
@@ -292,6 +301,11 @@ def load_model(
         logger.warning("%s: its head (%s) is replaced by a new one.", name, shown(known))
         fresh = auto_class.from_config(config, trust_remote_code=False).state_dict()
         model.load_state_dict({key: fresh[key] for key in head}, strict=False)
+    elif trained and training and own.problem_type not in (None, config.problem_type):
+        logger.warning(
+            "%s: its head was trained for %s, and goes on for %s.",
+            *(name, own.problem_type, config.problem_type),
+        )
     if lost or mismatched:
         raise InputError(
             f"{name}: {len(lost) + len(mismatched)} weights of the model are not in its file, or "
@@ -460,7 +474,8 @@ def _merge_adapters(model: PreTrainedModel, folder: Path) -> tuple[PreTrainedMod
 
     path = folder / "adapter_model.safetensors"
     if not path.is_file():
-        raise InputError(f"{path}: no such file, and a pickle is not read. Save it as safetensors.")
+        hint = _conversion(folder, "adapter_model") or "Save the adapters as safetensors."
+        raise InputError(f"{path}: no such file. {hint}")
     try:
         adapted = PeftModel.from_pretrained(model, str(folder))
     except (ValueError, RuntimeError, OSError, SafetensorError) as error:
@@ -501,20 +516,28 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
                 "The folder must hold config.json, tokenizer.json and model.safetensors (a pickle "
                 "is not read); random weights are for --from_scratch true alone."
             )
-        if local and (pickle := Path(path) / "pytorch_model.bin").is_file():
-            hint = (
-                'A pickle is not read; convert it by: python -c "import torch; '
-                "from safetensors.torch import save_file; "
-                "save_file({k: v.clone().contiguous() "
-                f"for k, v in torch.load('{pickle}', weights_only=True).items()}}, "
-                f"'{pickle.with_name('model.safetensors')}', {{'format': 'pt'}})\""
-            )
+            hint = _conversion(Path(path), "pytorch_model") or hint
         raise InputError(
             f"{name}: the {names.get(auto_class, 'model')} could not be loaded "
             f"({_first_line(error).rstrip('.: ')}). {hint}"
         ) from error
     finally:
         transformers.logging.set_verbosity(previous)
+
+
+def _conversion(folder: Path, name: str) -> str:
+    """Return how to convert the pickle `name`.bin, or the parts of it; without them, ``""``."""
+    found = [p for p in (f"{name}.bin", f"{name}-*.bin") if any(folder.glob(p))]
+    if not found:
+        return ""
+    target = folder / f"{name.removeprefix('pytorch_')}.safetensors"
+    return (
+        'A pickle is not read; convert it by: python -c "import torch; from pathlib import Path; '
+        "from safetensors.torch import save_file; save_file({k: v.clone().contiguous() "
+        f"for part in Path('{folder}').glob('{found[0]}') "
+        "for k, v in torch.load(part, weights_only=True).items()}, "
+        f"'{target}', {{'format': 'pt'}})\""
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -60,6 +60,27 @@ def supported_precisions(kind: str) -> list[str]:
     return ["float32", "bf16"] if kind == "cpu" else ["float32"]
 
 
+def check_predictions(values: Any, model: Any, precision: str = "float32") -> None:
+    """Raise an error if a prediction is NaN.
+
+    Args:
+        values: numbers of any shape, a tensor or an array.
+        model: the one that predicts; its config may name it.
+
+    Raises:
+        InputError: one is NaN.
+    """
+    if not torch.as_tensor(values).isnan().any():
+        return
+    name = getattr(getattr(model, "config", None), "name_or_path", None) or "The model"
+    hint = "Pass --precision float32, or name another model."
+    if precision == "float32":
+        hint = "Name another model."
+    raise InputError(
+        f"{name} predicts NaN: its weights are damaged, or too large for {precision}. {hint}"
+    )
+
+
 def speed_up(model: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> float:
     """Time forward and backward of `model` on any tokens, in float32 and in `dtype`.
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -33,11 +33,13 @@ from nlpbook_data.training.arguments import RecipeArguments
 from nlpbook_data.training.features import text_lengths
 from nlpbook_data.training.loss import IGNORED
 from nlpbook_data.training.models import SUCH_AS, save_trained
+from nlpbook_data.training.precision import check_predictions
 from nlpbook_data.training.record import are_finite, check_loss
 from nlpbook_data.training.sampler import GlobalBatchSampler
 from nlpbook_data.training.tuning import search
 
 logger = logging.getLogger(__name__)
+FIRST = 1000  # rows of train whose tokens are looked at
 UNKNOWN_SHARE = 0.1  # of tokens; a Korean vocabulary has about 0.01 in Korean text
 
 
@@ -121,7 +123,8 @@ class RecipeTrainer(CheckedTrainer):
             return super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
         check_metric(self.args, lambda: ["loss", *self._score_names()])
         if isinstance(self.train_dataset, Dataset) and self.is_world_process_zero():
-            warn_of_unknown(self.train_dataset, self.processing_class)
+            first = self.train_dataset[:FIRST]["input_ids"]
+            warn_of_unknown(first, self.processing_class)
         if self.args.hp_trials:
             search(self)
         return super().train(*args, **kwargs)
@@ -245,12 +248,8 @@ class RecipeTrainer(CheckedTrainer):
         kept = gather_object([self._kept]) if processes > 1 else [self._kept]
         kept = [kept[n % processes][n // processes] for n in range(batches)]
         values = np.concatenate([values for values, *_ in kept])
-        if np.isnan(values).any():
-            raise InputError(
-                f"The model {self.model.config.name_or_path or self.args.output_dir} predicts NaN: "
-                "its weights are spoiled, or too large for --precision "
-                f"{self.args.mixed_precision}. Try float32, or name another model."
-            )
+        lower = self.args.mixed_precision
+        check_predictions(values, self.model, "float32" if lower == "no" else lower)
         ends = np.cumsum(np.concatenate([lengths for _, lengths, *_ in kept]))
         rows = np.split(values, ends[:-1])
         values = np.concatenate([rows[n] for n in np.argsort(order)])
@@ -310,21 +309,20 @@ class RecipeTrainer(CheckedTrainer):
         return list(self._score(EvalPrediction(ones, label_ids(dataset))))
 
 
-def warn_of_unknown(rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Warn if a tenth of the tokens of the first rows are unknown to the tokenizer.
+def warn_of_unknown(rows: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Warn if a tenth of the tokens of the first `rows` are unknown to the tokenizer.
 
     transformers reads a folder with only a vocab.txt as an uncased English model. This removes
     accents, and so decomposes each Hangul syllable into letters: nearly all tokens are unknown.
     """
-    first = rows[:1000]["input_ids"]
-    known = [token != tokenizer.unk_token_id for ids in first for token in ids]
+    known = [token != tokenizer.unk_token_id for ids in rows for token in ids]
     share = 1 - sum(known) / max(len(known), 1)
     if share > UNKNOWN_SHARE:
         logger.warning(
             "The tokenizer does not know %.0f%% of the tokens of the first %s rows, and %s teaches "
             'nothing. Where it has a vocab.txt alone, write {"do_lower_case": false} into '
             "tokenizer_config.json beside it; else choose another model or --tokenizer_name.",
-            *(100 * share, f"{len(first):,}", tokenizer.unk_token),
+            *(100 * share, f"{len(rows):,}", tokenizer.unk_token),
         )
 
 
@@ -395,7 +393,7 @@ def check_causal(model: PreTrainedModel, packing: bool = False) -> None:
     """Test that a token sees no later tokens and, with `packing`, none of the row before.
 
     Raises:
-        InputError: it sees them.
+        InputError: it sees them, or predicts NaN.
     """
     one, other = [4, 5, 6, 7], [5, 6, 4]
     training = model.training
@@ -413,6 +411,7 @@ def check_causal(model: PreTrainedModel, packing: bool = False) -> None:
 
     with torch.no_grad():
         alone = logits(one)
+        check_predictions(alone, model)
         sees_next = differ(logits(one[:2]), alone[:2])
         sees_other = packing and differ(logits(other, one)[len(other) :], alone)
     model.train(training)

@@ -7,8 +7,10 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 import time
 import unicodedata
 from collections.abc import Callable
@@ -644,6 +646,24 @@ def test_bad_model_is_refused(refuse, model, case):
     spoil, parts = BAD_MODELS[case]
     spoil(model)
     refuse(parts, "--corpus", "sample_reviews", "--model_name_or_path", "./model")
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_pickles_are_converted_by_the_printed_command(fork_recipe, model, tmp_path, parts):
+    folder = model.rename(tmp_path / "my model")
+    weights = load_file(folder / "model.safetensors")
+    for part in range(parts):
+        some = dict(list(weights.items())[part::parts])
+        name = f"-0000{part + 1}-of-00002" if parts > 1 else ""
+        torch.save(some, folder / f"pytorch_model{name}.bin")
+    (folder / "model.safetensors").unlink()
+    written(tmp_path / "b.csv", CSV)
+    command = [*PREDICT, "--model_name_or_path", "my model", "--test_file", "b.csv"]
+    command += ["--output_dir", "out"]
+    told = fork_recipe("doccls", *command).expect(1, "python -c").error
+    convert = shlex.split(told.partition("python ")[2])
+    subprocess.run([sys.executable, *convert], cwd=tmp_path, check=True)
+    fork_recipe("doccls", *command).expect()
 
 
 def test_prediction_with_a_model_without_its_head_is_refused(refuse, model, tmp_path):

@@ -5,6 +5,9 @@ import random
 import re
 import shlex
 import shutil
+import subprocess
+import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import torch
 from conftest import NO_CHOICE, TINY
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from saved import pretrained
+from saved import pretrained, spoil
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -107,6 +110,22 @@ def test_labels_in_another_order_keep_the_ids_of_the_model(trained, fork_recipe,
     assert score(tmp_path / "second") == score(tmp_path / "first")
     configs = [read_json(tmp_path / f / "config.json") for f in ("first", "second")]
     assert configs[0]["id2label"] == configs[1]["id2label"]
+
+
+def test_a_model_whose_labels_are_in_decomposed_letters_knows_those_of_the_data(
+    trained, fork_recipe, tmp_path
+):
+    config = read_json(tmp_path / "first" / "config.json")
+    labels = {n: unicodedata.normalize("NFD", name) for n, name in config["id2label"].items()}
+    config |= {"id2label": labels, "label2id": {name: int(n) for n, name in labels.items()}}
+    (tmp_path / "first" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    model = ["--model_name_or_path", "first", "--precision", "float32"]
+    fork_recipe(trained, *model, *FILES, *SAME, "--output_dir", "second").expect()
+    fork_recipe(trained, *model, *ALONE, "--output_dir", "alone").expect()
+    for folder in ("second", "alone"):
+        assert score(tmp_path / folder) == score(tmp_path / "first")
+    rows = (tmp_path / "alone" / "predictions.jsonl").read_text("utf-8")
+    assert unicodedata.is_normalized("NFC", rows)
 
 
 def test_other_labels_are_refused_or_get_a_new_head(trained, fork_recipe, tmp_path):
@@ -242,14 +261,39 @@ def test_the_next_command_works_as_printed_with_own_columns_and_short_windows(
     assert [row["prediction"] for row in again] == [row["prediction"] for row in first]
 
 
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize(
+    ("task", "auto", "columns"),
+    [
+        ("search", "AutoModel", ("query", "passage")),
+        ("rerank", "AutoModelForSequenceClassification", ("query", "passage")),
+        ("generation", "AutoModelForCausalLM", ("prompt", "completion")),
+    ],
+)
+def test_other_models_that_predict_nan_score_nothing(fork_recipe, tmp_path, task, auto, columns):
+    family = "GPT2" if task == "generation" else "Bert"
+    spoil(pretrained(tmp_path / "model", family, auto, num_labels=1))
+    rows = [dict(zip(columns, ("봄 길", f"봄 {n}"), strict=True)) for n in range(9)]
+    write_rows(tmp_path / "test.jsonl", rows)
+    result = fork_recipe(
+        *(task, *ALONE, "--model_name_or_path", "model", "--precision", "float32"),
+        *("--output_dir", "predictions"),
+    )
+    result.expect(1, "model predicts NaN: ")
+    assert not (tmp_path / "predictions" / "predictions.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "told"), [("doccls", True), ("doccls", False), ("search", True), ("rerank", True)]
+)
 def test_a_lone_vocab_txt_that_loses_hangul_is_told_with_share_and_cure(
-    fork_recipe, tmp_path, told
+    fork_recipe, tmp_path, task, told
 ):
     rows = [{"text": r["text"], "label": r["label"]} for r in sentences("doccls", 0, 24)]
+    if task != "doccls":
+        rows = [{"query": row["text"], "passage": row["text"]} for row in rows]
     for split in ("train", "validation", "test"):
         write_rows(tmp_path / f"{split}.jsonl", rows)
-    words = sorted({word for row in rows for word in row["text"].split()})
+    words = sorted({word for row in rows for word in next(iter(row.values())).split()})
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "vocab.txt").write_text(
@@ -261,7 +305,7 @@ def test_a_lone_vocab_txt_that_loses_hangul_is_told_with_share_and_cure(
     if not told:  # the cure
         (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     quick = ["--num_train_epochs", 1, "--baselines", "false", "--output_dir", "run"]
-    result = fork_recipe("doccls", "--model_name_or_path", "model", *FILES, *quick).expect()
+    result = fork_recipe(task, "--model_name_or_path", "model", *FILES, *quick).expect()
     if told:  # 24 rows of [CLS], three words, of which only a number may be known, [SEP]
         share = re.search(r"tokenizer does not know (\d+)% of the tokens", result.stderr)
         assert share and 35 <= int(share[1]) <= 60
@@ -275,6 +319,20 @@ def test_labels_that_are_called_label_0_and_label_1_are_labels(fork_recipe, tmp_
     alone = [*ALONE, "--model_name_or_path", "first", "--output_dir", "alone"]
     fork_recipe("doccls", *alone).expect()
     assert score(tmp_path / "alone") == score(tmp_path / "first")
+
+
+def test_a_head_that_goes_on_with_another_loss_is_told(fork_recipe, tmp_path):
+    labels = {"id2label": dict(enumerate(WORDS)), "label2id": {w: n for n, w in enumerate(WORDS)}}
+    kind = {"problem_type": "single_label_classification"}
+    auto = "AutoModelForSequenceClassification"
+    pretrained(tmp_path / "model", auto=auto, **labels, **kind)
+    write_splits(tmp_path, "doccls", 32)
+    command = ["doccls", "--model_name_or_path", "model", *FILES, *SAME, "--multi_label"]
+    other, same = (
+        fork_recipe(*command, many, "--output_dir", many).expect() for many in ("true", "false")
+    )
+    line = "single_label_classification, and goes on for multi_label_classification"
+    assert line in other.stderr and "goes on for" not in same.stderr
 
 
 def test_words_that_were_added_to_a_models_tokenizer_are_embedded(fork_recipe, tmp_path):
@@ -310,6 +368,12 @@ def test_adapters_that_peft_saved_elsewhere_are_a_model(fork_recipe, tmp_path):
     torch.nn.init.normal_(adapted.get_submodule("base_model.model.classifier").weight)
     adapted.save_pretrained(tmp_path / "adapters")
     alone = [*ALONE, "--model_name_or_path", "adapters", "--precision", "float32"]
+    weights = tmp_path / "adapters" / "adapter_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    told = fork_recipe("doccls", *alone, "--output_dir", "alone").expect(1, "python -c").error
+    convert = shlex.split(told.partition("python ")[2])
+    subprocess.run([sys.executable, *convert], cwd=tmp_path, check=True)
     fork_recipe("doccls", *alone, "--output_dir", "alone").expect()
     for row in read_rows(tmp_path / "alone" / "predictions.jsonl"):
         with torch.no_grad():

@@ -10,11 +10,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import spy
+import torch
 from conftest import DOCCLS, RECIPES, TINY
 from openpyxl import load_workbook
+from saved import HEADS, ROWS, save_run, spoil
+from transformers import AutoTokenizer
 from writing import read_rows, write_rows, written
 
 from nlpbook_data.data.corpus import load_corpus
+from nlpbook_data.errors import InputError
 from nlpbook_data.inference.predictor import load_predictor
 
 COLUMN = ("--text_column_name", "본문")
@@ -182,6 +186,28 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     done = fork_recipe("predict", run, "--input", source.name, *options, cwd=tmp_path)
     assert done.status == 1 and message in done.error, done.stderr
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_model_that_predicts_nan_is_refused_once_and_writes_nothing(fork_recipe, tmp_path):
+    for task in HEADS:
+        with pytest.raises(InputError, match=f"{task} predicts NaN: "):
+            load_predictor(spoil(save_run(tmp_path / task, task)), device="cpu")
+    source = write_rows(tmp_path / "a.jsonl", [ROWS["doccls"]] * 40)
+    done = fork_recipe("predict", "doccls", "--input", source, "--output", "b.jsonl")
+    assert done.expect(1, "doccls predicts NaN").stderr.count("NaN") == 1
+    assert not [*tmp_path.glob("b.*")]
+
+
+def test_a_row_that_is_predicted_nan_has_an_error_and_the_others_have_none(tmp_path):
+    predictor = load_predictor(save_run(tmp_path / "run", "doccls"), device="cpu")
+    embeddings = predictor.model.get_input_embeddings().weight
+    texts = ["배송이 빨라요", "정말 좋아요", "배송이 느려요"]
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
+    first, bad, last = (set(tokenizer(text)["input_ids"]) for text in texts)
+    with torch.no_grad():
+        embeddings[list(bad - first - last)] = float("inf")
+    found = predictor.predict([{"text": text} for text in texts])
+    assert [list(row) for row in found] == [["prediction", "score"], ["error"], [*found[0]]]
 
 
 @pytest.mark.parametrize(

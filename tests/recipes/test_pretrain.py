@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.special import rel_entr, softmax
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
-from writing import read_json, write_rows
+from writing import read_json, write_rows, written
 
 from nlpbook_data.data.texts import TextArguments, stream_texts
 from nlpbook_data.training.pretraining import distance
@@ -127,6 +127,15 @@ def test_guesses_are_as_far_apart_as_scipy_says():
         p, q = softmax(teacher / temperature, -1), softmax(student / temperature, -1)
         found = distance(torch.tensor(student), torch.tensor(teacher), temperature)
         assert float(found) == pytest.approx(rel_entr(p, q).sum(-1).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("share", "parts"), [("0.005", ("validation", "Raise")), ("1", ("train", "Lower"))]
+)
+def test_a_split_without_texts_is_refused(fork_recipe, tmp_path, share, parts):
+    written(tmp_path / "few.txt", "".join(f"내일 {n}번째 말이다\n" for n in range(20)))
+    options = ["--text_files", "few.txt", "--validation_share", share, "--output_dir", "out"]
+    fork_recipe("pretrain", *OPTIONS, *options).expect(1, f"--validation_share {share}", *parts)
 
 
 def test_a_teacher_of_another_vocabulary_is_refused(fork_recipe, tmp_path):
