@@ -51,6 +51,9 @@ NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 WHOLE = re.compile(r"(-?[0-9]+)\.0+")
 # The text that pandas and others write into empty cells.
 EMPTY_WORDS = {"nan", "none", "null", "<na>", "n/a", "na", "nat"}
+# Soft hyphen, zero-width spaces and joiners, and BOM: on a screen such labels look alike.
+INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+UNSEEN = "labels have invisible characters, such as a zero-width space; they are left out"
 NFD = "labels in decomposed letters (NFD) are read as composed ones (NFC)"
 NANS = "labels are a word for an empty cell, such as nan. Mend or drop those rows"
 NESTED = "entities stand inside another one (or twice), and were left out: the outermost is kept"
@@ -641,17 +644,21 @@ def read_labels(place: str, value: Any, separator: str | None, notes: Counter[st
 
 
 def read_label(place: str, value: Any, notes: Counter[str]) -> str:
-    """Return the label `value`, a word or a number, as an NFC-normalised word."""
+    """Return the label `value`, a word or a number, as a visible NFC-normalised word."""
     infinite = isinstance(value, float) and math.isinf(value)
     if infinite or isinstance(value, (dict, list, date)):
         raise malformed(place, value, "a label", MEND)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # pandas writes integers as floats if a cell is missing
-    label = "" if value is None or value != value else str(value).strip()
+    label = "" if value is None or value != value else str(value)
+    label, invisible = INVISIBLE.subn("", label)
+    label = label.strip()
     if not label:
         raise InputError(f"{place}: the label is missing. Mend or drop the row.")
     if number := WHOLE.fullmatch(label):
         label = number[1]
+    if invisible:
+        notes[UNSEEN] += 1
     composed = unicodedata.normalize("NFC", label)
     if composed != label:
         notes[NFD] += 1

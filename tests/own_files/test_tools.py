@@ -340,6 +340,18 @@ def test_labels_in_one_spelling_and_headers_in_any(tmp_path):
     ]
 
 
+def test_labels_that_look_alike_are_one_class(tmp_path):
+    labels = ["긍정", "긍정\u200b", "\ufeff부정", "부\u00ad정", "부정 \u2060"]
+    path = write_rows(tmp_path / "a.jsonl", [{"text": "글", "label": label} for label in labels])
+    options = Options()
+    found = [row["label"] for row in read(path, "doccls", options=options)]
+    assert found == ["긍정"] * 2 + ["부정"] * 3
+    assert options.lines()[0].startswith("4 labels have invisible characters")
+    write_rows(path, [{"text": "글", "label": "\u200b"}])
+    with pytest.raises(InputError, match="line 1: the label is missing"):
+        read(path, "doccls")
+
+
 def test_a_sheet_by_name_and_dates_in_columns_that_are_not_read(tmp_path):
     day = date(2026, 1, 1)
     rows = [["작성일", "text", "label"], [day, "좋다", "긍정"]]
