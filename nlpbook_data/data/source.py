@@ -72,6 +72,7 @@ class Source:
     hashes: dict[str, str] = field(default_factory=dict)  # sha256 of raw files, or Arrow files
     license: str | None = None  # if it is known
     task: str = "doccls"
+    formats: dict[str, str] = field(default_factory=dict)  # of the user's files, in words
 
     @property
     def label_names(self) -> list[str]:
@@ -387,6 +388,10 @@ def _from_files(
             for split, path in files.items()
         },
         task=wanted.task,
+        formats={
+            split: schemas.describe_format(path, wanted.task, wanted.columns, split != "test")
+            for split, path in files.items()
+        },
     )
 
 

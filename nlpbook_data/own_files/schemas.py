@@ -34,7 +34,13 @@ from nlpbook_data.own_files.tools import find_converter, rename_columns
 from nlpbook_data.reading.annotation_tools import parts_of, to_span
 from nlpbook_data.reading.brat import is_brat, read_brat
 from nlpbook_data.reading.json_values import json_layout
-from nlpbook_data.reading.text import MAX_CHARACTERS, format_of, read_whole
+from nlpbook_data.reading.text import (
+    MAX_CHARACTERS,
+    find_encoding,
+    format_of,
+    is_utf16,
+    read_whole,
+)
 from nlpbook_data.reading.values import (
     OnError,
     PlacedRows,
@@ -284,6 +290,24 @@ def detect_format(
     if task == "qa" and suffix == ".json" and json_layout(path) == "squad":
         return "squad"
     return table_format(path, *([".txt"] if task in ("pretrain", "generation") else []))
+
+
+def describe_format(path: Path, task: str, columns: Mapping[str, str], gold: bool) -> str:
+    """Return how `path` is read, in words: format or layout, separator, encoding."""
+    kind = detect_format(path, task, columns, gold)
+    names = {
+        ".csv": "csv, comma",
+        ".tsv": "tsv, tab",
+        "folder": "a folder a label, a .txt file a text",
+        "brat": "brat's .txt and .ann files",
+        "squad": "SQuAD's JSON",
+        ".txt": "a line a text",
+    }
+    name = names.get(kind, kind.removeprefix(".")) if isinstance(kind, str) else str(kind)
+    if kind in ("folder", "brat", ".xlsx", ".parquet"):
+        return name
+    is_cp949 = find_encoding(path) == "cp949"
+    return f"{name}, {'cp949' if is_cp949 else 'UTF-16' if is_utf16(path) else 'UTF-8'}"
 
 
 def read_examples(

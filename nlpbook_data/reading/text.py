@@ -33,6 +33,7 @@ MAX_CHARACTERS = 1_000_000
 # The first bytes of compressed files, and their endings, which follow that of the format.
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 COMPRESSED = (".gz", ".zst", ".zstd")
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MEMORY_BYTES = 1 << 26
 
 
@@ -44,18 +45,13 @@ def format_of(path: Path) -> str:
 
 def open_bytes(path: Path) -> BinaryIO:
     """Open a file; gzip and zstd are decompressed, UTF-16 with BOM is converted to UTF-8."""
-    file: BinaryIO = path.open("rb")
-    head = file.read(4)
-    file.seek(0)
     try:
-        if head.startswith(GZIP):
-            file = _spooled(cast(BinaryIO, gzip.GzipFile(fileobj=file)))
-        elif head == ZSTD:
-            file.close()
-            file = _spooled(cast(BinaryIO, pa.input_stream(str(path), compression="zstd")))
+        file = unpacked(path)
+        if not isinstance(file, io.BufferedReader):
+            file = _spooled(file)
         head = file.read(2)
         file.seek(0)
-        if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        if head in UTF_16:
             with file:
                 file = io.BytesIO(file.read().decode("utf-16").encode())
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
@@ -64,6 +60,25 @@ def open_bytes(path: Path) -> BinaryIO:
             f"({first_line(error)}). Write it again, as UTF-8."
         ) from error
     return file
+
+
+def unpacked(path: Path) -> BinaryIO:
+    """Open a file; gzip and zstd are decompressed as it is read."""
+    file = path.open("rb")
+    head = file.read(4)
+    file.seek(0)
+    if head.startswith(GZIP):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+    if head == ZSTD:
+        file.close()
+        return cast(BinaryIO, pa.input_stream(str(path), compression="zstd"))
+    return file
+
+
+def is_utf16(path: Path) -> bool:
+    """Whether a text file begins with the BOM of UTF-16."""
+    with unpacked(path) as file:
+        return file.read(2) in UTF_16
 
 
 def _spooled(source: BinaryIO) -> BinaryIO:
