@@ -45,6 +45,7 @@ from nlpbook_data.reading.values import (
     OnError,
     PlacedRows,
     convert_each,
+    find_name,
     malformed,
     member,
     need_keys,
@@ -187,16 +188,6 @@ def match_columns(
     return [name_of[column] for column in needed], wanted, advice
 
 
-def find_name(name: str, there: Collection[str]) -> str:
-    """Return `name` or the only one of `there` that equals it except for case, blanks and NFC."""
-
-    def plain(name: str) -> str:
-        return " ".join(unicodedata.normalize("NFC", name).casefold().split())
-
-    alike = [other for other in there if plain(str(other)) == plain(name)]
-    return alike[0] if name not in there and len(alike) == 1 else name
-
-
 def searched_task(paths: Iterable[Path], columns: Mapping[str, str]) -> str:
     """Return the task whose rows the files for search have: search, qa or paircls.
 
@@ -207,13 +198,13 @@ def searched_task(paths: Iterable[Path], columns: Mapping[str, str]) -> str:
     for path in paths:
         if format_of(path) == ".json" and path.is_file() and json_layout(path) == "squad":
             return "qa"
+        try:
+            _, row = next(read_rows(path, (), None, lambda error: None), ("", {}))
+        except (InputError, OSError):  # reading reports it for search's columns
+            continue
         for task, sets in SEARCHED.items():
-            for names in sets:
-                try:
-                    if next(read_rows(path, names, (), lambda error: None), None):
-                        return task
-                except (InputError, OSError):  # reading reports it for search's columns
-                    continue
+            if any(all(find_name(name, row) in row for name in names) for names in sets):
+                return task
     return "search"
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from nlpbook_data.own_files.options import Options
@@ -14,6 +13,7 @@ from nlpbook_data.reading.conversations import (
     read_instruction,
 )
 from nlpbook_data.reading.search_rows import find_layout, read_search_row
+from nlpbook_data.reading.values import plain_name
 
 Row = Mapping[str, Any]
 # Converts a row of the file to rows of the task; to none if it is not annotated.
@@ -30,9 +30,9 @@ RENAMED: dict[str, list[tuple[set[str], dict[str, str]]]] = {
 
 def rename_columns(task: str, columns: Mapping[str, str], there: Iterable[str]) -> dict[str, str]:
     """Return `columns` (``{the task's: the file's}``), completed for a known layout."""
-    known = {*there}
+    known = {*map(plain_name, there)}
     for told_by, names in RENAMED.get(task, []):
-        if told_by <= known and not any(columns.get(c, c) in known for c in names):
+        if told_by <= known and not any(plain_name(columns.get(c, c)) in known for c in names):
             return {**columns, **names}
     return dict(columns)
 
@@ -60,11 +60,17 @@ def find_converter(
             return "conversations", read_conversation
         if is_instruction(first):
             return "instructions", lambda place, row: [read_instruction(row)]
-    if task == "search" and (layout := find_layout(first)):
-        return " and ".join(layout[:2]), partial(read_search_row, layout=layout)
+    if task == "search" and (layout := find_layout(_plain_names(first))):
+        return " and ".join(layout[:2]), lambda place, row: read_search_row(
+            place, _plain_names(row), layout
+        )
     if task == "paircls" and any(isinstance(row.get("labels"), dict) for row in rows):  # KLUE-STS
         return "KLUE", lambda place, row: [{**row, "label": (row.get("labels") or {}).get("label")}]
     return None
+
+
+def _plain_names(row: Row) -> dict[str, Any]:
+    return {plain_name(name): value for name, value in row.items()} | dict(row)
 
 
 def _find_tool(

@@ -251,8 +251,9 @@ def test_of_nested_entities_the_outermost_is_kept_and_the_others_are_counted(tmp
 
 
 def test_nsmc_as_txt_and_lines_to_predict(tmp_path):
-    nsmc = written(tmp_path / "ratings.txt", 'id\tdocument\tlabel\n1\t"좋다\t1\n')
-    assert read(nsmc, "doccls") == [{"text": '"좋다', "label": "1"}]
+    for header in ("id\tdocument\tlabel", "ID\tDocument \tLabel"):
+        nsmc = written(tmp_path / "ratings.txt", f'{header}\n1\t"좋다\t1\n')
+        assert read(nsmc, "doccls") == [{"text": '"좋다', "label": "1"}]
     lines = written(tmp_path / "new.txt", "좋다\n\n나쁘다\n")
     assert [row["text"] for row in read(lines, "doccls", gold=False)] == ["좋다", "나쁘다"]
 
@@ -305,6 +306,7 @@ def test_instructions(tmp_path):
     "row",
     [
         {"anchor": "수도", "positive": "서울", "negative": "부산"},
+        {"Anchor": "수도", " Positive": "서울", "NEGATIVE": "부산"},
         {"anchor": "수도", "positive": "서울", "negative_1": "부산"},
         {"query": "수도", "pos": ["서울"], "neg": ["부산"], "prompt": "찾아라"},
     ],

@@ -69,11 +69,11 @@ def test_every_format_comes_back_with_what_the_recipe_predicted(
 
 
 def test_bytes_of_rows_stay_as_they_are(run, fork_recipe, tmp_path):
-    text = '번호;text\r\n"1";"좋아요; ""정말"""\r\n2;별로\r\n'
+    text = '번호; Text \r\n"1";"좋아요; ""정말"""\r\n2;별로\r\n'
     source = written(tmp_path / "a.csv", text.encode("cp949"))
     fork_recipe("predict", run, "--input", source).expect()
     lines = (tmp_path / "a.predicted.csv").read_bytes().decode("cp949").split("\r\n")
-    assert lines[0] == "번호;text;prediction;score;error"
+    assert lines[0] == "번호; Text ;prediction;score;error"
     assert lines[1].startswith('"1";"좋아요; ""정말""";긍정;') or lines[1].startswith(
         '"1";"좋아요; ""정말""";부정;'
     )
