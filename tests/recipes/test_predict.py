@@ -5,6 +5,7 @@ import json
 import signal
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import spy
@@ -49,6 +50,23 @@ def read_back(path: Path) -> list[dict]:
     options = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if path.suffix == ".tsv" else {}
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, **options))
+
+
+@pytest.mark.parametrize("packing", ["gz", "zst"])
+def test_what_is_compressed_comes_back_compressed(packing, run, fork_recipe, tmp_path):
+    text = "text\r\n좋아요\r\n"
+    source = tmp_path / f"a.csv.{packing}"
+    with pa.output_stream(str(source)) as file:
+        file.write(text.encode("utf-16"))
+    fork_recipe("predict", run, "--input", source).expect()
+    with pa.input_stream(str(tmp_path / f"a.predicted.csv.{packing}")) as file:
+        lines = file.read().decode("utf-16").split("\r\n")
+    assert lines[0] == "text,prediction,score,error" and lines[1].startswith("좋아요,")
+    source.write_bytes(source.read_bytes()[:-9])
+    cut = fork_recipe("predict", run, "--input", source, "--overwrite").expect(1)
+    assert f"a.csv.{packing}: damaged, or cut off" in cut.error
+    wrong = fork_recipe("predict", run, "--input", source, "--output", "b.csv").expect(1)
+    assert f"Let it end in .csv.{packing}." in wrong.error
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "xlsx", "jsonl", "parquet"])
