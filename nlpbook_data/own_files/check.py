@@ -99,7 +99,7 @@ def check_file(
     Args:
         path: a file; a folder of files named by split; for doccls also a folder with one sub-folder
             of .txt files for each label.
-        task: one of `schemas.SCHEMAS`.
+        task: one of `schemas.SCHEMAS`, or rerank, whose rows are search's.
         columns: ``{the task's column: the file's}``, if they differ.
         most: the number of errors to keep; all are counted.
         label_names: the allowed labels; by default any label in train or in a single file, and the
@@ -115,6 +115,7 @@ def check_file(
     Raises:
         InputError: there is no such file, task or column, so there is nothing to report.
     """
+    task = "search" if task == "rerank" else task  # the recipes read the same rows
     path, columns, asked = Path(path).expanduser(), columns or {}, task
     find_schema(task, columns)
     if not path.exists():

@@ -143,8 +143,9 @@ def test_a_file_without_what_is_predicted_is_one_whose_column_is_none(tmp_path, 
 
 def test_columns_are_found_for_search_in_any_case(tmp_path):
     path = write(tmp_path / "a.csv", ["Context, Question,Answer_text", "서울은 수도,어디?,서울"])
-    report = check_file(path, "search")
-    assert report.is_right and report.task == "qa"
+    for task in ("search", "rerank"):
+        report = check_file(path, task)
+        assert report.is_right and report.task == "qa"
 
 
 def test_labels_of_pairs_for_search_say_what_answers_what(tmp_path):

@@ -390,3 +390,6 @@ def test_predictions_come_back_from_the_tools_they_are_written_for(tmp_path):
     rows = [{"text": "좋다", "label": None, "prediction": "긍정", "probabilities": {"긍정": 0.9}}]
     write_annotations(write_rows(tmp_path / "q.jsonl", rows), tmp_path / "e.jsonl", "doccano")
     assert read_rows(tmp_path / "e.jsonl") == [{"text": "좋다", "label": ["긍정"]}]
+    answers = write_rows(tmp_path / "a.jsonl", [{"question": "어디?", "prediction": "서울"}])
+    with pytest.raises(InputError, match="no column 'text'.* Only doccls and ner are annotated"):
+        write_annotations(answers, tmp_path / "f.jsonl", "doccano")
