@@ -283,7 +283,7 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
             "--do_train, --do_eval and --do_predict."
         )
     used = replace(source, splits=splits)
-    if "train" in splits and phases.do_train and source.task in ("doccls", "paircls"):
+    if "train" in splits and phases.do_train and source.task in ("doccls", "paircls", "ner"):
         _warn_of_missing(used, source.count_labels("train"))
     return used
 
