@@ -53,7 +53,10 @@ UNLABELLED = -1
 # Tasks whose corpora another task can use.
 RETOLD = {"generation": ("doccls", "pretrain"), "doccls": ("relation",)}
 CARVING = ("nlpbook_data.data.cache", "nlpbook_data.data.corpus", "nlpbook_data.data.splits")
-READING = ("nlpbook_data.own_files", "nlpbook_data.reading", "nlpbook_data.data.labels")
+READING = (
+    *("nlpbook_data.own_files", "nlpbook_data.reading", "nlpbook_data.data.labels"),
+    *("nlpbook_data.data.relations", "nlpbook_data.corpora.klue_re"),
+)
 OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
 
 

@@ -271,6 +271,22 @@ def test_pairs_of_klue(tmp_path):
     assert report.wrong == 1 and "Did you mean gold_label or label5?" in report.errors[0]
 
 
+def test_relations_of_klue_are_marked_as_in_the_corpus(tmp_path):
+    subject = {"word": "홍길동", "start_idx": 0, "end_idx": 2, "type": "PER"}
+    other = {"word": "서울", "start_idx": 5, "end_idx": 6, "type": "도시"}
+    row = {"guid": "r", "sentence": "홍길동은 서울에 산다", "label": "per:origin"}
+    row |= {"subject_entity": subject, "object_entity": other}
+    path = as_json(tmp_path / "a.json", [row])
+    marked = {"text": "@ * 인물 * 홍길동 @은 # ^ 도시 ^ 서울 #에 산다"}
+    assert read(path, "doccls") == [marked | {"label": "per:origin"}]
+    assert read(path, "doccls", {"text": "sentence"})[0]["text"] == row["sentence"]
+    del row["label"]
+    assert read(as_json(path, [row]), "doccls", gold=False) == [marked]
+    other["end_idx"] = 7
+    with pytest.raises(InputError, match="'서울에' where the word '서울' belongs. Mend or drop"):
+        read(as_json(path, [row]), "doccls", gold=False)
+
+
 TURNS = [("system", "짧게."), ("user", "수도는?"), ("assistant", "서울"), ("user", "또?")]
 TURNS += [("assistant", "부산")]
 
