@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--private", action="store_true", help="only you see it")
     option = command(_check)
     option("file", type=Path)
-    option("--task", required=True, help=", ".join(SCHEMAS))
+    option("--task", required=True, help=", ".join([*SCHEMAS, "rerank"]))
     columns = {column for schema in SCHEMAS.values() for column in schema.all_columns}
     for column in sorted(columns - {"id", "title", "question_type"}):  # the recipes name no others
         option(f"--{column}_column_name", dest=f"column {column}", metavar="NAME")

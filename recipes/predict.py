@@ -2,8 +2,8 @@ r"""Predictions for the rows of a file, by the model of any finished run but sea
 
     python recipes/predict.py outputs/doccls --input reviews.csv
 writes reviews.predicted.csv: all columns of reviews.csv, then prediction, score and error. csv,
-tsv, xlsx, jsonl, parquet and txt are written as what they were. Task, columns, length and
-thresholds are those of training. To name your column, and to see the probability of every class:
+tsv, xlsx, jsonl, parquet and txt, also .gz or .zst, are written as what they were. Task, columns,
+length and thresholds are those of training. To name your column, and to see all probabilities:
     python recipes/predict.py outputs/doccls --input 후기.xlsx --text_column_name 본문 --details
 Lines from another program:
     cat lines.txt | python recipes/predict.py outputs/ner > entities.txt
@@ -24,8 +24,9 @@ from nlpbook_data.inference.command_line import new_parser
 from nlpbook_data.inference.decoding import DECODING
 from nlpbook_data.inference.journal import Journal, predict_table
 from nlpbook_data.inference.predictor import INPUTS, load_predictor
-from nlpbook_data.inference.tables import FORMATS, open_table
+from nlpbook_data.inference.tables import FORMATS, open_table, pack, unpack
 from nlpbook_data.own_files.tables import check_columns
+from nlpbook_data.reading.text import format_of, packing_of
 from nlpbook_data.training.launch import run_program
 
 logger = logging.getLogger("nlpbook_data.recipes.predict")
@@ -61,8 +62,9 @@ def parse_arguments() -> argparse.Namespace:
 def main(options: argparse.Namespace, scratch: Path) -> None:
     # 1. The file: its rows, unchanged, and its columns
     source, target = find_files(options, scratch)
-    table = open_table(source, options.format and f".{options.format}", options.separator)
-    is_plain = (options.format or source.suffix[1:].lower()) == "txt"
+    suffix = f".{options.format}" if options.format else format_of(source)
+    table = open_table(unpack(source, scratch), suffix, options.separator)
+    is_plain = suffix == ".txt"
 
     # 2. The model: its task, its input columns and its outputs
     named = {c: getattr(options, f"{c}_column_name") for c in COLUMNS}
@@ -109,7 +111,11 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
 
         # 4. The same rows with the new columns; the output file is complete or does not exist
         failed = sum(f"{options.prefix}error" in row for row in journal)
-        table.write(whole, journal, kinds, predictor.label_separator)
+        packing = packing_of(target) if target else ""
+        rewritten = scratch / f"{source.name}.rewritten" if packing else whole
+        table.write(rewritten, journal, kinds, predictor.label_separator)
+        if packing:
+            pack(rewritten, whole, packing)
         if target:
             os.replace(whole, target)
         else:
@@ -142,7 +148,9 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
         with pipe, source.open("wb") as file:
             shutil.copyfileobj(pipe, file)
     else:
-        default = str(source.with_name(f"{source.stem}.predicted{source.suffix}"))
+        packing = packing_of(source)
+        plain = source.with_suffix("") if packing else source
+        default = str(source.with_name(f"{plain.stem}.predicted{plain.suffix}{packing}"))
     if (options.output or default) == "-":
         return source, None
     target = Path(options.output or default)
@@ -153,8 +161,9 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
         raise InputError(f"{target} is there already. Pass --overwrite, or name another --output.")
     if not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder. Make it, or name another --output.")
-    suffix = f".{options.format}" if options.format else source.suffix
-    if target.suffix.lower() != suffix.lower():
+    suffix = f".{options.format}" if options.format else format_of(source)
+    suffix += packing_of(source).lower()
+    if not target.name.lower().endswith(suffix):
         raise InputError(f"{target}: rows are written as they are read. Let it end in {suffix}.")
     return source, target
 

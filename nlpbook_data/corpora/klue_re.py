@@ -1,12 +1,21 @@
 """KLUE-RE: the relation of two entities in a sentence (a list of JSON objects)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._klue import declare, read_rows
 from nlpbook_data.corpora.declaration import Corpus, texts
-from nlpbook_data.reading.values import Files, Rows, malformed, member, read_label, read_notes
+from nlpbook_data.reading.values import (
+    FETCH_AGAIN,
+    Files,
+    Rows,
+    malformed,
+    member,
+    read_label,
+    read_notes,
+)
 
 # In the order of the official relation_list.json.
 RELATIONS = {
@@ -87,17 +96,26 @@ def parse(files: Files) -> Rows:
         }
 
 
-def _entity(place: str, row: dict[str, Any], key: str, text: str) -> dict[str, Any]:
-    entity = member(place, row, key, dict)
+def _entity(place: str, row: Mapping[str, Any], key: str, text: str) -> dict[str, Any]:
+    entity = read_entity(place, row, key, text)
+    return entity | {"type": read_label(f"{place}, {key}, type", entity["type"], TYPE_IDS)}
+
+
+def read_entity(
+    place: str, row: Mapping[str, Any], key: str, text: str, advice: str = FETCH_AGAIN
+) -> dict[str, Any]:
+    """Return ``{"text", "start", "end", "type"}`` of an entity of `text`, its type as written."""
+    entity = member(place, dict(row), key, dict, advice)
     place = f"{place}, {key}"
-    word = member(place, entity, "word", str)
-    start = member(place, entity, "start_idx", int)
-    end = member(place, entity, "end_idx", int) + 1
+    word = member(place, entity, "word", str, advice)
+    start = member(place, entity, "start_idx", int, advice)
+    end = member(place, entity, "end_idx", int, advice) + 1
     if not 0 <= start < end <= len(text) or text[start:end] != word:
         raise malformed(
             f"{place}, characters {start} to {end - 1} of the sentence",
             text[start:end] if 0 <= start < end else "",
             f"the word {word[:60]!r}",
+            advice,
         )
-    type_ = read_label(f"{place}, type", entity.get("type"), TYPE_IDS)
+    type_ = member(place, entity, "type", str, advice)
     return {"text": word, "start": start, "end": end, "type": type_}

@@ -17,27 +17,33 @@ def as_documents(splits: DatasetDict) -> DatasetDict:
 
 
 def mark_entities(rows: Dataset, types: list[str], code: str = "") -> dict[str, list[Any]]:
-    """Return the texts with both entities and their types between punctuation marks.
-
-    ``@ * 인물 * 이순신 @`` is the subject, ``# ^ 기관 ^ 조선 #`` the object: the typed markers of
-    Zhou & Chen (2022), which need no new tokens in any vocabulary.
+    """Return the texts with both entities marked; see `mark_pair`.
 
     Args:
         types: the names of the entities' types.
         code: part of the fingerprint, so that `map` runs again when this module changes.
     """
-    marked = []
-    for text, *pair in zip(rows["text"], rows["subject"], rows["object"], strict=True):
-        found = zip(pair, ("@ * {} * ", "# ^ {} ^ "), (" @", " #"), strict=True)
-        edits = [
-            edit
-            for e, before, after in found
-            for edit in (
-                (e["start"], 1, -e["end"], before.format(types[e["type"]])),
-                (e["end"], 0, -e["start"], after),
-            )
-        ]
-        for place, _, _, mark in sorted(edits, reverse=True):  # from the end of the text backwards
-            text = text[:place] + mark + text[place:]
-        marked.append(text)
-    return {"text": marked}
+    named = [
+        [{**entity, "type": types[entity["type"]]} for entity in pair]
+        for pair in zip(rows["subject"], rows["object"], strict=True)
+    ]
+    return {"text": [mark_pair(t, *pair) for t, pair in zip(rows["text"], named, strict=True)]}
+
+
+def mark_pair(text: str, subject: dict[str, Any], other: dict[str, Any]) -> str:
+    """Return `text` with both entities and their types between punctuation marks.
+
+    ``@ * 인물 * 이순신 @`` is the subject, ``# ^ 기관 ^ 조선 #`` the object: the typed markers of
+    Zhou & Chen (2022), which need no new tokens in any vocabulary.
+    """
+    edits = [
+        edit
+        for e, before, after in ((subject, "@ * {} * ", " @"), (other, "# ^ {} ^ ", " #"))
+        for edit in (
+            (e["start"], 1, -e["end"], before.format(e["type"])),
+            (e["end"], 0, -e["start"], after),
+        )
+    ]
+    for place, _, _, mark in sorted(edits, reverse=True):  # from the end of the text backwards
+        text = text[:place] + mark + text[place:]
+    return text

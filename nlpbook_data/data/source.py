@@ -53,7 +53,10 @@ UNLABELLED = -1
 # Tasks whose corpora another task can use.
 RETOLD = {"generation": ("doccls", "pretrain"), "doccls": ("relation",)}
 CARVING = ("nlpbook_data.data.cache", "nlpbook_data.data.corpus", "nlpbook_data.data.splits")
-READING = ("nlpbook_data.own_files", "nlpbook_data.reading", "nlpbook_data.data.labels")
+READING = (
+    *("nlpbook_data.own_files", "nlpbook_data.reading", "nlpbook_data.data.labels"),
+    *("nlpbook_data.data.relations", "nlpbook_data.corpora.klue_re"),
+)
 OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
 
 
@@ -72,6 +75,7 @@ class Source:
     hashes: dict[str, str] = field(default_factory=dict)  # sha256 of raw files, or Arrow files
     license: str | None = None  # if it is known
     task: str = "doccls"
+    formats: dict[str, str] = field(default_factory=dict)  # of the user's files, in words
 
     @property
     def label_names(self) -> list[str]:
@@ -282,7 +286,7 @@ def _needed(source: Source, args: Any, phases: Any, keep_train: bool) -> Source:
             "--do_train, --do_eval and --do_predict."
         )
     used = replace(source, splits=splits)
-    if "train" in splits and phases.do_train and source.task in ("doccls", "paircls"):
+    if "train" in splits and phases.do_train and source.task in ("doccls", "paircls", "ner"):
         _warn_of_missing(used, source.count_labels("train"))
     return used
 
@@ -387,6 +391,10 @@ def _from_files(
             for split, path in files.items()
         },
         task=wanted.task,
+        formats={
+            split: schemas.describe_format(path, wanted.task, wanted.columns, split != "test")
+            for split, path in files.items()
+        },
     )
 
 

@@ -27,6 +27,7 @@ from nlpbook_data.inference.classes import Classifier
 from nlpbook_data.inference.decoding import DECODING, sample
 from nlpbook_data.inference.entities import Tagger, load_tagger
 from nlpbook_data.own_files.schemas import read_text
+from nlpbook_data.reading.values import find_name
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
 from nlpbook_data.training.models import label_names, load_config, saved_settings
 
@@ -247,20 +248,21 @@ def _choose_columns(
         raise InputError(
             f"--{unknown[0]}_column_name: {task} reads {' and '.join(sets[0])}. Leave it out."
         )
-    saved = {c: settings.get(f"{c}_column_name", c) for c in known}
-    trained = settings.get("columns", ())
+    there, trained = header or (), settings.get("columns", ())
+    named = {c: columns.get(c, settings.get(f"{c}_column_name", c)) for c in known}
+    named = {c: find_name(name, there) for c, name in named.items()}
 
     def fits(names: tuple[str, ...]) -> tuple[bool, ...]:
-        there = all(columns.get(c, saved[c]) in (header or ()) for c in names)
-        return any(c in columns for c in names), there, all(c in trained for c in names)
+        is_there = all(named[c] in there for c in names)
+        return any(c in columns for c in names), is_there, all(c in trained for c in names)
 
-    chosen = max(sets, key=fits)
-    inputs = {c: columns.get(c, saved[c]) for c in chosen}
-    # A file may use the task's own column names although the training data used others.
-    return {
-        c: c if c in (header or ()) and c not in columns and name not in (header or ()) else name
-        for c, name in inputs.items()
-    }
+    inputs = {c: named[c] for c in max(sets, key=fits)}
+    for column, name in inputs.items():
+        # A file may use the task's own column names although the training data used others.
+        own = find_name(column, there)
+        if name not in there and column not in columns and own in there:
+            inputs[column] = own
+    return inputs
 
 
 def _classes(

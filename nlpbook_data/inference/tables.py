@@ -14,6 +14,7 @@ import codecs
 import csv
 import io
 import json
+import shutil
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,13 @@ import pyarrow.parquet as pq
 
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.own_files.tables import EMPTY, check_columns, require_file
-from nlpbook_data.reading.text import MAX_CHARACTERS, Undecodable, find_encoding
+from nlpbook_data.reading.text import (
+    MAX_CHARACTERS,
+    Undecodable,
+    find_encoding,
+    open_unpacked,
+    packing_of,
+)
 from nlpbook_data.reading.workbook import DAMAGE, unescape
 
 SEPARATORS = (",", ";", "\t")
@@ -124,6 +131,23 @@ def open_table(path: Path, suffix: str | None = None, separator: str | None = No
     table = _Csv(path, separator) if suffix == ".csv" else FORMATS[suffix](path)
     check_columns(path, table.header, [], "")
     return table
+
+
+def unpack(path: Path, folder: Path) -> Path:
+    """Return `path`, or where its name ends in .gz or .zst, its decompressed copy in `folder`."""
+    if not packing_of(path):
+        return path
+    require_file(path)
+    with open_unpacked(path) as source, (folder / path.stem).open("wb") as target:
+        shutil.copyfileobj(source, target)
+    return folder / path.stem
+
+
+def pack(path: Path, target: Path, packing: str) -> None:
+    """Write the file `path` as `target`, compressed as `packing`, a result of `packing_of`."""
+    codec = "gzip" if packing.lower() == ".gz" else "zstd"
+    with path.open("rb") as source, pa.CompressedOutputStream(str(target), codec) as packed:
+        shutil.copyfileobj(source, packed)
 
 
 class _Text(Table):

@@ -11,6 +11,7 @@ from nlpbook_data.own_files.tables import read_rows
 from nlpbook_data.reading.values import convert_each, raise_error
 
 TOOLS = ("doccano", "label_studio")
+NAME_ANOTHER = "Only doccls and ner are annotated: name the predictions.jsonl of one."
 
 
 def write_annotations(predictions: Path, output: Path, tool: str) -> tuple[int, str]:
@@ -21,7 +22,7 @@ def write_annotations(predictions: Path, output: Path, tool: str) -> tuple[int, 
     """
     if output.exists():
         raise InputError(f"{output}: it is there already. Name another file.")
-    read = read_rows(predictions, ("text", "prediction"), None)
+    read = read_rows(predictions, ("text", "prediction"), None, advice=NAME_ANOTHER)
     rows = [row for _, row in convert_each(read, _check, raise_error)]
     if not rows:
         raise InputError(f"{predictions}: there is no row in it. Predict first.")

@@ -15,7 +15,7 @@ from nlpbook_data.own_files.schemas import (
     check_joined,
     check_label,
     check_labels,
-    detect_format,
+    describe_format,
     find_schema,
     find_split_files,
     labels_of,
@@ -26,7 +26,6 @@ from nlpbook_data.own_files.schemas import (
     sort_labels,
 )
 from nlpbook_data.reading.brat import is_brat
-from nlpbook_data.reading.text import find_encoding
 from nlpbook_data.reading.values import convert_each
 from nlpbook_data.search.collections import answering
 
@@ -100,7 +99,7 @@ def check_file(
     Args:
         path: a file; a folder of files named by split; for doccls also a folder with one sub-folder
             of .txt files for each label.
-        task: one of `schemas.SCHEMAS`.
+        task: one of `schemas.SCHEMAS`, or rerank, whose rows are search's.
         columns: ``{the task's column: the file's}``, if they differ.
         most: the number of errors to keep; all are counted.
         label_names: the allowed labels; by default any label in train or in a single file, and the
@@ -116,6 +115,7 @@ def check_file(
     Raises:
         InputError: there is no such file, task or column, so there is nothing to report.
     """
+    task = "search" if task == "rerank" else task  # the recipes read the same rows
     path, columns, asked = Path(path).expanduser(), columns or {}, task
     find_schema(task, columns)
     if not path.exists():
@@ -188,7 +188,7 @@ def _check(
         return row
 
     try:
-        checked.format = _format(path, task, reading["columns"], gold)
+        checked.format = describe_format(path, task, reading["columns"], gold)
     except InputError:
         pass  # reading reports this too
     try:
@@ -223,20 +223,6 @@ def _check(
         for column, all_ in lengths.items()
     }
     return checked
-
-
-def _format(path: Path, task: str, columns: Mapping[str, str] | None, gold: bool) -> str:
-    kind = detect_format(path, task, columns, gold)
-    names = {
-        "folder": "a folder a label, a .txt file a text",
-        "brat": "brat's .txt and .ann files",
-        "squad": "SQuAD's JSON",
-        ".txt": "a line a text",
-    }
-    name = names.get(kind, kind.removeprefix(".")) if isinstance(kind, str) else str(kind)
-    if kind in ("folder", "brat", ".xlsx", ".parquet") or path.stat().st_size == 0:
-        return name
-    return f"{name}, {'cp949' if find_encoding(path) == 'cp949' else 'UTF-8'}"
 
 
 def format_report(report: Report) -> str:

@@ -13,11 +13,13 @@ from nlpbook_data.errors import InputError
 from nlpbook_data.own_files.tables import open_encoding
 from nlpbook_data.reading.entities import (
     BARE,
-    MARK,
+    HANGUL,
+    LATIN,
     OUTSIDE,
     PREFIX,
     SUFFIX,
     join_tokens,
+    mark_of,
     split_tag,
     untag,
     untag_text,
@@ -31,6 +33,8 @@ SEPARATOR = "␞"
 DOCUMENT = "-DOCSTART-"
 # For a file of labels only (IO): the most labels, and the smallest share of outside tokens.
 BARE_LABELS, BARE_OUTSIDE = 100, 0.2
+# The share of lines with a tag in Hangul, above which it is one and not text.
+HANGUL_TAGGED = 0.3
 # The layout is decided by so many lines; a corpus of gigabytes is not read completely.
 SAMPLE_LINES = 100_000
 NAMES = {
@@ -53,6 +57,7 @@ class Layout:
         columns: the number of columns; the last is the tag.
         token: the column of the token, 1 if the first is an index.
         scheme: splits a tag into its mark and its label.
+        tag: the pattern of a tag inside the text.
     """
 
     kind: str
@@ -60,6 +65,7 @@ class Layout:
     columns: int = 2
     token: int = 0
     scheme: re.Pattern = PREFIX
+    tag: str = LATIN
 
     def __str__(self) -> str:
         if self.kind in NAMES:
@@ -103,7 +109,11 @@ def find_layout(path: Path) -> Layout | None:
             return Layout("characters", separator, 2, 0, scheme)
         numbered = columns == 3 and all(row[0].isdecimal() for row in rows if len(row) == 3)
         return Layout("tokens", separator, columns, int(numbered), scheme)
-    if any(SEPARATOR in line or MARK.search(line) for line in lines):
+    if any(mark_of(LATIN).search(line) for line in lines):
+        return Layout("tagged")
+    if sum(mark_of(HANGUL).search(line) is not None for line in lines) > HANGUL_TAGGED * len(lines):
+        return Layout("tagged", tag=HANGUL)
+    if any(SEPARATOR in line for line in lines):
         return Layout("tagged")
     columns = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
     bare = all(BARE.fullmatch(tag) or tag in OUTSIDE for tag in tags)
@@ -125,7 +135,7 @@ def read_ner_file(path: Path, layout: Layout, on_error: OnError) -> PlacedRows:
         yield from read_webanno(lines, on_error)
         return
     if layout.kind == "tagged":
-        found = convert_each(filled, _read_tagged, on_error)
+        found = convert_each(filled, partial(_read_tagged, tag=layout.tag), on_error)
     elif layout.kind == "sentences":
         found = convert_each(filled, partial(_read_words, scheme=layout.scheme), on_error)
     elif layout.kind == "klp":
@@ -256,14 +266,14 @@ def _tags_of(line: str, scheme: re.Pattern) -> tuple[list[str], list[str]] | Non
     return (words, tags) if tab and words and fits and len(words) == len(tags) else None
 
 
-def _read_tagged(place: str, line: str) -> Entities:
+def _read_tagged(place: str, line: str, tag: str) -> Entities:
     *before, tagged = line.split(SEPARATOR)
     if len(before) > 1:
         raise InputError(f"{place}: {len(before)} {SEPARATOR} in a line. Leave one, or none.")
     if before:
-        entities = untag_text(tagged, before[0])
+        entities = untag_text(tagged, before[0], tag=tag)
         if entities is None:
-            plain = untag(tagged)[0]
+            plain = untag(tagged, tag=tag)[0]
             pairs = enumerate(zip(f"{before[0]}\0", f"{plain}\0", strict=False))
             at = next((n for n, (a, b) in pairs if a != b), 0)
             raise InputError(
@@ -273,11 +283,11 @@ def _read_tagged(place: str, line: str) -> Entities:
             )
         return before[0], entities
     # Without the text, only leftovers that look like half a tag can be found.
-    rest = MARK.sub("", tagged)
+    rest = mark_of(tag).sub("", tagged)
     half = re.search(r"<[^<>]*:[A-Z][A-Z0-9_]+(?![A-Za-z0-9_>])|:[A-Z][A-Z0-9_]*>|<:", rest)
     if half:
         raise InputError(
             f"{place}: found {half[0][:40]!r}, which is half of an <entity:TAG>. Mend it, or put "
             f"the text and {SEPARATOR} before the tagged text."
         )
-    return untag(tagged)
+    return untag(tagged, tag=tag)

@@ -34,11 +34,18 @@ from nlpbook_data.own_files.tools import find_converter, rename_columns
 from nlpbook_data.reading.annotation_tools import parts_of, to_span
 from nlpbook_data.reading.brat import is_brat, read_brat
 from nlpbook_data.reading.json_values import json_layout
-from nlpbook_data.reading.text import MAX_CHARACTERS, format_of, read_whole
+from nlpbook_data.reading.text import (
+    MAX_CHARACTERS,
+    find_encoding,
+    format_of,
+    is_utf16,
+    read_whole,
+)
 from nlpbook_data.reading.values import (
     OnError,
     PlacedRows,
     convert_each,
+    find_name,
     malformed,
     member,
     need_keys,
@@ -51,6 +58,9 @@ NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 WHOLE = re.compile(r"(-?[0-9]+)\.0+")
 # The text that pandas and others write into empty cells.
 EMPTY_WORDS = {"nan", "none", "null", "<na>", "n/a", "na", "nat"}
+# Soft hyphen, zero-width spaces and joiners, and BOM: on a screen such labels look alike.
+INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+UNSEEN = "labels have invisible characters, such as a zero-width space; they are left out"
 NFD = "labels in decomposed letters (NFD) are read as composed ones (NFC)"
 NANS = "labels are a word for an empty cell, such as nan. Mend or drop those rows"
 NESTED = "entities stand inside another one (or twice), and were left out: the outermost is kept"
@@ -178,16 +188,6 @@ def match_columns(
     return [name_of[column] for column in needed], wanted, advice
 
 
-def find_name(name: str, there: Collection[str]) -> str:
-    """Return `name` or the only one of `there` that equals it except for case, blanks and NFC."""
-
-    def plain(name: str) -> str:
-        return " ".join(unicodedata.normalize("NFC", name).casefold().split())
-
-    alike = [other for other in there if plain(str(other)) == plain(name)]
-    return alike[0] if name not in there and len(alike) == 1 else name
-
-
 def searched_task(paths: Iterable[Path], columns: Mapping[str, str]) -> str:
     """Return the task whose rows the files for search have: search, qa or paircls.
 
@@ -198,13 +198,13 @@ def searched_task(paths: Iterable[Path], columns: Mapping[str, str]) -> str:
     for path in paths:
         if format_of(path) == ".json" and path.is_file() and json_layout(path) == "squad":
             return "qa"
+        try:
+            _, row = next(read_rows(path, (), None, lambda error: None), ("", {}))
+        except (InputError, OSError):  # reading reports it for search's columns
+            continue
         for task, sets in SEARCHED.items():
-            for names in sets:
-                try:
-                    if next(read_rows(path, names, (), lambda error: None), None):
-                        return task
-                except (InputError, OSError):  # reading reports it for search's columns
-                    continue
+            if any(all(find_name(name, row) in row for name in names) for names in sets):
+                return task
     return "search"
 
 
@@ -281,6 +281,24 @@ def detect_format(
     if task == "qa" and suffix == ".json" and json_layout(path) == "squad":
         return "squad"
     return table_format(path, *([".txt"] if task in ("pretrain", "generation") else []))
+
+
+def describe_format(path: Path, task: str, columns: Mapping[str, str], gold: bool) -> str:
+    """Return how `path` is read, in words: format or layout, separator, encoding."""
+    kind = detect_format(path, task, columns, gold)
+    names = {
+        ".csv": "csv, comma",
+        ".tsv": "tsv, tab",
+        "folder": "a folder a label, a .txt file a text",
+        "brat": "brat's .txt and .ann files",
+        "squad": "SQuAD's JSON",
+        ".txt": "a line a text",
+    }
+    name = names.get(kind, kind.removeprefix(".")) if isinstance(kind, str) else str(kind)
+    if kind in ("folder", "brat", ".xlsx", ".parquet"):
+        return name
+    is_cp949 = find_encoding(path) == "cp949"
+    return f"{name}, {'cp949' if is_cp949 else 'UTF-16' if is_utf16(path) else 'UTF-8'}"
 
 
 def read_examples(
@@ -647,17 +665,21 @@ def read_labels(place: str, value: Any, separator: str | None, notes: Counter[st
 
 
 def read_label(place: str, value: Any, notes: Counter[str]) -> str:
-    """Return the label `value`, a word or a number, as an NFC-normalised word."""
+    """Return the label `value`, a word or a number, as a visible NFC-normalised word."""
     infinite = isinstance(value, float) and math.isinf(value)
     if infinite or isinstance(value, (dict, list, date)):
         raise malformed(place, value, "a label", MEND)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # pandas writes integers as floats if a cell is missing
-    label = "" if value is None or value != value else str(value).strip()
+    label = "" if value is None or value != value else str(value)
+    label, invisible = INVISIBLE.subn("", label)
+    label = label.strip()
     if not label:
         raise InputError(f"{place}: the label is missing. Mend or drop the row.")
     if number := WHOLE.fullmatch(label):
         label = number[1]
+    if invisible:
+        notes[UNSEEN] += 1
     composed = unicodedata.normalize("NFC", label)
     if composed != label:
         notes[NFD] += 1

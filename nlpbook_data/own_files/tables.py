@@ -24,6 +24,7 @@ EMPTY = "the file is empty. It needs rows, and in csv, tsv and xlsx a header abo
 NAME_YOURS = "Name yours with --text_column_name and --label_column_name."
 SAVE_AGAIN = "Save the file again."
 UNCLOSED = "Look for a quote that is not closed (a quote inside a cell is written twice)."
+SEPARATORS = {"\t": "a tab", ";": "a semicolon", ",": "a comma"}
 TOO_MANY = {
     ".csv": "Quote a cell that holds a comma.",
     ".tsv": "tsv has no quoting: for cells with tabs or line breaks use csv.",
@@ -130,6 +131,14 @@ def _read_cells(
     header = [str(cell) for cell in next(rows, ("", []))[1]]
     if not header:
         raise InputError(f"{path}: {EMPTY}")
+    own = {".csv": ",", ".tsv": "\t"}.get(suffix)
+    other = next((s for s in SEPARATORS if own and s != own and s in header[0]), None)
+    if own and other and len(header) == 1 and not {*columns} <= {*header}:
+        raise InputError(
+            f"{path}: the header {header[0][:60]!r} is one column. Its separator seems to be "
+            f"{SEPARATORS[other]}, where {suffix} has {SEPARATORS[own]}. Save it with commas as "
+            ".csv, or with tabs as .tsv."
+        )
     check_columns(path, header, columns, advice)
     for place, cells in rows:
         if suffix == ".xlsx":  # xlsx omits empty cells

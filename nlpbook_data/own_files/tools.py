@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
+from nlpbook_data.corpora.klue_re import TYPES, read_entity
+from nlpbook_data.data.relations import mark_pair
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.reading import annotation_tools as tools
 from nlpbook_data.reading.conversations import (
@@ -14,6 +15,7 @@ from nlpbook_data.reading.conversations import (
     read_instruction,
 )
 from nlpbook_data.reading.search_rows import find_layout, read_search_row
+from nlpbook_data.reading.values import member, plain_name
 
 Row = Mapping[str, Any]
 # Converts a row of the file to rows of the task; to none if it is not annotated.
@@ -27,12 +29,14 @@ RENAMED: dict[str, list[tuple[set[str], dict[str, str]]]] = {
     "paircls": [({"guid", "premise", "gold_label"}, {"label": "gold_label"})],
 }
 
+RELATION = {"sentence", "subject_entity", "object_entity"}
+
 
 def rename_columns(task: str, columns: Mapping[str, str], there: Iterable[str]) -> dict[str, str]:
     """Return `columns` (``{the task's: the file's}``), completed for a known layout."""
-    known = {*there}
+    known = {*map(plain_name, there)}
     for told_by, names in RENAMED.get(task, []):
-        if told_by <= known and not any(columns.get(c, c) in known for c in names):
+        if told_by <= known and not any(plain_name(columns.get(c, c)) in known for c in names):
             return {**columns, **names}
     return dict(columns)
 
@@ -53,6 +57,8 @@ def find_converter(
     first = rows[0] if rows else {}
     if task in ("ner", "doccls") and (tool := _find_tool(task, rows, columns)):
         return tool[0], _only_annotated(tool[1], task, rows, several, gold, options.notes)
+    if task == "doccls" and RELATION <= {*first} and columns.get("text", "text") not in first:
+        return "KLUE-RE", lambda place, row: [_read_relation(place, row, gold)]
     if task == "ner":
         return _find_spans(rows, columns, options)
     if task == "generation":
@@ -60,11 +66,26 @@ def find_converter(
             return "conversations", read_conversation
         if is_instruction(first):
             return "instructions", lambda place, row: [read_instruction(row)]
-    if task == "search" and (layout := find_layout(first)):
-        return " and ".join(layout[:2]), partial(read_search_row, layout=layout)
+    if task == "search" and (layout := find_layout(_plain_names(first))):
+        return " and ".join(layout[:2]), lambda place, row: read_search_row(
+            place, _plain_names(row), layout
+        )
     if task == "paircls" and any(isinstance(row.get("labels"), dict) for row in rows):  # KLUE-STS
         return "KLUE", lambda place, row: [{**row, "label": (row.get("labels") or {}).get("label")}]
     return None
+
+
+def _read_relation(place: str, row: Row, gold: bool) -> dict[str, Any]:
+    """Return KLUE-RE's sentence with both entities marked, as in the corpus klue-re."""
+    text = member(place, dict(row), "sentence", str, tools.MEND)
+    keys = ("subject_entity", "object_entity")
+    pair = [read_entity(place, row, key, text, tools.MEND) for key in keys]
+    marked = mark_pair(text, *({**e, "type": TYPES.get(e["type"], e["type"])} for e in pair))
+    return {"text": marked} | ({"label": row.get("label")} if gold or "label" in row else {})
+
+
+def _plain_names(row: Row) -> dict[str, Any]:
+    return {plain_name(name): value for name, value in row.items()} | dict(row)
 
 
 def _find_tool(

@@ -7,8 +7,8 @@ from typing import Any
 from nlpbook_data.errors import InputError
 
 OUTSIDE = ("O", "-")
-MARK = re.compile(r"<([^<>]+?):([A-Za-z][A-Za-z0-9_-]*)>")
-CLOSE = re.compile(r":([A-Za-z][A-Za-z0-9_-]*)>")
+# The TAG of <entity:TAG>. Words of Hangul, composed or decomposed, are often text: <사진:연합뉴스>.
+LATIN, HANGUL = "[A-Za-z][A-Za-z0-9_-]*", r"[가-힣\u1100-\u11ff][\w-]*"
 PREFIX = re.compile(r"(?P<mark>[BIMESLUW])[-_](?P<label>.+)")
 SUFFIX = re.compile(r"(?P<label>.+)[-_](?P<mark>[BIMESLUW])")
 # A tag without a mark (IO): neighbouring tokens with the same label are one entity.
@@ -75,10 +75,17 @@ def number_labels(entities: Iterable[dict[str, Any]], ids: dict[str, int]) -> li
     return [entity | {"label": ids[entity["label"]]} for entity in entities]
 
 
-def untag(tagged: str, labels: Collection[str] | None = None) -> tuple[str, list[dict[str, Any]]]:
+def mark_of(tag: str) -> re.Pattern:
+    """Return the pattern of ``<entity:TAG>`` for `tag`, ``LATIN`` or ``HANGUL``."""
+    return re.compile(rf"<([^<>]+?):({tag})>")
+
+
+def untag(
+    tagged: str, labels: Collection[str] | None = None, tag: str = LATIN
+) -> tuple[str, list[dict[str, Any]]]:
     """Return the text of `tagged` without its tags, and the entities; of `labels`, if given."""
     pieces, entities, length, end = [], [], 0, 0
-    for mark in MARK.finditer(tagged):
+    for mark in mark_of(tag).finditer(tagged):
         if labels is not None and mark[2] not in labels:
             continue
         pieces += [tagged[end : mark.start()], mark[1]]
@@ -90,7 +97,7 @@ def untag(tagged: str, labels: Collection[str] | None = None) -> tuple[str, list
 
 
 def untag_text(
-    tagged: str, text: str, labels: Collection[str] | None = None
+    tagged: str, text: str, labels: Collection[str] | None = None, tag: str = LATIN
 ) -> list[dict[str, Any]] | None:
     """Return the entities of `tagged`, whose tags are chosen so that their removal gives `text`.
 
@@ -101,12 +108,12 @@ def untag_text(
     entity is ``<2>``, in ``<<내부자들:POH>>`` it is the part between the outer brackets. Next, an
     entity is preferred to a literal ``<``, and a shorter entity to a longer one.
     """
-    plain, entities = untag(tagged, labels)
+    plain, entities = untag(tagged, labels, tag)
     if plain == text:
         return entities
     closes = [
         (close.start(), close.end(), close[1])
-        for close in CLOSE.finditer(tagged)
+        for close in re.finditer(rf":({tag})>", tagged)
         if labels is None or close[1] in labels
     ]
     found = _align(tagged, text, closes, paired=True)

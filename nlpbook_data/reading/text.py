@@ -33,37 +33,61 @@ MAX_CHARACTERS = 1_000_000
 # The first bytes of compressed files, and their endings, which follow that of the format.
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 COMPRESSED = (".gz", ".zst", ".zstd")
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MEMORY_BYTES = 1 << 26
+
+
+def packing_of(path: Path) -> str:
+    """Return the ending that names the compression, empty for none: ``.gz`` for ``a.csv.gz``."""
+    return path.suffix if path.suffix.lower() in COMPRESSED else ""
 
 
 def format_of(path: Path) -> str:
     """Return the ending that names the format, in lower case: ``.csv`` for ``a.csv.gz``."""
-    packed = path.suffix.lower() in COMPRESSED
-    return (Path(path.stem) if packed else path).suffix.lower()
+    return (Path(path.stem) if packing_of(path) else path).suffix.lower()
 
 
 def open_bytes(path: Path) -> BinaryIO:
     """Open a file; gzip and zstd are decompressed, UTF-16 with BOM is converted to UTF-8."""
+    file = open_unpacked(path)
+    head = file.read(2)
+    file.seek(0)
+    if head in UTF_16:
+        try:
+            with file:
+                return io.BytesIO(file.read().decode("utf-16").encode())
+        except UnicodeError as error:
+            raise _damaged(path, error) from error
+    return file
+
+
+def open_unpacked(path: Path) -> BinaryIO:
+    """Open a file; gzip and zstd are decompressed."""
     file: BinaryIO = path.open("rb")
     head = file.read(4)
     file.seek(0)
     try:
         if head.startswith(GZIP):
-            file = _spooled(cast(BinaryIO, gzip.GzipFile(fileobj=file)))
-        elif head == ZSTD:
+            return _spooled(cast(BinaryIO, gzip.GzipFile(fileobj=file)))
+        if head == ZSTD:
             file.close()
-            file = _spooled(cast(BinaryIO, pa.input_stream(str(path), compression="zstd")))
-        head = file.read(2)
-        file.seek(0)
-        if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            with file:
-                file = io.BytesIO(file.read().decode("utf-16").encode())
-    except (OSError, EOFError, zlib.error, UnicodeError) as error:
-        raise InputError(
-            f"{path}: damaged, or cut off, where gzip, zstd or UTF-16 is read "
-            f"({first_line(error)}). Write it again, as UTF-8."
-        ) from error
+            return _spooled(cast(BinaryIO, pa.input_stream(str(path), compression="zstd")))
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(path, error) from error
     return file
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: damaged, or cut off, where gzip, zstd or UTF-16 is read "
+        f"({first_line(error)}). Write it again, as UTF-8."
+    )
+
+
+def is_utf16(path: Path) -> bool:
+    """Whether a text file begins with the BOM of UTF-16."""
+    with open_unpacked(path) as file:
+        return file.read(2) in UTF_16
 
 
 def _spooled(source: BinaryIO) -> BinaryIO:

@@ -1,6 +1,7 @@
 """Check values from files: keys, types, labels, valid characters."""
 
-from collections.abc import Callable, Iterable, Iterator
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,17 @@ def convert_each(
             on_error(error)
         else:
             yield place, converted
+
+
+def plain_name(name: object) -> str:
+    """Return the name of a column in NFC and lower case, without blanks around it."""
+    return " ".join(unicodedata.normalize("NFC", str(name)).casefold().split())
+
+
+def find_name(name: str, there: Collection[str]) -> str:
+    """Return `name` or the only one of `there` that equals it except for case, blanks and NFC."""
+    alike = [other for other in there if plain_name(other) == plain_name(name)]
+    return alike[0] if name not in there and len(alike) == 1 else name
 
 
 def malformed(place: str, found: object, expected: str, advice: str = FETCH_AGAIN) -> InputError:

@@ -112,6 +112,7 @@ class Run:
         self.record["data"] = {
             "name": source.name,
             "splits": source.origins,
+            "formats": source.formats,
             "rows": {split: len(rows) for split, rows in source.splits.items()},
             "sha256": source.hashes,
             "license": source.license,
@@ -123,7 +124,8 @@ class Run:
         self.columns = next(iter(source.splits.values())).column_names
         for split, origin in source.origins.items():
             if split in source.splits:
-                logger.info("%s: %s rows, %s", split, f"{len(source.splits[split]):,}", origin)
+                rows, how = f"{len(source.splits[split]):,}", source.formats.get(split)
+                logger.info("%s: %s rows, %s%s", split, rows, origin, f" ({how})" if how else "")
         log_labels(source)
 
     def settle(

@@ -314,6 +314,16 @@ def test_carved_splits_keep_rare_classes_where_they_can_and_say_where_not(load, 
     assert said.startswith("test: no row has the label 둘 (1 in all of train; here: 드묾, 흔함).")
 
 
+def test_a_rare_entity_that_a_carved_split_lacks_is_told_of(load, write, caplog):
+    rows = [ner(n) for n in range(60)]
+    rows[3]["entities"][0]["label"] = "드묾"
+    source = load(task="ner", train_file=write("train.jsonl", rows))
+    lacking = [split for split in SPLITS if not source.count_labels(split)["드묾"]]
+    told = [each.message[: each.message.index(" (")] for each in caplog.records]
+    assert len(lacking) == 2
+    assert told == [f"{split}: no row has the label 드묾" for split in lacking]
+
+
 def test_labels_that_are_joined_by_a_comma_are_asked_about(load, write, caplog):
     path = write("train.csv", rows_of(["기쁨", "슬픔", "기쁨,슬픔", "분노"], 10))
     source = load(train_file=path)

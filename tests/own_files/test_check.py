@@ -62,11 +62,11 @@ TAGGED = ["서울\tB-LOC", "에\tO", "", "부산\tLOC", "에\tO", "", "대구\tB
         ("a.jsonl", ROWS, "ner", "23457", {"LOC": 2}, "jsonl, UTF-8"),
         (
             *("a.csv", ["text,label", "가,1,2", "나,0", "다", "라,1", ",0", '"마'], "doccls"),
-            *("2467", {"0": 1, "1": 1}, "csv, UTF-8"),
+            *("2467", {"0": 1, "1": 1}, "csv, comma, UTF-8"),
         ),
         (
             *("a.tsv", ["text\tlabel", "가\t1\t2", "나\t0", "다\t1", "라\t"], "doccls"),
-            *("25", {"0": 1, "1": 1}, "tsv, UTF-8"),
+            *("25", {"0": 1, "1": 1}, "tsv, tab, UTF-8"),
         ),
         (
             *("a.txt", TAGGED, "ner", "48", {"LOC": 1}),
@@ -139,6 +139,13 @@ def test_a_file_without_what_is_predicted_is_one_whose_column_is_none(tmp_path, 
     path = write(tmp_path / f"a.{'txt' if isinstance(row, str) else 'jsonl'}", [row])
     assert check_file(path, task, {name: "none"}).is_right
     assert not check_file(path, task).is_right
+
+
+def test_columns_are_found_for_search_in_any_case(tmp_path):
+    path = write(tmp_path / "a.csv", ["Context, Question,Answer_text", "서울은 수도,어디?,서울"])
+    for task in ("search", "rerank"):
+        report = check_file(path, task)
+        assert report.is_right and report.task == "qa"
 
 
 def test_labels_of_pairs_for_search_say_what_answers_what(tmp_path):

@@ -473,6 +473,21 @@ def test_angle_brackets_in_the_text_never_change_it(tmp_path, corpus):
         assert [e["label"] for e in row["entities"]] == [e["label"] for e in entities]
 
 
+def test_tags_in_hangul_are_tags_where_many_lines_have_them(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "인물")
+    lines = ["<홍길동:인물>은 간다", f"<홍길동:{decomposed}>은 간다", "간다"]
+    path = written(tmp_path / "a.txt", "\n".join(lines))
+    found = [row["entities"] for _, row in read_examples(path, "ner")]
+    assert found == [[entity(0, 3, "인물")]] * 2 + [[]]
+    photo = "<사진:연합뉴스>"
+    path = written(tmp_path / "b.txt", "\n".join([f"<홍길동:PER>은 {photo}", photo, *["가"] * 9]))
+    first, second, *_ = [row for _, row in read_examples(path, "ner")]
+    assert first == {"text": f"홍길동은 {photo}", "entities": [entity(0, 3, "PER")]}
+    assert second == {"text": photo, "entities": []}
+    path = written(path, "\n".join([photo, *["가"] * 9]))  # lines to predict
+    assert next(iter(read_examples(path, "ner", gold=False)))[1] == {"text": photo}
+
+
 @bounded
 @given(corpus=st.lists(annotated("가나 :3#\"'👍\u1100\u1161,\u2028"), min_size=1, max_size=4))
 def test_characters_are_read_as_they_were_tagged(tmp_path, corpus):

@@ -1,6 +1,7 @@
 """The user's own files: what is written is read, what cannot be read is named."""
 
 import csv
+import gzip
 import io
 import json
 import logging
@@ -16,7 +17,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from writing import write_xlsx, written
 
 from nlpbook_data import InputError
-from nlpbook_data.own_files.schemas import read_examples
+from nlpbook_data.own_files.schemas import describe_format, read_examples
 from nlpbook_data.own_files.tables import find_encoding, read_rows
 
 HANGUL = st.characters(min_codepoint=ord("가"), max_codepoint=ord("힣"))
@@ -203,6 +204,9 @@ WRONG = [
     ),
     ("a.parquet", as_parquet([["가"], ["1"], ["나"]], ["text", "label", "text"]), ["'text'"]),
     ("a.csv", "text,label,text\n가,1,나", ["'text'"]),
+    ("a.csv", "text;label\n가;1\n", ["'text;label'", "a semicolon, where .csv has a comma"]),
+    ("a.csv", "text\tlabel\n가\t1\n", ["a tab, where .csv has a comma"]),
+    ("a.tsv", "text,label\n가,1\n", ["a comma, where .tsv has a tab"]),
     ("a.tsv", "text\tlabel\ttext\n가\t1\t나", ["'text'"]),
     ("a.jsonl", '{"text": "가", "label": "1", "text": "나"}', ["'text'"]),
     # less, more, two lines, a comma: after the header, three lines and a blank one
@@ -274,3 +278,12 @@ def test_reading_leaves_the_csv_modules_limit_as_it_was(tmp_path):
     assert next(read_rows(path, COLUMNS))  # left after a row
     list(read_rows(path, COLUMNS))
     assert csv.field_size_limit(before) == 12_345
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("utf-8", "UTF-8"), ("utf-16", "UTF-16"), ("cp949", "cp949")]
+)
+def test_how_a_file_is_read_is_described(tmp_path, encoding, said, pack):
+    path = written(tmp_path / "a.tsv", pack("text\tlabel\n좋다\t긍정\n".encode(encoding)))
+    assert describe_format(path, "doccls", {}, gold=True) == f"tsv, tab, {said}"

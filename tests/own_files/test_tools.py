@@ -251,8 +251,9 @@ def test_of_nested_entities_the_outermost_is_kept_and_the_others_are_counted(tmp
 
 
 def test_nsmc_as_txt_and_lines_to_predict(tmp_path):
-    nsmc = written(tmp_path / "ratings.txt", 'id\tdocument\tlabel\n1\t"좋다\t1\n')
-    assert read(nsmc, "doccls") == [{"text": '"좋다', "label": "1"}]
+    for header in ("id\tdocument\tlabel", "ID\tDocument \tLabel"):
+        nsmc = written(tmp_path / "ratings.txt", f'{header}\n1\t"좋다\t1\n')
+        assert read(nsmc, "doccls") == [{"text": '"좋다', "label": "1"}]
     lines = written(tmp_path / "new.txt", "좋다\n\n나쁘다\n")
     assert [row["text"] for row in read(lines, "doccls", gold=False)] == ["좋다", "나쁘다"]
 
@@ -268,6 +269,22 @@ def test_pairs_of_klue(tmp_path):
     del rows[0]["guid"]
     report = check_file(write_rows(tmp_path / "c.jsonl", rows * 3), "paircls")
     assert report.wrong == 1 and "Did you mean gold_label or label5?" in report.errors[0]
+
+
+def test_relations_of_klue_are_marked_as_in_the_corpus(tmp_path):
+    subject = {"word": "홍길동", "start_idx": 0, "end_idx": 2, "type": "PER"}
+    other = {"word": "서울", "start_idx": 5, "end_idx": 6, "type": "도시"}
+    row = {"guid": "r", "sentence": "홍길동은 서울에 산다", "label": "per:origin"}
+    row |= {"subject_entity": subject, "object_entity": other}
+    path = as_json(tmp_path / "a.json", [row])
+    marked = {"text": "@ * 인물 * 홍길동 @은 # ^ 도시 ^ 서울 #에 산다"}
+    assert read(path, "doccls") == [marked | {"label": "per:origin"}]
+    assert read(path, "doccls", {"text": "sentence"})[0]["text"] == row["sentence"]
+    del row["label"]
+    assert read(as_json(path, [row]), "doccls", gold=False) == [marked]
+    other["end_idx"] = 7
+    with pytest.raises(InputError, match="'서울에' where the word '서울' belongs. Mend or drop"):
+        read(as_json(path, [row]), "doccls", gold=False)
 
 
 TURNS = [("system", "짧게."), ("user", "수도는?"), ("assistant", "서울"), ("user", "또?")]
@@ -305,6 +322,7 @@ def test_instructions(tmp_path):
     "row",
     [
         {"anchor": "수도", "positive": "서울", "negative": "부산"},
+        {"Anchor": "수도", " Positive": "서울", "NEGATIVE": "부산"},
         {"anchor": "수도", "positive": "서울", "negative_1": "부산"},
         {"query": "수도", "pos": ["서울"], "neg": ["부산"], "prompt": "찾아라"},
     ],
@@ -338,6 +356,18 @@ def test_labels_in_one_spelling_and_headers_in_any(tmp_path):
         "1 labels in decomposed letters",
         "1 labels are a word for an emp",
     ]
+
+
+def test_labels_that_look_alike_are_one_class(tmp_path):
+    labels = ["긍정", "긍정\u200b", "\ufeff부정", "부\u00ad정", "부정 \u2060"]
+    path = write_rows(tmp_path / "a.jsonl", [{"text": "글", "label": label} for label in labels])
+    options = Options()
+    found = [row["label"] for row in read(path, "doccls", options=options)]
+    assert found == ["긍정"] * 2 + ["부정"] * 3
+    assert options.lines()[0].startswith("4 labels have invisible characters")
+    write_rows(path, [{"text": "글", "label": "\u200b"}])
+    with pytest.raises(InputError, match="line 1: the label is missing"):
+        read(path, "doccls")
 
 
 def test_a_sheet_by_name_and_dates_in_columns_that_are_not_read(tmp_path):
@@ -376,3 +406,6 @@ def test_predictions_come_back_from_the_tools_they_are_written_for(tmp_path):
     rows = [{"text": "좋다", "label": None, "prediction": "긍정", "probabilities": {"긍정": 0.9}}]
     write_annotations(write_rows(tmp_path / "q.jsonl", rows), tmp_path / "e.jsonl", "doccano")
     assert read_rows(tmp_path / "e.jsonl") == [{"text": "좋다", "label": ["긍정"]}]
+    answers = write_rows(tmp_path / "a.jsonl", [{"question": "어디?", "prediction": "서울"}])
+    with pytest.raises(InputError, match="no column 'text'.* Only doccls and ner are annotated"):
+        write_annotations(answers, tmp_path / "f.jsonl", "doccano")

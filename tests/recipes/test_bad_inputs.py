@@ -716,6 +716,7 @@ def test_cp949_as_excel_writes_it_is_read_and_said(predicted, finished):
     found, log = predicted(finished, table(rows).encode("cp949"))
     assert [(row["text"], row["label"]) for row in found] == rows
     assert "b.csv: read as cp949 (not UTF-8)" in log
+    assert "test: 4 rows, b.csv (csv, comma, cp949)" in log
 
 
 def test_nfd_is_predicted_like_nfc(predicted, model):

@@ -7,6 +7,7 @@ import signal
 import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import spy
@@ -57,6 +58,23 @@ def read_back(path: Path) -> list[dict]:
         return list(csv.DictReader(file, **options))
 
 
+@pytest.mark.parametrize("packing", ["gz", "zst"])
+def test_what_is_compressed_comes_back_compressed(packing, run, fork_recipe, tmp_path):
+    text = "text\r\n좋아요\r\n"
+    source = tmp_path / f"a.csv.{packing}"
+    with pa.output_stream(str(source)) as file:
+        file.write(text.encode("utf-16"))
+    fork_recipe("predict", run, "--input", source).expect()
+    with pa.input_stream(str(tmp_path / f"a.predicted.csv.{packing}")) as file:
+        lines = file.read().decode("utf-16").split("\r\n")
+    assert lines[0] == "text,prediction,score,error" and lines[1].startswith("좋아요,")
+    source.write_bytes(source.read_bytes()[:-9])
+    cut = fork_recipe("predict", run, "--input", source, "--overwrite").expect(1)
+    assert f"a.csv.{packing}: damaged, or cut off" in cut.error
+    wrong = fork_recipe("predict", run, "--input", source, "--output", "b.csv").expect(1)
+    assert f"Let it end in .csv.{packing}." in wrong.error
+
+
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "xlsx", "jsonl", "parquet"])
 def test_every_format_comes_back_with_what_the_recipe_predicted(
     suffix, run, rows, fork_recipe, tmp_path
@@ -75,11 +93,11 @@ def test_every_format_comes_back_with_what_the_recipe_predicted(
 
 
 def test_bytes_of_rows_stay_as_they_are(run, fork_recipe, tmp_path):
-    text = '번호;text\r\n"1";"좋아요; ""정말"""\r\n2;별로\r\n'
+    text = '번호; Text \r\n"1";"좋아요; ""정말"""\r\n2;별로\r\n'
     source = written(tmp_path / "a.csv", text.encode("cp949"))
     fork_recipe("predict", run, "--input", source).expect()
     lines = (tmp_path / "a.predicted.csv").read_bytes().decode("cp949").split("\r\n")
-    assert lines[0] == "번호;text;prediction;score;error"
+    assert lines[0] == "번호; Text ;prediction;score;error"
     assert lines[1].startswith('"1";"좋아요; ""정말""";긍정;') or lines[1].startswith(
         '"1";"좋아요; ""정말""";부정;'
     )
