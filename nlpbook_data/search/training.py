@@ -149,8 +149,10 @@ class RankingTrainer(CheckedTrainer, BaseTrainer):
             Searched: ``--hp_trials`` runs many separate trainings instead of this one.
         """
         if trial is None and self.is_world_process_zero():
-            tokenizer, queries = self.processing_class, self.train_dataset[:FIRST]["query"]
-            warn_of_unknown(tokenizer(queries, truncation=True)["input_ids"], tokenizer)
+            train: Any = self.train_dataset
+            tokenizer: Any = self.processing_class
+            rows = tokenizer(train[:FIRST]["query"], truncation=True)["input_ids"]
+            warn_of_unknown(rows, tokenizer)
         if self.args.hp_trials and trial is None:
             search(self)
         output = super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
