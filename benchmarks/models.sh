@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Three models on four sample tasks, three seeds each, and a table of them: benchmarks/models.{md,json,png}
 #     benchmarks/models.sh [options of every run, such as --max_steps 2]
+# TASKS: some of those below. OUT, TABLES: the folders of the runs and of the tables.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 out=${OUT:-outputs/models}
@@ -8,7 +9,7 @@ tables=${TABLES:-$here/benchmarks}
 run() { # NAME, then what names the model; each task as its own YAML has it but for the model
     local name=$1 task
     shift
-    for task in doccls paircls ner qa; do
+    for task in ${TASKS:-doccls paircls ner qa}; do
         accelerate launch "$here/recipes/$task.py" --config "$here/recipes/configs/$task.yaml" \
             --seeds 1 2 3 --resume auto --output_dir "$out/$name/$task" "$@" "${options[@]}"
     done
