@@ -137,7 +137,8 @@ def _read(folder: Path) -> Entry | None:
         for name, value in arguments.items()
         if name not in free and not name.startswith(SAME_RUN_PREFIXES)
     } | {"global_batch": record["global_batch"], "data": data["sha256"]}
-    seeds = {arguments["seed"]: (folder, scores[split])}
+    one, *_ = arguments.get("seeds") or [arguments["seed"]]  # `--seeds 1` counts, not --seed
+    seeds = {one: (folder, scores[split])}
     if "seeds" in scores:
         runs = scores["seeds"]["runs"].items()
         seeds = {int(seed): (folder / f"seed-{seed}", run[split]) for seed, run in runs}
