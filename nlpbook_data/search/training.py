@@ -148,8 +148,10 @@ class RankingTrainer(BaseTrainer):
             Searched: ``--hp_trials`` runs many separate trainings instead of this one.
         """
         if trial is None and self.is_world_process_zero():
-            tokenizer, queries = self.processing_class, self.train_dataset[:FIRST]["query"]
-            warn_of_unknown(tokenizer(queries, truncation=True)["input_ids"], tokenizer)
+            tokenizer: Any = self.processing_class
+            rows: Any = self.train_dataset
+            found = tokenizer(rows[:FIRST]["query"], truncation=True)
+            warn_of_unknown(found["input_ids"], tokenizer)
         if self.args.hp_trials and trial is None:
             search(self)
         output = super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
