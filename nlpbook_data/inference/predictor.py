@@ -241,7 +241,7 @@ def _choose_columns(
             f"--{unknown[0]}_column_name: {task} reads {' and '.join(sets[0])}. Leave it out."
         )
     there, trained = header or (), settings.get("columns", ())
-    named = {c: columns.get(c, settings.get(f"{c}_column_name", c)) for c in known}
+    named = {c: columns.get(c) or settings.get(f"{c}_column_name") or c for c in known}
     named = {c: find_name(name, there) for c, name in named.items()}
 
     def fits(names: tuple[str, ...]) -> tuple[bool, ...]:
