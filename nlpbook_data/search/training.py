@@ -1,6 +1,7 @@
 """Additions to sentence-transformers for the search recipe: exact batches, fusion with BM25."""
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from sentence_transformers.util import semantic_search
 from sentence_transformers.util.file_io import is_sentence_transformer_model
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
+from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.metrics.search import CUTS, DEPTH, DocumentSearch, recall_curve
 from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
@@ -49,7 +51,7 @@ from nlpbook_data.training.models import (
     saved_settings,
 )
 from nlpbook_data.training.precision import check_predictions
-from nlpbook_data.training.trainer import FIRST, add_callbacks, check_metric, warn_of_unknown
+from nlpbook_data.training.trainer import FIRST, CheckedTrainer, check_metric, warn_of_unknown
 from nlpbook_data.training.tuning import search
 
 HYBRID_WEIGHT = "hybrid_weight"  # a setting in a model's config
@@ -130,15 +132,14 @@ class SearchTrainingArguments(RankingArguments, SentenceTransformerTrainingArgum
             )
 
 
-class RankingTrainer(BaseTrainer):
-    """What search and rerank add to their trainers: log lines, and a check of the best weights."""
+class RankingTrainer(CheckedTrainer, BaseTrainer):
+    """What search and rerank add to their trainers: checks, and our log lines."""
 
     model_class: Any
 
     def __init__(self, *, args: RankingArguments, **kwargs: Any):
         check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
         super().__init__(args=args, **kwargs)
-        add_callbacks(self)
 
     def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
         """Train and load the best weights; sentence-transformers only logs an error of loading.
@@ -148,10 +149,10 @@ class RankingTrainer(BaseTrainer):
             Searched: ``--hp_trials`` runs many separate trainings instead of this one.
         """
         if trial is None and self.is_world_process_zero():
+            train: Any = self.train_dataset
             tokenizer: Any = self.processing_class
-            rows: Any = self.train_dataset
-            found = tokenizer(rows[:FIRST]["query"], truncation=True)
-            warn_of_unknown(found["input_ids"], tokenizer)
+            rows = tokenizer(train[:FIRST]["query"], truncation=True)["input_ids"]
+            warn_of_unknown(rows, tokenizer)
         if self.args.hp_trials and trial is None:
             search(self)
         output = super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
@@ -338,6 +339,11 @@ def save_encoder(model: Any, folder: Path, auto_class: Any = AutoModel) -> None:
     forget_batch(module.processor)
     if PartialState().is_main_process:
         model.save_pretrained(str(folder), create_model_card=False)
+        # text-embeddings-inference starts only if the length is here, as it was before 5.4
+        path = folder / "sentence_bert_config.json"
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings["max_seq_length"] = module.max_seq_length
+        write_text(path, json.dumps(settings, indent=4))
         with contextlib.suppress(OSError):
             (folder / "eval").rmdir()  # of the evaluator, which writes nothing
 
