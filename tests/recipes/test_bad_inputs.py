@@ -324,7 +324,7 @@ transformers.Trainer.training_step = training_step
     saving = ["--eval_strategy", "no", "--save_strategy", "steps", "--save_steps", "6"]
     saving += ["--load_best_model_at_end", "false"]
     result = fork_recipe(recipe_after(code, tmp_path), *train_file, *saving)
-    result.expect(1, f"The weights became nan by step {step + 1}.", "--learning_rate")
+    result.expect(1, f"The weights became nan in step {step + 1}, whose batch", "--learning_rate")
     assert_failed(tmp_path / "run", result.error)
 
 
