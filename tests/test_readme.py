@@ -46,7 +46,8 @@ def test_both_readmes_show_the_same_code(language):
 
 
 def test_both_readmes_show_the_same_pictures_and_say_what_they_show():
-    found = [re.findall(r"!\[(.*?)\]\((docs/\S+?)\)", p.read_text("utf-8")) for p in READMES.values()]
+    image = re.compile(r"!\[(.*?)\]\((docs/\S+?)\)")
+    found = [image.findall(path.read_text("utf-8")) for path in READMES.values()]
     assert [[name for _, name in pictures] for pictures in found] == [
         ["docs/summary.png", "docs/demo.png"]
     ] * 2
