@@ -29,7 +29,7 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 FEW, MORE = 2, 10  # steps of the two runs whose difference is the time of a step
 BLOCKS, SIZE = 32, 128  # of a step
 PRETRAINING = {
-    **{"validation_share": 0.005, "block_size": SIZE, "per_device_train_batch_size": BLOCKS},
+    **{"validation_share": 0.02, "block_size": SIZE, "per_device_train_batch_size": BLOCKS},
     **{"learning_rate": 2e-3, "warmup_steps": 0.05, "lr_scheduler_type": "linear"},
     **{"adam_beta2": 0.98, "weight_decay": 0.1, "mask_rate": 0.3, "last_mask_rate": 0.15},
     **{"precision": "float32", "use_cpu": True, "eval_strategy": "no", "seed": 7},
