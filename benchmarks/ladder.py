@@ -64,13 +64,12 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     write_texts(args)
     rows: dict[str, dict[str, Any]] = {}
-    for number, (name, changes) in enumerate(SETTINGS.items()):
-        folder = args.out / f"setting-{number}"
-        rows[name] = pretrain(folder, changes, args.minutes, args.out) | {"accuracy": {}}
-        report(args, rows)
     for seed in args.seeds:
-        for number, name in enumerate(SETTINGS):
+        for number, (name, changes) in enumerate(SETTINGS.items()):
             folder = args.out / f"setting-{number}"
+            if name not in rows:
+                rows[name] = pretrain(folder, changes, args.minutes, args.out) | {"accuracy": {}}
+                report(args, rows)
             options = {"model_name_or_path": folder / "model", "corpus_dir": args.corpus_dir}
             out = folder / f"nsmc-{seed}"
             run("doccls", out, FINE_TUNING | options | {"seed": seed})
