@@ -43,12 +43,13 @@ FINE_TUNING = {
 }
 MODERN, BERT = "package:models/encoder", "package:models/tiny_encoder"
 SHAPE = "hidden_size=256,num_hidden_layers=4,intermediate_size=1024,max_position_embeddings=512"
-SETTINGS: dict[str, dict[str, Any]] = {  # what differs from the first
+SETTINGS: dict[str, dict[str, Any] | None] = {  # what differs from the first
     "ModernBERT 6×256, 8k, AdamW, 30→15%": {},
     "Muon for hidden matrices": {"muon": True},
     "BERT 4×256": {"model_name_or_path": BERT, "config_overrides": SHAPE},
     "16k vocabulary": {"tokenizer_name": 16_000},
     "15% of the words": {"mask_rate": 0.15},
+    "no pretraining": None,
 }
 
 
@@ -67,12 +68,16 @@ def main() -> None:
     for seed in args.seeds:
         for number, (name, changes) in enumerate(SETTINGS.items()):
             folder = args.out / f"setting-{number}"
+            start = {"model_name_or_path": folder / "model"}
+            if changes is None:
+                start = {"model_name_or_path": MODERN, "from_scratch": True}
+                start |= {"tokenizer_name": args.out / "vocabulary-8000"}
             if name not in rows:
-                rows[name] = pretrain(folder, changes, args.minutes, args.out) | {"accuracy": {}}
-                report(args, rows)
-            options = {"model_name_or_path": folder / "model", "corpus_dir": args.corpus_dir}
+                found = {} if changes is None else pretrain(folder, changes, args.minutes, args.out)
+                rows[name] = found | {"accuracy": {}}
+            report(args, rows)
             out = folder / f"nsmc-{seed}"
-            run("doccls", out, FINE_TUNING | options | {"seed": seed})
+            run("doccls", out, FINE_TUNING | start | {"corpus_dir": args.corpus_dir, "seed": seed})
             rows[name]["accuracy"][seed] = scores(out)["accuracy"]
             report(args, rows)
 
@@ -92,8 +97,7 @@ def pretrain(folder: Path, changes: dict, minutes: float, out: Path) -> dict[str
     texts = {"text_files": out / "text.txt", "exclude_files": out / "exclude.txt"}
     size = changes.get("tokenizer_name", 8000)
     vocabulary = out / f"vocabulary-{size}"
-    if not (vocabulary / "tokenizer.json").exists():
-        run("tokenizer", vocabulary, texts | {"vocab_size": size})
+    run("tokenizer", vocabulary, texts | {"vocab_size": size})
     options = PRETRAINING | texts | {"model_name_or_path": MODERN} | changes
     options["tokenizer_name"] = vocabulary
     often = {"save_strategy": "steps", "save_steps": 50}
@@ -111,7 +115,10 @@ def pretrain(folder: Path, changes: dict, minutes: float, out: Path) -> dict[str
 
 
 def run(recipe: str, folder: Path, options: dict[str, Any]) -> None:
-    """Run a recipe once, and note the seconds of the processor that it took beside its folder."""
+    """Run a recipe once, and note the seconds of the processor that it took beside its folder.
+
+    Of a run that was killed and goes on, it notes those of the last part.
+    """
     noted = folder.with_suffix(".seconds")
     if noted.exists():
         return
@@ -150,8 +157,11 @@ def report(args: argparse.Namespace, rows: dict[str, dict[str, Any]]) -> None:
         found = [*row["accuracy"].values()]
         accuracy = f"{mean(found):.4f}" if found else ""
         accuracy += f" ± {stdev(found):.4f}" if len(found) > 1 else ""
-        words = (name, f"{row['tokens'] / 1e6:.2f}M", f"{row['minutes']:.1f}")
-        lines.append(f"| {' | '.join(words)} | {row['bits_per_character']:.3f} | {accuracy} |")
+        cost = " |  | "
+        if "tokens" in row:
+            cost = f"{row['tokens'] / 1e6:.2f}M | {row['minutes']:.1f} | "
+            cost += f"{row['bits_per_character']:.3f}"
+        lines.append(f"| {name} | {cost} | {accuracy} |")
     sys.stdout.write("\n".join([*lines, ""]))
     sys.stdout.flush()
 
