@@ -29,7 +29,7 @@ class MuonAndOther(Optimizer):
         self.parts = (muon, other)
         super().__init__([group for part in self.parts for group in part.param_groups], {})
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Let each optimizer change its weights."""
         loss = closure() if closure else None
         groups = iter(self.param_groups)  # other ones after `load_state_dict`
