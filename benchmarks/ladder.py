@@ -65,6 +65,11 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     write_texts(args)
     rows: dict[str, dict[str, Any]] = {}
+    for number, (name, changes) in enumerate(SETTINGS.items()):
+        folder = args.out / f"setting-{number}"
+        found = {} if changes is None else pretrain(folder, changes, args.minutes, args.out)
+        rows[name] = found | {"accuracy": {}}
+        report(args, rows)
     for seed in args.seeds:
         for number, (name, changes) in enumerate(SETTINGS.items()):
             folder = args.out / f"setting-{number}"
@@ -72,10 +77,6 @@ def main() -> None:
             if changes is None:
                 start = {"model_name_or_path": MODERN, "from_scratch": True}
                 start |= {"tokenizer_name": args.out / "vocabulary-8000"}
-            if name not in rows:
-                found = {} if changes is None else pretrain(folder, changes, args.minutes, args.out)
-                rows[name] = found | {"accuracy": {}}
-            report(args, rows)
             out = folder / f"nsmc-{seed}"
             run("doccls", out, FINE_TUNING | start | {"corpus_dir": args.corpus_dir, "seed": seed})
             rows[name]["accuracy"][seed] = scores(out)["accuracy"]
