@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=8, help="use each Nth line of the files")
     parser.add_argument("--corpus_dir", help="folder of raw corpora, with nsmc")
     parser.add_argument("--minutes", type=float, default=8, help="of pretraining, a setting")
+    parser.add_argument("--steps", type=int, nargs="*", default=[], help="of settings timed before")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of fine-tuning")
     parser.add_argument("--out", type=Path, default=Path("outputs/ladder"))
     args = parser.parse_args()
@@ -67,8 +68,10 @@ def main() -> None:
     rows: dict[str, dict[str, Any]] = {}
     for number, (name, changes) in enumerate(SETTINGS.items()):
         folder = args.out / f"setting-{number}"
-        found = {} if changes is None else pretrain(folder, changes, args.minutes, args.out)
-        rows[name] = found | {"accuracy": {}}
+        rows[name] = {"accuracy": {}}
+        if changes is not None:
+            steps = args.steps[number] if number < len(args.steps) else None
+            rows[name] |= pretrain(folder, changes, args.minutes, steps, args.out)
         report(args, rows)
     for seed in args.seeds:
         for number, (name, changes) in enumerate(SETTINGS.items()):
@@ -93,8 +96,10 @@ def write_texts(args: argparse.Namespace) -> None:
         (args.out / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 
-def pretrain(folder: Path, changes: dict, minutes: float, out: Path) -> dict[str, Any]:
-    """Pretrain for that many minutes of the processor; return what it cost and its scores."""
+def pretrain(
+    folder: Path, changes: dict, minutes: float, steps: int | None, out: Path
+) -> dict[str, Any]:
+    """Pretrain for that many minutes of the processor, or steps; return cost and scores."""
     texts = {"text_files": out / "text.txt", "exclude_files": out / "exclude.txt"}
     size = changes.get("tokenizer_name", 8000)
     vocabulary = out / f"vocabulary-{size}"
@@ -104,11 +109,13 @@ def pretrain(folder: Path, changes: dict, minutes: float, out: Path) -> dict[str
     often = {"save_strategy": "steps", "save_steps": 50}
     never = {"save_strategy": "no"}
     cached = folder.with_name(f"cached-{size}")  # a first run of a vocabulary, not timed
-    for trial, steps in ((cached, FEW), (folder / "few", FEW), (folder / "more", MORE)):
-        run("pretrain", trial, options | never | {"max_steps": steps})
+    for trial in (cached, folder / "few"):
+        run("pretrain", trial, options | never | {"max_steps": FEW})
     start = seconds(folder / "few")
-    step = (seconds(folder / "more") - start) / (MORE - FEW)
-    steps = max(MORE, int(minutes * 60 / step))
+    if steps is None:
+        run("pretrain", folder / "more", options | never | {"max_steps": MORE})
+        step = (seconds(folder / "more") - start) / (MORE - FEW)
+        steps = max(MORE, int(minutes * 60 / step))
     run("pretrain", folder / "model", options | often | {"max_steps": steps})
     trained = (seconds(folder / "model") - start) * steps / (steps - FEW) / 60
     found = {"steps": steps, "tokens": steps * BLOCKS * SIZE, "minutes": round(trained, 2)}
