@@ -71,6 +71,7 @@ class PretrainArguments:
     teacher: str | None = option(None, "a larger model of the same vocabulary, to learn from")
     distillation_weight: float = option(0.5, "0: the text alone; 1: the teacher alone")
     temperature: float = option(2.0, "of teacher and student")
+    muon: bool = option(False, "Muon for hidden matrices, --optim for all other weights")
     streaming: bool = option(False, "keep no blocks on the disk; needs --max_steps")
     shuffle_buffer: int = option(100_000, "texts mixed in a stream")
     preprocessing_num_workers: int | None = option(
@@ -156,6 +157,7 @@ def main(
         mask_rates=(task_args.mask_rate, task_args.last_mask_rate),
         teacher=teacher,
         distillation=(task_args.distillation_weight, task_args.temperature),
+        muon=task_args.muon,
         callbacks=[run.callback],
     )
     if args.do_train:

@@ -16,6 +16,7 @@ from nlpbook_data.errors import InputError
 from nlpbook_data.features.pretrain import NO_LOSS, PADDING, SPECIAL, block_mask, mask_words
 from nlpbook_data.training.arguments import ModelArguments
 from nlpbook_data.training.models import limit_length, load_config, load_model, load_tokenizer
+from nlpbook_data.training.muon import MuonAndOther, hidden_matrices
 from nlpbook_data.training.trainer import RecipeTrainer
 
 COLUMNS = ("input_ids", "position_ids", "words")
@@ -35,6 +36,7 @@ class BlockTrainer(RecipeTrainer):
             tokens, ``(1 - weight) * cross-entropy + weight * T² * KL(teacher ‖ student)`` with
             logits divided by the temperature T (Hinton et al. 2015). It is not used in validation.
         distillation: the weight, from 0 to 1, and T.
+        muon: whether Muon changes the hidden matrices; see `muon`.
         kwargs: RecipeTrainer's; `train_dataset` may be an ``IterableDataset``.
     """
 
@@ -47,12 +49,22 @@ class BlockTrainer(RecipeTrainer):
         mask_rates: tuple[float, float],
         teacher: PreTrainedModel | None = None,
         distillation: tuple[float, float] = (0.5, 2.0),
+        muon: bool = False,
         **kwargs: Any,
     ):
         super().__init__(*args, data_collator=stack, **kwargs)
         self.causal, self.mask_rates = causal, mask_rates
         self.teacher = teacher.to(self.args.device).eval() if teacher else None
-        self.distillation = distillation
+        self.distillation, self.muon = distillation, muon
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Return Trainer's optimizer, without the hidden matrices if Muon has them."""
+        optimizer = super().create_optimizer(model)
+        if self.muon and not isinstance(optimizer, MuonAndOther):
+            matrices = hidden_matrices(self.model)
+            optimizer = MuonAndOther(matrices, optimizer, self.args.weight_decay)
+            self.optimizer = optimizer
+        return optimizer
 
     def get_train_dataloader(self) -> DataLoader:
         """Return this process' micro-batches; a stream keeps its own order."""

@@ -19,7 +19,10 @@ from writing import read_json, write_rows, written
 
 TRAINED = [name for name in kills.CASES if name not in ("tokenizer", "predict")]
 LORA = ["--model_name_or_path", "package:models/encoder", "--lora", "true", *kills.SHORT]
-CASES = kills.CASES | {"rerank, lora": [*LORA, "--train_file", "faq.jsonl", "--rerank_depth", 5]}
+CASES = kills.CASES | {
+    "rerank, lora": [*LORA, "--train_file", "faq.jsonl", "--rerank_depth", 5],
+    "pretrain, muon": [*kills.CASES["pretrain"], "--muon", "true"],
+}
 
 
 def each(*quick: str, names: list[str] = TRAINED) -> list[Any]:
@@ -134,7 +137,7 @@ def test_out_of_memory_names_the_options_with_which_the_run_goes_on(run, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "name", each("qa", "search", "generation", names=[*TRAINED, "rerank, lora"])
+    "name", each("qa", "search", "generation", names=[*TRAINED, "rerank, lora", "pretrain, muon"])
 )
 def test_after_a_kill_a_damaged_last_checkpoint_is_passed_over(run, undisturbed, tmp_path, name):
     code = IN_STEP.format(step=4, action="os.kill(os.getpid(), signal.SIGKILL)")
