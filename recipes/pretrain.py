@@ -144,7 +144,9 @@ def main(
             blocks[split] = pieces.map(versioned(pack), batch_size=4096, fn_kwargs=fill, **options)
     kept = {split: rows for split, rows in blocks.items() if isinstance(rows, Dataset)}
     origins = {"train": "the text", "validation": f"{task_args.validation_share:.1%} of the texts"}
-    run.describe(Source(DatasetDict(kept), text_args.name, origins, hashes, task="generation"))
+    formats = dict.fromkeys(origins, text_args.describe_files())
+    known = {"task": "generation", "formats": formats}
+    run.describe(Source(DatasetDict(kept), text_args.name, origins, hashes, **known))
 
     # 4. Trainer: each token sees only its own text; other words are masked in every epoch
     trainer = BlockTrainer(
@@ -179,7 +181,7 @@ def read_split(
 ) -> Iterator[dict[str, str]]:
     """Yield the texts of train or validation; `sha256` makes the cache depend on the files."""
     empty = True
-    for text in stream_texts(text_args):
+    for text in stream_texts(text_args, tell=held_out):
         if is_held_out(text, share) == held_out:
             empty = False
             yield {"text": text}

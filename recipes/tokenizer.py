@@ -72,7 +72,7 @@ def main(text_args: TextArguments, task_args: TokenizerArguments) -> None:
     if task_args.extend:
         # 1. The words that cost most tokens; the row of each is the mean of its old tokens' rows
         tokenizer = load_tokenizer(ModelArguments(task_args.extend))
-        words = find_new_words(tokenizer, stream_texts(text_args), task_args.new_words)
+        words = find_new_words(tokenizer, stream_texts(text_args, tell=True), task_args.new_words)
         if not words:
             raise InputError(
                 f"{task_args.extend}: the text has no frequent word that is in pieces."
@@ -89,7 +89,7 @@ def main(text_args: TextArguments, task_args: TokenizerArguments) -> None:
         logger.info("%d new words: %s …", len(words), ", ".join(itertools.islice(words, 10)))
     else:
         # 1. The alphabet, then the library's own trainer; both stream
-        counts = count_characters(stream_texts(text_args))
+        counts = count_characters(stream_texts(text_args, tell=True))
         tokenizer = train_tokenizer(
             stream_texts(text_args),
             task_args.kind,

@@ -1,7 +1,8 @@
 """Stream plain text for training, by line or by corpus row, whatever its size."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from nlpbook_data.data.corpus import find_corpus, load_corpus, raw_hashes
 from nlpbook_data.data.splits import plain
 from nlpbook_data.errors import InputError
 from nlpbook_data.own_files.entities import read_text_lines
-from nlpbook_data.own_files.schemas import read_examples
+from nlpbook_data.own_files.schemas import describe_kind, read_examples, read_text
 from nlpbook_data.own_files.tables import FORMATS
 from nlpbook_data.reading.text import format_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -37,6 +40,10 @@ class TextArguments:
         """The names of corpora and files, without folders."""
         return " + ".join([Path(f).name for f in self.text_files or []] + (self.corpora or []))
 
+    def describe_files(self) -> str:
+        """Return how the text files are read, in words."""
+        return "; ".join(dict.fromkeys(_describe(file) for file in self.text_files or []))
+
 
 def hash_texts(args: TextArguments) -> dict[str, str]:
     """Return ``{file name: sha256}`` of all files of `args`.
@@ -57,53 +64,71 @@ def hash_texts(args: TextArguments) -> dict[str, str]:
     return hashes
 
 
-def stream_texts(args: TextArguments) -> Iterator[str]:
-    """Yield the texts that `args` names, without blank and excluded ones.
+def stream_texts(args: TextArguments, tell: bool = False) -> Iterator[str]:
+    """Yield the texts that `args` names, stripped, without blank and excluded ones.
 
     Each string column of a corpus is text.
+
+    Args:
+        tell: log how each file is read, its texts, and what is left out of it.
 
     Raises:
         InputError: nothing is named, or something cannot be read.
     """
     if not args.text_files and not args.corpora:
         raise InputError("Nothing names the text: pass --text_files or --corpora.")
-    excluded = {plain(line) for line in read_lines(args.exclude_files or [])}
-    for text in _stream_all(args):
-        if not excluded or plain(text) not in excluded:
-            yield text
+    excluded = {plain(line) for file in args.exclude_files or [] for line in _read_file(file)} - {
+        ""
+    }
+    sources = [(file, _read_file(file)) for file in args.text_files or []]
+    sources += [(name, _read_corpus(name, args.corpus_dir)) for name in args.corpora or []]
+    for number, (name, texts) in enumerate(sources):
+        kept = blank = left_out = 0
+        for text in map(str.strip, texts):
+            if not text:
+                blank += 1
+            elif excluded and plain(text) in excluded:
+                left_out += 1
+            else:
+                kept += 1
+                yield text
+        if tell and number < len(args.text_files or []):
+            logger.info(
+                "%s: %s texts (%s); left out: %s blank lines, %s of --exclude_files",
+                *(name, f"{kept:,}", _describe(name), f"{blank:,}", f"{left_out:,}"),
+            )
 
 
-def _stream_all(args: TextArguments) -> Iterator[str]:
-    yield from read_lines(args.text_files or [])
-    for name in args.corpora or []:
-        rows = load_corpus(name, args.corpus_dir, splits=["train"], streaming=True)["train"]
-        for row in rows:
-            for value in row.values():
-                if isinstance(value, str) and value.strip():
-                    yield value
+def _describe(file: str) -> str:
+    path = Path(file).expanduser()
+    return describe_kind(path, kind if (kind := format_of(path)) in FORMATS else ".txt")
 
 
-def read_lines(files: Sequence[str | Path]) -> Iterator[str]:
-    """Yield the stripped texts of files, without blank ones.
+def _read_corpus(name: str, corpus_dir: str | None) -> Iterator[str]:
+    for row in load_corpus(name, corpus_dir, splits=["train"], streaming=True)["train"]:
+        yield from (value for value in row.values() if isinstance(value, str))
+
+
+def _read_file(file: str) -> Iterator[str]:
+    """Yield the texts of a file, blank lines too.
 
     csv, xlsx, JSON and other tables have them in the column ``text``, as ``nlpbook-data check
     --task pretrain`` reads it. Any other file has one text a line.
 
     Raises:
-        InputError: a file does not exist or cannot be read.
+        InputError: the file does not exist or cannot be read, or a text is too long.
     """
-    for file in files:
-        path = Path(file).expanduser()
-        if not path.is_file():  # a pipe or a device may never end
-            raise InputError(f"{file}: no such file. Check --text_files.")
-        try:
-            if format_of(path) in FORMATS:
-                texts = (row["text"] for _, row in read_examples(path, "pretrain"))
-            else:
-                texts = (line for _, line in read_text_lines(path))
-            yield from (text for each in texts if (text := each.strip()))
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}. Check --text_files.") from error
+    path = Path(file).expanduser()
+    if not path.is_file():  # a pipe or a device may never end
+        raise InputError(f"{file}: no such file. Check --text_files.")
+    try:
+        if format_of(path) in FORMATS:
+            yield from (row["text"] for _, row in read_examples(path, "pretrain"))
+        else:
+            for place, line in read_text_lines(path):
+                yield read_text(place, line) if line.strip() else ""
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}. Check --text_files.") from error
 
 
 def is_held_out(text: str, share: float) -> bool:

@@ -285,7 +285,11 @@ def detect_format(
 
 def describe_format(path: Path, task: str, columns: Mapping[str, str], gold: bool) -> str:
     """Return how `path` is read, in words: format or layout, separator, encoding."""
-    kind = detect_format(path, task, columns, gold)
+    return describe_kind(path, detect_format(path, task, columns, gold))
+
+
+def describe_kind(path: Path, kind: str | Layout) -> str:
+    """Return how `path` is read in the format `kind`, in words."""
     names = {
         ".csv": "csv, comma",
         ".tsv": "tsv, tab",

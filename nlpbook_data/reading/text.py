@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import logging
+import re
 import shutil
 import tempfile
 import zlib
@@ -35,6 +36,7 @@ GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 COMPRESSED = (".gz", ".zst", ".zstd")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MEMORY_BYTES = 1 << 26
+HANGUL = re.compile("[가-힣]")
 
 
 def packing_of(path: Path) -> str:
@@ -213,7 +215,7 @@ def _find_encoding(path: Path, state: tuple[int, int, int]) -> str:
                 text, bad = error.object[: error.start].decode("utf-8"), True
             _refuse_nul(path, line, text)
             line += text.count("\n")
-            hangul = hangul or any("가" <= character <= "힣" for character in text)
+            hangul = hangul or HANGUL.search(text) is not None
             if bad:
                 break
         else:

@@ -26,7 +26,7 @@ from sentence_transformers.sentence_transformer.evaluation import InformationRet
 from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.util import semantic_search
 from sentence_transformers.util.file_io import is_sentence_transformer_model
-from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError, first_line
@@ -163,10 +163,25 @@ class RankingTrainer(CheckedTrainer, BaseTrainer):
         """Do nothing: `launch` writes the card, and this one would use the random state."""
 
 
+class EpochCallback(TrainerCallback):
+    """Tells `GlobalBatches` the epoch.
+
+    With several processes Trainer does not reach it in the epoch in which a run is resumed, whose
+    first batches are skipped: its rows would be those of the first epoch.
+    """
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        kwargs["train_dataloader"].set_epoch(int(state.epoch))
+
+
 class RecipeSentenceTransformerTrainer(RankingTrainer, SentenceTransformerTrainer):
     """sentence-transformers' trainer with our log lines, and without its model card."""
 
     model_class = SentenceTransformer
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.add_callback(EpochCallback())
 
 
 def check_best(trainer: Any, model_class: Any) -> None:

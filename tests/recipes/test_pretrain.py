@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 from writing import read_json, write_rows, written
 
 from nlpbook_data.data.texts import TextArguments, stream_texts
+from nlpbook_data.errors import InputError
 from nlpbook_data.training.pretraining import distance
 
 SMALL = "num_hidden_layers=1,intermediate_size=64"
@@ -94,6 +95,31 @@ def test_texts_are_read_from_the_files_that_check_reads(tmp_path):
     for path in sorted(tmp_path.iterdir()):
         found = [*stream_texts(TextArguments(text_files=[str(path)]))]
         assert found == ["배우가 좋다", "또 보고 싶다"], path.name
+    endless = written(tmp_path / "no_line_breaks.txt", lines + "가나다 " * 250_001)
+    with pytest.raises(InputError, match="no_line_breaks.txt, line 4: a text of 1,000,004"):
+        [*stream_texts(TextArguments(text_files=[str(endless)]))]
+
+
+def test_a_run_says_how_files_were_read_and_what_was_left_out(fork_recipe, tmp_path):
+    texts = [f"오늘은 {n}번째 날이고 날씨가 좋다" for n in range(400)]
+    (tmp_path / "a.txt").write_bytes("\n\n".join(texts[:-1]).encode("cp949"))
+    write_rows(tmp_path / "b.csv", [{"text": text} for text in texts])
+    (tmp_path / "without").write_text("\n".join(texts), encoding="utf-8")
+    written(tmp_path / "test.txt", "\n".join(texts[:7]))
+    options = ["--text_files", "a.txt", "b.csv", "without", "--exclude_files", "test.txt"]
+    said = [
+        "a.txt: 392 texts (a line a text, cp949); left out: 398 blank lines, 7 of --exclude_files",
+        "b.csv: 393 texts (csv, comma, UTF-8); left out: 0 blank lines, 7 of --exclude_files",
+        "without: 393 texts (a line a text, UTF-8); left out: 0 blank lines, 7 of --exclude_files",
+    ]
+    short = ["--max_steps", 2, "--eval_strategy", "no", "--save_strategy", "no"]
+    run = fork_recipe("pretrain", *OPTIONS, *short, *options, "--output_dir", "out").expect()
+    formats = "a line a text, cp949; csv, comma, UTF-8; a line a text, UTF-8"
+    assert f"of the texts ({formats})" in run.stderr
+    assert read_json(tmp_path / "out" / "run.json")["data"]["formats"]["train"] == formats
+    made = fork_recipe("tokenizer", *options, "--vocab_size", 600).expect()
+    for line in said:
+        assert run.stderr.count(line) == made.stderr.count(line) == 1, line
 
 
 ENCODER = ("--model_name_or_path", "package:models/encoder", "--corpora", "sample_reviews")
