@@ -176,6 +176,11 @@ def load_tokenizer(args: ModelArguments, pairs: bool = False) -> PreTrainedToken
             "model's type, pass --special_tokens eos_token=</s>,… to have it read as it is."
         )
     if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise InputError(
+                f"{name}: its tokenizer has no token to pad with. Name one of its words: "
+                "--special_tokens pad_token=[PAD]."
+            )
         tokenizer.pad_token = tokenizer.eos_token
     # Cached rows depend on the tokenizer's content, not its path; and no path should be pushed.
     tokenizer.name_or_path = ""
