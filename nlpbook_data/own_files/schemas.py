@@ -440,6 +440,11 @@ def _read_table(
         for place, found in convert_each(read, convert, on_error):
             yield from ((place, row) for row in found)
         return
+    if task == "search" and {"query-id", "corpus-id"} <= {*first}:
+        raise InputError(
+            f"{path}: BEIR's qrels, with ids where texts belong. Write the texts of queries.jsonl "
+            "and corpus.jsonl in their places, as columns query and passage."
+        )
     columns = rename_columns(task, columns, first)
     needed, wanted, advice = match_columns(schema, columns, first, gold)
     cells = [str(value) for row in sample for value in row.values()]

@@ -483,7 +483,7 @@ def _merge_adapters(model: PreTrainedModel, folder: Path) -> tuple[PreTrainedMod
         raise InputError(f"{path}: no such file. {hint}")
     try:
         adapted = PeftModel.from_pretrained(model, str(folder))
-    except (ValueError, RuntimeError, OSError, SafetensorError) as error:
+    except (ValueError, RuntimeError, OSError, AttributeError, SafetensorError) as error:
         raise InputError(
             f"{folder}: the adapters do not fit their model ({_first_line(error)}). Name others, "
             "or the labels that they were trained with."

@@ -454,6 +454,10 @@ def test_a_label_beside_query_and_passage_is_not_passed_over(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [rows[0], rows[1] | {"label": 0}])
     assert "--positive_label" in check_file(path, "search").errors[0]
     assert check_file(path, "rerank", positive_label="1").is_right
+    qrels = written(tmp_path / "test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n")
+    for columns in ({}, {"query": "query-id", "passage": "corpus-id"}):
+        with pytest.raises(InputError, match="BEIR's qrels"):
+            read(qrels, "search", columns)
 
 
 def test_a_sheet_by_name_and_dates_in_columns_that_are_not_read(tmp_path):
