@@ -41,7 +41,7 @@ from nlpbook_data.errors import InputError, first_line, nearest, shown
 from nlpbook_data.own_files import schemas
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.tables import check_columns
-from nlpbook_data.own_files.tools import find_converter
+from nlpbook_data.own_files.tools import find_converter, rename_columns
 from nlpbook_data.reading.squad import ANSWERS
 
 logger = logging.getLogger(__name__)
@@ -460,7 +460,8 @@ def _read_hub(
         convert = tool[1]
     else:
         schema, known = schemas.find_schema(wanted.task), dataset.column_names
-        needed, names, advice = schemas.match_columns(schema, wanted.columns, known)
+        columns = rename_columns(wanted.task, wanted.columns, known)
+        needed, names, advice = schemas.match_columns(schema, columns, known)
         check_columns(place, known, needed, advice)
         used = {column: name for column, name in names.items() if name in known}
         dataset = dataset.select_columns([*used.values()])
@@ -575,7 +576,8 @@ def _find_labels(
         return None, True, said
     joined = schemas.check_joined(file, found, wanted.task, wanted.label_separator)
     schemas.check_labels(file, found, wanted.task)
-    return schemas.sort_labels(found), True, said + ([f"{file}: {joined}"] if joined else [])
+    said += [f"{file}: {note}" for note in (joined, schemas.alike_note(found)) if note]
+    return schemas.sort_labels(found), True, said
 
 
 def _features(wanted: _Wanted, columns: Sequence[str], names: list[str] | None) -> Features:

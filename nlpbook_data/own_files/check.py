@@ -11,6 +11,7 @@ from typing import Any
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.schemas import (
+    alike_note,
     are_scores,
     check_joined,
     check_label,
@@ -207,8 +208,9 @@ def _check(
                 joined = check_joined(str(path), labels, task, reading["label_separator"])
                 checked.notes += [joined] if joined else []
                 check_labels(str(path), labels, task)
-        if scores is None and (note := score_note(task, labels)):
-            checked.notes.append(note)
+        told = [score_note(task, labels)] if scores is None else []
+        told += [] if checked.scores else [alike_note(labels)]
+        checked.notes += filter(None, told)
         rare = [label for label, count in labels.items() if count == 1]
         if rare and task == "doccls" and gold:
             checked.notes.append(

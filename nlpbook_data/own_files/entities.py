@@ -103,7 +103,8 @@ def find_layout(path: Path) -> Layout | None:
     schemes = {s: sum(n for tag, n in tags.items() if s.fullmatch(tag)) for s in (PREFIX, SUFFIX)}
     scheme = max(schemes, key=lambda scheme: schemes[scheme])
     outside = sum(tags[tag] for tag in OUTSIDE)
-    if rows and (schemes[scheme] + outside) * 2 > len(rows):
+    is_bare = not schemes[scheme] and not {*tags} <= {*OUTSIDE}
+    if rows and (schemes[scheme] + outside) * 2 > len(rows) and not is_bare:
         columns, _ = Counter(map(len, rows)).most_common(1)[0]
         if characters:
             return Layout("characters", separator, 2, 0, scheme)
@@ -116,8 +117,8 @@ def find_layout(path: Path) -> Layout | None:
     if any(SEPARATOR in line for line in lines):
         return Layout("tagged")
     columns = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
-    bare = all(BARE.fullmatch(tag) or tag in OUTSIDE for tag in tags)
-    if columns > 1 and bare and 1 < len(tags) <= BARE_LABELS:
+    named = all(BARE.fullmatch(tag) or tag in OUTSIDE for tag in tags)
+    if columns > 1 and named and 1 < len(tags) <= BARE_LABELS:
         if outside > BARE_OUTSIDE * len(rows):
             return Layout("tokens", separator, columns, 0, BARE)
     return None

@@ -13,6 +13,7 @@ Every row is checked. Offsets count the characters of the text in the file; text
 normalised.
 """
 
+import ast
 import json
 import math
 import re
@@ -29,10 +30,17 @@ from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.own_files.entities import Layout, find_layout, read_ner_file, read_text_lines
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.squad import read_squad
-from nlpbook_data.own_files.tables import first_text_line, read_rows, require_file, table_format
+from nlpbook_data.own_files.tables import (
+    csv_separator,
+    first_text_line,
+    read_rows,
+    require_file,
+    table_format,
+)
 from nlpbook_data.own_files.tools import find_converter, rename_columns
 from nlpbook_data.reading.annotation_tools import parts_of, to_span
 from nlpbook_data.reading.brat import is_brat, read_brat
+from nlpbook_data.reading.entities import PREFIX
 from nlpbook_data.reading.json_values import json_layout
 from nlpbook_data.reading.text import (
     MAX_CHARACTERS,
@@ -63,6 +71,9 @@ INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 UNSEEN = "labels have invisible characters, such as a zero-width space; they are left out"
 NFD = "labels in decomposed letters (NFD) are read as composed ones (NFC)"
 NANS = "labels are a word for an empty cell, such as nan. Mend or drop those rows"
+# A cell in the quotes of csv, with a quote in it that is written twice.
+QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
+CSV_QUOTES = "rows have the quotes of csv, which are text in tsv. If they are not, save it as .csv"
 NESTED = "entities stand inside another one (or twice), and were left out: the outermost is kept"
 SAMPLE_ROWS = 100
 MAX_LABELS = 1000
@@ -73,7 +84,11 @@ EXAMPLES = {
 # The other tasks whose rows search accepts, and the columns that identify their files.
 SEARCHED: dict[str, list[tuple[str, ...]]] = {
     "qa": [("question", "context")],
-    "paircls": [("premise", "hypothesis", "label"), ("sentence1", "sentence2", "label")],
+    "paircls": [
+        ("premise", "hypothesis", "label"),
+        ("sentence1", "sentence2", "label"),
+        ("query", "passage", "label"),
+    ],
 }
 SPLIT_WORDS = {
     "train": ("train", "training"),
@@ -119,7 +134,7 @@ SCHEMAS = {
             ("context", "question", "answer_text"): ("context",),
         },
         gold="answers",
-        optional=("id", "title", "answer_start", "question_type"),
+        optional=("id", "title", "answer_start", "question_type", "is_impossible"),
     ),
     "search": Schema({("query", "passage"): ("query",)}, optional=("negative",)),
     "generation": Schema(
@@ -185,6 +200,9 @@ def match_columns(
     needed = [column for column in names if gold or column != schema.gold]
     wanted = {column: name_of[column] for column in (*names, *schema.optional)}
     advice = "Name yours with " + " and ".join(f"--{c}_column_name" for c in needed) + "."
+    lacking = [column for column in needed if name_of[column] not in there]
+    if lacking == [schema.gold]:
+        advice = f"{advice} Rows that are only predicted have --{schema.gold}_column_name none."
     return [name_of[column] for column in needed], wanted, advice
 
 
@@ -299,6 +317,8 @@ def describe_kind(path: Path, kind: str | Layout) -> str:
         ".txt": "a line a text",
     }
     name = names.get(kind, kind.removeprefix(".")) if isinstance(kind, str) else str(kind)
+    if kind == ".csv" and (mark := csv_separator(path)) != ",":
+        name = "csv, semicolon" if mark == ";" else "csv, tab"
     if kind in ("folder", "brat", ".xlsx", ".parquet"):
         return name
     is_cp949 = find_encoding(path) == "cp949"
@@ -378,7 +398,8 @@ def read_examples(
             if task == "qa":
                 if gold and "answers" not in example:
                     raise InputError(
-                        f"{place}: there are no answers; write [] where the context has none."
+                        f"{place}: there are no answers; write [] where the context has none. "
+                        "Rows that are only predicted have --answers_column_name none."
                     )
                 if example["id"] in ids:
                     raise InputError(
@@ -423,16 +444,29 @@ def _read_table(
         for place, found in convert_each(read, convert, on_error):
             yield from ((place, row) for row in found)
         return
+    if task == "search" and {"query-id", "corpus-id"} <= {*first}:
+        raise InputError(
+            f"{path}: BEIR's qrels, with ids where texts belong. Write the texts of queries.jsonl "
+            "and corpus.jsonl in their places, as columns query and passage."
+        )
     columns = rename_columns(task, columns, first)
     needed, wanted, advice = match_columns(schema, columns, first, gold)
+    cells = [str(value) for row in sample for value in row.values()]
+    if task == "ner" and sum(map(bool, map(PREFIX.fullmatch, cells))) > 1:
+        advice = (
+            "If each row is a token, save it as .tsv without a header: a token and its tag a "
+            "line, a blank line after each sentence."
+        )
     for column, name in wanted.items() if others else ():
         if name != column and column in first:
             raise InputError(
                 f"{path}: the column {column!r} stands beside {name!r}, which takes its name. "
                 f"Rename {column!r}."
             )
-    read = None if others else wanted.values()
+    read, is_tsv = None if others else wanted.values(), table_format(path) == ".tsv"
     for place, row in read_rows(path, needed, read, on_error, advice, sheet):
+        if is_tsv and any(map(QUOTED.fullmatch, map(str, row.values()))):
+            options.notes[CSV_QUOTES] += 1
         found = {column: row.pop(name) for column, name in wanted.items() if name in row}
         yield place, row | found if others else found
 
@@ -583,7 +617,8 @@ def check_joined(place: str, labels: Collection[str], task: str, separator: str 
     """Refuse joined labels in rows with several labels; return a note for rows with one label."""
     found = _find_joined(labels) if task == "doccls" else None
     if found is None:
-        return ""
+        listed = next((one for one in labels if re.fullmatch(r"\[.*\]", one)), None)
+        return f"The label {listed!r} looks like a list: --multi_label true." if listed else ""
     how = f"--label_separator {repr(found[1]) if found[1] in ';|#' else found[1]}"
     if separator is not None:
         raise InputError(
@@ -594,6 +629,21 @@ def check_joined(place: str, labels: Collection[str], task: str, separator: str 
         f"The label {found[0]!r} looks like several. If it is, pass --multi_label true {how}; now "
         "it is one class."
     )
+
+
+def alike_note(labels: Iterable[str]) -> str | None:
+    """Return a note about two labels that look like one, such as True and TRUE, 1 and 01."""
+    seen: dict[str | float, str] = {}
+    for label in sorted(labels):
+        plain = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+        plain = {"true": "1", "false": "0"}.get(plain, plain).replace("\u2212", "-")
+        other = seen.setdefault(next(iter(_as_numbers([plain])), plain), label)
+        if other != label:
+            return (
+                f"The labels {other!r} and {label!r} look like one, and are two classes. If they "
+                "are one, write them alike."
+            )
+    return None
 
 
 def sort_labels(labels: Iterable[str]) -> list[str]:
@@ -760,7 +810,8 @@ def _convert_question(
     }
     if "answers" not in row and "answer_text" not in row:
         return example
-    found = _answers_of(place, row)
+    # rows of KLUE-MRC have answers that only look plausible
+    found = [] if str(row.get("is_impossible")) in ("True", "true") else _answers_of(place, row)
     answers = [_read_answer(where, answer, context, options) for where, answer in found]
     if found and None in answers and not any(answers):
         return None
@@ -774,8 +825,12 @@ def _answers_of(place: str, row: Mapping[str, Any]) -> list[tuple[str, dict[str,
     if isinstance(answers, str) and not answers.lstrip().startswith(("[", "{")):
         row = {**row, "answer_text": answers}  # the cell is the answer text
     elif "answers" in row and not ("answer_text" in row and _is_missing(answers)):
-        if isinstance(answers, dict) and all(isinstance(v, list) for v in answers.values()):
-            answers = _of_columns(place, answers)
+        answers = _from_json(place, "answers", answers)
+        if isinstance(answers, dict):
+            is_columns = all(isinstance(v, list) for v in answers.values())
+            answers = _of_columns(place, answers) if is_columns else [answers]
+        if isinstance(answers, list):
+            answers = [{"text": one} if isinstance(one, str) else one for one in answers]
         numbered = enumerate(_objects(place, "answers", answers), start=1)
         return [(f"{place}, answer {number}", answer) for number, answer in numbered]
     text, start = row.get("answer_text"), row.get("answer_start")
@@ -830,6 +885,8 @@ def _of_columns(place: str, answers: dict[str, list[Any]]) -> list[dict[str, Any
 def _where_it_is(text: str, start: int | None, piece: str) -> str:
     """Return where `piece` is in `text`, or how the offsets seem to have been counted."""
     forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    if start is not None and text.startswith(piece, start):
+        return f" It stands there up to {start + len(piece)}, the end, which is exclusive; mend it."
     normal = {f: (unicodedata.normalize(f, text), unicodedata.normalize(f, piece)) for f in forms}
     for form, (whole_text, part) in normal.items():
         if start is not None and whole_text != text and whole_text.startswith(part, start):
@@ -879,17 +936,26 @@ def _integer(place: str, key: str, value: Any) -> int:
 
 def _objects(place: str, column: str, value: Any) -> list[dict[str, Any]]:
     """Return a list of objects; a cell of csv has it as JSON."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"{place}: {column} is {value[:40]!r}, not JSON. A cell holds a list like "
-                f"{EXAMPLES[column]}, quoted as csv quotes; jsonl is easier."
-            ) from error
+    value = _from_json(place, column, value)
     if isinstance(value, list) and column == "entities":
         value = [to_span(place, one) for one in value]
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         expected = f"a list like {EXAMPLES[column]} ([] for none)"
         raise malformed(f"{place}, {column}", value, expected, MEND)
     return value
+
+
+def _from_json(place: str, column: str, value: Any) -> Any:
+    """Return the value of a cell of csv, which is JSON, or Python's as pandas writes it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        try:
+            return ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            raise InputError(
+                f"{place}: {column} is {value[:40]!r}, not JSON. A cell holds a list like "
+                f"{EXAMPLES[column]}, quoted as csv quotes; jsonl is easier."
+            ) from error

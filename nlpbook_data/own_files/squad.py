@@ -28,7 +28,8 @@ def _read_question(place: str, question: Any) -> dict[str, Any]:
     if not isinstance(question, dict) or "question" not in question:
         raise malformed(place, question, 'an object with a "question"', MEND)
     row = {"question": question["question"]}
-    if (key := next((key for key in ("id", "guid") if key in question), None)) is not None:
+    keys = ("id", "guid", "question_id")
+    if (key := next((key for key in keys if key in question), None)) is not None:
         row["id"] = question[key]
     answers = [question["answer"]] if "answer" in question else question.get("answers")
     impossible = question.get("is_impossible")

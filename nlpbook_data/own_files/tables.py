@@ -3,7 +3,6 @@
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,32 @@ from datasets import Features
 
 from nlpbook_data.data.labels import in_words
 from nlpbook_data.errors import InputError, first_line, nearest, shown
-from nlpbook_data.reading.json_values import json_layout, parse_json, read_json_items
-from nlpbook_data.reading.text import csv_rows, find_encoding, format_of, open_bytes, read_lines
+from nlpbook_data.reading.json_values import (
+    json_layout,
+    parse_json,
+    read_json_items,
+    rows_of_object,
+    unique_keys,
+)
+from nlpbook_data.reading.text import (
+    csv_rows,
+    find_encoding,
+    format_of,
+    open_bytes,
+    read_lines,
+    read_whole,
+)
 from nlpbook_data.reading.values import OnError, PlacedRows, convert_each, malformed, raise_error
 from nlpbook_data.reading.workbook import read_sheet
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".json", ".xlsx", ".parquet")
 EMPTY = "the file is empty. It needs rows, and in csv, tsv and xlsx a header above them."
 NAME_YOURS = "Name yours with --text_column_name and --label_column_name."
+ONE_A_LINE = "Each line is one object."
 SAVE_AGAIN = "Save the file again."
 UNCLOSED = "Look for a quote that is not closed (a quote inside a cell is written twice)."
-SEPARATORS = {"\t": "a tab", ";": "a semicolon", ",": "a comma"}
+STUDIO = {"annotation_id", "lead_time"}  # columns of Label Studio, whose tsv has csv's quotes
+HEADER_ROWS = 20  # among which a header is looked for where the first row is none
 TOO_MANY = {
     ".csv": "Quote a cell that holds a comma.",
     ".tsv": "tsv has no quoting: for cells with tabs or line breaks use csv.",
@@ -102,14 +116,20 @@ def first_text_line(path: Path) -> str:
     return next((line for _, line in lines if line.strip()), "")
 
 
+def csv_separator(path: Path) -> str:
+    """Return what parts the cells of a csv: a comma, or what is more frequent in its header."""
+    return max(",;\t", key=first_text_line(path).count)
+
+
 def check_columns(
     place: str | Path, header: Sequence[str], columns: Iterable[str], advice: str
 ) -> None:
     """Refuse a header with a duplicate name, or without one of `columns`."""
     known = set(header)
     if len(known) < len(header):  # counting is slow where each row has its own header, as in JSON
-        twice = min(name for name, times in Counter(header).items() if times > 1)
-        raise InputError(f"{place}: the column {twice!r} is there twice. Rename one.")
+        twice = sorted(name for name, times in Counter(header).items() if times > 1 and name)
+        if twice:
+            raise InputError(f"{place}: the column {twice[0]!r} is there twice. Rename one.")
     for column in columns:
         if column not in known:
             raise InputError(
@@ -128,23 +148,30 @@ def _read_cells(
 ) -> PlacedRows:
     """Yield the rows of csv, tsv and xlsx; the first row is the header."""
     rows = _rows_of_cells(path, suffix, sheet_name)
-    header = [str(cell) for cell in next(rows, ("", []))[1]]
+    top, first = next(rows, ("", []))
+    header = ["" if cell is None else str(cell) for cell in first]
     if not header:
         raise InputError(f"{path}: {EMPTY}")
-    own = {".csv": ",", ".tsv": "\t"}.get(suffix)
-    other = next((s for s in SEPARATORS if own and s != own and s in header[0]), None)
-    if own and other and len(header) == 1 and not {*columns} <= {*header}:
+    if suffix == ".tsv" and len(header) == 1 and "," in header[0] and not {*columns} <= {*header}:
         raise InputError(
-            f"{path}: the header {header[0][:60]!r} is one column. Its separator seems to be "
-            f"{SEPARATORS[other]}, where {suffix} has {SEPARATORS[own]}. Save it with commas as "
-            ".csv, or with tabs as .tsv."
+            f"{path}: the header {header[0][:60]!r} is one column. Its separator seems to be a "
+            "comma, where .tsv has a tab. Save it with commas as .csv, or with tabs as .tsv."
         )
-    check_columns(path, header, columns, advice)
+    if not {*columns} <= {*header}:
+        below = [*islice(rows, HEADER_ROWS)]
+        where = next((place for place, cells in below if {*columns} <= {*cells}), None)
+        if where and columns:
+            raise InputError(f"{where}: the header seems to stand here. Delete the rows above it.")
+        if suffix == ".xlsx":
+            advice = f"{advice} --sheet_name names another sheet."
+    check_columns(top, header, columns, advice)
     for place, cells in rows:
         if suffix == ".xlsx":  # xlsx omits empty cells
             cells += [None] * (len(header) - len(cells))
         if len(cells) == len(header):
-            yield place, dict(zip(header, cells, strict=True))
+            row = dict(zip(header, cells, strict=True))
+            row.pop("", None)  # a column without a name: pandas' index, or empty cells of Excel
+            yield place, row
             continue
         hint = TOO_MANY[suffix] if len(cells) > len(header) else "Complete the row, or drop it."
         on_error(
@@ -160,14 +187,14 @@ def _rows_of_cells(
         yield from read_sheet(path, SAVE_AGAIN, sheet_name)
         return
     encoding = find_encoding(path)
-    if suffix == ".tsv":
+    if suffix == ".tsv" and STUDIO.isdisjoint(first_text_line(path).split("\t")):
         for place, line in read_lines(path, encoding):
             if line:
                 yield place, line.split("\t")
     else:
         encoding = "utf-8-sig" if encoding == "utf-8" else encoding
         with io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="") as file:
-            for number, cells in csv_rows(path, file, UNCLOSED):
+            for number, cells in csv_rows(path, file, UNCLOSED, csv_separator(path)):
                 if cells:
                     yield f"{path}, line {number}", cells
 
@@ -176,14 +203,23 @@ def _read_objects(path: Path, columns: list[str], on_error: OnError, advice: str
     """Yield the objects of JSON lines or of an array. If the first lacks a column, all do."""
     layout, encoding = json_layout(path), find_encoding(path)
     if layout == "squad" and format_of(path) == ".json":
-        raise InputError(f"{path}: SQuAD's JSON, or no array of rows. It is for the task qa.")
-    if layout in ("lines", "squad"):
+        raise InputError(
+            f"{path}: SQuAD's JSON, which is for the task qa, or no array of objects. Save rows as "
+            ".jsonl, one object a line."
+        )
+    values: Iterator[tuple[str, Any]]
+    if layout == "object":
+        row = parse_json(str(path), read_whole(path), ONE_A_LINE, object_pairs_hook=unique_keys)
+        values = rows_of_object(path, row)
+    elif layout in ("lines", "squad"):
         values = ((place, line) for place, line in read_lines(path, encoding) if line.strip())
     else:
         key = "data" if layout == "data" else ""
         values = read_json_items(path, key, encoding=encoding, advice="Mend it.")
-    rows = convert_each(values, partial(_read_object, advice=advice), on_error)
+    rows = convert_each(values, _read_object, on_error)
     first = [*islice(rows, 1)]
+    if any(isinstance(value, dict) for _, row in first for value in row.values()):
+        advice = f"{advice} What an object inside a row holds is no column: write it beside others."
     for place, row in first:
         check_columns(place, list(row), columns, advice)
 
@@ -194,18 +230,21 @@ def _read_objects(path: Path, columns: list[str], on_error: OnError, advice: str
     yield from convert_each(chain(first, rows), check, on_error)
 
 
-def _read_object(place: str, value: Any, advice: str) -> dict[str, Any]:
+def _read_object(place: str, value: Any) -> dict[str, Any]:
+    """Return the object of a line or an item; spaCy has a text and an object about it."""
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        check_columns(place, [name for name, _ in pairs], [], advice)
+        check_columns(place, [name for name, _ in pairs], [], "")
         return dict(pairs)
 
-    each = "Each line is one object."
     row = value
     if isinstance(value, str):
-        row = parse_json(place, value, each, object_pairs_hook=unique)
+        row = parse_json(place, value, ONE_A_LINE, object_pairs_hook=unique)
+    if isinstance(row, list) and [type(part) for part in row] == [str, dict]:
+        row = {"text": row[0], **row[1]}
     if not isinstance(row, dict):
         found = value.strip() if isinstance(value, str) else value
-        raise malformed(place, found, "an object {…}", each)
+        raise malformed(place, found, "an object {…}", ONE_A_LINE)
     return row
 
 

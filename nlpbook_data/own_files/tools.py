@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from nlpbook_data.corpora.klue_re import TYPES, read_entity
@@ -23,10 +24,20 @@ Convert = Callable[[str, Row], Iterable[dict[str, Any]]]
 # Returns the text of a tool's row with what is annotated; counts notes.
 Read = Callable[[str, Row, Counter[str]], dict[str, Any] | None]
 UNUSED = "rows were left out: not annotated, or not accepted"
-# Column names of known layouts, NSMC's and KLUE's, by the columns that identify them.
+UNSAID = "rows were left out: nothing in them is said by an assistant"
+# Column names of known layouts, such as NSMC's and KLUE's, by the columns that identify them.
 RENAMED: dict[str, list[tuple[set[str], dict[str, str]]]] = {
-    "doccls": [({"id", "document"}, {"text": "document"}), ({"guid", "title"}, {"text": "title"})],
-    "paircls": [({"guid", "premise", "gold_label"}, {"label": "gold_label"})],
+    "doccls": [
+        ({"id", "document"}, {"text": "document"}),
+        ({"guid", "title"}, {"text": "title"}),
+        ({"id", "data", "label"}, {"text": "data"}),
+    ],
+    "paircls": [
+        ({"guid", "premise", "gold_label"}, {"label": "gold_label"}),
+        ({"query", "passage", "label"}, {"sentence1": "query", "sentence2": "passage"}),
+    ],
+    "qa": [({"guid", "context", "question"}, {"id": "guid"})],
+    "generation": [({"q", "a"}, {"question": "q", "answer": "a"})],
 }
 
 RELATION = {"sentence", "subject_entity", "object_entity"}
@@ -63,7 +74,7 @@ def find_converter(
         return _find_spans(rows, columns, options)
     if task == "generation":
         if any(map(is_conversation, rows)):
-            return "conversations", read_conversation
+            return "conversations", partial(_read_conversation, options.notes)
         if is_instruction(first):
             return "instructions", lambda place, row: [read_instruction(row)]
     if task == "search" and (layout := find_layout(_plain_names(first))):
@@ -73,6 +84,12 @@ def find_converter(
     if task == "paircls" and any(isinstance(row.get("labels"), dict) for row in rows):  # KLUE-STS
         return "KLUE", lambda place, row: [{**row, "label": (row.get("labels") or {}).get("label")}]
     return None
+
+
+def _read_conversation(notes: Counter[str], place: str, row: Row) -> list[dict[str, Any]]:
+    found = [*read_conversation(place, row)]
+    notes.update([] if found else [UNSAID])
+    return found
 
 
 def _read_relation(place: str, row: Row, gold: bool) -> dict[str, Any]:
@@ -93,13 +110,17 @@ def _find_tool(
 ) -> tuple[str, Read] | None:
     text, label = (columns.get(column, column) for column in ("text", "label"))
     if any(map(tools.is_label_studio, rows)):
-        return "Label Studio", lambda p, r, notes: tools.read_label_studio(p, r, task, text, notes)
+        return "Label Studio", lambda p, r, notes: tools.read_label_studio(
+            p, r, task, text, label, notes
+        )
     if any(map(tools.is_label_studio_min, rows)):
         return "Label Studio's JSON-MIN", lambda p, r, notes: tools.read_label_studio_min(
             p, r, task, text, label
         )
     if any(map(tools.is_prodigy, rows)):
         return "Prodigy", lambda p, r, notes: tools.read_prodigy(r, task)
+    if task == "doccls" and any(map(tools.is_cats, rows)):
+        return "spaCy", lambda p, r, notes: tools.read_cats(r)
     own = all(text in row for row in rows) and label not in ("label", "labels")
     if task == "doccls" and not own and tools.is_doccano(rows):
         return "doccano", lambda p, r, notes: tools.read_doccano(r)
@@ -137,13 +158,18 @@ def _find_spans(
     rows: Sequence[Row], columns: Mapping[str, str], options: Options
 ) -> tuple[str, Convert] | None:
     """Return the converter of tokens with tags, or of doccano's spans, if `rows` have them."""
-    if tags := tools.tag_column(rows):
+    if tags := tools.tag_columns(rows):
+        # a blank among the tokens: they are characters, as KLUE's on the Hub
+        parting = "" if any(" " in (row.get(tags[0]) or ()) for row in rows) else " "
         names = options.ner_tag_names
-        return "tokens and tags", lambda p, r: [tools.join_tagged(p, r, tags, names)]
+        return "tokens and tags", lambda p, r: [tools.join_tagged(p, r, tags, names, parting)]
     spans = tools.span_column(rows)
     if spans is None or any(columns.get("entities", "entities") in row for row in rows):
         return None
     keys = (columns.get("text", "text"), "text", "data")
     return "doccano", lambda p, r: [
-        {"text": next((r[k] for k in keys if k in r), None), "entities": r.get(spans) or []}
+        {
+            "text": next((r[k] for k in keys if k in r), None),
+            "entities": tools.from_cell(r.get(spans)) or [],
+        }
     ]

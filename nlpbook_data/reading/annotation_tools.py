@@ -4,6 +4,7 @@ A reader takes one exported object and returns its text with entities or label. 
 text if nobody has annotated it, and None if the annotation was not accepted.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,16 +22,32 @@ STUDIO = {
     *("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"),
     *("meta", "inner_id", "predictions", "annotations", "drafts", "file_upload", "data"),
 }
-SPAN_COLUMNS = ("entities", "spans", "labels", "label", "annotations")
-TAG_COLUMNS = ("ner_tags", "tags", "labels", "entities", "label")
+SPAN_COLUMNS = ("entities", "spans", "labels", "label", "annotations", "NE")
+TOKEN_COLUMNS = ("tokens", "words")
+TAG_COLUMNS = ("ner_tags", "tags", "ner", "labels", "entities", "label")
+# Names that tools have for the parts of an entity.
+SPAN_KEYS = {
+    "start": ("start_offset", "begin"),
+    "end": ("end_offset",),
+    "label": ("type", "tag", "entity_group"),
+}
 
 
 def is_span(value: Any) -> bool:
     """Whether `value` is an entity of any tool: ``[start, end, name]`` or an object."""
     if isinstance(value, list):
         return len(value) == 3 and [type(part) for part in value[:2]] == [int, int]
-    starts = {"start", "start_offset"}
-    return isinstance(value, dict) and bool(starts & {*value})
+    return isinstance(value, dict) and bool({"start", *SPAN_KEYS["start"]} & {*value})
+
+
+def from_cell(value: Any) -> Any:
+    """Return what a cell of csv, or of tsv with csv's quotes, holds as JSON; else `value`."""
+    if not isinstance(value, str) or not (found := re.fullmatch(r'\s*("?)([\[{].*)\1\s*', value)):
+        return value
+    try:
+        return json.loads(found[2].replace('""', '"') if found[1] else found[2])
+    except (ValueError, RecursionError):
+        return value
 
 
 def to_span(place: str, value: Any) -> Any:
@@ -40,9 +57,9 @@ def to_span(place: str, value: Any) -> Any:
     if isinstance(value, list):
         return dict(zip(("start", "end", "label"), value, strict=True))
     span = dict(value)
-    for name in ("start", "end"):
-        if name not in span and f"{name}_offset" in span:
-            span[name] = span.pop(f"{name}_offset")
+    for name, others in SPAN_KEYS.items():
+        if name not in span and (other := next((o for o in others if o in span), None)):
+            span[name] = span.pop(other)
     if isinstance(names := span.get("labels"), list) and "label" not in span:  # Label Studio's
         if len(names) != 1:
             raise InputError(f"{place}: an entity has {len(names)} labels. Keep one.")
@@ -54,26 +71,34 @@ def span_column(rows: Iterable[Object]) -> str | None:
     """Return the column that has entities in at least one of `rows`."""
     for row in rows:
         for name in SPAN_COLUMNS:
-            value = row.get(name)
+            value = from_cell(row.get(name))
             if isinstance(value, list) and value and all(map(is_span, value)):
                 return name
     return None
 
 
-def tag_column(rows: Sequence[Object]) -> str | None:
-    """Return the column of the tags that go with ``tokens``."""
+def tag_columns(rows: Sequence[Object]) -> tuple[str, str] | None:
+    """Return the columns of tokens and of their tags."""
     for row in rows:
-        if isinstance(row.get("tokens"), list) and all(isinstance(t, str) for t in row["tokens"]):
-            names = (n for n in TAG_COLUMNS if isinstance(row.get(n), list))
-            return next((n for n in names if len(row[n]) == len(row["tokens"])), None)
+        for column in TOKEN_COLUMNS:
+            tokens = row.get(column)
+            if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
+                names = (n for n in TAG_COLUMNS if isinstance(row.get(n), list))
+                tags = next((n for n in names if len(row[n]) == len(tokens)), None)
+                return (column, tags) if tags else None
     return None
 
 
-def join_tagged(place: str, row: Object, column: str, names: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the text and entities of ``tokens`` and their tags: words, or indices of `names`."""
-    tokens, tags = row.get("tokens"), row.get(column)
-    if not isinstance(tokens, list) or not all(isinstance(t, str) and t.strip() for t in tokens):
-        raise InputError(f"{place}: tokens is {repr(tokens)[:60]}, no list of words. {MEND}")
+def join_tagged(
+    place: str, row: Object, columns: tuple[str, str], names: Sequence[str], separator: str
+) -> dict[str, Any]:
+    """Return the text and entities of tokens and their tags: words, or indices of `names`."""
+    tokens, column = row.get(columns[0]), columns[1]
+    tags = row.get(column)
+    if not isinstance(tokens, list) or not all(
+        isinstance(token, str) and (token.strip() or not separator) for token in tokens
+    ):
+        raise InputError(f"{place}: {columns[0]} is {repr(tokens)[:60]}, no list of words. {MEND}")
     if not isinstance(tags, list) or len(tags) != len(tokens):
         found = len(tags) if isinstance(tags, list) else repr(tags)[:40]
         raise InputError(f"{place}: {len(tokens)} tokens and {found} {column}. {MEND}")
@@ -88,7 +113,7 @@ def join_tagged(place: str, row: Object, column: str, names: Sequence[str] = ())
                 )
             tag = names[tag]
         words.append(split_tag(place, str(tag)))
-    text, entities = join_tokens(tokens, words)
+    text, entities = join_tokens(tokens, words, separator)
     return {"text": text, "entities": entities}
 
 
@@ -104,7 +129,7 @@ def is_label_studio_min(row: Object) -> bool:
 
 
 def read_label_studio(
-    place: str, row: Object, task: str, text_name: str, notes: Counter[str]
+    place: str, row: Object, task: str, text_name: str, label_name: str, notes: Counter[str]
 ) -> dict[str, Any] | None:
     """Return text and entities or label of a task; with several annotations the first counts.
 
@@ -115,26 +140,32 @@ def read_label_studio(
     kept = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
     if not kept:
         return None if annotations else {"text": text}
-    read = _studio_entities if task == "ner" else _studio_labels
-    first, *others = [
-        read(text, [part for part in one.get("result") or [] if isinstance(part, dict)])
-        for one in kept
-    ]
+    parts = ([p for p in one.get("result") or [] if isinstance(p, dict)] for one in kept)
+    first, *others = (
+        [_studio_entities(text, part) for part in parts]
+        if task == "ner"
+        else [_studio_labels(place, part, label_name) for part in parts]
+    )
     if others:
         differ = any(_in_order(other) != _in_order(first) for other in others)
         notes[DIFFER if differ else AGREE] += 1
     return {"text": text, "entities" if task == "ner" else "label": first}
 
 
-def _studio_entities(text: str, results: list[Object]) -> list[Any]:
+def _studio_entities(text: str, results: Sequence[Object]) -> list[Any]:
     values = [one.get("value") for one in results if one.get("type") in ("labels", None)]
     return [_studio_span(text, one) for one in values]
 
 
-def _studio_labels(text: str, results: list[Object]) -> list[Any]:
+def _studio_labels(place: str, results: Sequence[Object], label_name: str) -> list[Any]:
     labels: list[Any] = []
-    for one in results:
-        value = one.get("value") or {}
+    values = [(one.get("from_name"), one.get("value") or {}) for one in results]
+    names = sorted({str(n) for n, value in values if {"choices", "taxonomy", "rating"} & {*value}})
+    names = [label_name] if label_name in names else names
+    _check_one(place, names)
+    for name, value in values:
+        if str(name) not in names:
+            continue
         labels += value.get("choices") or [
             ">".join(map(str, path)) for path in value.get("taxonomy") or []
         ]
@@ -154,17 +185,21 @@ def read_label_studio_min(
 ) -> dict[str, Any] | None:
     """Return text and entities or label of a row of JSON-MIN."""
     text = _studio_text(place, {k: v for k, v in row.items() if k not in STUDIO}, text_name)
-    others = {k: v for k, v in row.items() if k not in STUDIO and v != text}
+    others = {k: from_cell(v) for k, v in row.items() if k not in STUDIO and v != text}
     if task == "ner":
         lists = [v for v in others.values() if isinstance(v, list) and all(map(is_span, v))]
         return {"text": text, "entities": [_studio_span(text, one) for one in (lists or [[]])[0]]}
     names = [label_name] if label_name in others else list(others)
+    _check_one(place, names)
+    value = others[names[0]] if names else []
+    return {"text": text, "label": value.get("choices") if isinstance(value, dict) else value}
+
+
+def _check_one(place: str, names: Sequence[str]) -> None:
     if len(names) > 1:
         raise InputError(
             f"{place}: the label may be {' or '.join(names)}. Say which: --label_column_name."
         )
-    value = others[names[0]] if names else []
-    return {"text": text, "label": value.get("choices") if isinstance(value, dict) else value}
 
 
 def _studio_text(place: str, data: Object, name: str) -> Any:
@@ -229,6 +264,17 @@ def read_doccano(row: Object) -> dict[str, Any]:
     if isinstance(value, list):
         value = [one.get("label") if isinstance(one, dict) else one for one in value]
     return {"text": row.get("text", row.get("data")), "label": value}
+
+
+def is_cats(row: Object) -> bool:
+    """Whether `row` is a text with spaCy's categories, ``{"cats": {"긍정": 1.0}}``."""
+    return isinstance(row.get("cats"), dict)
+
+
+def read_cats(row: Object) -> dict[str, Any]:
+    """Return the text with the categories whose value is above one half."""
+    cats = row.get("cats") or {}
+    return {"text": row.get("text"), "label": [name for name, share in cats.items() if share > 0.5]}
 
 
 def parts_of(cell: str) -> list[str]:

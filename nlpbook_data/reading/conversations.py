@@ -15,14 +15,14 @@ def is_conversation(row: Mapping[str, Any]) -> bool:
 
 
 def is_instruction(row: Mapping[str, Any]) -> bool:
-    """Whether `row` is Alpaca's: instruction, input (which may be empty or missing) and output."""
+    """Whether `row` is Alpaca's or Dolly's: instruction, perhaps input or context, and output."""
     return any(first in row and other in row for first, other in INSTRUCTIONS)
 
 
 def read_instruction(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return prompt and completion; the prompt is instruction and input, each with a line break."""
+    """Return prompt and completion; each part of the prompt ends in a line break."""
     names = next(names for names in INSTRUCTIONS if names[1] in row)
-    parts = [row[names[0]], row.get("input")]
+    parts = [row.get("system"), row[names[0]], row.get("input"), row.get("context")]
     prompt = "\n".join(part for part in parts if isinstance(part, str) and part.strip())
     return {"prompt": f"{prompt}\n" if prompt else None, "completion": row[names[1]]}
 
@@ -32,7 +32,8 @@ def read_conversation(place: str, row: Mapping[str, Any]) -> Iterator[dict[str, 
 
     The prompt is all turns before, one on each line; the completion is the assistant's turn.
     """
-    before: list[str] = []
+    system = row.get("system")
+    before = [system] if isinstance(system, str) and system.strip() else []
     for number, turn in enumerate(_turns(row) or [], start=1):
         who, said = _turn(f"{place}, turn {number}", turn)
         if who in ASSISTANT and said.strip() and before:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nlpbook_data.errors import InputError, shown
-from nlpbook_data.reading.text import open_bytes, read_lines
+from nlpbook_data.reading.text import format_of, open_bytes, read_lines
 from nlpbook_data.reading.values import FETCH_AGAIN, Files
 
 BLOCK_BYTES = 1 << 20
@@ -31,7 +31,8 @@ def parse_json(place: str, text: str, advice: str, **options: Any) -> Any:
     try:
         return json.loads(text, **options)
     except json.JSONDecodeError as error:
-        said = f"{error.msg}, character {error.pos + 1}"
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        said = f"{error.msg}, {line}character {error.colno}"
         raise InputError(f"{place}: not JSON ({said}). {advice}") from error
     except (ValueError, RecursionError) as error:  # NaN, a number of a million digits
         raise InputError(f"{place}: not JSON ({error}). {advice}") from error
@@ -41,7 +42,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object without duplicate keys; json itself would keep only the last one."""
     value = dict(pairs)
     if len(value) < len(pairs):
@@ -51,30 +52,64 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def json_layout(path: Path) -> str:
-    """Return ``lines`` (an object a line), ``array``, ``squad`` or ``data`` (rows under that key).
+    """Return the layout of a file of JSON.
 
-    Only the beginning is read; later errors appear when the file is read.
+    It is ``lines`` (an object a line), ``array``, ``data`` (rows under that key), ``squad`` or
+    ``object`` (the whole file is one, see `rows_of_object`). Only the beginning is read; later
+    errors appear when the file is read.
     """
     with open_bytes(path) as file:
         head = file.read(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"["):
-        return "array" if head[1:].lstrip()[:1] == b"{" else "squad"
-    line = head.partition(b"\n")[0].decode("utf-8", "replace")
+        return "array" if head[1:].lstrip()[:1] in (b"{", b"[") else "squad"
+    line, _, rest = (part.decode("utf-8", "replace") for part in head.partition(b"\n"))
+    is_json = format_of(path) == ".json"
     try:
         first = json.loads(line)
         if not isinstance(first, dict) or not isinstance(first.get("data"), list):
             void = isinstance(first, dict) and [] in first.values() and len(first) == 1
-            return "squad" if void else "lines"
+            alone = is_json and isinstance(first, dict) and not rest.strip()
+            return "squad" if void else "object" if alone else "lines"
         row = next(iter(first["data"]), None)
         rows = isinstance(row, dict) and len(row) > 1 and not {"paragraphs", "qas"} & {*row}
         return "data" if rows else "squad"
     except (ValueError, RecursionError):
         start = head[: 1 << 16].decode("utf-8", "replace")
         if not re.search(r'"data"\s*:\s*\[', start):
+            is_cut = is_json and not line.rstrip("\r, ").endswith("}")
+            if line.strip() == "{" or (is_cut and re.match(r'\{\s*"', start)):
+                return "object"
             return "lines" if re.match(r'\{\s*"', start) and "\n" in start else "squad"
         squad = re.search(r'"(paragraphs|qas|context)"\s*:', start)
         rows = re.search(r'"data"\s*:\s*\[\s*\{', start) and len(head) < BLOCK_BYTES
         return "data" if rows and not squad else "squad"
+
+
+def rows_of_object(path: Path, value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield ``(place, row)`` of a file that is one object.
+
+    Its rows are its only list of objects; or, as pandas writes them, its values under numbers, or
+    the cells of its columns; else it is itself a row.
+
+    Raises:
+        InputError: several of its lists may be the rows.
+    """
+    found = [k for k, v in value.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
+    columns = [dict(enumerate(v)) if isinstance(v, list) else v for v in value.values()]
+    is_table = all(isinstance(c, dict) and c.keys() == columns[0].keys() for c in columns)
+    name, rows = "row", [value]
+    if len(found) > 1:
+        raise InputError(
+            f"{path}: the rows may be those of {shown(found)}. Save each as a file of its own, as "
+            ".jsonl, one object a line."
+        )
+    if found:
+        name, rows = found[0], value[found[0]]
+    elif is_table and all(key.isdecimal() for key in value):
+        rows = columns
+    elif is_table and not {"tokens", "words"} & value.keys():
+        rows = [{key: c[at] for key, c in zip(value, columns, strict=True)} for at in columns[0]]
+    yield from ((f"{path}, {name} {number}", row) for number, row in enumerate(rows, start=1))
 
 
 def read_json_items(
@@ -121,7 +156,7 @@ class _JsonText:
     def __init__(self, path: Path, file: BinaryIO, name: str, encoding: str, advice: str) -> None:
         self.path, self.file = path, file
         self.name, self.encoding, self.advice = name, encoding, advice
-        self.decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
+        self.decoder = json.JSONDecoder(object_pairs_hook=unique_keys, parse_constant=_refuse)
         self.characters = codecs.getincrementaldecoder(encoding)()
         self.text, self.position, self.ended = "", 0, False
         self.bytes, self.line, self.column = 0, 1, 1

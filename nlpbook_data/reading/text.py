@@ -126,10 +126,12 @@ def read_lines(
             yield place, text.removesuffix("\n").removesuffix("\r")
 
 
-def csv_rows(path: Path, lines: Iterable[str], advice: str) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(
+    path: Path, lines: Iterable[str], advice: str, separator: str = ","
+) -> Iterator[tuple[int, list[str]]]:
     """Yield ``(number of its first line, cells)`` by row (RFC 4180); a blank line has no cells."""
     limit = csv.field_size_limit(MAX_CHARACTERS)  # the csv module has only this global limit
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, strict=True, delimiter=separator)
     number = 1
     try:
         for cells in reader:

@@ -176,6 +176,11 @@ def load_tokenizer(args: ModelArguments, pairs: bool = False) -> PreTrainedToken
             "model's type, pass --special_tokens eos_token=</s>,… to have it read as it is."
         )
     if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise InputError(
+                f"{name}: its tokenizer has no token to pad with. Name one of its words: "
+                "--special_tokens pad_token=[PAD]."
+            )
         tokenizer.pad_token = tokenizer.eos_token
     # Cached rows depend on the tokenizer's content, not its path; and no path should be pushed.
     tokenizer.name_or_path = ""
@@ -478,7 +483,7 @@ def _merge_adapters(model: PreTrainedModel, folder: Path) -> tuple[PreTrainedMod
         raise InputError(f"{path}: no such file. {hint}")
     try:
         adapted = PeftModel.from_pretrained(model, str(folder))
-    except (ValueError, RuntimeError, OSError, SafetensorError) as error:
+    except (ValueError, RuntimeError, OSError, AttributeError, SafetensorError) as error:
         raise InputError(
             f"{folder}: the adapters do not fit their model ({_first_line(error)}). Name others, "
             "or the labels that they were trained with."

@@ -149,7 +149,8 @@ def test_flat_answers(tmp_path, suffix, start):
         ({"answers": None}, ("answers: found 'None'", "[] for none")),
         ({"answers": {"text": ["서울"], "answer_start": []}}, ("differ in length",)),
         ({"answers": [{"txt": "서울", "answer_start": 0}]}, ("no 'text'", "Did you mean txt")),
-        ({"answers": ["서울"]}, ("answers: found \"['서울']\"",)),
+        ({"answers": ["서울"]}, ("answer 1: the answer '서울' is 2 times",)),
+        ({"answers": [3]}, ("answers: found '[3]'",)),
         ({"answer_text": "서울", "question": " "}, ("question is empty",)),
         ({"answer_text": "서울", "context": ""}, ("context is empty",)),
     ],
@@ -172,6 +173,30 @@ def test_answers_in_columns_as_hub_datasets_have_them(tmp_path):
         {"text": "수도", "answer_start": 4},
         {"text": "수도다", "answer_start": 4},
     ]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        '{"text": ["부산"], "answer_start": [5]}',
+        "{'text': ['부산'], 'answer_start': [5]}",  # as pandas writes an object
+        '{"text": "부산", "answer_start": 5}',
+        '["부산"]',
+    ],
+)
+def test_answers_in_a_cell(tmp_path, cell):
+    row = {"context": "서울과 부산", "question": "?", "answers": cell}
+    row["context"] = "서울과 🙂부산"
+    found = read(write_rows(tmp_path / "a.csv", [row]), "qa")
+    assert found[0]["answers"] == [{"text": "부산", "answer_start": 5}]
+
+
+def test_plausible_answers_of_klue_on_the_hub_are_none(tmp_path):
+    answers = {"text": ["서울"], "answer_start": [0]}
+    row = {"guid": "g", "context": CONTEXT, "question": "?", "answers": answers}
+    rows = [row | {"is_impossible": False}, row | {"guid": "h", "is_impossible": True}]
+    found = read(write_rows(tmp_path / "a.jsonl", rows), "qa")
+    assert [(one["id"], len(one["answers"])) for one in found] == [("g", 1), ("h", 0)]
 
 
 def test_an_id_that_is_there_twice_is_refused_with_the_first(tmp_path):
@@ -569,7 +594,8 @@ NFD = unicodedata.normalize("NFD", NFC)
         ("서울", [entity(0, 2, None)], ("label is missing",)),
         ("서울", [entity(0, 2, float("nan"))], ("label is missing",)),
         ("서울", [entity(0, 2, ["LOC"])], ("['LOC']\" where a label",)),
-        ("서울", [{"begin": 0, "end": 2, "label": "LOC"}], ("no 'start'", "begin, end, label")),
+        ("서울", [{"first": 0, "end": 2, "label": "LOC"}], ("no 'start'", "first, end, label")),
+        ("서울에", [entity(0, 1, "LOC", text="서울")], ("there up to 2, the end",)),
         ("서울", [{"start": 0, "end": 2, "labels": "LOC"}], ("no 'label'", "Did you mean labels")),
         ("서울시", [entity(0, 2, "A"), entity(1, 3, "B")], ("0-2 A and 1-3 B overlap",)),
         ("서울시", [entity(0, 2, "A"), entity(0, 2, "B")], ("overlap",)),

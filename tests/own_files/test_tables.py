@@ -17,6 +17,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from writing import write_xlsx, written
 
 from nlpbook_data import InputError
+from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.schemas import describe_format, read_examples
 from nlpbook_data.own_files.tables import find_encoding, read_rows
 
@@ -174,6 +175,38 @@ def test_other_encodings_are_refused(tmp_path, encoding):
         list(read_rows(path, COLUMNS))
 
 
+def test_a_csv_of_semicolons_or_tabs_and_columns_without_a_name(tmp_path):
+    for mark, name in ((",", "csv, comma"), (";", "csv, semicolon"), ("\t", "csv, tab")):
+        text = 'text,label,,\n"가,\n나",1,,\n'.replace(",", mark)
+        path = written(tmp_path / "a.csv", text.encode("cp949"))
+        row = {"text": f"가{mark}\n나", "label": "1"}
+        assert [row for _, row in read_rows(path, COLUMNS)] == [row]
+        assert describe_format(path, "doccls", {}, True) == f"{name}, cp949"
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda rows: {"version": "1.0", "rows": rows},
+        lambda rows: {key: {str(n): row[key] for n, row in enumerate(rows)} for key in COLUMNS},
+        lambda rows: {key: [row[key] for row in rows] for key in COLUMNS},
+        lambda rows: {str(n): row for n, row in enumerate(rows)},
+    ],
+)
+def test_rows_of_one_object(tmp_path, layout, indent):
+    rows = [{"text": "가", "label": "1"}, {"text": "나\n다", "label": "0"}]
+    path = written(tmp_path / "a.json", json.dumps(layout(rows), indent=indent))
+    assert [row for _, row in read_rows(path, COLUMNS)] == rows
+
+
+def test_quotes_of_csv_in_tsv_are_said(tmp_path):
+    path = written(tmp_path / "a.tsv", 'text\tlabel\n"그는 ""좋다"" 했다"\t1\n"좋다"\t0\n')
+    options = Options()
+    assert len(list(read_examples(path, "doccls", options=options))) == 2
+    assert options.lines()[0].startswith("1 rows have the quotes of csv")
+
+
 # What is refused
 
 
@@ -204,10 +237,14 @@ WRONG = [
     ),
     ("a.parquet", as_parquet([["가"], ["1"], ["나"]], ["text", "label", "text"]), ["'text'"]),
     ("a.csv", "text,label,text\n가,1,나", ["'text'"]),
-    ("a.csv", "text;label\n가;1\n", ["'text;label'", "a semicolon, where .csv has a comma"]),
-    ("a.csv", "text\tlabel\n가\t1\n", ["a tab, where .csv has a comma"]),
     ("a.tsv", "text,label\n가,1\n", ["a comma, where .tsv has a tab"]),
     ("a.tsv", "text\tlabel\ttext\n가\t1\t나", ["'text'"]),
+    ("a.xlsx", [["후기 2026"], COLUMNS, ["가", "1"]], ["row 2: the header seems to stand here"]),
+    ("a.xlsx", [["후기"], ["가"]], ["row 1: there is no column", "--sheet_name"]),
+    ("a.json", '[["가", "1"]]', ["item 1: found"]),
+    ("a.json", '{"train": [{"text": "가"}], "test": [{"text": "나"}]}', ["those of train, test"]),
+    ("a.json", '{\n"rows": [{"text": "가"},]}', ["not JSON", "line 2, character"]),
+    ("a.json", '{\n"info": {"name": "나"}, "id": 3\n}', ["are info", "write it beside others"]),
     ("a.jsonl", '{"text": "가", "label": "1", "text": "나"}', ["'text'"]),
     # less, more, two lines, a comma: after the header, three lines and a blank one
     *(

@@ -1,5 +1,6 @@
 """What annotation tools, chat models and search libraries write, in their own layouts."""
 
+import csv
 import gzip
 import json
 import unicodedata
@@ -54,7 +55,8 @@ PRODIGY = [
     {"start": start, "end": end, "label": label, "token_start": 1, "token_end": 1}
     for start, end, label in SPANS
 ]
-EXPORTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
+MARKED = json.dumps([studio(*span)["value"] for span in SPANS], ensure_ascii=False)
+EXPORTS: dict[str, tuple[str, list[Any]]] = {
     "doccano": ("a.jsonl", [{"id": 1, "text": TEXT, "label": SPANS, "Comments": []}]),
     "doccano, labels": ("a.jsonl", [{"id": 1, "data": TEXT, "labels": SPANS}]),
     "doccano, relations": (
@@ -68,6 +70,14 @@ EXPORTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
         "a.json",
         [{"id": 1, "본문": TEXT, "label": [studio(*span)["value"] for span in SPANS], **MIN}],
     ),
+    "Label Studio csv": ("a.csv", [{"text": TEXT, "label": MARKED, **MIN}]),
+    "Label Studio tsv": ("a.tsv", [{"text": TEXT, "label": MARKED, **MIN}]),
+    "doccano csv": ("a.csv", [{"text": TEXT, "label": json.dumps(SPANS)}]),
+    "spaCy": ("a.json", [[TEXT, {"entities": SPANS}]]),
+    "begin and type": (
+        "a.jsonl",
+        [{"text": TEXT, "NE": [{"begin": a, "end": b, "type": t} for a, b, t in SPANS]}],
+    ),
     "Prodigy": (
         "a.jsonl",
         [
@@ -78,7 +88,13 @@ EXPORTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
 }
 
 
-def saved(folder: Path, file: str, rows: list[dict[str, Any]]) -> Path:
+def saved(folder: Path, file: str, rows: list[Any]) -> Path:
+    if file == "a.tsv":  # with the quotes of csv
+        with (folder / file).open("w", encoding="utf-8", newline="") as lines:
+            table = csv.DictWriter(lines, rows[0], delimiter="\t")
+            table.writeheader()
+            table.writerows(rows)
+        return folder / file
     return (as_json if file.endswith(".json") else write_rows)(folder / file, rows)
 
 
@@ -199,6 +215,8 @@ CLASSES = {
         "a.jsonl",
         [{"text": "좋다", "options": [], "accept": ["긍정"], "answer": "accept", "_task_hash": 1}],
     ),
+    "spaCy": ("a.jsonl", [{"text": "좋다", "cats": {"긍정": 1.0, "부정": 0.0}}]),
+    "doccano csv": ("a.csv", [{"id": 1, "data": "좋다", "label": "긍정"}]),
     "KLUE": ("a.json", [{"guid": "y-0", "title": "좋다", "label": "긍정", "url": "u"}]),
 }
 
@@ -207,6 +225,31 @@ CLASSES = {
 def test_classes_of_annotation_tools(tmp_path, name):
     path = saved(tmp_path, *CLASSES[name])
     assert read(path, "doccls") == [{"text": "좋다", "label": "긍정"}]
+
+
+def test_one_of_several_choices_of_label_studio_is_named(tmp_path):
+    results = [
+        {"from_name": name, "type": "choices", "value": {"choices": [choice]}}
+        for name, choice in (("감성", "긍정"), ("주제", "배송"))
+    ]
+    annotated = {"data": {"text": "좋다"}, "annotations": [{"result": results}]}
+    path = as_json(tmp_path / "a.json", [annotated])
+    assert read(path, "doccls", {"label": "주제"}) == [{"text": "좋다", "label": "배송"}]
+    with pytest.raises(InputError, match="the label may be 감성 or 주제"):
+        read(path, "doccls", label_separator="|")
+
+
+def test_characters_of_klue_on_the_hub_and_words(tmp_path):
+    rows = [{"tokens": [*"나 홍"], "ner_tags": ["O", "O", "B-PS"]}]
+    rows += [{"tokens": [*"가다"], "ner_tags": ["O", "O"]}]
+    found = read(write_rows(tmp_path / "a.jsonl", rows))
+    assert found[0] == {"text": "나 홍", "entities": [{"start": 2, "end": 3, "label": "PS"}]}
+    assert found[1]["text"] == "가다"
+    write_rows(tmp_path / "b.jsonl", [{"words": ["홍", "간다"], "ner": ["B-PS", "O"]}])
+    assert read(tmp_path / "b.jsonl")[0]["text"] == "홍 간다"
+    words = written(tmp_path / "c.csv", "sentence,word,tag\n1,홍,B-PS\n1,길동,I-PS\n")
+    with pytest.raises(InputError, match="If each row is a token"):
+        read(words)
 
 
 def test_of_several_annotators_the_first_counts_and_is_said_to(tmp_path):
@@ -299,14 +342,18 @@ SHAREGPT = {"system": "system", "user": "human", "assistant": "gpt"}
     [
         {"messages": [{"role": who, "content": said} for who, said in TURNS]},
         {"conversations": [{"from": SHAREGPT[who], "value": said} for who, said in TURNS]},
+        {"messages": [{"role": w, "content": said} for w, said in TURNS[1:]], "system": "짧게."},
     ],
 )
 def test_each_answer_of_a_conversation_is_a_completion(tmp_path, row):
-    path = write_rows(tmp_path / "a.jsonl", [row])
-    assert read(path, "generation") == [
+    alone = {key: value[:1] if key != "system" else "" for key, value in row.items()}
+    path = write_rows(tmp_path / "a.jsonl", [row, alone])
+    options = Options()
+    assert read(path, "generation", options=options) == [
         {"prompt": "짧게.\n수도는?\n", "completion": "서울"},
         {"prompt": "짧게.\n수도는?\n서울\n또?\n", "completion": "부산"},
     ]
+    assert options.lines()[0].startswith("1 rows were left out: nothing in them is said")
 
 
 def test_instructions(tmp_path):
@@ -316,6 +363,11 @@ def test_instructions(tmp_path):
         {"prompt": "옮겨라\n서울\n", "completion": "Seoul"},
         {"prompt": "인사해라\n", "completion": "안녕"},
     ]
+    dolly = {"instruction": "줄여라", "context": "긴 글", "response": "글"}
+    (row,) = read(as_json(tmp_path / "b.json", [dolly]), "generation")
+    assert row == {"prompt": "줄여라\n긴 글\n", "completion": "글"}
+    songys = written(tmp_path / "c.csv", "Q,A,label\n안녕?,네,0\n")
+    assert read(songys, "generation") == [{"question": "안녕?", "answer": "네"}]
 
 
 @pytest.mark.parametrize(
@@ -325,6 +377,11 @@ def test_instructions(tmp_path):
         {"Anchor": "수도", " Positive": "서울", "NEGATIVE": "부산"},
         {"anchor": "수도", "positive": "서울", "negative_1": "부산"},
         {"query": "수도", "pos": ["서울"], "neg": ["부산"], "prompt": "찾아라"},
+        {
+            "query": "수도",
+            "positive_passages": [{"docid": "1", "text": "서울"}],
+            "negative_passages": [{"docid": "2", "title": "", "text": "부산"}],
+        },
     ],
 )
 def test_queries_of_search_libraries(tmp_path, row):
@@ -368,6 +425,39 @@ def test_labels_that_look_alike_are_one_class(tmp_path):
     write_rows(path, [{"text": "글", "label": "\u200b"}])
     with pytest.raises(InputError, match="line 1: the label is missing"):
         read(path, "doccls")
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("True TRUE", True),
+        ("1 True", True),
+        ("01 1", True),
+        ("1 １ 0", True),
+        ("긍정(상) 긍정（상）", True),
+        ("-1 1 \u22121", True),
+        ("1 -1 10 0.1", False),
+        ("긍정 부정 중립", False),
+        ("['긍정'] 부정", True),
+    ],
+)
+def test_labels_that_look_like_one_are_told(tmp_path, labels, said):
+    rows = [{"text": f"글 {label}", "label": label} for label in labels.split() * 2]
+    report = check_file(write_rows(tmp_path / "a.jsonl", rows), "doccls")
+    assert report.is_right
+    notes = [n for n in report.files["file"].notes if "look like one" in n or "like a list" in n]
+    assert bool(notes) == said
+
+
+def test_a_label_beside_query_and_passage_is_not_passed_over(tmp_path):
+    rows = [{"query": "수도", "passage": "서울", "label": 1}, {"query": "수도", "passage": "부산"}]
+    path = write_rows(tmp_path / "a.jsonl", [rows[0], rows[1] | {"label": 0}])
+    assert "--positive_label" in check_file(path, "search").errors[0]
+    assert check_file(path, "rerank", positive_label="1").is_right
+    qrels = written(tmp_path / "test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n")
+    for columns in ({}, {"query": "query-id", "passage": "corpus-id"}):
+        with pytest.raises(InputError, match="BEIR's qrels"):
+            read(qrels, "search", columns)
 
 
 def test_a_sheet_by_name_and_dates_in_columns_that_are_not_read(tmp_path):

@@ -634,6 +634,10 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda m: cut(m / "tokenizer.json", 5000),
         ("./model: the tokenizer could not be loaded",),
     ),
+    "no token to pad with": (
+        lambda m: change(m / "tokenizer_config.json", pad_token=None, eos_token=None),
+        ("no token to pad with", "--special_tokens pad_token=[PAD]"),
+    ),
     "vocabulary of another model": (
         lambda m: change(m / "config.json", vocab_size=900),
         ("2,000 words", "900", "own tokenizer"),

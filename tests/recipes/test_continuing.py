@@ -384,3 +384,7 @@ def test_adapters_that_peft_saved_elsewhere_are_a_model(fork_recipe, tmp_path):
         *("doccls", *SAME, *FILES, "--model_name_or_path", "adapters", "--output_dir", "more")
     ).expect()
     assert score(tmp_path / "more") == score(tmp_path / "alone")
+    config = tmp_path / "adapters" / "adapter_config.json"
+    config.write_text(json.dumps(read_json(config) | {"task_type": "CAUSAL_LM"}), encoding="utf-8")
+    other = [*SAME, *FILES, "--model_name_or_path", "adapters", "--output_dir", "other"]
+    fork_recipe("doccls", *other).expect(1, "the adapters do not fit their model")
