@@ -26,7 +26,7 @@ import torch
 
 from nlpbook_data.data.corpus import load_corpus
 from nlpbook_data.errors import InputError
-from nlpbook_data.inference.command_line import new_parser
+from nlpbook_data.inference.command_line import check_positive, new_parser
 from nlpbook_data.inference.exported import FILE, quantize_graph, write_graph
 from nlpbook_data.inference.predictor import Predictor, Row, load_predictor
 from nlpbook_data.inference.service import EXPORTED, find_examples
@@ -56,6 +56,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main(options: argparse.Namespace, scratch: Path) -> None:
     # 1. The original model, and rows for it
+    check_positive(options, "rows", "threads")
     folder = Path(options.output)
     if folder.exists():
         raise InputError(f"{folder} is there already. Name another --output, or delete it.")

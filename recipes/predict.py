@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.inference.command_line import new_parser
+from nlpbook_data.inference.command_line import check_positive, new_parser
 from nlpbook_data.inference.decoding import DECODING
 from nlpbook_data.inference.journal import Journal, predict_table
 from nlpbook_data.inference.predictor import INPUTS, load_predictor
@@ -61,6 +61,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main(options: argparse.Namespace, scratch: Path) -> None:
     # 1. The file: its rows, unchanged, and its columns
+    check_positive(options, "batch_size", "max_new_tokens")
     source, target = find_files(options, scratch)
     suffix = f".{options.format}" if options.format else format_of(source)
     table = open_table(unpack(source, scratch), suffix, options.separator)
@@ -156,6 +157,8 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
     target = Path(options.output or default)
     if target.exists() and source.exists() and target.samefile(source):
         raise InputError(f"{target}: it is the input too. Name another --output.")
+    if target.exists() and not target.is_file():
+        raise InputError(f"{target}: not a file. Name one by --output; - is standard output.")
     # a journal beside it is of a command that was killed right after it had written the output
     if target.exists() and not options.overwrite and not journal_of(target).exists():
         raise InputError(f"{target} is there already. Pass --overwrite, or name another --output.")

@@ -128,7 +128,13 @@ def open_table(path: Path, suffix: str | None = None, separator: str | None = No
             f"{path}: the name must end in one of {', '.join(FORMATS)}. Save it as one of them, or "
             "say which it is by --format."
         )
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+        raise InputError(
+            f"--separator {separator!r}: it must be one character; a tab is recognized without it."
+        )
     table = _Csv(path, separator) if suffix == ".csv" else FORMATS[suffix](path)
+    if not table.header:
+        raise InputError(f"{path}: {EMPTY}")
     check_columns(path, table.header, [], "")
     return table
 
@@ -246,8 +252,8 @@ class _Jsonl(_Text):
 
     def __init__(self, path: Path):
         super().__init__(path)
-        rows = (record.row for record in self.records(()) if record.row is not None)
-        self.header = list(next(rows, ()))
+        rows = (record.row or {} for record in self.records(()))
+        self.header = list(dict.fromkeys(name for row in rows for name in row))
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         return self._records(_read_object)
@@ -256,8 +262,6 @@ class _Jsonl(_Text):
         new = {name: output[name] for name in kinds if output.get(name) is not None}
         if record.row is None:
             return self._dump({"line": record.text} | new)
-        if record.row.keys() & new.keys():
-            return self._dump(record.row | new)
         kept = record.text.rstrip()[:-1].rstrip()  # keeps the spelling of numbers
         return kept + ", " * bool(record.row and new) + self._dump(new)[1:]
 
@@ -280,8 +284,6 @@ class _Tsv(_Text):
     def _read_header(self) -> None:
         found = (row for row in self._rows() if row[1] or row[3])
         number, self.header, self.heading, error = next(found, (0, [], "", ""))
-        if not self.header and not error:
-            raise InputError(f"{self.path}: {EMPTY}")
         if error := error or self._decoding_error(self.heading):
             raise InputError(f"{self.path}, line {number}: the header: {error}. Mend it.")
 
@@ -373,8 +375,6 @@ class _Workbook(Table):
         super().__init__(path)
         found = (cells for cells in self._rows(self._open()) if cells)
         self.header = [str(_read_cell(cell) or "") for cell in next(found, [])]
-        if not self.header:
-            raise InputError(f"{path}: {EMPTY}")
 
     @contextmanager
     def _damage_named(self) -> Iterator[None]:
@@ -426,6 +426,7 @@ class _Workbook(Table):
         width, is_header, found = len(self.header), True, iter(outputs)
         for place, original in enumerate(source.worksheets):
             sheet = copy.create_sheet(original.title)
+            sheet.sheet_state = original.sheet_state  # a hidden one stays hidden
             for cells in self._rows(source, place):
                 row = [cell and _new_cell(sheet, cell.value, cell) for cell in cells]
                 if place == 0 and is_header and cells:

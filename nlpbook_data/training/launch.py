@@ -343,7 +343,7 @@ def explain(error: BaseException, folder: Path | None) -> str | None:
     if cause:
         return str(cause)
     text = str(error)
-    where = getattr(error, "filename", None) or folder
+    where = getattr(error, "filename", None) or folder or "the output"
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     # safetensors and torch wrap the operating system's error
     words = ("No space left", "File too large", "PytorchStreamWriter failed", "inline_container.cc")
@@ -351,7 +351,7 @@ def explain(error: BaseException, folder: Path | None) -> str | None:
         what = getattr(error, "strerror", None) or text.splitlines()[0]
         return (
             f"{where}: no space is left on the disk ({what}). Free some, then give the same "
-            "command again; whole checkpoints are kept."
+            "command again; what is whole is kept."
         )
     closed = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
     if isinstance(error, OSError) and error.errno in closed and error.filename:

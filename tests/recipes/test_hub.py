@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, DOCCLS
+from conftest import COMMAND, DOCCLS, REPOSITORY
 from hub_double import Repo
 from saved import pretrained
 from writing import read_json, written
@@ -75,6 +75,24 @@ def test_a_run_pushed_later_pushes_what_its_own_push_would(fork_online, tmp_path
     (tmp_path / "reviews" / "run.json").write_text('{"status": "interrupted"}', encoding="utf-8")
     refused = fork_online(*push)
     assert refused.status == 1 and "interrupted" in refused.stderr
+
+
+def test_a_token_of_a_yaml_is_hidden_wherever_it_is_repeated(
+    fork_online, tmp_path, hub, monkeypatch
+):
+    token = "abc123secret"  # nothing about it says that it is one
+    monkeypatch.setattr(hub, "token", token)
+    hub.fail_commit = 403
+    settings = (REPOSITORY / "tests" / "recipes" / "tiny.yaml").read_text(encoding="utf-8")
+    settings += f"hub_token: {token}\nhub_model_id: tester/{token}\npush_to_hub: true\n"
+    config = written(tmp_path / "mine.yaml", settings)
+    folder = tmp_path / f"{token}-run"
+    options = ["--config", config, "--output_dir", folder]
+    failed = fork_online("doccls", *TRAIN, *options, token=False).expect(1, "<token>")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert "run.json" in {path.name for path in files}
+    assert not [path.name for path in files if token.encode() in path.read_bytes()]
+    assert token not in failed.stdout + failed.stderr
 
 
 @pytest.mark.parametrize("token", [(), ("--hub_token", "hf_wrong")])

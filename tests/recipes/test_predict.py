@@ -189,6 +189,13 @@ def test_what_was_killed_goes_on(run, rows, fork_recipe, tmp_path):
         ("a.csv", "text\n좋아\n", ["--output", "there.csv"], "is there already"),
         ("a.csv", "text\n좋아\n", ["--output", "b.jsonl"], "Let it end in .csv"),
         ("a.csv", "text,score\n좋아,1\n", [], "has a column 'score' already"),
+        ("a.jsonl", '{"n": 1}\n{"text": "좋아", "score": 1}\n', [], "has a column 'score' already"),
+        ("a.jsonl", "\n{}\n", [], "the file is empty"),
+        ("a.csv", "text\n좋아\n", ["--output", "folder.csv"], "not a file"),
+        ("a.csv", "text\n좋아\n", ["--output", "other.csv"], "no predictions of this program"),
+        ("a.csv", "text\n좋아\n", ["--batch_size", "-3"], "it must be 1 or more"),
+        ("a.csv", "text\n좋아\n", ["--device", "gpu7"], "--device gpu7: it cannot be used"),
+        ("a.csv", "text\n좋아\n", ["--separator", "||"], "it must be one character"),
         ("a.csv", "text\n좋아\n", ["--threshold", "0.3"], "no such option"),
         ("a.xlsx", "text\n좋아\n", [], "not a workbook"),
         ("a", "text\n좋아\n", ["--output", "b.csv"], "a: its name does not say its format"),
@@ -199,11 +206,13 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     name, content, options, message, run, fork_recipe, tmp_path
 ):
     source = written(tmp_path / name, content)
-    written(tmp_path / "there.csv", "mine\n")
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for there in ("there.csv", "folder.csv/mine", "other.csv.partial"):
+        written(tmp_path / there, "mine")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
     done = fork_recipe("predict", run, "--input", source.name, *options, cwd=tmp_path)
     assert done.status == 1 and message in done.error, done.stderr
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
 def test_a_model_that_predicts_nan_is_refused_once_and_writes_nothing(fork_recipe, tmp_path):
