@@ -23,6 +23,8 @@ from nlpbook_data.training.launch import run_program
 
 logger = logging.getLogger("nlpbook_data.recipes.serve")
 
+PATIENCE = 5  # seconds for requests that are still being sent when the server is stopped
+
 
 def parse_arguments() -> argparse.Namespace:
     """Return the command line's options."""
@@ -52,7 +54,10 @@ def main(options: argparse.Namespace) -> None:
     app = create_app(service, options.max_rows, options.max_characters)
     host, port = bound.getsockname()[:2]
     logger.info("%s (%s): http://%s:%d/", service.name, service.task, host, port)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run([bound])
+    config = uvicorn.Config(
+        app, log_level="warning", server_header=False, timeout_graceful_shutdown=PATIENCE
+    )
+    uvicorn.Server(config).run([bound])
 
 
 if __name__ == "__main__":

@@ -84,7 +84,14 @@ def read_runs(folders: Iterable[Path]) -> list[Entry]:
     entries: dict[str, Entry] = {}
     folders = list(folders)
     for folder in (found for place in folders for found in _find_runs(place)):
-        if (entry := _read(folder)) is None:
+        try:
+            entry = _read(folder)
+        except (KeyError, AttributeError) as error:  # of another version, or not of a recipe
+            raise InputError(
+                f"{folder}: run.json or metrics.json is not as a run leaves it ({error}). Run the "
+                "recipe again, or leave it out."
+            ) from error
+        if entry is None:
             continue
         key = json.dumps([entry.model, str(entry.task), entry.task.digest, entry.settings])
         kept = entries.setdefault(key, entry)

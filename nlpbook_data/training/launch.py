@@ -348,7 +348,7 @@ def explain(error: BaseException, folder: Path | None) -> str | None:
     # safetensors and torch wrap the operating system's error
     words = ("No space left", "File too large", "PytorchStreamWriter failed", "inline_container.cc")
     if full or any(word in text for word in words):
-        what = getattr(error, "strerror", None) or text.splitlines()[0]
+        what = getattr(error, "strerror", None) or text.splitlines()[0][:200]
         return (
             f"{where}: no space is left on the disk ({what}). Free some, then give the same "
             "command again; what is whole is kept."

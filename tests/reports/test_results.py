@@ -136,7 +136,11 @@ def test_scores_of_rows_are_those_of_the_whole():
     assert tested["a"] == pytest.approx(expected) and tested["difference"] == pytest.approx(0)
 
 
-def test_a_broken_file_is_named(outputs):
-    written(outputs / "a" / "run.json", "{")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("{", "run.json: not JSON"), ("[]", "a: run.json or"), ('{"status": "finished"}', "argument")],
+)
+def test_a_broken_file_is_named(content, said, outputs):
+    written(outputs / "a" / "run.json", content)
     told = command("results", outputs, status=1)
-    assert "run.json: not JSON" in told.stderr
+    assert said in told.stderr and "Traceback" not in told.stderr
