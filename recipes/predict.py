@@ -151,7 +151,8 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
     else:
         packing = packing_of(source)
         plain = source.with_suffix("") if packing else source
-        default = str(source.with_name(f"{plain.stem}.predicted{plain.suffix}{packing}"))
+        suffix = f".{options.format}" if options.format else plain.suffix
+        default = str(source.with_name(f"{plain.stem}.predicted{suffix}{packing}"))
     if (options.output or default) == "-":
         return source, None
     target = Path(options.output or default)

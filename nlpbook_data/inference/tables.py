@@ -254,6 +254,9 @@ class _Jsonl(_Text):
         super().__init__(path)
         rows = (record.row or {} for record in self.records(()))
         self.header = list(dict.fromkeys(name for row in rows for name in row))
+        for record in () if self.header else self.records(()):
+            if record.error:  # such as an array of objects
+                raise InputError(f"{record.place}: {record.error}. Each line must be an object.")
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         return self._records(_read_object)

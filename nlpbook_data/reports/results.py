@@ -301,7 +301,10 @@ def compare(
                 found += [
                     labels | {"seed": str(s)} | row for s, row in each.items() if "only_a" in row
                 ]
-            name = f"mean of {len(first)}" if len(first) > 1 else " ".join(map(str, first))
+            counts = dict.fromkeys([len(first), len(second)])  # one number if they are equal
+            name = f"mean of {' and '.join(map(str, counts))}"
+            if max(counts) == 1:
+                name = " ".join(map(str, first))
             found.append(labels | {"seed": name} | together)
     return found
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,8 @@ def set_up_logging(is_first: bool) -> None:
     transformers.logging.get_logger("transformers.trainer").addFilter(
         lambda line: "missing keys in the checkpoint" not in line.getMessage()
     )
+    # peft reads what transformers has renamed.
+    warnings.filterwarnings("ignore", ".is_gradient_checkpointing", FutureWarning)
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
 

@@ -139,6 +139,12 @@ def test_a_pipe_is_read_and_one_that_is_closed_is_no_error(run, rows, fork_recip
     assert done.status == 0 and "error" not in done.stderr, done.stderr
 
 
+def test_a_name_without_its_format_gets_one(run, fork_recipe, tmp_path):
+    source = written(tmp_path / "후기.dat", "text\n좋아요\n")
+    fork_recipe("predict", run, "--input", source, "--format", "csv").expect()
+    assert [row["text"] for row in read_back(tmp_path / "후기.predicted.csv")] == ["좋아요"]
+
+
 def test_a_row_that_fails_says_why_and_none_is_lost(run, fork_recipe, tmp_path):
     bad = 'id,text\n1,좋아요\n2,"나빠요\n3,둘,셋\n4\n5, \n6,별로\n'
     done = fork_recipe("predict", run, "--input", written(tmp_path / "bad.csv", bad)).expect()
@@ -191,6 +197,7 @@ def test_what_was_killed_goes_on(run, rows, fork_recipe, tmp_path):
         ("a.csv", "text,score\n좋아,1\n", [], "has a column 'score' already"),
         ("a.jsonl", '{"n": 1}\n{"text": "좋아", "score": 1}\n', [], "has a column 'score' already"),
         ("a.jsonl", "\n{}\n", [], "the file is empty"),
+        ("a.jsonl", '[{"text": "좋아"},\n{"text": "나빠"}]\n', [], "line 1: not JSON"),
         ("a.csv", "text\n좋아\n", ["--output", "folder.csv"], "not a file"),
         ("a.csv", "text\n좋아\n", ["--output", "other.csv"], "no predictions of this program"),
         ("a.csv", "text\n좋아\n", ["--batch_size", "-3"], "it must be 1 or more"),
