@@ -30,6 +30,8 @@ def load_trained(
     tokenizer, config = load_tokenizer(args), load_config(args)
     folder = Path(resolve_package(args.model_name_or_path or ""))
     if (folder / FILE).is_file():
+        if device and str(device) != "cpu":
+            raise InputError(f"--device {device}: {folder} is exported, for a CPU. Leave it out.")
         return ExportedModel(folder, config), tokenizer
     model = load_model(auto_class, args, config, training=False)
     device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"

@@ -1,8 +1,10 @@
 """A run becomes a graph that predicts the same, and is used by the same commands."""
 
 import gzip
+from pathlib import Path
 
 import pytest
+import torch
 from conftest import TINY
 from writing import read_json, read_rows, write_rows
 
@@ -52,4 +54,8 @@ def test_a_model_of_scores_is_exported_and_checked_by_a_packed_file(fork_recipe,
     folder = tmp_path / "onnx"
     fork_recipe("export", tmp_path / "run", "--output", folder, "--input", packed).expect()
     report = read_json(folder / "export_report.json")
+    for graph in folder.rglob("*.onnx"):
+        assert str(Path(torch.__file__).parents[1]).encode() not in graph.read_bytes()
+    refused = fork_recipe("predict", folder, "--input", rows, "--device", "cuda", "--prefix", "n_")
+    refused.expect(1, "is exported, for a CPU")
     assert report["rows"] == 40 and report["models"]["onnx float32"]["score_change"] < 1e-4
