@@ -96,7 +96,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
 
     # 3. Predictions, in a journal next to the output: those already in it are not made again
     command = {
-        "input": [source.name, source.stat().st_size, source.stat().st_mtime_ns],
+        "input": describe_input(source),
         "model": describe_model(options),
         "columns": list(columns),
         "new columns": list(kinds),
@@ -109,6 +109,9 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
     try:
         for outputs in predict_table(table, predictor, columns, chosen, skip=journal.done):
             journal.append([{options.prefix + k: v for k, v in row.items()} for row in outputs])
+
+        if describe_input(source) != command["input"]:
+            raise InputError(f"{source}: it was changed meanwhile. Delete {beside} to start anew.")
 
         # 4. The same rows with the new columns; the output file is complete or does not exist
         failed = sum(f"{options.prefix}error" in row for row in journal)
@@ -174,6 +177,10 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
 
 def journal_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.partial")
+
+
+def describe_input(source: Path) -> list[Any]:
+    return [source.name, source.stat().st_size, source.stat().st_mtime_ns]
 
 
 def describe_model(options: argparse.Namespace) -> Any:

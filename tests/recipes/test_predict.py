@@ -145,6 +145,27 @@ def test_a_name_without_its_format_gets_one(run, fork_recipe, tmp_path):
     assert [row["text"] for row in read_back(tmp_path / "후기.predicted.csv")] == ["좋아요"]
 
 
+GROWS = """
+import runpy
+from nlpbook_data.inference.predictor import Predictor
+predict = Predictor.predict
+def grow(self, rows, **options):
+    with open("a.csv", "a") as file:
+        file.write("more\\n")
+    return predict(self, rows, **options)
+Predictor.predict = grow
+runpy.run_path({recipe!r}, run_name="__main__")
+"""
+
+
+def test_a_file_that_grows_meanwhile_is_told(run, fork_recipe, tmp_path):
+    written(tmp_path / "grows.py", GROWS.format(recipe=str(RECIPES / "predict.py")))
+    written(tmp_path / "a.csv", "text\n좋아요\n")
+    done = fork_recipe(tmp_path / "grows", run, "--input", "a.csv")
+    done.expect(1, "a.csv: it was changed meanwhile")
+    assert not (tmp_path / "a.predicted.csv").exists()
+
+
 def test_a_row_that_fails_says_why_and_none_is_lost(run, fork_recipe, tmp_path):
     bad = 'id,text\n1,좋아요\n2,"나빠요\n3,둘,셋\n4\n5, \n6,별로\n'
     done = fork_recipe("predict", run, "--input", written(tmp_path / "bad.csv", bad)).expect()
