@@ -357,10 +357,11 @@ def explain(error: BaseException, folder: Path | None) -> str | None:
             "command again; what is whole is kept."
         )
     closed = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+    closed += (errno.ENAMETOOLONG, errno.EEXIST, errno.ELOOP)
     if isinstance(error, OSError) and error.errno in closed and error.filename:
         return (
-            f"{error.filename}: {error.strerror}. Change its permissions, or name another place "
-            "(--output_dir, --cache_dir, --corpus_dir)."
+            f"{error.filename}: {error.strerror}. Name another place (--output_dir, --cache_dir, "
+            "--corpus_dir), or change its permissions."
         )
     arrow = isinstance(error, OSError) and error.errno is None and "message body" in text
     if arrow or isinstance(error, pa.ArrowInvalid):  # a cached file of `map`
