@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -389,11 +389,11 @@ class _Workbook(Table):
                 "without a password."
             ) from error
 
-    def _open(self) -> Any:
+    def _open(self, data_only: bool = True) -> Any:
         from openpyxl import load_workbook  # takes 0.2 s, for few files
 
         with self._damage_named():
-            return load_workbook(self.path, read_only=True, data_only=True)
+            return load_workbook(self.path, read_only=True, data_only=data_only)
 
     def _rows(self, workbook: Any, sheet: int = 0) -> Iterator[list[Any]]:
         """Yield the cells of each row up to the last non-empty one; empty cells are None."""
@@ -426,12 +426,15 @@ class _Workbook(Table):
         from openpyxl import Workbook
 
         source, copy = self._open(), Workbook(write_only=True)
+        formulas = self._open(data_only=False)  # they stay where no value of theirs was saved
         width, is_header, found = len(self.header), True, iter(outputs)
         for place, original in enumerate(source.worksheets):
             sheet = copy.create_sheet(original.title)
             sheet.sheet_state = original.sheet_state  # a hidden one stays hidden
-            for cells in self._rows(source, place):
-                row = [cell and _new_cell(sheet, cell.value, cell) for cell in cells]
+            both = zip(self._rows(source, place), self._rows(formulas, place), strict=True)
+            for cells, written in both:
+                merged = [value or cell for value, cell in zip_longest(cells, written)]
+                row = [cell and _new_cell(sheet, cell.value, cell) for cell in merged]
                 if place == 0 and is_header and cells:
                     is_header, row = False, row + list(kinds)
                 elif place == 0:

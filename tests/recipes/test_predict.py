@@ -13,7 +13,7 @@ import pytest
 import spy
 import torch
 from conftest import DOCCLS, RECIPES, TINY
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
 from saved import HEADS, ROWS, save_run, spoil
 from transformers import AutoTokenizer
 from writing import read_rows, write_rows, written
@@ -143,6 +143,21 @@ def test_a_name_without_its_format_gets_one(run, fork_recipe, tmp_path):
     source = written(tmp_path / "후기.dat", "text\n좋아요\n")
     fork_recipe("predict", run, "--input", source, "--format", "csv").expect()
     assert [row["text"] for row in read_back(tmp_path / "후기.predicted.csv")] == ["좋아요"]
+
+
+def test_formulas_and_hidden_sheets_of_a_workbook_stay(run, fork_recipe, tmp_path):
+    book = Workbook()
+    for row in (["text", "합", "메모"], ["좋아요", "=1+2", None], ["별로", None, "=B2"]):
+        book.active.append(row)
+    book.create_sheet("숨은").sheet_state = "hidden"
+    book.save(tmp_path / "a.xlsx")
+    fork_recipe("predict", run, "--input", tmp_path / "a.xlsx").expect()
+    found = load_workbook(tmp_path / "a.predicted.xlsx")
+    header, *rows = found.worksheets[0].iter_rows(values_only=True)
+    assert header == ("text", "합", "메모", "prediction", "score", "error")
+    assert [row[:3] for row in rows] == [("좋아요", "=1+2", None), ("별로", None, "=B2")]
+    assert {row[3] for row in rows} <= {"긍정", "부정"}
+    assert found["숨은"].sheet_state == "hidden"
 
 
 GROWS = """
