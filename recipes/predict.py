@@ -65,6 +65,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
     source, target = find_files(options, scratch)
     suffix = f".{options.format}" if options.format else format_of(source)
     table = open_table(unpack(source, scratch), suffix, options.separator)
+    table.name = options.input if options.input != "-" else source.name
     is_plain = suffix == ".txt"
 
     # 2. The model: its task, its input columns and its outputs

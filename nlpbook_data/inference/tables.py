@@ -79,12 +79,13 @@ class Table(ABC):
 
     Attributes:
         header: the names of its columns.
+        name: what messages on rows call it; a copy may have that of the original.
     """
 
     header: list[str]
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.name = path, str(path)
 
     def estimate(self) -> int | None:
         """Return the approximate number of rows, if it can be found quickly."""
@@ -200,7 +201,7 @@ class _Text(Table):
                 row = read(text) if text.strip() and not error else None
             except ValueError as found:
                 error = str(found)
-            yield Record(f"{self.path}, line {number}", row, error, text)
+            yield Record(f"{self.name}, line {number}", row, error, text)
 
     def write(
         self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
@@ -299,7 +300,7 @@ class _Tsv(_Text):
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         width, is_header = len(self.header), True
         for number, cells, text, error in self._rows():
-            place = f"{self.path}, line {number}"
+            place = f"{self.name}, line {number}"
             error = error or self._decoding_error(text)
             if is_header and cells:
                 is_header = False
@@ -409,7 +410,7 @@ class _Workbook(Table):
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         width, is_header = len(self.header), True
         for number, cells in enumerate(self._rows(self._open()), start=1):
-            place = f"{self.path}, row {number}"
+            place = f"{self.name}, row {number}"
             if is_header and cells:
                 is_header = False
             elif not cells:
@@ -472,7 +473,7 @@ class _Parquet(Table):
         batches = self._batches([name for name in columns if name in self.header])
         rows = (row for batch in batches for row in batch.to_pylist())
         for number, row in enumerate(rows, start=1):
-            yield Record(f"{self.path}, row {number}", row)
+            yield Record(f"{self.name}, row {number}", row)
 
     def write(
         self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"

@@ -60,11 +60,12 @@ def read_back(path: Path) -> list[dict]:
 
 @pytest.mark.parametrize("packing", ["gz", "zst"])
 def test_what_is_compressed_comes_back_compressed(packing, run, fork_recipe, tmp_path):
-    text = "text\r\n좋아요\r\n"
+    text = "text\r\n좋아요\r\n \r\n"
     source = tmp_path / f"a.csv.{packing}"
     with pa.output_stream(str(source)) as file:
         file.write(text.encode("utf-16"))
-    fork_recipe("predict", run, "--input", source).expect()
+    done = fork_recipe("predict", run, "--input", source).expect()
+    assert done.stderr.startswith(f"{source}, line 3: the text is empty")
     with pa.input_stream(str(tmp_path / f"a.predicted.csv.{packing}")) as file:
         lines = file.read().decode("utf-16").split("\r\n")
     assert lines[0] == "text,prediction,score,error" and lines[1].startswith("좋아요,")
