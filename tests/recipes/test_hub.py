@@ -151,6 +151,18 @@ def test_a_corpus_that_may_not_be_passed_on_is_not_pushed_in_public(fork_online,
     assert not hub.repos
 
 
+def test_what_is_to_be_private_is_not_pushed_where_all_can_see_it(fork_online, hub, tmp_path, nsmc):
+    hub.repos["tester/open"] = Repo("tester/open")
+    hub.repos["tester/data"] = Repo("tester/data", "dataset")
+    fork_online("doccls", *TRAIN, token=False).expect()
+    push = [COMMAND, "push-run", "reviews", "--hub_private_repo", "--hub_model_id", "tester/open"]
+    data = [COMMAND, "push", "nsmc", "--private", "--repo_id", "tester/data", *nsmc]
+    for command in (push, data):
+        done = fork_online(*command)
+        assert done.status == 1 and "is there and public" in done.stderr
+    assert not any(repo.files for repo in hub.repos.values())
+
+
 def test_a_push_that_the_hub_refuses_is_one_message_without_the_token(nsmc, fork_online, hub):
     hub.fail_commit = 403
     done = fork_online(COMMAND, "push", "nsmc", "--repo_id", "tester/nsmc", *nsmc)
