@@ -14,14 +14,15 @@ from nlpbook_data.language import spoken
 TOKEN = re.compile(r"hf_(?:oauth_|jwt_)?[A-Za-z0-9]{20,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 # A token in an environment variable of any name; unlike a path it has no slash.
 IN_ENVIRONMENT = re.compile(r"hf_[^\s/]{8,}")
-NAMED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+OF_CONFIG = "NLPBOOK_HUB_TOKEN"  # the token of a YAML, which reaches child processes too
+NAMED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", OF_CONFIG)
 # Control characters (C0 and C1 except tab and line break), and marks of writing direction.
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 LONG = re.compile(r"\S{400,}")
 
 
 def secrets() -> set[str]:
-    """Return the tokens in the environment and on the command line."""
+    """Return the tokens in the environment, on the command line and in its ``--config``."""
     found = {value for value in os.environ.values() if IN_ENVIRONMENT.fullmatch(value)}
     found |= {value for name in NAMED if len(value := os.environ.get(name, "")) > 7}
     for word, after in zip(sys.argv, [*sys.argv[1:], ""], strict=True):

@@ -15,7 +15,7 @@ import logging
 import os
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.inference.command_line import new_parser
+from nlpbook_data.inference.command_line import check_positive, new_parser
 from nlpbook_data.inference.service import CHARACTERS, open_port
 from nlpbook_data.training.launch import run_program
 
@@ -42,8 +42,7 @@ def main(options: argparse.Namespace) -> None:
         raise InputError(
             f"{error.name} is not installed: pip install nlpbook-recipes[demo]."
         ) from error
-    if options.max_characters < 1:
-        raise InputError(f"--max_characters {options.max_characters}: it must be 1 or more.")
+    check_positive(options, "max_characters")
     with open_port(options.host, options.port) as probe:
         port = probe.getsockname()[1]
     page = build(options.model, options.max_characters, options.rerank)

@@ -26,11 +26,11 @@ import torch
 
 from nlpbook_data.data.corpus import load_corpus
 from nlpbook_data.errors import InputError
-from nlpbook_data.inference.command_line import new_parser
+from nlpbook_data.inference.command_line import check_positive, new_parser
 from nlpbook_data.inference.exported import FILE, quantize_graph, write_graph
 from nlpbook_data.inference.predictor import Predictor, Row, load_predictor
 from nlpbook_data.inference.service import EXPORTED, find_examples
-from nlpbook_data.inference.tables import open_table
+from nlpbook_data.inference.tables import open_table, unpack
 from nlpbook_data.training import ModelArguments, load_config, load_tokenizer
 from nlpbook_data.training.launch import run_program
 
@@ -56,6 +56,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main(options: argparse.Namespace, scratch: Path) -> None:
     # 1. The original model, and rows for it
+    check_positive(options, "rows", "threads")
     folder = Path(options.output)
     if folder.exists():
         raise InputError(f"{folder} is there already. Name another --output, or delete it.")
@@ -66,7 +67,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
             f"{options.model}: doccls, paircls, ner and qa are exported, from their runs' folders. "
             "Of what writes texts the folder itself is used, by predict, demo, serve and vllm."
         )
-    rows = find_rows(options, original)
+    rows = find_rows(options, original, scratch)
 
     # 2. The graph, for any number of rows and tokens, and its copy with products of 8 bits
     plain, small = scratch / "export", scratch / "export" / "int8"
@@ -85,7 +86,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
     # 3. Compare the three: predictions and times
     exact, int8 = (load_predictor(part) for part in (plain, small))
     models = {"torch": original, "onnx float32": exact, "onnx int8": int8}
-    details = {} if original.task == "ner" else {"details": True}
+    details = dict.fromkeys({"details"} & original.options, True)
     found = {name: model.predict(rows, **details) for name, model in models.items()}
     one_by_one = [batch for row in rows[:SINGLY] for batch in given_inputs(original, [row])]
     seconds = measure(models, one_by_one)
@@ -123,15 +124,20 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
             speed,
         )
     (plain / "export_report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    shutil.move(plain, folder)
+    try:
+        shutil.move(plain, folder)
+    except OSError:  # the disk of `folder` is full; that of the scratch folder was not
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     logger.info("%s, %s/int8: python recipes/predict.py %s --input FILE", *[folder] * 3)
 
 
-def find_rows(options: argparse.Namespace, predictor: Predictor) -> list[Row]:
+def find_rows(options: argparse.Namespace, predictor: Predictor, scratch: Path) -> list[Row]:
     """Return rows with the model's columns: of ``--input``, or the rows that the run predicted."""
     names, folder = predictor.inputs, Path(options.model)
     if options.input:
-        records = open_table(Path(options.input)).records(list(names.values()))
+        file = unpack(Path(options.input), scratch)
+        records = open_table(file).records(list(names.values()))
         found = (record.row for record in records if record.row is not None)
     else:
         path, run = folder / "predictions.jsonl", folder / "run.json"

@@ -6,7 +6,8 @@
 #         --max_train_samples 64 --max_eval_samples 32 --max_predict_samples 32 --num_train_epochs 1
 # TASKS: some of those below. QA_OPTIONS: for qa alone, such as "--stride 32" where a model takes 128 tokens.
 # OUT: the folder of the runs. NLPBOOK_CORPORA: the folder of the raw corpora, if not ~/Korpora.
-set -uo pipefail
+export ACCELERATE_LOG_LEVEL=error # without the defaults that accelerate chose
+trap 'exit 130' INT # otherwise the next task would begin
 model=${1:?Name a model: recipes/klue.sh MODEL [options]}
 shift
 here=$(cd "$(dirname "$0")" && pwd)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.inference.command_line import new_parser
+from nlpbook_data.inference.command_line import check_positive, new_parser
 from nlpbook_data.inference.decoding import DECODING
 from nlpbook_data.inference.journal import Journal, predict_table
 from nlpbook_data.inference.predictor import INPUTS, load_predictor
@@ -61,9 +61,11 @@ def parse_arguments() -> argparse.Namespace:
 
 def main(options: argparse.Namespace, scratch: Path) -> None:
     # 1. The file: its rows, unchanged, and its columns
+    check_positive(options, "batch_size", "max_new_tokens")
     source, target = find_files(options, scratch)
     suffix = f".{options.format}" if options.format else format_of(source)
     table = open_table(unpack(source, scratch), suffix, options.separator)
+    table.name = options.input if options.input != "-" else source.name
     is_plain = suffix == ".txt"
 
     # 2. The model: its task, its input columns and its outputs
@@ -95,7 +97,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
 
     # 3. Predictions, in a journal next to the output: those already in it are not made again
     command = {
-        "input": [source.name, source.stat().st_size, source.stat().st_mtime_ns],
+        "input": describe_input(source),
         "model": describe_model(options),
         "columns": list(columns),
         "new columns": list(kinds),
@@ -108,6 +110,9 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
     try:
         for outputs in predict_table(table, predictor, columns, chosen, skip=journal.done):
             journal.append([{options.prefix + k: v for k, v in row.items()} for row in outputs])
+
+        if describe_input(source) != command["input"]:
+            raise InputError(f"{source}: it was changed meanwhile. Delete {beside} to start anew.")
 
         # 4. The same rows with the new columns; the output file is complete or does not exist
         failed = sum(f"{options.prefix}error" in row for row in journal)
@@ -150,12 +155,15 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
     else:
         packing = packing_of(source)
         plain = source.with_suffix("") if packing else source
-        default = str(source.with_name(f"{plain.stem}.predicted{plain.suffix}{packing}"))
+        suffix = f".{options.format}" if options.format else plain.suffix
+        default = str(source.with_name(f"{plain.stem}.predicted{suffix}{packing}"))
     if (options.output or default) == "-":
         return source, None
     target = Path(options.output or default)
     if target.exists() and source.exists() and target.samefile(source):
         raise InputError(f"{target}: it is the input too. Name another --output.")
+    if target.exists() and not target.is_file():
+        raise InputError(f"{target}: not a file. Name one by --output; - is standard output.")
     # a journal beside it is of a command that was killed right after it had written the output
     if target.exists() and not options.overwrite and not journal_of(target).exists():
         raise InputError(f"{target} is there already. Pass --overwrite, or name another --output.")
@@ -170,6 +178,10 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
 
 def journal_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.partial")
+
+
+def describe_input(source: Path) -> list[Any]:
+    return [source.name, source.stat().st_size, source.stat().st_mtime_ns]
 
 
 def describe_model(options: argparse.Namespace) -> Any:

@@ -17,11 +17,13 @@ import argparse
 import logging
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.inference.command_line import new_parser
+from nlpbook_data.inference.command_line import check_positive, new_parser
 from nlpbook_data.inference.service import CHARACTERS, load_service, open_port
 from nlpbook_data.training.launch import run_program
 
 logger = logging.getLogger("nlpbook_data.recipes.serve")
+
+PATIENCE = 5  # seconds for requests that are still being sent when the server is stopped
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -46,15 +48,16 @@ def main(options: argparse.Namespace) -> None:
         raise InputError(
             f"{error.name} is not installed: pip install nlpbook-recipes[demo]."
         ) from error
-    for name in ("max_rows", "max_characters"):
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name} {getattr(options, name)}: it must be 1 or more.")
+    check_positive(options, "max_rows", "max_characters")
     bound = open_port(options.host, options.port)
     service = load_service(options.model, options.rerank)
     app = create_app(service, options.max_rows, options.max_characters)
     host, port = bound.getsockname()[:2]
     logger.info("%s (%s): http://%s:%d/", service.name, service.task, host, port)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run([bound])
+    config = uvicorn.Config(
+        app, log_level="warning", server_header=False, timeout_graceful_shutdown=PATIENCE
+    )
+    uvicorn.Server(config).run([bound])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,3 +105,16 @@ def test_one_model_goes_through_the_tasks_of_klue(tmp_path):
     assert "paircls klue-nli, test 16" in printed and "best baseline" in printed
     assert re.search(r"^tiny_encoder \(random weights\) +[01]\.\d{4}$", printed, re.M), printed
     assert (tmp_path / "results.png").stat().st_size > 5000
+
+
+def test_ctrl_c_ends_all_tasks_of_klue(tmp_path):
+    stub = tmp_path / "accelerate"
+    stub.write_text("#!/bin/sh\necho >> calls\nkill -INT $PPID\nexit 130\n", "utf-8")
+    stub.chmod(0o755)
+    done = subprocess.run(
+        ["bash", str(ROOT / "recipes" / "klue.sh"), "any/model"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert done.returncode == 130 and (tmp_path / "calls").read_text("utf-8") == "\n"

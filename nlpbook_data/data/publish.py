@@ -9,14 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict
-from huggingface_hub import (
-    CommitOperationAdd,
-    DatasetCard,
-    DatasetCardData,
-    create_commit,
-    create_repo,
-    get_token,
-)
+from huggingface_hub import CommitOperationAdd, DatasetCard, DatasetCardData, HfApi, get_token
 
 from nlpbook_data.corpora.declaration import Corpus
 from nlpbook_data.corpora.licenses import find_license
@@ -115,9 +108,9 @@ def push_corpus(
                 files.append(name)
         dataset_card(corpus, splits).save(folder / "README.md")
         try:
-            repo = create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
-            commit = create_commit(
-                repo.repo_id,
+            hub = HfApi()
+            commit = hub.create_commit(
+                create_repository(hub, repo_id, private, "dataset"),
                 [CommitOperationAdd(file, folder / file) for file in files],
                 repo_type="dataset",
                 commit_message=f"Upload {corpus.name}",
@@ -128,6 +121,18 @@ def push_corpus(
                 "rights and the network, and run the command again."
             ) from error
     return commit.commit_url
+
+
+def create_repository(hub: HfApi, name: str, private: bool | None, kind: str = "model") -> str:
+    """Create a repository unless it is there; return its full name.
+
+    Raises:
+        InputError: it is to be private, and there is a public one.
+    """
+    repo = hub.create_repo(name, repo_type=kind, private=private, exist_ok=True).repo_id
+    if private and not hub.repo_info(repo, repo_type=kind).private:
+        raise InputError(f"{repo} is there and public; make it private on the Hub first")
+    return repo
 
 
 def dataset_card(corpus: Corpus, splits: DatasetDict) -> DatasetCard:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
+from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.inference.exported import FILE, ExportedModel
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
 from nlpbook_data.training.models import load_config, load_model, load_tokenizer
@@ -24,14 +25,23 @@ def load_trained(
     A folder of recipes/export.py has a graph instead of weights; it runs on the CPU.
 
     Raises:
-        InputError: no such model, or no trained head of `auto_class`.
+        InputError: no such model or device, or no trained head of `auto_class`.
     """
     tokenizer, config = load_tokenizer(args), load_config(args)
     folder = Path(resolve_package(args.model_name_or_path or ""))
     if (folder / FILE).is_file():
+        if device and str(device) != "cpu":
+            raise InputError(f"--device {device}: {folder} is exported, for a CPU. Leave it out.")
         return ExportedModel(folder, config), tokenizer
     model = load_model(auto_class, args, config, training=False)
     device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"--device {device}: it cannot be used ({first_line(error)}). Leave it out, or name "
+            "another."
+        ) from error
     return model.to(device).eval(), tokenizer  # type: ignore[arg-type]  # untyped in transformers
 
 

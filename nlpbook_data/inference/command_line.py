@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from typing import Any, NoReturn
 
+from nlpbook_data.errors import InputError
 from nlpbook_data.language import is_korean, spoken
 from nlpbook_data.outward import printable, shortened
 
@@ -51,3 +52,10 @@ def new_parser(text: str | None) -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def check_positive(options: argparse.Namespace, *names: str) -> None:
+    """Refuse an option below 1; None is one that was not given."""
+    for name in names:
+        if (value := getattr(options, name)) is not None and value < 1:
+            raise InputError(f"--{name} {value}: it must be 1 or more.")

@@ -60,6 +60,7 @@ def write_graph(model: Any, inputs: Mapping[str, torch.Tensor], folder: Path) ->
         InputError: the packages for ONNX are not installed.
     """
     try:
+        import onnx
         import onnxruntime  # noqa: F401
         from transformers.exporters import OnnxConfig, OnnxExporter
     except ImportError as error:
@@ -74,6 +75,10 @@ def write_graph(model: Any, inputs: Mapping[str, torch.Tensor], folder: Path) ->
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
         OnnxExporter().export(model, dict(inputs), config=config).save_pretrained(folder)
     transformers.logging.set_verbosity(previous)
+    graph = onnx.load(folder / FILE, load_external_data=False)
+    for node in graph.graph.node:
+        node.ClearField("metadata_props")  # stack traces, with the paths of this machine
+    onnx.save_model(graph, folder / FILE)
 
 
 def quantize_graph(source: Path, folder: Path) -> None:

@@ -81,8 +81,14 @@ class Journal:
         self._file = path.open("a+b")
         self._file.seek(0)
         first, self.done, end = self._file.readline(), 0, 0
-        if first.endswith(b"\n"):
-            before = json.loads(first)
+        if first:
+            try:
+                before = dict(json.loads(first))
+            except (ValueError, TypeError) as error:
+                self.close()
+                raise InputError(
+                    f"{path}: no predictions of this program. Move it, or name another --output."
+                ) from error
             for name, value in json.loads(json.dumps(command)).items():
                 if before.get(name) != value:
                     self.close()

@@ -262,6 +262,11 @@ def _choose_columns(
         own = find_name(column, there)
         if name not in there and column not in columns and own in there:
             inputs[column] = own
+    if len({*inputs.values()}) < len(inputs):
+        raise InputError(
+            f"{' and '.join(inputs)} would be read from one column, {inputs.popitem()[1]!r}. Name "
+            "one for each."
+        )
     return inputs
 
 

@@ -1,5 +1,7 @@
 """A JSON endpoint for a model or an index: POST /predict, GET /health, /openapi.json."""
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +57,8 @@ class BodyLimit:
                 raise HTTPException(413, f"The request is over {MAX_BYTES:,} bytes. Send less.")
             return message
 
-        await self.app(scope, read, send)
+        with contextlib.suppress(asyncio.CancelledError):  # the server stops: no traceback
+            await self.app(scope, read, send)
 
 
 def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS) -> FastAPI:
@@ -140,7 +143,8 @@ def create_app(service: Service, rows: int = ROWS, characters: int = CHARACTERS)
 
     @app.exception_handler(AnyHTTPException)
     async def explain(request: Request, error: AnyHTTPException) -> Response:
-        return _problem(error.status_code, error.detail, error.headers)
+        said = "The body cannot be read as JSON in UTF-8." if error.status_code == 400 else ""
+        return _problem(error.status_code, said or error.detail, error.headers)
 
     return app
 

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +79,13 @@ class Table(ABC):
 
     Attributes:
         header: the names of its columns.
+        name: what messages on rows call it; a copy may have that of the original.
     """
 
     header: list[str]
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.name = path, str(path)
 
     def estimate(self) -> int | None:
         """Return the approximate number of rows, if it can be found quickly."""
@@ -128,7 +129,13 @@ def open_table(path: Path, suffix: str | None = None, separator: str | None = No
             f"{path}: the name must end in one of {', '.join(FORMATS)}. Save it as one of them, or "
             "say which it is by --format."
         )
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+        raise InputError(
+            f"--separator {separator!r}: it must be one character; a tab is recognized without it."
+        )
     table = _Csv(path, separator) if suffix == ".csv" else FORMATS[suffix](path)
+    if not table.header:
+        raise InputError(f"{path}: {EMPTY}")
     check_columns(path, table.header, [], "")
     return table
 
@@ -194,7 +201,7 @@ class _Text(Table):
                 row = read(text) if text.strip() and not error else None
             except ValueError as found:
                 error = str(found)
-            yield Record(f"{self.path}, line {number}", row, error, text)
+            yield Record(f"{self.name}, line {number}", row, error, text)
 
     def write(
         self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
@@ -246,8 +253,11 @@ class _Jsonl(_Text):
 
     def __init__(self, path: Path):
         super().__init__(path)
-        rows = (record.row for record in self.records(()) if record.row is not None)
-        self.header = list(next(rows, ()))
+        rows = (record.row or {} for record in self.records(()))
+        self.header = list(dict.fromkeys(name for row in rows for name in row))
+        for record in () if self.header else self.records(()):
+            if record.error:  # such as an array of objects
+                raise InputError(f"{record.place}: {record.error}. Each line must be an object.")
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         return self._records(_read_object)
@@ -256,8 +266,6 @@ class _Jsonl(_Text):
         new = {name: output[name] for name in kinds if output.get(name) is not None}
         if record.row is None:
             return self._dump({"line": record.text} | new)
-        if record.row.keys() & new.keys():
-            return self._dump(record.row | new)
         kept = record.text.rstrip()[:-1].rstrip()  # keeps the spelling of numbers
         return kept + ", " * bool(record.row and new) + self._dump(new)[1:]
 
@@ -280,8 +288,6 @@ class _Tsv(_Text):
     def _read_header(self) -> None:
         found = (row for row in self._rows() if row[1] or row[3])
         number, self.header, self.heading, error = next(found, (0, [], "", ""))
-        if not self.header and not error:
-            raise InputError(f"{self.path}: {EMPTY}")
         if error := error or self._decoding_error(self.heading):
             raise InputError(f"{self.path}, line {number}: the header: {error}. Mend it.")
 
@@ -294,7 +300,7 @@ class _Tsv(_Text):
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         width, is_header = len(self.header), True
         for number, cells, text, error in self._rows():
-            place = f"{self.path}, line {number}"
+            place = f"{self.name}, line {number}"
             error = error or self._decoding_error(text)
             if is_header and cells:
                 is_header = False
@@ -373,8 +379,6 @@ class _Workbook(Table):
         super().__init__(path)
         found = (cells for cells in self._rows(self._open()) if cells)
         self.header = [str(_read_cell(cell) or "") for cell in next(found, [])]
-        if not self.header:
-            raise InputError(f"{path}: {EMPTY}")
 
     @contextmanager
     def _damage_named(self) -> Iterator[None]:
@@ -386,11 +390,11 @@ class _Workbook(Table):
                 "without a password."
             ) from error
 
-    def _open(self) -> Any:
+    def _open(self, data_only: bool = True) -> Any:
         from openpyxl import load_workbook  # takes 0.2 s, for few files
 
         with self._damage_named():
-            return load_workbook(self.path, read_only=True, data_only=True)
+            return load_workbook(self.path, read_only=True, data_only=data_only)
 
     def _rows(self, workbook: Any, sheet: int = 0) -> Iterator[list[Any]]:
         """Yield the cells of each row up to the last non-empty one; empty cells are None."""
@@ -406,7 +410,7 @@ class _Workbook(Table):
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         width, is_header = len(self.header), True
         for number, cells in enumerate(self._rows(self._open()), start=1):
-            place = f"{self.path}, row {number}"
+            place = f"{self.name}, row {number}"
             if is_header and cells:
                 is_header = False
             elif not cells:
@@ -423,11 +427,15 @@ class _Workbook(Table):
         from openpyxl import Workbook
 
         source, copy = self._open(), Workbook(write_only=True)
+        formulas = self._open(data_only=False)  # they stay where no value of theirs was saved
         width, is_header, found = len(self.header), True, iter(outputs)
         for place, original in enumerate(source.worksheets):
             sheet = copy.create_sheet(original.title)
-            for cells in self._rows(source, place):
-                row = [cell and _new_cell(sheet, cell.value, cell) for cell in cells]
+            sheet.sheet_state = original.sheet_state  # a hidden one stays hidden
+            both = zip(self._rows(source, place), self._rows(formulas, place), strict=True)
+            for cells, written in both:
+                merged = [value or cell for value, cell in zip_longest(cells, written)]
+                row = [cell and _new_cell(sheet, cell.value, cell) for cell in merged]
                 if place == 0 and is_header and cells:
                     is_header, row = False, row + list(kinds)
                 elif place == 0:
@@ -465,7 +473,7 @@ class _Parquet(Table):
         batches = self._batches([name for name in columns if name in self.header])
         rows = (row for batch in batches for row in batch.to_pylist())
         for number, row in enumerate(rows, start=1):
-            yield Record(f"{self.path}, row {number}", row)
+            yield Record(f"{self.name}, row {number}", row)
 
     def write(
         self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"

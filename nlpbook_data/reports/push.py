@@ -10,6 +10,7 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
 from nlpbook_data.data.cache import write_text
+from nlpbook_data.data.publish import create_repository
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.reports.card import write_card
 from nlpbook_data.reports.outcome import Outcome
@@ -87,10 +88,8 @@ def push_folder(
         revision: the branch, by default main.
     """
     hub = HfApi(token=token)
-    name = repo_id or folder.resolve().name
-    repo = hub.create_repo(name, private=private, exist_ok=True).repo_id
     commit = hub.create_commit(
-        repo,
+        create_repository(hub, repo_id or folder.resolve().name, private),
         [CommitOperationAdd(file, folder / file) for file in pushed_files(folder)],
         commit_message="Upload model, tokenizer, card and metrics",
         revision=revision,

@@ -84,7 +84,14 @@ def read_runs(folders: Iterable[Path]) -> list[Entry]:
     entries: dict[str, Entry] = {}
     folders = list(folders)
     for folder in (found for place in folders for found in _find_runs(place)):
-        if (entry := _read(folder)) is None:
+        try:
+            entry = _read(folder)
+        except (KeyError, AttributeError) as error:  # of another version, or not of a recipe
+            raise InputError(
+                f"{folder}: run.json or metrics.json is not as a run leaves it ({error}). Run the "
+                "recipe again, or leave it out."
+            ) from error
+        if entry is None:
             continue
         key = json.dumps([entry.model, str(entry.task), entry.task.digest, entry.settings])
         kept = entries.setdefault(key, entry)
@@ -294,7 +301,10 @@ def compare(
                 found += [
                     labels | {"seed": str(s)} | row for s, row in each.items() if "only_a" in row
                 ]
-            name = f"mean of {len(first)}" if len(first) > 1 else " ".join(map(str, first))
+            counts = dict.fromkeys([len(first), len(second)])  # one number if they are equal
+            name = f"mean of {' and '.join(map(str, counts))}"
+            if max(counts) == 1:
+                name = " ".join(map(str, first))
             found.append(labels | {"seed": name} | together)
     return found
 

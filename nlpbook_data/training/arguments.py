@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import importlib.util
 import math
+import os
 import reprlib
 import sys
 import textwrap
@@ -18,6 +19,7 @@ from transformers.hf_argparser import HfArg, string_to_bool
 
 from nlpbook_data.errors import InputError, nearest
 from nlpbook_data.language import is_korean, spoken
+from nlpbook_data.outward import OF_CONFIG
 
 DATA_SOURCES = ("corpus", "dataset_name", "train_file", "validation_file", "test_file")
 SOURCES = {*DATA_SOURCES, "corpora", "text_files"}  # the last two: tokenizer, pretrain
@@ -268,6 +270,8 @@ def parse(
             if known[name] is int and type(value) is not int:
                 raise InputError(f"{model}: its {name} is {value!r}. Mend it.")
     values |= given
+    if token := values.get("hub_token"):
+        os.environ[OF_CONFIG] = token
     check_limits(values)
     values["output_dir"] = values.get("output_dir") or f"outputs/{stem}"
     # in a log file, a progress bar would be thousands of lines

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,8 @@ def set_up_logging(is_first: bool) -> None:
     transformers.logging.get_logger("transformers.trainer").addFilter(
         lambda line: "missing keys in the checkpoint" not in line.getMessage()
     )
+    # peft reads what transformers has renamed.
+    warnings.filterwarnings("ignore", ".is_gradient_checkpointing", FutureWarning)
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
 
@@ -343,21 +346,22 @@ def explain(error: BaseException, folder: Path | None) -> str | None:
     if cause:
         return str(cause)
     text = str(error)
-    where = getattr(error, "filename", None) or folder
+    where = getattr(error, "filename", None) or folder or "the output"
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     # safetensors and torch wrap the operating system's error
     words = ("No space left", "File too large", "PytorchStreamWriter failed", "inline_container.cc")
     if full or any(word in text for word in words):
-        what = getattr(error, "strerror", None) or text.splitlines()[0]
+        what = getattr(error, "strerror", None) or text.splitlines()[0][:200]
         return (
             f"{where}: no space is left on the disk ({what}). Free some, then give the same "
-            "command again; whole checkpoints are kept."
+            "command again; what is whole is kept."
         )
     closed = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+    closed += (errno.ENAMETOOLONG, errno.EEXIST, errno.ELOOP)
     if isinstance(error, OSError) and error.errno in closed and error.filename:
         return (
-            f"{error.filename}: {error.strerror}. Change its permissions, or name another place "
-            "(--output_dir, --cache_dir, --corpus_dir)."
+            f"{error.filename}: {error.strerror}. Name another place (--output_dir, --cache_dir, "
+            "--corpus_dir), or change its permissions."
         )
     arrow = isinstance(error, OSError) and error.errno is None and "message body" in text
     if arrow or isinstance(error, pa.ArrowInvalid):  # a cached file of `map`

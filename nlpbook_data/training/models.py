@@ -115,7 +115,8 @@ def label_names(args: ModelArguments, training: bool = False) -> list[str] | Non
 
 def saved_settings(config: Any) -> dict[str, Any]:
     """Return the recipe's settings in a model's config, saved by `Run.settle`."""
-    return dict(getattr(config, SETTINGS, None) or {})
+    saved = getattr(config, SETTINGS, None)
+    return dict(saved) if isinstance(saved, dict) else {}  # another program's may be anything
 
 
 def is_multi_label(args: ModelArguments) -> bool:

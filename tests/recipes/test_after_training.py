@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -54,8 +55,11 @@ def running(recipe: str, folder: Path) -> Iterator[str]:
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}/"
     finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) in (0, 130)
+        head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        with socket.create_connection(("127.0.0.1", port)) as unfinished:
+            unfinished.sendall(head + b"Content-Length: 9\r\n\r\n")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) in (0, 130)
 
 
 def close(one, other, far=1e-4):

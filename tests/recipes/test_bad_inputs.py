@@ -508,9 +508,12 @@ def test_folder_that_cannot_be_taken_is_refused_and_the_reason_named(
     shutil.copytree(finished, tmp_path / "run")
     written(tmp_path / "file", "")
     written(tmp_path / "photos" / "가족.jpg", "")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
     before = listing(tmp_path)
     for options, parts in (
         (["--output_dir", "file/run"], ("file/run: cannot be written", "another --output_dir")),
+        (["--output_dir", "긴" * 100], ("File name too long", "another place (--output_dir")),
+        (["--output_dir", "link"], ("link: File exists", "another place (--output_dir")),
         (
             ["--learning_rate", "0.25"],
             ("run: holds another run", "learning_rate 0.001 there, 0.25 here", "--output_dir"),

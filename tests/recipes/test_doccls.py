@@ -80,11 +80,12 @@ def test_families_train_and_load_again(fork_recipe, tmp_path, family):
 
 
 def test_lora_trains_adapters_and_saves_a_merged_model(fork_recipe, tmp_path, encoder):
-    fork_recipe(
+    done = fork_recipe(
         *("doccls", "--model_name_or_path", encoder, "--lora", "true", "--learning_rate", "1e-2"),
         *("--corpus", "sample_reviews", "--max_train_samples", 64, "--num_train_epochs", 2),
         *("--baselines", "false", "--output_dir", "out"),
     ).expect()
+    assert "Warning" not in done.stderr
     assert not list((tmp_path / "out").glob("adapter*"))
     before = load_file(encoder / "model.safetensors")
     after = load_file(tmp_path / "out" / "model.safetensors")

@@ -1,6 +1,10 @@
 """A run becomes a graph that predicts the same, and is used by the same commands."""
 
+import gzip
+from pathlib import Path
+
 import pytest
+import torch
 from conftest import TINY
 from writing import read_json, read_rows, write_rows
 
@@ -35,3 +39,23 @@ def test_an_exported_run_predicts_as_it_did(extra, fork_recipe, tmp_path):
         assert examples == [{c: row[c] for c in columns} for row in original[:5]]
         assert load_service(tmp_path / folder).examples == examples
         assert [row["score"] for row in read_rows(output)] == pytest.approx(wanted, abs=far)
+
+
+def test_a_model_of_scores_is_exported_and_checked_by_a_packed_file(fork_recipe, tmp_path):
+    pairs = [
+        {"sentence1": f"비가 {n}번 온다", "sentence2": "눈이 온다", "label": n / 8}
+        for n in range(40)
+    ]
+    rows = write_rows(tmp_path / "pairs.jsonl", pairs)
+    options = [*TINY, "--train_file", rows, "--max_steps", 1, "--output_dir", tmp_path / "run"]
+    fork_recipe("paircls", *options).expect()
+    packed = tmp_path / "pairs.jsonl.gz"
+    packed.write_bytes(gzip.compress(rows.read_bytes()))
+    folder = tmp_path / "onnx"
+    fork_recipe("export", tmp_path / "run", "--output", folder, "--input", packed).expect()
+    report = read_json(folder / "export_report.json")
+    for graph in folder.rglob("*.onnx"):
+        assert str(Path(torch.__file__).parents[1]).encode() not in graph.read_bytes()
+    refused = fork_recipe("predict", folder, "--input", rows, "--device", "cuda", "--prefix", "n_")
+    refused.expect(1, "is exported, for a CPU")
+    assert report["rows"] == 40 and report["models"]["onnx float32"]["score_change"] < 1e-4

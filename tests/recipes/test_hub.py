@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, DOCCLS
+from conftest import COMMAND, DOCCLS, REPOSITORY
 from hub_double import Repo
 from saved import pretrained
 from writing import read_json, written
@@ -77,6 +77,24 @@ def test_a_run_pushed_later_pushes_what_its_own_push_would(fork_online, tmp_path
     assert refused.status == 1 and "interrupted" in refused.stderr
 
 
+def test_a_token_of_a_yaml_is_hidden_wherever_it_is_repeated(
+    fork_online, tmp_path, hub, monkeypatch
+):
+    token = "abc123secret"  # nothing about it says that it is one
+    monkeypatch.setattr(hub, "token", token)
+    hub.fail_commit = 403
+    settings = (REPOSITORY / "tests" / "recipes" / "tiny.yaml").read_text(encoding="utf-8")
+    settings += f"hub_token: {token}\nhub_model_id: tester/{token}\npush_to_hub: true\n"
+    config = written(tmp_path / "mine.yaml", settings)
+    folder = tmp_path / f"{token}-run"
+    options = ["--config", config, "--output_dir", folder]
+    failed = fork_online("doccls", *TRAIN, *options, token=False).expect(1, "<token>")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert "run.json" in {path.name for path in files}
+    assert not [path.name for path in files if token.encode() in path.read_bytes()]
+    assert token not in failed.stdout + failed.stderr
+
+
 @pytest.mark.parametrize("token", [(), ("--hub_token", "hf_wrong")])
 def test_a_push_that_could_not_be_is_refused_before_training(fork_online, tmp_path, token):
     result = fork_online("doccls", *TRAIN, "--push_to_hub", "true", *token, token=False)
@@ -131,6 +149,18 @@ def test_a_corpus_that_may_not_be_passed_on_is_not_pushed_in_public(fork_online,
     done = fork_online(COMMAND, "push", "modu_ne", "--repo_id", "tester/modu_ne")
     assert done.status == 1 and "does not let it be passed on" in done.stderr
     assert not hub.repos
+
+
+def test_what_is_to_be_private_is_not_pushed_where_all_can_see_it(fork_online, hub, tmp_path, nsmc):
+    hub.repos["tester/open"] = Repo("tester/open")
+    hub.repos["tester/data"] = Repo("tester/data", "dataset")
+    fork_online("doccls", *TRAIN, token=False).expect()
+    push = [COMMAND, "push-run", "reviews", "--hub_private_repo", "--hub_model_id", "tester/open"]
+    data = [COMMAND, "push", "nsmc", "--private", "--repo_id", "tester/data", *nsmc]
+    for command in (push, data):
+        done = fork_online(*command)
+        assert done.status == 1 and "is there and public" in done.stderr
+    assert not any(repo.files for repo in hub.repos.values())
 
 
 def test_a_push_that_the_hub_refuses_is_one_message_without_the_token(nsmc, fork_online, hub):

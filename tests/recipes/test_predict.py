@@ -13,7 +13,7 @@ import pytest
 import spy
 import torch
 from conftest import DOCCLS, RECIPES, TINY
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
 from saved import HEADS, ROWS, save_run, spoil
 from transformers import AutoTokenizer
 from writing import read_rows, write_rows, written
@@ -60,11 +60,12 @@ def read_back(path: Path) -> list[dict]:
 
 @pytest.mark.parametrize("packing", ["gz", "zst"])
 def test_what_is_compressed_comes_back_compressed(packing, run, fork_recipe, tmp_path):
-    text = "text\r\n좋아요\r\n"
+    text = "text\r\n좋아요\r\n \r\n"
     source = tmp_path / f"a.csv.{packing}"
     with pa.output_stream(str(source)) as file:
         file.write(text.encode("utf-16"))
-    fork_recipe("predict", run, "--input", source).expect()
+    done = fork_recipe("predict", run, "--input", source).expect()
+    assert done.stderr.startswith(f"{source}, line 3: the text is empty")
     with pa.input_stream(str(tmp_path / f"a.predicted.csv.{packing}")) as file:
         lines = file.read().decode("utf-16").split("\r\n")
     assert lines[0] == "text,prediction,score,error" and lines[1].startswith("좋아요,")
@@ -139,6 +140,48 @@ def test_a_pipe_is_read_and_one_that_is_closed_is_no_error(run, rows, fork_recip
     assert done.status == 0 and "error" not in done.stderr, done.stderr
 
 
+def test_a_name_without_its_format_gets_one(run, fork_recipe, tmp_path):
+    source = written(tmp_path / "후기.dat", "text\n좋아요\n")
+    fork_recipe("predict", run, "--input", source, "--format", "csv").expect()
+    assert [row["text"] for row in read_back(tmp_path / "후기.predicted.csv")] == ["좋아요"]
+
+
+def test_formulas_and_hidden_sheets_of_a_workbook_stay(run, fork_recipe, tmp_path):
+    book = Workbook()
+    for row in (["text", "합", "메모"], ["좋아요", "=1+2", None], ["별로", None, "=B2"]):
+        book.active.append(row)
+    book.create_sheet("숨은").sheet_state = "hidden"
+    book.save(tmp_path / "a.xlsx")
+    fork_recipe("predict", run, "--input", tmp_path / "a.xlsx").expect()
+    found = load_workbook(tmp_path / "a.predicted.xlsx")
+    header, *rows = found.worksheets[0].iter_rows(values_only=True)
+    assert header == ("text", "합", "메모", "prediction", "score", "error")
+    assert [row[:3] for row in rows] == [("좋아요", "=1+2", None), ("별로", None, "=B2")]
+    assert {row[3] for row in rows} <= {"긍정", "부정"}
+    assert found["숨은"].sheet_state == "hidden"
+
+
+GROWS = """
+import runpy
+from nlpbook_data.inference.predictor import Predictor
+predict = Predictor.predict
+def grow(self, rows, **options):
+    with open("a.csv", "a") as file:
+        file.write("more\\n")
+    return predict(self, rows, **options)
+Predictor.predict = grow
+runpy.run_path({recipe!r}, run_name="__main__")
+"""
+
+
+def test_a_file_that_grows_meanwhile_is_told(run, fork_recipe, tmp_path):
+    written(tmp_path / "grows.py", GROWS.format(recipe=str(RECIPES / "predict.py")))
+    written(tmp_path / "a.csv", "text\n좋아요\n")
+    done = fork_recipe(tmp_path / "grows", run, "--input", "a.csv")
+    done.expect(1, "a.csv: it was changed meanwhile")
+    assert not (tmp_path / "a.predicted.csv").exists()
+
+
 def test_a_row_that_fails_says_why_and_none_is_lost(run, fork_recipe, tmp_path):
     bad = 'id,text\n1,좋아요\n2,"나빠요\n3,둘,셋\n4\n5, \n6,별로\n'
     done = fork_recipe("predict", run, "--input", written(tmp_path / "bad.csv", bad)).expect()
@@ -189,6 +232,14 @@ def test_what_was_killed_goes_on(run, rows, fork_recipe, tmp_path):
         ("a.csv", "text\n좋아\n", ["--output", "there.csv"], "is there already"),
         ("a.csv", "text\n좋아\n", ["--output", "b.jsonl"], "Let it end in .csv"),
         ("a.csv", "text,score\n좋아,1\n", [], "has a column 'score' already"),
+        ("a.jsonl", '{"n": 1}\n{"text": "좋아", "score": 1}\n', [], "has a column 'score' already"),
+        ("a.jsonl", "\n{}\n", [], "the file is empty"),
+        ("a.jsonl", '[{"text": "좋아"},\n{"text": "나빠"}]\n', [], "line 1: not JSON"),
+        ("a.csv", "text\n좋아\n", ["--output", "folder.csv"], "not a file"),
+        ("a.csv", "text\n좋아\n", ["--output", "other.csv"], "no predictions of this program"),
+        ("a.csv", "text\n좋아\n", ["--batch_size", "-3"], "it must be 1 or more"),
+        ("a.csv", "text\n좋아\n", ["--device", "gpu7"], "--device gpu7: it cannot be used"),
+        ("a.csv", "text\n좋아\n", ["--separator", "||"], "it must be one character"),
         ("a.csv", "text\n좋아\n", ["--threshold", "0.3"], "no such option"),
         ("a.xlsx", "text\n좋아\n", [], "not a workbook"),
         ("a", "text\n좋아\n", ["--output", "b.csv"], "a: its name does not say its format"),
@@ -199,11 +250,13 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     name, content, options, message, run, fork_recipe, tmp_path
 ):
     source = written(tmp_path / name, content)
-    written(tmp_path / "there.csv", "mine\n")
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for there in ("there.csv", "folder.csv/mine", "other.csv.partial"):
+        written(tmp_path / there, "mine")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
     done = fork_recipe("predict", run, "--input", source.name, *options, cwd=tmp_path)
     assert done.status == 1 and message in done.error, done.stderr
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
 def test_a_model_that_predicts_nan_is_refused_once_and_writes_nothing(fork_recipe, tmp_path):

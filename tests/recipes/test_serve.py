@@ -108,6 +108,7 @@ LENGTHY = ('{"text": "%s"}' % ("가" * 300_000)).encode()
         (b'{"text": ', "", 400, "no JSON", "본문이 JSON이 아닙니다. "),
         (b"[" * 100_000, "", 400, "body", ""),
         (b"\xff\xfe", "", 400, "body", ""),
+        ('{"text": "가"}'.encode("cp949"), "", 400, "as JSON in UTF-8", "본문을 UTF-8로 된 JSON"),
         (b"3", "", 422, "A row, or a list of rows", "body: "),
         (b"{}", "", 422, "text: Field required", "text: 값이 있어야 합니다."),
         (b"[]", "", 422, "at least 1", "body: 행이 1개 이상이어야 하는데 0개입니다."),

@@ -83,6 +83,13 @@ def test_models_stand_beside_each_other_and_a_pair_is_tested_seed_by_seed(output
     assert "| best baseline | 0.5000 majority |" in markdown
 
 
+def test_runs_of_other_numbers_of_seeds_are_named_so(outputs):
+    write_run(outputs / "one", "single", {5: wrong(0, 12)})
+    told = command("results", outputs, "--compare", "single", "한국어/모형", "--format", "json")
+    (test,) = json.loads(told.stdout)["tests"]
+    assert test["seed"] == "mean of 1 and 2" and test["a"] == 0.9
+
+
 def test_a_table_for_the_hub_links_its_models_and_what_was_pushed(outputs):
     write_run(outputs / "c", "klue/bert-base", {1: wrong(0)}, hub_model_id="someone/reviews")
     markdown = command("results", outputs / "c", "--format", "markdown").stdout
@@ -136,7 +143,11 @@ def test_scores_of_rows_are_those_of_the_whole():
     assert tested["a"] == pytest.approx(expected) and tested["difference"] == pytest.approx(0)
 
 
-def test_a_broken_file_is_named(outputs):
-    written(outputs / "a" / "run.json", "{")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("{", "run.json: not JSON"), ("[]", "a: run.json or"), ('{"status": "finished"}', "argument")],
+)
+def test_a_broken_file_is_named(content, said, outputs):
+    written(outputs / "a" / "run.json", content)
     told = command("results", outputs, status=1)
-    assert "run.json: not JSON" in told.stderr
+    assert said in told.stderr and "Traceback" not in told.stderr
