@@ -140,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--model", help="a SentenceTransformer: a folder or a Hub name; without it BM25 alone")
     option("--output", type=Path, required=True, help="the index, a folder")
     option("--text_column_name", help="text in files; in a corpus its first")
+    option("--sheet_name", help="of xlsx; by default the first")
     option("--id_column_name", help="your own ids: --add replaces, --delete deletes by them")
     option("--add", action="store_true", help="to an index that is there, what it lacks")
     option("--delete", nargs="+", metavar="ID", help="from an index that is there")
@@ -485,8 +486,8 @@ def _texts(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     path, column = Path(options.texts), options.text_column_name
     if path.suffix or path.is_file():
         columns = {"text": column} if column else None
-        for _, row in read_examples(path, "pretrain", columns, others=True):
-            yield row
+        reading: dict[str, Any] = {"others": True, "options": Options(options.sheet_name)}
+        yield from (row for _, row in read_examples(path, "pretrain", columns, **reading))
         return
     column = column or find_corpus(options.texts).texts[0]
     for dataset in load_corpus(options.texts, options.corpus_dir, options.cache_dir).values():

@@ -25,7 +25,7 @@ from nlpbook_data.inference.decoding import DECODING
 from nlpbook_data.inference.journal import Journal, predict_table
 from nlpbook_data.inference.predictor import INPUTS, load_predictor
 from nlpbook_data.inference.tables import FORMATS, open_table, pack, unpack
-from nlpbook_data.own_files.tables import check_columns
+from nlpbook_data.own_files.tables import check_columns, first_text_line
 from nlpbook_data.reading.text import format_of, packing_of
 from nlpbook_data.training.launch import run_program
 
@@ -64,7 +64,10 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
     check_positive(options, "batch_size", "max_new_tokens")
     source, target = find_files(options, scratch)
     suffix = f".{options.format}" if options.format else format_of(source)
-    table = open_table(unpack(source, scratch), suffix, options.separator)
+    unpacked = unpack(source, scratch)
+    if suffix == ".txt" and not options.format and "\t" in first_text_line(unpacked):
+        suffix = ".tsv"  # as in training: NSMC's own files are called .txt
+    table = open_table(unpacked, suffix, options.separator)
     table.name = options.input if options.input != "-" else source.name
     is_plain = suffix == ".txt"
 

@@ -12,7 +12,7 @@ from contextlib import redirect_stderr, redirect_stdout
 import numpy as np
 import pytest
 from saved import pretrained
-from writing import read_rows, write_nsmc, write_rows, written
+from writing import read_rows, write_nsmc, write_rows, write_xlsx, written
 
 from nlpbook_data import list_corpora, load_corpus
 from nlpbook_data.__main__ import main
@@ -240,6 +240,9 @@ def test_columns_of_files_and_passages_of_corpora_are_indexed(tmp_path, model, c
     columns = ["--text_column_name", "본문"]
     main(["index", str(tmp_path / "rows.csv"), *columns, *options, str(csv)])
     assert search(capsys, csv, "가", "-k", 1)[0][2:] == ["두 줄 가", '{"쪽": "3"}']
+    sheet = write_xlsx(tmp_path / "rows.xlsx", [["설명"]], [["본문", None, "쪽"], ["가", None, 5]])
+    main(["index", str(sheet), *columns, "--sheet_name", "Sheet1", "--output", str(tmp_path / "x")])
+    assert search(capsys, tmp_path / "x", "가")[0][2:] == ["가", '{"쪽": 5}']
     cache = ["--cache_dir", str(tmp_path / "cache")]
     main(["index", "sample_qa", *cache, "--hybrid", *options, str(corpus)])
     splits = load_corpus("sample_qa", cache_dir=tmp_path / "cache")

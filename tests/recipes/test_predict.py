@@ -244,6 +244,7 @@ def test_what_was_killed_goes_on(run, rows, fork_recipe, tmp_path):
         ("a.xlsx", "text\n좋아\n", [], "not a workbook"),
         ("a", "text\n좋아\n", ["--output", "b.csv"], "a: its name does not say its format"),
         ("a.hwp", "text\n좋아\n", [], "the name must end in one of"),
+        ("a.jsonl", '[{"text": "좋아"}]', [], "Each line must be an object"),
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(
