@@ -270,6 +270,19 @@ def test_a_model_that_predicts_nan_is_refused_once_and_writes_nothing(fork_recip
     assert not [*tmp_path.glob("b.*")]
 
 
+def test_one_column_is_not_read_as_both_texts_of_a_pair(tmp_path):
+    columns = {"premise": "첫째", "hypothesis": "첫째"}
+    with pytest.raises(InputError, match="read from one column, '첫째'"):
+        load_predictor(save_run(tmp_path / "run", "paircls"), columns=columns, header=["첫째"])
+
+
+def test_settings_of_another_program_are_no_settings(tmp_path):
+    folder = save_run(tmp_path / "run", "doccls")
+    config = json.loads((folder / "config.json").read_text("utf-8")) | {"recipe_settings": "none"}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    assert load_predictor(folder, device="cpu").columns == ("text",)
+
+
 def test_a_row_that_is_predicted_nan_has_an_error_and_the_others_have_none(tmp_path):
     predictor = load_predictor(save_run(tmp_path / "run", "doccls"), device="cpu")
     embeddings = predictor.model.get_input_embeddings().weight
