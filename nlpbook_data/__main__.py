@@ -103,7 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     option("file", type=Path)
     option("--task", required=True, help=", ".join([*SCHEMAS, "rerank"]))
     columns = {column for schema in SCHEMAS.values() for column in schema.all_columns}
-    for column in sorted(columns - {"id", "title", "question_type"}):  # the recipes name no others
+    unnamed = {"id", "title", "question_type", "is_impossible"}  # by the recipes too
+    for column in sorted(columns - unnamed):
         option(f"--{column}_column_name", dest=f"column {column}", metavar="NAME")
     option("--multi_label", nargs="?", const="true", default="false", help="several labels a row")
     option("--label_separator", default="|", help="between several labels in a cell")

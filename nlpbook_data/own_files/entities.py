@@ -112,7 +112,8 @@ def find_layout(path: Path) -> Layout | None:
         return Layout("tokens", separator, columns, int(numbered), scheme)
     if any(mark_of(LATIN).search(line) for line in lines):
         return Layout("tagged")
-    if sum(mark_of(HANGUL).search(line) is not None for line in lines) > HANGUL_TAGGED * len(lines):
+    hangul = [mark_of(HANGUL).search(line.split(SEPARATOR)[-1]) for line in lines]
+    if len([*filter(None, hangul)]) > HANGUL_TAGGED * len(lines):
         return Layout("tagged", tag=HANGUL)
     if any(SEPARATOR in line for line in lines):
         return Layout("tagged")

@@ -491,6 +491,7 @@ def test_tagged_texts_are_read_as_they_were_tagged_with_the_text_and_alone(tmp_p
 
 @bounded
 @given(corpus=st.lists(annotated("가나 :>3<"), min_size=1, max_size=4))
+@example(corpus=[("<3:가>", [entity(3, 5, "PER")])])
 def test_angle_brackets_in_the_text_never_change_it(tmp_path, corpus):
     path = written(tmp_path / "a.txt", "\n".join(f"{t}␞{tagged(t, e)}" for t, e in corpus))
     for row, (text, entities) in zip(read(path, "ner"), corpus, strict=True):

@@ -137,5 +137,6 @@ def test_check_and_the_recipes_read_files_by_the_same_options(capsys):
     # `check` names columns by the schema of a task; pretrain has a single one, and no option for it
     for recipe in set(FINE_TUNING) - {"rerank", "pretrain"}:
         named = {f"{column}_column_name" for column in SCHEMAS[recipe].all_columns}
-        unnamed = {f"{column}_column_name" for column in ("id", "title", "question_type")}
-        assert named - unnamed <= reading(recipe)
+        unnamed = ("id", "title", "question_type", "is_impossible")
+        named -= {f"{column}_column_name" for column in unnamed}
+        assert named <= reading(recipe)
