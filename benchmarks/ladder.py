@@ -22,7 +22,7 @@ from typing import Any
 from checkout import commit
 
 from nlpbook_data.data.source import load_source
-from nlpbook_data.data.texts import read_lines
+from nlpbook_data.data.texts import TextArguments, stream_texts
 from nlpbook_data.training import DataArguments, RecipeArguments
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -91,8 +91,9 @@ def write_texts(args: argparse.Namespace) -> None:
     data = DataArguments(corpus="nsmc", corpus_dir=args.corpus_dir)
     held_out = load_source(data, RecipeArguments(output_dir=str(args.out))).splits
     excluded = [row["text"] for split in ("validation", "test") for row in held_out[split]]
-    texts = {"exclude": excluded, "text": [*read_lines(args.text_files)][:: args.every]}
-    for name, lines in texts.items():
+    texts = stream_texts(TextArguments(text_files=args.text_files))
+    files = {"exclude": excluded, "text": [*texts][:: args.every]}
+    for name, lines in files.items():
         (args.out / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 
