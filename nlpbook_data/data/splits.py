@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
 
 CARVE_SEED = 42
@@ -64,26 +63,20 @@ def _number_groups(dataset: Dataset, columns: Sequence[str]) -> np.ndarray:
     """Return each row's group number, from 0; without `columns` each row is its own group."""
     if not columns:
         return np.arange(len(dataset))
-    # not Python's strings, nor numpy's, each of which would take the memory of the longest
-    texts = pa.chunked_array(
-        [
-            pa.array(map(plain, part[column]), pa.large_string())
-            for column in columns
-            for part in dataset.select_columns(column).iter(SCAN_ROWS)
-        ],
-        pa.large_string(),
-    )
-    known = pc.unique(texts).sort()
-    numbers = pc.index_in(texts, known).to_numpy().reshape(len(columns), -1)
+    # not a numpy array of texts: each would take the memory of the longest
+    texts = [[plain(text) for text in dataset[column][:]] for column in columns]
+    number_of = {text: n for n, text in enumerate(sorted({t for c in texts for t in c}))}
+    numbers = np.fromiter((number_of[text] for column in texts for text in column), int)
     if len(columns) == 1:
-        return numbers[0]
+        return numbers
+    size = len(dataset) + len(number_of)
+    del texts, number_of  # a gigabyte for three million pairs, beside which the graph has no room
     from scipy.sparse import coo_array  # takes 0.2 s, needed for few corpora
     from scipy.sparse.csgraph import connected_components
 
     # rows and texts are the nodes of a graph; equal texts of different columns are one node
     rows = np.tile(np.arange(len(dataset)), len(columns))
-    size = len(dataset) + len(known)
-    edges = (np.ones(numbers.size), (rows, len(dataset) + numbers.ravel()))
+    edges = (np.ones(numbers.size), (rows, len(dataset) + numbers))
     _, component = connected_components(coo_array(edges, shape=(size, size)), directed=False)
     return np.unique(component[: len(dataset)], return_inverse=True)[1]
 
