@@ -111,6 +111,10 @@ def test_bytes_of_rows_stay_as_they_are(run, fork_recipe, tmp_path):
     assert fork_recipe("predict", run, "--input", source).status == 0
     lines = (tmp_path / "a.predicted.txt").read_text("utf-8").split("\n")
     assert [line.split("\t")[0] for line in lines] == ["좋아요", "", "별로", ""]
+    nsmc = written(tmp_path / "ratings.txt", "id\ttext\n7\t좋아요\n")  # a table, as in training
+    assert fork_recipe("predict", run, "--input", nsmc).status == 0
+    lines = (tmp_path / "ratings.predicted.txt").read_text("utf-8").split("\n")
+    assert lines[0] == "id\ttext\tprediction\tscore\terror" and lines[1].startswith("7\t좋아요\t")
 
 
 CLOSED = """
