@@ -61,6 +61,10 @@ def test_labels_with_fractions_are_scores_chosen_by_pearson(fork_recipe, tmp_pat
     assert "피어슨 상관 기준" in card and "레이블:" not in card
     errors = [abs(row["label"] - row["prediction"]) for row in read_rows(folder / "errors.jsonl")]
     assert errors == sorted(errors, reverse=True)
+    compare = pipeline("text-classification", model=str(folder))  # as the card does
+    for row in rows[:5]:
+        pair = {"text": row["sentence1"], "text_pair": row["sentence2"]}
+        assert compare(pair, truncation=True)["score"] == pytest.approx(row["prediction"], abs=1e-4)
 
     # the finished model predicts, and its scores are known to be scores, from the folder alone
     again = [{**row, "label": round(row["label"])} for row in scored(9)]

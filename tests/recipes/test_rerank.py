@@ -85,6 +85,16 @@ def test_a_reranker_is_trained_scored_beside_bm25_and_predicts_alone(fork_recipe
     assert again["hybrid_weight"] == weight  # as validation had chosen it
 
 
+def test_a_search_model_gives_the_negatives(fork_recipe, tmp_path):
+    base, path = pretrained(tmp_path / "base"), write_rows(tmp_path / "faq.jsonl", faq(60))
+    command = ["rerank", *NO_DROPOUT, "--train_file", path, "--max_steps", 4]
+    command += ["--rerank_depth", 5, "--logging_steps", 1, "--keep_checkpoints", "true"]
+    for name, options in {"words": [], "vectors": ["--search_model", base]}.items():
+        fork_recipe(*command, *options, "--output_dir", name).expect()
+    words, vectors = (losses(tmp_path / name) for name in ("words", "vectors"))
+    assert words != vectors  # the same rows, seed and weights, beside other passages
+
+
 def test_lora_is_trained_and_merged(fork_recipe, tmp_path):
     base, path = pretrained(tmp_path / "base"), write_rows(tmp_path / "faq.jsonl", faq(60))
     options = ["--model_name_or_path", base, "--train_file", path, "--lora", "true"]

@@ -117,10 +117,13 @@ def test_a_finished_model_is_evaluated_mined_with_and_adapted(fork_recipe, tmp_p
 
     adapt = ["--lora", "true", "--hard_negatives", "model", "--num_train_epochs", 2]
     seeds = ["--seeds", 1, 2, "--learning_rate", "1e-2", "--output_dir", "adapted"]
-    fork_recipe("search", *model, *adapt, *seeds).expect()
+    fork_recipe("search", *model, *prompts, *adapt, *seeds, "--baselines", "true").expect()
     folder = tmp_path / "adapted"
     assert visible(folder) - {"seed-1", "seed-2"} == FILES
-    assert set(read_json(folder / "metrics.json")["seeds"]["runs"]) == {"1", "2"}
+    scores = read_json(folder / "metrics.json")
+    assert set(scores["seeds"]["runs"]) == {"1", "2"}
+    before = scores["baselines"]["the model before training"]
+    assert before["test"] == read_json(tmp_path / "first" / "metrics.json")["test"]
     adapted = SentenceTransformer(str(folder), device="cpu")  # without peft's keys
     assert np.abs(adapted.encode_query("물음") - saved.encode_query("물음")).max() > 1e-4
 
