@@ -1,7 +1,7 @@
 """The command ``nlpbook-data``.
 
-list | show | fetch | audit | convert | push | check | annotate | prefetch | launch | index |
-search | results | push-run
+list | show | fetch | audit | convert | push | check | annotate | questions | prefetch | launch |
+index | search | results | push-run
 """
 
 import argparse
@@ -125,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     option("predictions", type=Path, help="predictions.jsonl of a run of doccls or ner")
     option("--tool", choices=TOOLS, required=True)
     option("--output", type=Path, required=True, help="the file for the tool to import")
+    option = command(_questions)
+    option("files", nargs="+", help="running text, a text a line, or tables with the column text")
+    option("--output", type=Path, required=True, help="jsonl for recipes/qa.py --train_file")
+    option("--per_sentence", type=int, default=2, help="questions tried a sentence")
+    option("--longest", type=int, default=400, help="characters of a context")
+    option("--seed", type=int, default=7)
     option = command(_prefetch)
     option("--config", required=True, help="a YAML of recipes/configs")
     option = command(_launch)
@@ -344,6 +350,26 @@ def _annotate(options: argparse.Namespace) -> None:
     rows, said = write_annotations(options.predictions, options.output, options.tool)
     _say(f"{options.output}: {rows:,} texts")
     _say(said)
+
+
+def _questions(options: argparse.Namespace) -> None:
+    """Make questions from plain text by rule, to train recipes/qa.py before your own questions."""
+    from nlpbook_data.data.questions import make_questions
+    from nlpbook_data.data.texts import TextArguments, stream_texts
+
+    if options.output.exists():
+        raise InputError(f"{options.output}: it is there already. Name another file.")
+    texts = stream_texts(TextArguments(options.files), tell=True)
+    rows = make_questions(texts, options.longest, options.per_sentence, options.seed)
+    partial = options.output.with_name(options.output.name + ".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    count, without = 0, 0
+    with partial.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count, without = count + 1, without + row["is_impossible"]
+    partial.replace(options.output)
+    _say(f"{options.output}: {count:,} questions, {without:,} of them without an answer")
 
 
 def _prefetch(options: argparse.Namespace) -> None:

@@ -1,0 +1,70 @@
+"""Questions made by rule: what holds for each of them, whatever the text."""
+
+import json
+import subprocess
+import sys
+from itertools import chain
+
+from writing import read_rows
+
+from nlpbook_data.data.corpus import load_corpus
+from nlpbook_data.data.questions import make_questions
+
+
+def contexts() -> list[str]:
+    rows = chain.from_iterable(load_corpus("sample_qa")[split] for split in ("train", "test"))
+    return list(dict.fromkeys(row["context"] for row in rows))
+
+
+def test_an_answer_stands_once_in_its_context_and_not_in_its_question():
+    texts = contexts()
+    rows = list(make_questions(texts, longest=300, seed=1))
+    assert len(rows) > 300 and len({row["id"] for row in rows}) == len(rows)
+    told = " ".join(texts)
+    for row in rows:
+        context, answer, start = row["context"], row["answer_text"], row["answer_start"]
+        assert len(context) <= 300 + 20 and row["question"].endswith(
+            "?"
+        )  # blanks between sentences
+        if row["is_impossible"]:
+            assert answer is None and start is None
+            continue
+        assert context.count(answer) == 1 and context[start : start + len(answer)] == answer
+        assert answer not in row["question"] and answer in told
+    share = sum(row["is_impossible"] for row in rows) / len(rows)
+    assert 0.03 < share < 0.15
+
+    assert rows == list(make_questions(texts, longest=300, seed=1))
+    assert rows != list(make_questions(texts, longest=300, seed=2))
+
+
+def test_the_question_word_fits_what_is_asked_for():
+    text = (
+        "이순신은 1598년 11월에 노량 앞바다에서 적의 배 이백 척을 크게 무찔렀다. "
+        "그는 이 싸움에서 총탄에 맞아 숨을 거두었다."
+    )
+    asked: dict[str, set[str]] = {}
+    for seed in range(60):
+        for row in make_questions([text], seed=seed):
+            words = ("누구", "언제", "어디", "얼마", "몇", "무엇")
+            word = next(word for word in words if word in row["question"])
+            asked.setdefault(row["answer_text"], set()).add(word)
+    assert asked["1598년"] == asked["11월"] == {"언제"}
+    assert asked["이순신"] == {"누구"}
+    assert asked["총탄"] == {"어디"}  # "총탄에": a particle of place, and a clumsy question
+
+
+def test_the_command_writes_what_check_accepts(tmp_path):
+    (tmp_path / "book.txt").write_text("\n".join(contexts()[:20]), encoding="utf-8")
+    command = [sys.executable, "-m", "nlpbook_data", "questions", "book.txt", "--output", "q.jsonl"]
+    first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    rows = read_rows(tmp_path / "q.jsonl")
+    without = sum(row["is_impossible"] for row in rows)
+    assert f"{len(rows)} questions, {without} of them without an answer" in first.stdout
+    check = [sys.executable, "-m", "nlpbook_data", "check", "q.jsonl", "--task", "qa"]
+    assert subprocess.run(check, cwd=tmp_path, capture_output=True).returncode == 0
+
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 1 and "it is there already" in again.stderr
+    assert read_rows(tmp_path / "q.jsonl") == rows
+    assert json.loads((tmp_path / "q.jsonl").read_text("utf-8").splitlines()[0])["id"] == "1"
