@@ -149,7 +149,8 @@ def test_out_of_memory_names_the_options_with_which_the_run_ends_as_ever(run, tm
     run(name, "whole", "", *still).expect()
     here, whole = (load_file(tmp_path / f / "run" / "model.safetensors") for f in ("here", "whole"))
     assert here.keys() == whole.keys()
-    for key in whole:  # Adam takes a step of 1e-3 even along a bias that changes no loss
+    # Softmax over positions cancels these: their gradients are rounding, which Adam scales up
+    for key in (k for k in whole if not k.endswith(("key.bias", "qa_outputs.bias"))):
         np.testing.assert_allclose(here[key], whole[key], rtol=0, atol=1e-4, err_msg=key)
 
 
