@@ -1,6 +1,8 @@
 """Recipes that go on from a model which was fine-tuned before, and models that others made."""
 
 import json
+import os
+import pty
 import random
 import re
 import shlex
@@ -14,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import NO_CHOICE, TINY
+from conftest import NO_CHOICE, REPOSITORY, TINY
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from saved import pretrained, spoil
@@ -333,6 +335,40 @@ def test_a_head_that_goes_on_with_another_loss_is_told(fork_recipe, tmp_path):
     )
     line = "single_label_classification, and goes on for multi_label_classification"
     assert line in other.stderr and "goes on for" not in same.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("program", ["doccls", "predict", "tokenizer"])
+def test_a_terminal_is_not_asked_whether_a_models_code_may_run(tmp_path, program):
+    write_splits(tmp_path, "doccls", 8)
+    model = pretrained(tmp_path / "model")
+    settings = read_json(model / "config.json")
+    classes = {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}
+    classes["AutoModelForSequenceClassification"] = "evil.Model"
+    settings |= {"model_type": "evil", "auto_map": classes}
+    (model / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    (model / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')", encoding="utf-8")
+    words = {
+        "doccls": ["--model_name_or_path", model, *FILES, "--output_dir", "out"],
+        "predict": [model, "--input", "test.jsonl"],
+        "tokenizer": ["--extend", model, "--text_files", "test.jsonl", "--output_dir", "out"],
+    }
+    command = [sys.executable, str(REPOSITORY / "recipes" / f"{program}.py"), *words[program]]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [str(word) for word in command], cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    except OSError:  # the terminal's other end is closed: the command has ended
+        pass
+    assert process.wait() == 1
+    said = shown.decode()
+    assert "error: " in said and "[y/N]" not in said and "Traceback" not in said
+    assert not (tmp_path / "ran").exists() and not (tmp_path / "out").exists()
 
 
 def test_words_that_were_added_to_a_models_tokenizer_are_embedded(fork_recipe, tmp_path):
