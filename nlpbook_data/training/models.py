@@ -511,6 +511,11 @@ def _load(auto_class: Any, name: str | None, args: ModelArguments, **options: An
             path, revision=args.model_revision, trust_remote_code=False, **options
         )
     except Exception as error:  # loading raises many unrelated types for a few faults
+        if "trust_remote_code" in str(error):
+            raise InputError(
+                f"{name}: its own code would have to run, which it may not. Name a model whose "
+                "architecture is one of transformers'."
+            ) from error
         names = {AutoTokenizer: "tokenizer", AutoConfig: "configuration"}
         names[PreTrainedTokenizerFast] = "tokenizer"
         hint = (
