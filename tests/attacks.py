@@ -563,6 +563,7 @@ def outward(folder: Path, run: Commands) -> Iterator[Case]:
 
         def card(status: int, output: str, cwd: Path, name: str = path.name) -> str:
             text = (cwd / "new" / "README.md").read_text(encoding="utf-8").split("---\n", 2)[2]
+            text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
             return "markup in the card" if re.search(r"<script>|[^\\]`b|[^\\]\*d", text) else ""
 
         yield Case(f"file {name}", ["doccls", *DOCCLS, *short, "--train_file", path], False, card)
