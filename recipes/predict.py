@@ -24,7 +24,7 @@ from nlpbook_data.inference.command_line import check_positive, new_parser
 from nlpbook_data.inference.decoding import DECODING
 from nlpbook_data.inference.journal import Journal, predict_table
 from nlpbook_data.inference.predictor import INPUTS, load_predictor
-from nlpbook_data.inference.tables import FORMATS, open_table, pack, unpack
+from nlpbook_data.inference.tables import FORMATS, copy_pipe, open_table, pack, unpack
 from nlpbook_data.own_files.tables import check_columns, first_text_line
 from nlpbook_data.reading.text import format_of, packing_of
 from nlpbook_data.training.launch import run_program
@@ -151,10 +151,12 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
     elif not (options.format or source.suffix):
         raise InputError(f"{source}: its name does not say its format. Say it by --format.")
     if options.input == "-" or source.is_fifo():  # such as <(command) in a shell
-        pipe = sys.stdin.buffer if options.input == "-" else source.open("rb")
-        source = scratch / f"stdin.{options.format or source.suffix[1:]}"
-        with pipe, source.open("wb") as file:
-            shutil.copyfileobj(pipe, file)
+        pipe, source = source, scratch / f"stdin.{options.format or source.suffix[1:]}"
+        if options.input == "-":
+            with sys.stdin.buffer, source.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        else:
+            copy_pipe(pipe, source)
     else:
         packing = packing_of(source)
         plain = source.with_suffix("") if packing else source

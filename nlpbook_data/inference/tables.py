@@ -14,7 +14,9 @@ import codecs
 import csv
 import io
 import json
+import os
 import shutil
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,9 +50,32 @@ TYPES = {
     "numbers": pa.list_(pa.float64()),
 }
 BATCH_ROWS = 10_000
+PATIENCE = 10  # seconds that a pipe may be without a writer
 MAX_CELL = 32_767  # characters in a cell of a workbook
 TABS = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
 Row = dict[str, Any]
+
+
+def copy_pipe(path: Path, target: Path) -> None:
+    """Copy what is written into a pipe, such as a shell makes of ``<(command)``, to a file.
+
+    Raises:
+        InputError: nobody writes into it for `PATIENCE` seconds.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as pipe, target.open("wb") as file:
+        until, first = time.monotonic() + PATIENCE, b""
+        while not first:
+            try:
+                first = os.read(handle, 1)  # nothing: there is no writer yet
+            except BlockingIOError:  # there is one, which has written nothing yet
+                break
+            if not first and time.monotonic() > until:
+                raise InputError(f"{path}: nobody writes into this pipe. Name a file.")
+            time.sleep(0 if first else 0.1)
+        os.set_blocking(handle, True)
+        file.write(first)
+        shutil.copyfileobj(pipe, file)
 
 
 @dataclass(frozen=True)
