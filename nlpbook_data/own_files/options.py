@@ -16,7 +16,7 @@ class Options:
         ner_tag_names: the names of the numbers in ``ner_tags``, in their order.
         repeated_answers: how to handle an answer without an offset that occurs more than once in
             its context: refuse, first (the first occurrence counts) or skip (the row is left out).
-        notes: remarks, each with its number of rows.
+        notes: remarks, each with its number of rows (or of columns).
     """
 
     sheet_name: str | None = None

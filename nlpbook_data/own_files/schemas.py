@@ -451,6 +451,9 @@ def _read_table(
         )
     columns = rename_columns(task, columns, first)
     needed, wanted, advice = match_columns(schema, columns, first, gold)
+    if not others and (unread := [name for name in first if name not in wanted.values()]):
+        names = ", ".join([*unread[:5], *(["…"] if len(unread) > 5 else [])])
+        options.notes[f"of its columns left unread: {names}"] = len(unread)
     cells = [str(value) for row in sample for value in row.values()]
     if task == "ner" and sum(map(bool, map(PREFIX.fullmatch, cells))) > 1:
         advice = (

@@ -232,3 +232,12 @@ def test_the_report_reads_as_text(tmp_path):
         "  entities: LOC 1\n\n"
         f"Wrong:\n  {error}"
     )
+
+
+def test_columns_that_are_not_read_are_named(tmp_path):
+    rows = [{"query": "어디", "passage": "서울", "score": n, "url": "x"} for n in range(3)]
+    said = "2 of its columns left unread: score, url"
+    assert said in format_report(check_file(write(tmp_path / "a.jsonl", rows), "search"))
+    wide = [{"text": "좋다", "label": "긍정", **{f"c{n}": n for n in range(40)}}]
+    said = "40 of its columns left unread: c0, c1, c2, c3, c4, …"
+    assert said in format_report(check_file(write(tmp_path / "b.jsonl", wide), "doccls"))
