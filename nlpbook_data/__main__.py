@@ -368,6 +368,9 @@ def _questions(options: argparse.Namespace) -> None:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             count, without = count + 1, without + row["is_impossible"]
+    if not count:
+        partial.unlink()
+        raise InputError("No question can be made: sentences need neighbours. Name more text.")
     partial.replace(options.output)
     _say(f"{options.output}: {count:,} questions, {without:,} of them without an answer")
 

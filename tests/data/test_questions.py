@@ -68,3 +68,9 @@ def test_the_command_writes_what_check_accepts(tmp_path):
     assert again.returncode == 1 and "it is there already" in again.stderr
     assert read_rows(tmp_path / "q.jsonl") == rows
     assert json.loads((tmp_path / "q.jsonl").read_text("utf-8").splitlines()[0])["id"] == "1"
+
+    (tmp_path / "book.txt").write_text("한 줄뿐인 글이다.\n", encoding="utf-8")
+    command[-1] = "none.jsonl"
+    none = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert none.returncode == 1 and "sentences need neighbours" in none.stderr
+    assert not list(tmp_path.glob("none*"))
