@@ -35,7 +35,7 @@ CASES = {
     "several labels": ("doccls", "encoder", ("--multi_label", "true")),
     "paircls": ("paircls", "encoder", ("--corpus", "sample_nli")),
     "ner": ("ner", "encoder", ("--corpus", "sample_ner")),
-    "qa": ("qa", "encoder", ("--corpus", "sample_qa", "--max_length", 128, "--stride", 32)),
+    "qa": ("qa", "answers", ("--corpus", "sample_qa", "--max_length", 128, "--stride", 32)),
 }
 
 

@@ -63,7 +63,7 @@ class Toy:
     @classmethod
     def new(cls, folder: Path, *recipes: Callable) -> "Toy":
         toy = cls(folder, *recipes)
-        ignored = shutil.ignore_patterns("__pycache__", "encoder", "decoder", "reviews")
+        ignored = shutil.ignore_patterns("__pycache__", "encoder", "decoder", "reviews", "answers")
         shutil.copytree(REPOSITORY / "nlpbook_data", toy.package, ignore=ignored)
         (toy.package / "corpora" / "toy.py").write_text(PARSER, encoding="utf-8")
         (toy.package / "corpora" / "_toy_lines.py").write_text(HELPER, encoding="utf-8")
