@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from nlpbook_data.search.bm25 import load_analyzer
+
 # Kiwi's tags of what an answer consists of: nouns, numbers, foreign words, their affixes
 PHRASE = frozenset(("NNG", "NNP", "NNB", "NR", "XPN", "XSN", "SN", "SL", "SH"))
 NUMBERS = frozenset(("SN", "NR"))
@@ -62,12 +64,10 @@ def make_questions(
 
 def _sentences(texts: Iterable[str]) -> Iterator[list[tuple[str, list[Any]]]]:
     """Yield, for some texts at a time, their sentences with Kiwi's tokens, placed in them."""
-    from kiwipiepy import Kiwi  # takes a second and 300 MB
-
-    kiwi = Kiwi()
     texts = (unicodedata.normalize("NFC", text) for text in texts)
+    analyses = load_analyzer(None).split_into_sents(texts, return_tokens=True)
     found: list[tuple[str, list[Any]]] = []
-    for count, parts in enumerate(kiwi.split_into_sents(texts, return_tokens=True), 1):
+    for count, parts in enumerate(analyses, 1):
         found += [
             (part.text, [(t.tag, t.start - part.start, t.end - part.start) for t in part.tokens])
             for part in parts

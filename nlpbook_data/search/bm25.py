@@ -25,7 +25,8 @@ K1, B = 0.4, 0.3
 
 
 @functools.cache
-def _load_analyzer(dictionary: Path | None) -> Any:
+def load_analyzer(dictionary: Path | None) -> Any:
+    """Return Kiwi, once a process, with the words of `dictionary`; see `extract_morphemes`."""
     from kiwipiepy import Kiwi  # takes a second and 300 MB
 
     analyzer = Kiwi()
@@ -63,7 +64,7 @@ def extract_morphemes(
         InputError: the dictionary cannot be read.
     """
     texts = [unicodedata.normalize("NFC", text) for text in texts]
-    analyses = _load_analyzer(dictionary).tokenize(texts)
+    analyses = load_analyzer(dictionary).tokenize(texts)
     bar = tqdm(analyses, progress, len(texts), disable=None if progress else True)
     return [
         # VA-I and VV-R are irregular and regular stems
