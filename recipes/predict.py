@@ -151,12 +151,9 @@ def find_files(options: argparse.Namespace, scratch: Path) -> tuple[Path, Path |
     elif not (options.format or source.suffix):
         raise InputError(f"{source}: its name does not say its format. Say it by --format.")
     if options.input == "-" or source.is_fifo():  # such as <(command) in a shell
-        pipe, source = source, scratch / f"stdin.{options.format or source.suffix[1:]}"
-        if options.input == "-":
-            with sys.stdin.buffer, source.open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-        else:
-            copy_pipe(pipe, source)
+        pipe = None if options.input == "-" else source
+        source = scratch / f"stdin.{options.format or source.suffix[1:]}"
+        copy_pipe(pipe, source)
     else:
         packing = packing_of(source)
         plain = source.with_suffix("") if packing else source

@@ -18,7 +18,7 @@ from nlpbook_data.search.bm25 import load_analyzer
 PHRASE = frozenset(("NNG", "NNP", "NNB", "NR", "XPN", "XSN", "SN", "SL", "SH"))
 NUMBERS = frozenset(("SN", "NR"))
 TIMES = frozenset("년월일시")
-ENDINGS = [("니다", "니까"), ("이다", "인가"), ("다", "나"), ("요", "요")]
+ENDINGS = [("니다", "니까"), ("이다", "인가"), ("다", "나")]
 # Particles of which the form depends on the sound before them
 AFTER_CONSONANT = {"를": "을", "는": "은", "가": "이", "와": "과", "로": "으로"}
 AFTER_VOWEL = {other: particle for particle, other in AFTER_CONSONANT.items()}

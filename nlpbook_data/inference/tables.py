@@ -16,6 +16,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -56,12 +57,18 @@ TABS = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
 Row = dict[str, Any]
 
 
-def copy_pipe(path: Path, target: Path) -> None:
+def copy_pipe(path: Path | None, target: Path) -> None:
     """Copy what is written into a pipe, such as a shell makes of ``<(command)``, to a file.
+
+    None is standard input.
 
     Raises:
         InputError: nobody writes into it for `PATIENCE` seconds.
     """
+    if path is None:
+        with sys.stdin.buffer, target.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        return
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as pipe, target.open("wb") as file:
         until, first = time.monotonic() + PATIENCE, b""

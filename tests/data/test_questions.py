@@ -21,9 +21,8 @@ def test_an_answer_stands_once_in_its_context_and_not_in_its_question():
     told = " ".join(texts)
     for row in rows:
         context, answer, start = row["context"], row["answer_text"], row["answer_start"]
-        assert len(context) <= 300 + 20 and row["question"].endswith(
-            "?"
-        )  # blanks between sentences
+        assert len(context) <= 300 + 20  # with the blanks between sentences
+        assert row["question"].endswith("?")
         if row["is_impossible"]:
             assert answer is None and start is None
             continue
