@@ -110,7 +110,7 @@ def main(
 
     # 3. BM25 over morphemes: what is put into a new order, and by default the hard negatives
     with run.phase("BM25"):
-        words = rank_by_words(collections)
+        words = rank_by_words(collections, data_args.cache_dir)
     depth, batch_size = task_args.rerank_depth, args.per_device_eval_batch_size
 
     # 4. Rows of a query, a true passage and hard negatives; a loss over the pairs of each row

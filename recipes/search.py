@@ -118,7 +118,7 @@ def main(
     with run.phase("BM25"):
         mine = args.do_train and task_args.hard_negatives == "bm25"
         wanted = [s for s in collections if (mine if s == "train" else args.baselines)]
-        words = rank_by_words({split: collections[split] for split in wanted})
+        words = rank_by_words({s: collections[s] for s in wanted}, data_args.cache_dir)
 
     # 4. Rows of a query, a true passage and negatives; a loss over all passages of a global batch;
     #    and the results of the model before training

@@ -4,12 +4,15 @@ import functools
 import logging
 import unicodedata
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from datasets import Features, List, Value
 from tqdm import tqdm
 
+from nlpbook_data.data.cache import cached_splits, code_hash, make_key, write_split
 from nlpbook_data.errors import InputError, first_line
 
 if TYPE_CHECKING:
@@ -71,6 +74,24 @@ def extract_morphemes(
         [token.form.lower() for token in tokens if token.tag.partition("-")[0] in CONTENT_TAGS]
         for tokens in bar
     ]
+
+
+def cached_morphemes(texts: Sequence[str], cache_dir: str | None = None) -> list[list[str]]:
+    """Return `extract_morphemes` of all texts, from the cache if they were analysed before."""
+    if not texts:
+        return []  # without loading the analyser
+    key = make_key(
+        texts=list(texts),
+        code=code_hash(__name__),
+        kiwi=[version("kiwipiepy"), version("kiwipiepy_model")],
+    )
+    features = Features({"morphemes": List(Value("string"))})
+
+    def build(folder: Path) -> None:
+        rows = ({"morphemes": found} for found in extract_morphemes(texts))
+        write_split(folder, "train", rows, features)
+
+    return cached_splits("morphemes", key, build, cache_dir)["train"][:]["morphemes"]
 
 
 def index_morphemes(morphemes: Sequence[Sequence[str]], k1: float = K1, b: float = B) -> "BM25":

@@ -31,7 +31,7 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase, Tr
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.metrics.search import CUTS, DEPTH, DocumentSearch, recall_curve
-from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
+from nlpbook_data.search.bm25 import cached_morphemes, index_morphemes, rank_passages
 from nlpbook_data.search.collections import Collection
 from nlpbook_data.search.fusion import WEIGHT, choose_weight, fuse
 from nlpbook_data.search.prompts import own_prompts
@@ -399,11 +399,12 @@ def rank(
     return Ranking(ids.pop(full), scores, ids)
 
 
-def rank_by_words(parts: Mapping[str, Collection]) -> dict[str, Ranking]:
-    """Return BM25's ranking of each split; each text is analysed only once."""
+def rank_by_words(
+    parts: Mapping[str, Collection], cache_dir: str | None = None
+) -> dict[str, Ranking]:
+    """Return BM25's ranking of each split; each text is analysed once, for all runs."""
     texts = list(dict.fromkeys(t for p in parts.values() for t in (*p.passages, *p.queries)))
-    # do not load the analyser
-    morphemes = dict(zip(texts, extract_morphemes(texts), strict=True)) if texts else {}
+    morphemes = dict(zip(texts, cached_morphemes(texts, cache_dir), strict=True))
     found = {}
     for split, part in parts.items():
         index = index_morphemes([morphemes[text] for text in part.passages])

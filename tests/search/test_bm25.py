@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from nlpbook_data import load_corpus
 from nlpbook_data.errors import InputError
 from nlpbook_data.metrics.search import DocumentSearch
-from nlpbook_data.search.bm25 import K1, B, extract_morphemes, index_morphemes, rank_passages
+from nlpbook_data.search.bm25 import (
+    K1,
+    B,
+    cached_morphemes,
+    extract_morphemes,
+    index_morphemes,
+    rank_passages,
+)
 from nlpbook_data.search.collections import collect, to_queries
 
 
@@ -86,6 +93,21 @@ def test_a_query_without_a_known_word_finds_nothing_and_passages_without_one_are
     assert rank_passages(index_morphemes([["가"], []]), [["나"], []]) == ([[], []], [[], []])
     with pytest.raises(InputError, match="no word in any passage"):
         index_morphemes([[], []])
+
+
+def test_morphemes_are_analysed_once_and_again_for_other_texts(tmp_path, monkeypatch):
+    texts, analysed = ["배송이 늦었어요", "", "환불은 어디서 하나요"], []
+    found = cached_morphemes(texts, tmp_path)
+    assert found == extract_morphemes(texts)
+
+    def analyse(texts):
+        analysed.extend(texts)
+        return extract_morphemes(texts)
+
+    monkeypatch.setattr("nlpbook_data.search.bm25.extract_morphemes", analyse)
+    assert cached_morphemes(texts, tmp_path) == found and not analysed
+    assert cached_morphemes(texts[::-1], tmp_path) == found[::-1]
+    assert analysed == texts[::-1]
 
 
 def test_a_users_dictionary_gives_words_that_kiwi_would_take_apart(tmp_path):
