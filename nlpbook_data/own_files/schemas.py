@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nlpbook_data.errors import InputError, nearest, shown
+from nlpbook_data.own_files.beir import is_qrels, read_qrels
 from nlpbook_data.own_files.entities import Layout, find_layout, read_ner_file, read_text_lines
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.squad import read_squad
@@ -38,7 +39,7 @@ from nlpbook_data.own_files.tables import (
     table_format,
 )
 from nlpbook_data.own_files.tools import find_converter, rename_columns
-from nlpbook_data.reading.annotation_tools import parts_of, to_span
+from nlpbook_data.reading.annotation_tools import count_parts, join_parts, parts_of, to_span
 from nlpbook_data.reading.brat import is_brat, read_brat
 from nlpbook_data.reading.entities import PREFIX
 from nlpbook_data.reading.json_values import json_layout
@@ -75,6 +76,12 @@ NANS = "labels are a word for an empty cell, such as nan. Mend or drop those row
 QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
 CSV_QUOTES = "rows have the quotes of csv, which are text in tsv. If they are not, save it as .csv"
 NESTED = "entities stand inside another one (or twice), and were left out: the outermost is kept"
+# The labels of inference, beside which SNLI has - where its annotators did not agree.
+INFERENCE = {"entailment", "neutral", "contradiction", "함의", "중립", "모순"}
+UNDECIDED = "rows of inference have no gold label (-), and were left out"
+REPEATED = (
+    "of the first 100 rows repeat the id and text above; --multi_label true joins their labels"
+)
 SAMPLE_ROWS = 100
 MAX_LABELS = 1000
 EXAMPLES = {
@@ -230,10 +237,12 @@ def find_split_files(folder: Path) -> dict[str, Path]:
     """Return ``{split: file or folder}`` of the contents of `folder`, found by name.
 
     A name must contain one of the words train, validation (valid, val, dev, eval) or test, between
-    ``-``, ``_``, ``.`` or blanks: ``train.jsonl``, ``klue-ner-v1.1_dev.tsv``, ``test/``.
+    ``-``, ``_``, ``.`` or blanks: ``train.jsonl``, ``klue-ner-v1.1_dev.tsv``, ``test/``. Of BEIR's
+    folders it is those in ``qrels/``.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Check the path.")
+    folder = folder / "qrels" if (folder / "qrels").is_dir() else folder
     found: dict[str, Path] = {}
     seen = []
     for path in sorted(folder.iterdir()):
@@ -256,6 +265,23 @@ def find_split_files(folder: Path) -> dict[str, Path]:
             "files one by one."
         )
     return {split: found[split] for split in SPLIT_WORDS if split in found}
+
+
+def find_qrels(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Return `files` with the qrels of its split in place of a folder of BEIR's.
+
+    The folder of train also gives the splits that `files` does not name.
+    """
+    found: dict[str, Path] = {}
+    for split, path in files.items():
+        if not (path / "qrels").is_dir():
+            found[split] = path
+            continue
+        own = find_split_files(path)
+        if split not in own:
+            raise InputError(f"{path}: qrels/ has {shown(own)}, but not {split}. Add it there.")
+        found |= {s: own[s] for s in own if s == split or (split == "train" and s not in files)}
+    return found
 
 
 def detect_format(
@@ -428,12 +454,19 @@ def _read_table(
 ) -> PlacedRows:
     """Yield the rows of a table under the task's names of its columns."""
     schema, sheet = SCHEMAS[task], options.sheet_name
+    names = [columns.get(name, name) for name in ("text", "label")]
     sample: list[dict[str, Any]] = []
     try:
         rows = read_rows(path, (), None, lambda error: None, sheet_name=sheet)
         sample = [row for _, row in islice(rows, SAMPLE_ROWS)]
     except InputError:  # reading reports this too, after errors of the header
         pass
+    if not others and (parts := count_parts(task, sample, *names)):
+        if task == "ner" or several:
+            read = read_rows(path, (), None, on_error, sheet_name=sheet)
+            yield from join_parts(task, read, *names)
+            return
+        options.notes[REPEATED] = parts
     first = sample[0] if sample else {}
     if tool := find_converter(task, sample, columns, several, gold, options):
         read = read_rows(path, (), None, on_error, sheet_name=sheet)
@@ -444,11 +477,10 @@ def _read_table(
         for place, found in convert_each(read, convert, on_error):
             yield from ((place, row) for row in found)
         return
-    if task == "search" and {"query-id", "corpus-id"} <= {*first}:
-        raise InputError(
-            f"{path}: BEIR's qrels, with ids where texts belong. Write the texts of queries.jsonl "
-            "and corpus.jsonl in their places, as columns query and passage."
-        )
+    if task == "search" and is_qrels(first):
+        read = read_rows(path, (), None, on_error)
+        yield from read_qrels(path, read, options.notes, on_error)
+        return
     columns = rename_columns(task, columns, first)
     needed, wanted, advice = match_columns(schema, columns, first, gold)
     if not others and (unread := [name for name in first if name not in wanted.values()]):
@@ -467,7 +499,11 @@ def _read_table(
                 f"Rename {column!r}."
             )
     read, is_tsv = None if others else wanted.values(), table_format(path) == ".tsv"
+    drop = not others and are_inference(task, [row.get(wanted.get("label", "")) for row in sample])
     for place, row in read_rows(path, needed, read, on_error, advice, sheet):
+        if drop and row.get(wanted["label"]) == "-":
+            options.notes[UNDECIDED] += 1
+            continue
         if is_tsv and any(map(QUOTED.fullmatch, map(str, row.values()))):
             options.notes[CSV_QUOTES] += 1
         found = {column: row.pop(name) for column, name in wanted.items() if name in row}
@@ -535,6 +571,12 @@ def convert_row(
         other = row["negative"]
         example["negative"] = None if _is_missing(other) else read_text(place, other, "negative")
     return example
+
+
+def are_inference(task: str, labels: Iterable[Any]) -> bool:
+    """Whether `labels` are words of inference, apart from those that stand for none."""
+    known = {str(label).lower() for label in labels} - {"-", "none"}
+    return task == "paircls" and bool(known) and known <= INFERENCE
 
 
 def row_columns(task: str, row: Mapping[str, Any]) -> list[str]:

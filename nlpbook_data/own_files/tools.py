@@ -33,7 +33,7 @@ RENAMED: dict[str, list[tuple[set[str], dict[str, str]]]] = {
         ({"id", "data", "label"}, {"text": "data"}),
     ],
     "paircls": [
-        ({"guid", "premise", "gold_label"}, {"label": "gold_label"}),
+        ({"gold_label"}, {"label": "gold_label"}),
         ({"query", "passage", "label"}, {"sentence1": "query", "sentence2": "passage"}),
     ],
     "qa": [({"guid", "context", "question"}, {"id": "guid"})],

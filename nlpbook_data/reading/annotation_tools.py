@@ -8,10 +8,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby, pairwise
 from typing import Any
 
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.reading.entities import join_tokens, split_tag
+from nlpbook_data.reading.values import PlacedRows
 
 Object = Mapping[str, Any]
 MEND = "Mend or drop the row."
@@ -65,6 +67,36 @@ def to_span(place: str, value: Any) -> Any:
             raise InputError(f"{place}: an entity has {len(names)} labels. Keep one.")
         span["label"] = span.pop("labels")[0]
     return span
+
+
+def count_parts(task: str, rows: Sequence[Object], text: str = "text", label: str = "label") -> int:
+    """Return how many of `rows` are but a label or entity of a text, as in old csv of doccano."""
+    if task == "ner":
+        names = [{name, *others} for name, others in SPAN_KEYS.items()] + [{"text"}]
+        return sum(all(name & {*row} for name in names) for row in rows)
+    keys = [[row["id"], row[text]] for row in rows if {"id", text, label} <= {*row}]
+    return sum(one == other for one, other in pairwise(keys)) if task == "doccls" else 0
+
+
+def join_parts(task: str, rows: PlacedRows, text: str = "text", label: str = "label") -> PlacedRows:
+    """Yield a text once for all rows in a run with its id; with a list of labels or entities."""
+    for _, group in groupby(rows, lambda placed: [placed[1].get(name) for name in ("id", text)]):
+        (place, row), *others = group
+        parts = [row, *(other for _, other in others)]
+        if task == "ner":
+            spans = (to_span(place, part) for part in parts)
+            keys = ("start", "end", "label")
+            found = [{key: _number(span.get(key)) for key in keys} for span in spans]
+            found = [span for span in found if span["start"] not in ("", None)]
+            yield place, {"text": row["text"], "entities": found}
+        else:
+            labels = [part[label] for part in parts]
+            yield place, {"text": row[text], "label": labels if others else labels[0]}
+
+
+def _number(cell: Any) -> Any:
+    """Return the whole number in a cell of csv; pandas writes 3.0 if another is missing."""
+    return int(float(cell)) if re.fullmatch(r"[0-9]{1,18}(\.0)?", str(cell)) else cell
 
 
 def span_column(rows: Iterable[Object]) -> str | None:

@@ -343,6 +343,9 @@ LAYOUTS = {
     "bilou.bio": "# id = 1\n" + table("U-PER O O B-LOC L-LOC O B-ORG L-ORG O") + "\n\n",
     "suffix.txt": table("PER_B O O LOC_B LOC_I O ORG_B ORG_I O", "{word}\t{tag}\r\n") + "\r\n",
     "train_data": table("PER_B - - LOC_B LOC_I - ORG_B ORG_I -", "{n}\t{word}\t{tag}\n"),
+    "uner.iob2": "# sent_id = 1\n" + table(BIO_TAGS, "{n}\t{word}\t{tag}\t-\tann\n"),
+    "index.conll": table(BIO_TAGS, "{n}\t{word}\tB-NP\t{tag}\n"),
+    "index_io.conll": table("PER O O LOC LOC O ORG ORG O", "{n} {word} NN {tag}\n"),
     "tagged.txt": f"{TEXT}␞{MARKED}",
     "tagged_alone.txt": MARKED,
     "klue.tsv": f"## 컬럼명 : CHAR\tNE_TAG\n## 1-a\t{MARKED}"
@@ -369,7 +372,7 @@ def test_sentences_are_placed_by_their_first_line(tmp_path, name):
     content = LAYOUTS[name].rstrip("\r\n") + end * (1 if "tagged" in name else 2)
     path = written(tmp_path / name, content * 2)
     places = [int(place.rsplit(" ", 1)[1]) for place, _ in read_examples(path, "ner")]
-    offset = {"iob1.conll": 2, "bilou.bio": 1, "klue.tsv": 1}.get(name, 0)
+    offset = {"iob1.conll": 2, "bilou.bio": 1, "klue.tsv": 1, "uner.iob2": 1}.get(name, 0)
     lines = content.count("\n")
     assert places == [1 + offset, 1 + offset + lines]
 

@@ -73,6 +73,13 @@ EXPORTS: dict[str, tuple[str, list[Any]]] = {
     "Label Studio csv": ("a.csv", [{"text": TEXT, "label": MARKED, **MIN}]),
     "Label Studio tsv": ("a.tsv", [{"text": TEXT, "label": MARKED, **MIN}]),
     "doccano csv": ("a.csv", [{"text": TEXT, "label": json.dumps(SPANS)}]),
+    "doccano csv, a row an entity": (
+        "a.csv",
+        [
+            {"id": 1, "start_offset": a, "end_offset": b, "label": name, "text": TEXT, "user": 1}
+            for a, b, name in SPANS
+        ],
+    ),
     "spaCy": ("a.json", [[TEXT, {"entities": SPANS}]]),
     "begin and type": (
         "a.jsonl",
@@ -309,9 +316,36 @@ def test_pairs_of_klue(tmp_path):
     assert row["label"] == "neutral"
     sts = [{"guid": "s", "sentence1": "가", "sentence2": "나", "labels": {"label": 3.7}}]
     assert read(as_json(tmp_path / "b.json", sts), "paircls")[0]["label"] == "3.7"
-    del rows[0]["guid"]
+    rows[0]["gold label"] = rows[0].pop("gold_label")
     report = check_file(write_rows(tmp_path / "c.jsonl", rows * 3), "paircls")
-    assert report.wrong == 1 and "Did you mean gold_label or label5?" in report.errors[0]
+    assert report.wrong == 1 and "Did you mean gold label or label5?" in report.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept", "said"),
+    [
+        ("neutral - entailment", "neutral entailment", ["1 rows of inference have no gold label"]),
+        ("함의 - 모순 -", "함의 모순", ["2 rows of inference have no gold label"]),
+        ("+ - +", "+ - +", []),
+    ],
+)
+def test_pairs_without_a_gold_label_are_left_out_of_inference_alone(tmp_path, labels, kept, said):
+    pair, options = {"sentence1": "가", "sentence2": "나"}, Options()
+    path = write_rows(tmp_path / "a.tsv", [pair | {"gold_label": one} for one in labels.split()])
+    assert [row["label"] for row in read(path, "paircls", options=options)] == kept.split()
+    assert [line[: len(said[0])] for line in options.lines()] == said if said else True
+
+
+def test_labels_of_a_text_in_rows_that_follow(tmp_path):
+    rows = [
+        {"id": n, "text": f"글 {n}", "label": label} for n, label in [(1, "a"), (1, "b"), (2, "a")]
+    ]
+    path = write_rows(tmp_path / "a.csv", rows)
+    found = read(path, "doccls", label_separator=",")
+    assert [row["label"] for row in found] == [["a", "b"], ["a"]]
+    assert any(
+        "--multi_label true joins" in n for n in check_file(path, "doccls").files["file"].notes
+    )
 
 
 def test_relations_of_klue_are_marked_as_in_the_corpus(tmp_path):
@@ -454,10 +488,35 @@ def test_a_label_beside_query_and_passage_is_not_passed_over(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [rows[0], rows[1] | {"label": 0}])
     assert "--positive_label" in check_file(path, "search").errors[0]
     assert check_file(path, "rerank", positive_label="1").is_right
-    qrels = written(tmp_path / "test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n")
-    for columns in ({}, {"query": "query-id", "passage": "corpus-id"}):
-        with pytest.raises(InputError, match="BEIR's qrels"):
-            read(qrels, "search", columns)
+
+
+def test_folders_of_beir(tmp_path):
+    passages = [{"_id": n, "title": "제목" * (n == 1), "text": f"글 {n}"} for n in range(3)]
+    write_rows(tmp_path / "corpus.jsonl", passages)
+    queries = write_rows(
+        tmp_path / "queries.jsonl", [{"_id": f"q{n}", "text": f"물음 {n}"} for n in (1, 2)]
+    )
+    head = "query-id\tcorpus-id\tscore\n"
+    written(tmp_path / "qrels/train.tsv", f"{head}q1\t1\t1\nq1\t2\t0\nq2\t2\t0\n")
+    qrels = written(tmp_path / "qrels/dev.tsv", f"{head}q2\t0\t2\n")
+    found = check_file(tmp_path, "search")
+    assert found.is_right and {s: f.rows for s, f in found.files.items()} == {
+        "train": 1,
+        "validation": 1,
+    }
+    assert found.files["train"].notes == [
+        "1 queries have no passage with a score above 0, and were left out"
+    ]
+    row = {"query": "물음 1", "passage": "제목 글 1", "negative": "글 2"}
+    assert read(tmp_path / "qrels/train.tsv", "search") == [row]
+    written(qrels, f"{head}q2\t7\t1\nq2\t0\t?\n")
+    for error, part in zip(
+        check_file(tmp_path, "rerank").errors, ["'7' where an id of corpus", "'?'"], strict=True
+    ):
+        assert "dev.tsv, line" in error and part in error
+    queries.unlink()
+    with pytest.raises(InputError, match="BEIR's qrels, .* no queries.jsonl"):
+        read(qrels, "search")
 
 
 def test_a_sheet_by_name_and_dates_in_columns_that_are_not_read(tmp_path):
