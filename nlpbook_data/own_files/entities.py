@@ -31,6 +31,7 @@ from nlpbook_data.reading.webanno import FORMAT, read_webanno
 Entities = tuple[str, list[dict[str, Any]]]  # a text, and the entities in it
 SEPARATOR = "␞"
 DOCUMENT = "-DOCSTART-"
+INDEX = re.compile("[0-9]+([-.][0-9]+)?")
 # For a file of labels only (IO): the most labels, and the smallest share of outside tokens.
 BARE_LABELS, BARE_OUTSIDE = 100, 0.2
 # The share of lines with a tag in Hangul, above which it is one and not text.
@@ -105,7 +106,8 @@ def find_layout(path: Path) -> Layout | None:
     )
     rows = [_split(line, separator) for line in lines if not _is_comment(line, separator)]
     columns = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
-    numbered = columns > 2 and all(row[0].isdecimal() for row in rows if len(row) == columns)
+    full = [row for row in rows if len(row) == columns > 2]
+    numbered = bool(full) and all(INDEX.fullmatch(row[0]) for row in full)
     counted = {at: _count_tags(rows, at) for at in ((-1, 2) if numbered else (-1,))}
     at = next((at for at, (_, fit) in counted.items() if any(fit.values())), -1)
     tags, schemes = counted[at]
@@ -211,6 +213,8 @@ def _read_sentence(place: str, sentence: list[tuple[str, str]], layout: Layout) 
                 f"{place}: {len(cells)} columns in {shown!r} where the file has {layout.columns}. "
                 "Mend the line; sentences are parted by blank lines."
             )
+        if layout.token and not cells[0].isdecimal() and INDEX.fullmatch(cells[0]):
+            continue  # CoNLL-U's line of words that are written together, or of one left out
         if layout.token:
             if not cells[0].isdecimal() or index not in (None, int(cells[0]) - 1):
                 expected = 1 if index is None else index + 1

@@ -309,7 +309,15 @@ def read_cats(row: Object) -> dict[str, Any]:
     return {"text": row.get("text"), "label": [name for name, share in cats.items() if share > 0.5]}
 
 
+def is_listed(cell: str) -> bool:
+    """Whether a cell holds a list, tuple or set as pandas or json writes it."""
+    pattern = r"\s*(\[.*\]|[({].*['\",].*[)}]|set\(\))\s*"
+    return re.fullmatch(pattern, cell, re.DOTALL) is not None
+
+
 def parts_of(cell: str) -> list[str]:
-    """Return the items of a cell that contains a Python list: ``['기쁨', '슬픔']``."""
-    found = re.findall(r"'([^']*)'|\"([^\"]*)\"", cell)
-    return [one or other for one, other in found]
+    """Return the items of such a cell: ``['기쁨', '슬픔']``, ``{'기쁨'}``, ``[0, 1]``."""
+    inside = cell.strip().removeprefix("set")[1:-1]
+    if found := re.findall(r"'([^']*)'|\"([^\"]*)\"", inside):
+        return [one or other for one, other in found]
+    return [part.strip() for part in inside.split(",") if part.strip()]

@@ -56,6 +56,7 @@ PRODIGY = [
     for start, end, label in SPANS
 ]
 MARKED = json.dumps([studio(*span)["value"] for span in SPANS], ensure_ascii=False)
+TWO = {"text": "좋다", "label": "2"}
 EXPORTS: dict[str, tuple[str, list[Any]]] = {
     "doccano": ("a.jsonl", [{"id": 1, "text": TEXT, "label": SPANS, "Comments": []}]),
     "doccano, labels": ("a.jsonl", [{"id": 1, "data": TEXT, "labels": SPANS}]),
@@ -125,6 +126,15 @@ def test_brat_is_a_folder_of_texts_with_annotations(tmp_path):
     written(tmp_path / "b/1.ann", "T1\tPER 3 5\t홍길동\n")
     with pytest.raises(InputError, match="1.ann, line 1: 3-5 of 1.txt is '길동'"):
         read(tmp_path / "b")
+    written(tmp_path / "b/0.ann", "T1\tPER 0 3\t홍길동\n")
+    with pytest.raises(InputError, match="0.ann: there is no 0.txt beside it"):
+        read(tmp_path / "b")
+
+
+def test_a_row_that_nobody_has_marked_is_refused(tmp_path):
+    rows = [{"text": TEXT, "label": SPANS}, {"text": TEXT, "label": None}]
+    with pytest.raises(InputError, match="line 2: there is no label; write \\[\\] where nothing"):
+        read(write_rows(tmp_path / "a.jsonl", rows))
 
 
 WEBANNO = """#FORMAT=WebAnno TSV 3.3
@@ -450,12 +460,13 @@ def test_labels_in_one_spelling_and_headers_in_any(tmp_path):
 
 
 def test_labels_that_look_alike_are_one_class(tmp_path):
-    labels = ["긍정", "긍정\u200b", "\ufeff부정", "부\u00ad정", "부정 \u2060"]
-    path = write_rows(tmp_path / "a.jsonl", [{"text": "글", "label": label} for label in labels])
+    labels = ["긍정", "긍정\u200b", "긍정\u3164", "\ufeff부정", "부\u00ad정", "부정 \u2060\u200e"]
+    rows = [{"\ufefftext": "글", "label": label} for label in labels]
+    path = write_rows(tmp_path / "a.jsonl", rows)
     options = Options()
     found = [row["label"] for row in read(path, "doccls", options=options)]
-    assert found == ["긍정"] * 2 + ["부정"] * 3
-    assert options.lines()[0].startswith("4 labels have invisible characters")
+    assert found == ["긍정"] * 3 + ["부정"] * 3
+    assert options.lines()[0].startswith("5 labels have invisible characters")
     write_rows(path, [{"text": "글", "label": "\u200b"}])
     with pytest.raises(InputError, match="line 1: the label is missing"):
         read(path, "doccls")
@@ -470,17 +481,94 @@ def test_labels_that_look_alike_are_one_class(tmp_path):
         ("1 １ 0", True),
         ("긍정(상) 긍정（상）", True),
         ("-1 1 \u22121", True),
+        ("긍\u00a0정 긍정", True),
         ("1 -1 10 0.1", False),
         ("긍정 부정 중립", False),
         ("['긍정'] 부정", True),
     ],
 )
 def test_labels_that_look_like_one_are_told(tmp_path, labels, said):
-    rows = [{"text": f"글 {label}", "label": label} for label in labels.split() * 2]
+    rows = [{"text": f"글 {label}", "label": label} for label in labels.split(" ") * 2]
     report = check_file(write_rows(tmp_path / "a.jsonl", rows), "doccls")
     assert report.is_right
     notes = [n for n in report.files["file"].notes if "look like one" in n or "like a list" in n]
     assert bool(notes) == said
+
+
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [
+        ("['기쁨', \"슬픔\"]", ["기쁨", "슬픔"]),
+        ("[기쁨, 슬픔]", ["기쁨", "슬픔"]),
+        ("('기쁨',)", ["기쁨"]),
+        ("{'기쁨'}", ["기쁨"]),
+        ("set()", []),
+        ("[1, 2, 0]", ["0", "1", "2"]),
+        ("(주)나라", ["(주)나라"]),
+        ("(기타)", ["(기타)"]),
+    ],
+)
+def test_lists_in_a_cell(tmp_path, cell, labels):
+    path = write_rows(tmp_path / "a.csv", [{"text": "글", "label": cell}])
+    assert read(path, "doccls", label_separator=";") == [{"text": "글", "label": labels}]
+
+
+@pytest.mark.parametrize("label", [[0, 1, 1], "[1, 0, 0]", "0;1;0"])
+def test_a_one_for_each_label_is_refused(tmp_path, label):
+    path = write_rows(tmp_path / "a.jsonl", [{"text": "글", "label": label}])
+    with pytest.raises(InputError, match="line 1: found .* a list of the labels' names belongs"):
+        read(path, "doccls", label_separator=";")
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [(("기쁨", "슬픔", "기쁨 슬픔"), True), (("매우 좋음", "매우 나쁨", "좋음"), False)],
+)
+def test_labels_with_a_blank_between_them(tmp_path, labels, told):
+    rows = [{"text": f"글 {label}", "label": label} for label in labels]
+    report = check_file(write_rows(tmp_path / "a.csv", rows), "doccls", label_separator=",")
+    assert report.is_right != told and ("--label_separator ' '" in str(report.errors)) == told
+
+
+SCORES = [{"sentence1": "가", "sentence2": "나", "label": label} for label in ("3,5", "0")]
+JUDGED = [{"query": "가", "passage": passage, "맞음": n} for n, passage in enumerate("나다")]
+NOTES: dict[str, tuple[str, list[dict], str]] = {
+    "a word for an empty text": (
+        "doccls",
+        [{"text": "NaN", "label": "1"}, TWO],
+        "1 rows have a word",
+    ),
+    "scores with a comma": ("paircls", SCORES, "look like scores with a comma"),
+    "a history": (
+        *("generation", [{"instruction": "가", "output": "나", "history": [["다", "라"]]}]),
+        "1 of its columns left unread: history",
+    ),
+    "scores of passages": (
+        *("search", [{"query": "가", "pos": ["나"], "neg": [], "pos_scores": [1]}]),
+        "1 of its columns left unread: pos_scores",
+    ),
+    "what answers": (
+        "search",
+        JUDGED,
+        "1 columns of 0 and 1 left unread: all rows count as answers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_what_is_read_but_may_be_meant_otherwise_is_told(tmp_path, name):
+    task, rows, said = NOTES[name]
+    report = check_file(write_rows(tmp_path / "a.jsonl", rows), task)
+    assert report.is_right and any(said in note for note in report.files["file"].notes)
+
+
+def test_columns_of_0_and_1_are_no_label(tmp_path):
+    rows = [{"문장": "가", "욕설": 0, "혐오": 1}, {"문장": "나", "욕설": 1, "혐오": 0}]
+    path = write_rows(tmp_path / "a.tsv", rows)
+    with pytest.raises(
+        InputError, match="If 욕설, 혐오 are labels, write the names of those with a 1"
+    ):
+        read(path, "doccls", {"text": "문장"}, label_separator=",")
 
 
 def test_a_label_beside_query_and_passage_is_not_passed_over(tmp_path):
@@ -523,6 +611,10 @@ def test_a_sheet_by_name_and_dates_in_columns_that_are_not_read(tmp_path):
     day = date(2026, 1, 1)
     rows = [["작성일", "text", "label"], [day, "좋다", "긍정"]]
     path = write_xlsx(tmp_path / "a.xlsx", [["비고"]], rows)
+    assert (
+        "1 of its sheets left unread (--sheet_name): Sheet1"
+        in check_file(path, "doccls").files["file"].notes
+    )
     options = Options(sheet_name="Sheet1")
     assert read(path, "doccls", options=options) == [{"text": "좋다", "label": "긍정"}]
     with pytest.raises(InputError, match="row 2: found 'datetime.* where a label belongs"):
