@@ -375,6 +375,9 @@ def _from_files(
         return {source: _sha256(path, cache_dir) for source, path in sources.items()}
 
     hashes = find_hashes()
+    alike = [split for split in files if list(hashes.values()).count(hashes[split]) > 1]
+    if alike:
+        logger.warning("%s: one file by its content. Name another for each.", " and ".join(alike))
     names = [path.name for path in files.values()]
 
     def check() -> None:

@@ -87,10 +87,8 @@ NESTED = "entities stand inside another one (or twice), and were left out: the o
 # The labels of inference, beside which SNLI has - where its annotators did not agree.
 INFERENCE = {"entailment", "neutral", "contradiction", "함의", "중립", "모순"}
 UNDECIDED = "rows of inference have no gold label (-), and were left out"
-REPEATED = (
-    "of the first 100 rows repeat the id and text above; --multi_label true joins their labels"
-)
-YES_NO = "columns of 0 and 1 left unread: all rows count as answers (a column label would tell)"
+REPEATED = "of the first 100 rows repeat an id and text; --multi_label true joins their labels"
+YES_NO = "columns of 0 and 1 left unread: all rows count as answers (query, passage and label tell)"
 NO_TEXTS = "files or folders are no .txt, and were left out"
 SAMPLE_ROWS = 100
 MAX_LABELS = 1000
@@ -102,8 +100,8 @@ EXAMPLES = {
 SEARCHED: dict[str, list[tuple[str, ...]]] = {
     "qa": [("question", "context")],
     "paircls": [
-        ("premise", "hypothesis", "label"),
-        ("sentence1", "sentence2", "label"),
+        *(("premise", "hypothesis", label) for label in ("label", "gold_label")),
+        *(("sentence1", "sentence2", label) for label in ("label", "gold_label")),
         ("query", "passage", "label"),
     ],
 }
@@ -467,20 +465,20 @@ def _read_table(
     schema, sheet = SCHEMAS[task], options.sheet_name
     if not others and sheet is None and format_of(path) == ".xlsx" and (more := sheets(path)[1:]):
         options.notes[f"of its sheets left unread (--sheet_name): {shown(more)}"] = len(more)
-    names = [columns.get(name, name) for name in ("text", "label")]
     sample: list[dict[str, Any]] = []
     try:
         rows = read_rows(path, (), None, lambda error: None, sheet_name=sheet)
         sample = [row for _, row in islice(rows, SAMPLE_ROWS)]
     except InputError:  # reading reports this too, after errors of the header
         pass
+    first = sample[0] if sample else {}
+    names = [find_name(columns.get(name, name), first) for name in ("id", "text", "label")]
     if not others and (parts := count_parts(task, sample, *names)):
         if task == "ner" or several:
             read = read_rows(path, (), None, on_error, sheet_name=sheet)
             yield from join_parts(task, read, *names)
             return
         options.notes[REPEATED] = parts
-    first = sample[0] if sample else {}
     if tool := find_converter(task, sample, columns, several, gold, options):
         read = read_rows(path, (), None, on_error, sheet_name=sheet)
 
@@ -521,7 +519,7 @@ def _read_table(
     read, is_tsv = None if others else wanted.values(), table_format(path) == ".tsv"
     drop = not others and are_inference(task, [row.get(wanted.get("label", "")) for row in sample])
     for place, row in read_rows(path, needed, read, on_error, advice, sheet):
-        if drop and row.get(wanted["label"]) == "-":
+        if drop and str(row.get(wanted["label"])).strip() == "-":
             options.notes[UNDECIDED] += 1
             continue
         if is_tsv and any(map(QUOTED.fullmatch, map(str, row.values()))):
@@ -606,7 +604,7 @@ def convert_row(
 
 def are_inference(task: str, labels: Iterable[Any]) -> bool:
     """Whether `labels` are words of inference, apart from those that stand for none."""
-    known = {str(label).lower() for label in labels} - {"-", "none"}
+    known = {str(label).strip().lower() for label in labels} - {"-", "none"}
     return task == "paircls" and bool(known) and known <= INFERENCE
 
 

@@ -8,7 +8,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby, pairwise
 from typing import Any
 
 from nlpbook_data.errors import InputError, shown
@@ -69,29 +68,34 @@ def to_span(place: str, value: Any) -> Any:
     return span
 
 
-def count_parts(task: str, rows: Sequence[Object], text: str = "text", label: str = "label") -> int:
+def count_parts(task: str, rows: Sequence[Object], id_: str, text: str, label: str) -> int:
     """Return how many of `rows` are but a label or entity of a text, as in old csv of doccano."""
     if task == "ner":
         names = [{name, *others} for name, others in SPAN_KEYS.items()] + [{"text"}]
         return sum(all(name & {*row} for name in names) for row in rows)
-    keys = [[row["id"], row[text]] for row in rows if {"id", text, label} <= {*row}]
-    return sum(one == other for one, other in pairwise(keys)) if task == "doccls" else 0
+    keys = [(str(row[id_]), str(row[text])) for row in rows if {id_, text, label} <= {*row}]
+    return len(keys) - len({*keys}) if task == "doccls" else 0
 
 
-def join_parts(task: str, rows: PlacedRows, text: str = "text", label: str = "label") -> PlacedRows:
-    """Yield a text once for all rows in a run with its id; with a list of labels or entities."""
-    for _, group in groupby(rows, lambda placed: [placed[1].get(name) for name in ("id", text)]):
-        (place, row), *others = group
-        parts = [row, *(other for _, other in others)]
+def join_parts(task: str, rows: PlacedRows, id_: str, text: str, label: str) -> PlacedRows:
+    """Yield a text once for all rows with it and its id; with a list of labels or entities."""
+    found: dict[tuple[str, str], tuple[str, list[dict[str, Any]]]] = {}
+    text = "text" if task == "ner" else text
+    for place, row in rows:
+        key = (str(row.get(id_)), str(row.get(text)))
+        found.setdefault(key, (place, []))[1].append(row)
+    for place, parts in found.values():
+        whole = parts[0].get(text)
         if task == "ner":
             spans = (to_span(place, part) for part in parts)
             keys = ("start", "end", "label")
-            found = [{key: _number(span.get(key)) for key in keys} for span in spans]
-            found = [span for span in found if span["start"] not in ("", None)]
-            yield place, {"text": row["text"], "entities": found}
+            entities = [{key: _number(span.get(key)) for key in keys} for span in spans]
+            entities = [span for span in entities if span["start"] not in ("", None)]
+            yield place, {"text": whole, "entities": entities}
         else:
-            labels = [part[label] for part in parts]
-            yield place, {"text": row[text], "label": labels if others else labels[0]}
+            cells = [part.get(label) for part in parts]
+            labels = [x for cell in cells for x in (cell if isinstance(cell, list) else [cell])]
+            yield place, {"text": whole, "label": labels if len(parts) > 1 else cells[0]}
 
 
 def _number(cell: Any) -> Any:

@@ -334,7 +334,7 @@ def test_pairs_of_klue(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "kept", "said"),
     [
-        ("neutral - entailment", "neutral entailment", ["1 rows of inference have no gold label"]),
+        ("neutral - Entailment", "neutral Entailment", ["1 rows of inference have no gold label"]),
         ("함의 - 모순 -", "함의 모순", ["2 rows of inference have no gold label"]),
         ("+ - +", "+ - +", []),
     ],
@@ -346,16 +346,23 @@ def test_pairs_without_a_gold_label_are_left_out_of_inference_alone(tmp_path, la
     assert [line[: len(said[0])] for line in options.lines()] == said if said else True
 
 
-def test_labels_of_a_text_in_rows_that_follow(tmp_path):
+@pytest.mark.parametrize("name", ["id", "ID"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_row_for_each_label_of_a_text(tmp_path, name, suffix):
     rows = [
-        {"id": n, "text": f"글 {n}", "label": label} for n, label in [(1, "a"), (1, "b"), (2, "a")]
+        {name: n, "text": f"글 {n}", "label": label if suffix == "csv" else [label]}
+        for n, label in [(1, "a"), (2, "a"), (1, "b")]
     ]
-    path = write_rows(tmp_path / "a.csv", rows)
+    path = write_rows(tmp_path / f"a.{suffix}", rows)
     found = read(path, "doccls", label_separator=",")
     assert [row["label"] for row in found] == [["a", "b"], ["a"]]
-    assert any(
-        "--multi_label true joins" in n for n in check_file(path, "doccls").files["file"].notes
-    )
+
+
+def test_a_text_with_two_labels_is_told(tmp_path):
+    rows = [{"id": n // 2, "text": f"글 {n // 2}", "label": str(n % 3)} for n in range(6)]
+    notes = check_file(write_rows(tmp_path / "a.csv", rows), "doccls").files["file"].notes
+    assert "3 rows repeat a text with another label." in notes
+    assert any("3 of the first 100 rows repeat an id and text; --multi_label" in n for n in notes)
 
 
 def test_relations_of_klue_are_marked_as_in_the_corpus(tmp_path):
