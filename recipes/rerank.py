@@ -97,7 +97,7 @@ def main(
             versioned(to_queries), batched=True, remove_columns=columns, fn_kwargs=labels
         )
     run.describe(source)
-    collections = collect_splits(rows)
+    collections = collect_splits(rows, source.passages)
 
     # 2. Tokenizer and model; after this nothing changes the training arguments
     tokenizer = load_tokenizer(model_args, pairs=True)

@@ -38,7 +38,7 @@ from nlpbook_data.data.corpus import (
 from nlpbook_data.data.labels import in_words
 from nlpbook_data.data.relations import as_documents
 from nlpbook_data.errors import InputError, first_line, nearest, shown
-from nlpbook_data.own_files import schemas
+from nlpbook_data.own_files import beir, schemas
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.tables import check_columns
 from nlpbook_data.own_files.tools import find_converter, rename_columns
@@ -76,6 +76,7 @@ class Source:
     license: str | None = None  # if it is known
     task: str = "doccls"
     formats: dict[str, str] = field(default_factory=dict)  # of the user's files, in words
+    passages: Sequence[str] = ()  # for search: all of BEIR's corpus, also what answers nothing
 
     @property
     def label_names(self) -> list[str]:
@@ -197,6 +198,7 @@ def load_source(
     if multi_label and not args.label_separator:
         raise InputError("--label_separator is empty; name what stands between two labels.")
     if task == "search":
+        files = schemas.find_qrels(files)
         task = _search_task(args, files)
     if args.corpus:
         source = _from_corpus(args, task, multi_label)
@@ -366,15 +368,21 @@ def _from_files(
         split: partial(read, path, gold=split != "test") for split, path in files.items()
     }
 
+    texts = beir.texts_of(files.values()) if wanted.task == "search" else []
+    sources = {**files, **{str(path): path for path in texts}}
+
     def find_hashes() -> dict[str, str]:
-        return {split: _sha256(path, cache_dir) for split, path in files.items()}
+        return {source: _sha256(path, cache_dir) for source, path in sources.items()}
 
     hashes = find_hashes()
+    alike = [split for split in files if list(hashes.values()).count(hashes[split]) > 1]
+    if alike:
+        logger.warning("%s: one file by its content. Name another for each.", " and ".join(alike))
     names = [path.name for path in files.values()]
 
     def check() -> None:
         before, now = (
-            {str(files[split]): sha256 for split, sha256 in found.items()}
+            {str(sources[source]): sha256 for source, sha256 in found.items()}
             for found in (hashes, find_hashes())
         )
         check_unchanged(", ".join(names), before, now)
@@ -387,10 +395,11 @@ def _from_files(
         name=", ".join(names),
         origins={split: declared.source for split, declared in splits.items()},
         hashes={
-            path.name if names.count(path.name) == 1 else f"{split} {path.name}": hashes[split]
-            for split, path in files.items()
+            f"{source} {path.name}" if names.count(path.name) > 1 else path.name: hashes[source]
+            for source, path in sources.items()
         },
         task=wanted.task,
+        passages=[text for path in texts[1::2] for _, text in beir.read_passages(path)],
         formats={
             split: schemas.describe_format(path, wanted.task, wanted.columns, split != "test")
             for split, path in files.items()
@@ -464,11 +473,15 @@ def _read_hub(
         needed, names, advice = schemas.match_columns(schema, columns, known)
         check_columns(place, known, needed, advice)
         used = {column: name for column, name in names.items() if name in known}
+        drop = schemas.are_inference(wanted.task, [row.get(used.get("label", "")) for row in first])
         dataset = dataset.select_columns([*used.values()])
 
         def convert(where: str, row: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
             words = {column: row[name] for column, name in used.items()}
             if schema.gold in words and words[schema.gold] is None:
+                if drop:
+                    options.notes[schemas.UNDECIDED] += 1
+                    return []
                 del words[schema.gold]  # unlabelled
             return [words]
 

@@ -31,6 +31,7 @@ from nlpbook_data.reading.webanno import FORMAT, read_webanno
 Entities = tuple[str, list[dict[str, Any]]]  # a text, and the entities in it
 SEPARATOR = "␞"
 DOCUMENT = "-DOCSTART-"
+INDEX = re.compile("[0-9]+([-.][0-9]+)?")
 # For a file of labels only (IO): the most labels, and the smallest share of outside tokens.
 BARE_LABELS, BARE_OUTSIDE = 100, 0.2
 # The share of lines with a tag in Hangul, above which it is one and not text.
@@ -54,8 +55,9 @@ class Layout:
             (KoBERT-NER's: a sentence, a tab and the tags of its words), ``klp`` (2016klp's lines of
             ``;`` and ``$``) or ``webanno`` (TSV 3).
         separator: the separator of columns, a tab or a blank.
-        columns: the number of columns; the last is the tag.
+        columns: the number of columns.
         token: the column of the token, 1 if the first is an index.
+        at: the column of the tag: the last, or after index and token, as in UNER's .iob2.
         scheme: splits a tag into its mark and its label.
         tag: the pattern of a tag inside the text.
     """
@@ -64,6 +66,7 @@ class Layout:
     separator: str = "\t"
     columns: int = 2
     token: int = 0
+    at: int = -1
     scheme: re.Pattern = PREFIX
     tag: str = LATIN
 
@@ -75,8 +78,11 @@ class Layout:
             return f"a sentence and its words' tags a line, {order}"
         if self.kind == "characters":
             return f"a character and its tag a line (KLUE), {order}"
-        names = {2: "token and tag", 3: "index, word and tag" if self.token else ""}
-        names = names.get(self.columns) or f"token, {self.columns - 2} other columns and tag"
+        first = "index, token" if self.token else "token"
+        others = self.columns - 2 - self.token
+        names = f"{first}, {others} other columns and tag" if others else f"{first} and tag"
+        if self.at > 0:
+            names = f"{first}, tag, {others} other columns"
         return (
             f"{names} a line, parted by {'tabs' if self.separator == chr(9) else 'blanks'}, {order}"
         )
@@ -99,17 +105,19 @@ def find_layout(path: Path) -> Layout | None:
         line.startswith(" \t") or (line.startswith("## ") and "\t" in line) for line in lines
     )
     rows = [_split(line, separator) for line in lines if not _is_comment(line, separator)]
-    tags = Counter(row[-1] for row in rows if len(row) > 1)
-    schemes = {s: sum(n for tag, n in tags.items() if s.fullmatch(tag)) for s in (PREFIX, SUFFIX)}
+    columns = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+    full = [row for row in rows if len(row) == columns > 2]
+    numbered = bool(full) and all(INDEX.fullmatch(row[0]) for row in full)
+    counted = {at: _count_tags(rows, at) for at in ((-1, 2) if numbered else (-1,))}
+    at = next((at for at, (_, fit) in counted.items() if any(fit.values())), -1)
+    tags, schemes = counted[at]
     scheme = max(schemes, key=lambda scheme: schemes[scheme])
     outside = sum(tags[tag] for tag in OUTSIDE)
     is_bare = not schemes[scheme] and not {*tags} <= {*OUTSIDE}
     if rows and (schemes[scheme] + outside) * 2 > len(rows) and not is_bare:
-        columns, _ = Counter(map(len, rows)).most_common(1)[0]
         if characters:
-            return Layout("characters", separator, 2, 0, scheme)
-        numbered = columns == 3 and all(row[0].isdecimal() for row in rows if len(row) == 3)
-        return Layout("tokens", separator, columns, int(numbered), scheme)
+            return Layout("characters", separator, scheme=scheme)
+        return Layout("tokens", separator, columns, int(numbered), at, scheme)
     if any(mark_of(LATIN).search(line) for line in lines):
         return Layout("tagged")
     hangul = [mark_of(HANGUL).search(line.split(SEPARATOR)[-1]) for line in lines]
@@ -117,12 +125,18 @@ def find_layout(path: Path) -> Layout | None:
         return Layout("tagged", tag=HANGUL)
     if any(SEPARATOR in line for line in lines):
         return Layout("tagged")
-    columns = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
     named = all(BARE.fullmatch(tag) or tag in OUTSIDE for tag in tags)
     if columns > 1 and named and 1 < len(tags) <= BARE_LABELS:
         if outside > BARE_OUTSIDE * len(rows):
-            return Layout("tokens", separator, columns, 0, BARE)
+            return Layout("tokens", separator, columns, int(numbered), at, BARE)
     return None
+
+
+def _count_tags(rows: list[list[str]], at: int) -> tuple[Counter[str], dict[re.Pattern, int]]:
+    """Return the cells of the column `at` with their counts, and how many fit each scheme."""
+    tags = Counter(row[at] for row in rows if len(row) > max(at, 1))
+    fit = {s: sum(n for tag, n in tags.items() if s.fullmatch(tag)) for s in (PREFIX, SUFFIX)}
+    return tags, fit
 
 
 def read_ner_file(path: Path, layout: Layout, on_error: OnError) -> PlacedRows:
@@ -199,6 +213,8 @@ def _read_sentence(place: str, sentence: list[tuple[str, str]], layout: Layout) 
                 f"{place}: {len(cells)} columns in {shown!r} where the file has {layout.columns}. "
                 "Mend the line; sentences are parted by blank lines."
             )
+        if layout.token and not cells[0].isdecimal() and INDEX.fullmatch(cells[0]):
+            continue  # CoNLL-U's line of words that are written together, or of one left out
         if layout.token:
             if not cells[0].isdecimal() or index not in (None, int(cells[0]) - 1):
                 expected = 1 if index is None else index + 1
@@ -207,7 +223,7 @@ def _read_sentence(place: str, sentence: list[tuple[str, str]], layout: Layout) 
                     "A line or the blank line before a sentence is missing."
                 )
             index = int(cells[0])
-        token, tag = cells[layout.token], cells[-1].strip(" ")
+        token, tag = cells[layout.token], cells[layout.at].strip(" ")
         if not token or (layout.kind == "tokens" and not token.strip()):
             raise InputError(f"{place}: there is no token before the tag {tag[:20]!r}. Mend it.")
         if layout.kind == "characters" and len(token) != 1:

@@ -24,6 +24,12 @@ class Options:
     repeated_answers: str = "refuse"
     notes: Counter[str] = field(default_factory=Counter)
 
+    def note_unread(self, names: Sequence[str]) -> None:
+        """Note which columns of a file are not used."""
+        if names:
+            some = ", ".join([*names[:5], *(["…"] if len(names) > 5 else [])])
+            self.notes[f"of its columns left unread: {some}"] = len(names)
+
     def lines(self) -> list[str]:
         """Return the notes as lines, each with its count."""
         return [f"{count:,} {note}" for note, count in self.notes.items()]

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nlpbook_data.errors import InputError, nearest, shown
+from nlpbook_data.own_files.beir import is_qrels, read_qrels
 from nlpbook_data.own_files.entities import Layout, find_layout, read_ner_file, read_text_lines
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.squad import read_squad
@@ -38,7 +39,13 @@ from nlpbook_data.own_files.tables import (
     table_format,
 )
 from nlpbook_data.own_files.tools import find_converter, rename_columns
-from nlpbook_data.reading.annotation_tools import parts_of, to_span
+from nlpbook_data.reading.annotation_tools import (
+    count_parts,
+    is_listed,
+    join_parts,
+    parts_of,
+    to_span,
+)
 from nlpbook_data.reading.brat import is_brat, read_brat
 from nlpbook_data.reading.entities import PREFIX
 from nlpbook_data.reading.json_values import json_layout
@@ -50,6 +57,7 @@ from nlpbook_data.reading.text import (
     read_whole,
 )
 from nlpbook_data.reading.values import (
+    INVISIBLE,
     OnError,
     PlacedRows,
     convert_each,
@@ -60,21 +68,28 @@ from nlpbook_data.reading.values import (
     raise_error,
     whole,
 )
+from nlpbook_data.reading.workbook import sheets
 
 MEND = "Mend or drop the row."
+ARRAY = re.compile(r"array\((\[[^\[\]]*\])(?:, dtype=\w+)?\)")  # of numpy, in a cell by pandas
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 WHOLE = re.compile(r"(-?[0-9]+)\.0+")
 # The text that pandas and others write into empty cells.
-EMPTY_WORDS = {"nan", "none", "null", "<na>", "n/a", "na", "nat"}
-# Soft hyphen, zero-width spaces and joiners, and BOM: on a screen such labels look alike.
-INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+EMPTY_WORDS = {"nan", "none", "null", "<na>", "n/a", "#n/a", "na", "nat", "undefined"}
 UNSEEN = "labels have invisible characters, such as a zero-width space; they are left out"
 NFD = "labels in decomposed letters (NFD) are read as composed ones (NFC)"
 NANS = "labels are a word for an empty cell, such as nan. Mend or drop those rows"
+NAN_TEXTS = "rows have a word for an empty cell as a text, such as nan. Mend or drop them"
 # A cell in the quotes of csv, with a quote in it that is written twice.
 QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
 CSV_QUOTES = "rows have the quotes of csv, which are text in tsv. If they are not, save it as .csv"
 NESTED = "entities stand inside another one (or twice), and were left out: the outermost is kept"
+# The labels of inference, beside which SNLI has - where its annotators did not agree.
+INFERENCE = {"entailment", "neutral", "contradiction", "함의", "중립", "모순"}
+UNDECIDED = "rows of inference have no gold label (-), and were left out"
+REPEATED = "of the first 100 rows repeat an id and text; --multi_label true joins their labels"
+YES_NO = "columns of 0 and 1 left unread: all rows count as answers (query, passage and label tell)"
+NO_TEXTS = "files or folders are no .txt, and were left out"
 SAMPLE_ROWS = 100
 MAX_LABELS = 1000
 EXAMPLES = {
@@ -85,8 +100,8 @@ EXAMPLES = {
 SEARCHED: dict[str, list[tuple[str, ...]]] = {
     "qa": [("question", "context")],
     "paircls": [
-        ("premise", "hypothesis", "label"),
-        ("sentence1", "sentence2", "label"),
+        *(("premise", "hypothesis", label) for label in ("label", "gold_label")),
+        *(("sentence1", "sentence2", label) for label in ("label", "gold_label")),
         ("query", "passage", "label"),
     ],
 }
@@ -214,7 +229,8 @@ def searched_task(paths: Iterable[Path], columns: Mapping[str, str]) -> str:
     if columns.get("query", "query") != "query":  # the options name search's own columns
         return "search"
     for path in paths:
-        if format_of(path) == ".json" and path.is_file() and json_layout(path) == "squad":
+        is_json = format_of(path) in (".json", ".jsonl") and path.is_file()
+        if is_json and json_layout(path) == "squad":
             return "qa"
         try:
             _, row = next(read_rows(path, (), None, lambda error: None), ("", {}))
@@ -230,10 +246,12 @@ def find_split_files(folder: Path) -> dict[str, Path]:
     """Return ``{split: file or folder}`` of the contents of `folder`, found by name.
 
     A name must contain one of the words train, validation (valid, val, dev, eval) or test, between
-    ``-``, ``_``, ``.`` or blanks: ``train.jsonl``, ``klue-ner-v1.1_dev.tsv``, ``test/``.
+    ``-``, ``_``, ``.`` or blanks: ``train.jsonl``, ``klue-ner-v1.1_dev.tsv``, ``test/``. Of BEIR's
+    folders it is those in ``qrels/``.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Check the path.")
+    folder = folder / "qrels" if (folder / "qrels").is_dir() else folder
     found: dict[str, Path] = {}
     seen = []
     for path in sorted(folder.iterdir()):
@@ -256,6 +274,23 @@ def find_split_files(folder: Path) -> dict[str, Path]:
             "files one by one."
         )
     return {split: found[split] for split in SPLIT_WORDS if split in found}
+
+
+def find_qrels(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Return `files` with the qrels of its split in place of a folder of BEIR's.
+
+    The folder of train also gives the splits that `files` does not name.
+    """
+    found: dict[str, Path] = {}
+    for split, path in files.items():
+        if not (path / "qrels").is_dir():
+            found[split] = path
+            continue
+        own = find_split_files(path)
+        if split not in own:
+            raise InputError(f"{path}: qrels/ has {shown(own)}, but not {split}. Add it there.")
+        found |= {s: own[s] for s in own if s == split or (split == "train" and s not in files)}
+    return found
 
 
 def detect_format(
@@ -296,7 +331,7 @@ def detect_format(
         )
     if suffix == ".txt" and task == "doccls" and not gold:
         return suffix if "\t" not in first_text_line(path) else ".tsv"
-    if task == "qa" and suffix == ".json" and json_layout(path) == "squad":
+    if task == "qa" and suffix in (".json", ".jsonl") and json_layout(path) == "squad":
         return "squad"
     return table_format(path, *([".txt"] if task in ("pretrain", "generation") else []))
 
@@ -318,7 +353,7 @@ def describe_kind(path: Path, kind: str | Layout) -> str:
     }
     name = names.get(kind, kind.removeprefix(".")) if isinstance(kind, str) else str(kind)
     if kind == ".csv" and (mark := csv_separator(path)) != ",":
-        name = "csv, semicolon" if mark == ";" else "csv, tab"
+        name = {";": "csv, semicolon", "\t": "csv, tab"}.get(mark, "csv, pipe")
     if kind in ("folder", "brat", ".xlsx", ".parquet"):
         return name
     is_cp949 = find_encoding(path) == "cp949"
@@ -377,7 +412,7 @@ def read_examples(
     if isinstance(kind, Layout):
         rows = read_ner_file(path, kind, report)
     elif kind == "folder":
-        rows = _read_label_folders(path, gold, report)
+        rows = _read_label_folders(path, gold, options.notes, report)
     elif kind == "brat":
         rows = read_brat(path, gold, options.notes, report)
     elif kind == "squad":
@@ -428,6 +463,8 @@ def _read_table(
 ) -> PlacedRows:
     """Yield the rows of a table under the task's names of its columns."""
     schema, sheet = SCHEMAS[task], options.sheet_name
+    if not others and sheet is None and format_of(path) == ".xlsx" and (more := sheets(path)[1:]):
+        options.notes[f"of its sheets left unread (--sheet_name): {shown(more)}"] = len(more)
     sample: list[dict[str, Any]] = []
     try:
         rows = read_rows(path, (), None, lambda error: None, sheet_name=sheet)
@@ -435,6 +472,13 @@ def _read_table(
     except InputError:  # reading reports this too, after errors of the header
         pass
     first = sample[0] if sample else {}
+    names = [find_name(columns.get(name, name), first) for name in ("id", "text", "label")]
+    if not others and (parts := count_parts(task, sample, *names)):
+        if task == "ner" or several:
+            read = read_rows(path, (), None, on_error, sheet_name=sheet)
+            yield from join_parts(task, read, *names)
+            return
+        options.notes[REPEATED] = parts
     if tool := find_converter(task, sample, columns, several, gold, options):
         read = read_rows(path, (), None, on_error, sheet_name=sheet)
 
@@ -444,16 +488,22 @@ def _read_table(
         for place, found in convert_each(read, convert, on_error):
             yield from ((place, row) for row in found)
         return
-    if task == "search" and {"query-id", "corpus-id"} <= {*first}:
-        raise InputError(
-            f"{path}: BEIR's qrels, with ids where texts belong. Write the texts of queries.jsonl "
-            "and corpus.jsonl in their places, as columns query and passage."
-        )
+    if task == "search" and is_qrels(first):
+        read = read_rows(path, (), None, on_error)
+        yield from read_qrels(path, read, options.notes, on_error)
+        return
     columns = rename_columns(task, columns, first)
     needed, wanted, advice = match_columns(schema, columns, first, gold)
-    if not others and (unread := [name for name in first if name not in wanted.values()]):
-        names = ", ".join([*unread[:5], *(["…"] if len(unread) > 5 else [])])
-        options.notes[f"of its columns left unread: {names}"] = len(unread)
+    if not others:
+        options.note_unread([name for name in first if name not in wanted.values()])
+    yes_no = [name for name in first if _are_yes_no(row.get(name) for row in sample)]
+    if task == "search" and (told := {*yes_no} - {*wanted.values()}):
+        options.notes[YES_NO] = len(told)
+    if task == "doccls" and len(yes_no) > 1 and wanted["label"] not in first:
+        advice = (
+            f"If {shown(yes_no)} are labels, write the names of those with a 1 into one column, a "
+            "comma between them, and pass --multi_label true --label_separator ,."
+        )
     cells = [str(value) for row in sample for value in row.values()]
     if task == "ner" and sum(map(bool, map(PREFIX.fullmatch, cells))) > 1:
         advice = (
@@ -467,14 +517,25 @@ def _read_table(
                 f"Rename {column!r}."
             )
     read, is_tsv = None if others else wanted.values(), table_format(path) == ".tsv"
+    drop = not others and are_inference(task, [row.get(wanted.get("label", "")) for row in sample])
     for place, row in read_rows(path, needed, read, on_error, advice, sheet):
+        if drop and str(row.get(wanted["label"])).strip() == "-":
+            options.notes[UNDECIDED] += 1
+            continue
         if is_tsv and any(map(QUOTED.fullmatch, map(str, row.values()))):
             options.notes[CSV_QUOTES] += 1
         found = {column: row.pop(name) for column, name in wanted.items() if name in row}
         yield place, row | found if others else found
 
 
-def _read_label_folders(folder: Path, gold: bool, on_error: OnError) -> PlacedRows:
+def _are_yes_no(values: Iterable[Any]) -> bool:
+    """Whether `values` are 0 and 1, both of them."""
+    return {str(value).removesuffix(".0") for value in values} == {"0", "1"}
+
+
+def _read_label_folders(
+    folder: Path, gold: bool, notes: Counter[str], on_error: OnError
+) -> PlacedRows:
     """Yield the .txt files of `folder`'s sub-folders, whose names are the labels."""
     loose = sorted(folder.glob("*.txt"))
     if gold:
@@ -484,7 +545,10 @@ def _read_label_folders(folder: Path, gold: bool, on_error: OnError) -> PlacedRo
     for sub in sorted(folder.iterdir()):
         if sub.is_dir() and not sub.name.startswith("."):
             label = unicodedata.normalize("NFC", sub.name)  # macOS may decompose names
-            paths += [(path, {"label": label}) for path in sorted(sub.glob("*.txt"))]
+            files = [path for path in sorted(sub.iterdir()) if not path.name.startswith(".")]
+            texts = [path for path in files if path.suffix == ".txt"]
+            paths += [(path, {"label": label}) for path in texts]
+            notes.update([NO_TEXTS] * (len(files) - len(texts)))
     if not paths:
         raise InputError(
             f"{folder}: no .txt file in a sub-folder. Make one sub-folder a label, named as it, "
@@ -530,11 +594,18 @@ def convert_row(
         elif name == "entities":
             example[name] = read_entities(place, row[name], example["text"], options.notes)
         else:
-            example[name] = read_text(place, row[name], name)
+            example[name] = text = read_text(place, row[name], name)
+            options.notes.update([NAN_TEXTS] * (len(text) < 10 and text.lower() in EMPTY_WORDS))
     if task == "search" and "negative" in row:
         other = row["negative"]
         example["negative"] = None if _is_missing(other) else read_text(place, other, "negative")
     return example
+
+
+def are_inference(task: str, labels: Iterable[Any]) -> bool:
+    """Whether `labels` are words of inference, apart from those that stand for none."""
+    known = {str(label).strip().lower() for label in labels} - {"-", "none"}
+    return task == "paircls" and bool(known) and known <= INFERENCE
 
 
 def row_columns(task: str, row: Mapping[str, Any]) -> list[str]:
@@ -585,6 +656,9 @@ def read_scores(place: str, labels: Iterable[str]) -> list[float]:
 
 def score_note(task: str, labels: Collection[str]) -> str | None:
     """Return a note about scores, or about classes that look like scores; None otherwise."""
+    commas = [label for label in labels if "," in label]
+    if task == "paircls" and commas and all(NUMBER.fullmatch(n.replace(",", ".")) for n in labels):
+        return f"The labels, such as {commas[0]!r}, look like scores with a comma. Write points."
     if task not in ("doccls", "paircls") or not all(map(NUMBER.fullmatch, labels)) or not labels:
         return None
     numbers = sorted(float(label) for label in labels)
@@ -604,14 +678,19 @@ def score_note(task: str, labels: Collection[str]) -> str | None:
 def _find_joined(labels: Collection[str]) -> tuple[str, str] | None:
     """Return a label that looks like several, such as ``기쁨,슬픔``, and its separator.
 
-    One of its parts is a label too, or a part of another such label.
+    One of its parts is a label too, or a part of another such label; of words with a blank or a dot
+    between them, each is a label.
     """
     ordered = sorted(labels, key=lambda label: (len(label), label))
-    for separator in ",;|#/":
+    for separator in ",;|#/、 ·":
         parts = {label: [p.strip() for p in label.split(separator)] for label in ordered}
         counts = Counter(part for pieces in parts.values() for part in set(pieces))
         for label, pieces in parts.items():
-            if len(pieces) > 1 and all(pieces) and any(counts[piece] > 1 for piece in pieces):
+            strict = separator in " ·"
+            told = (
+                all(p in labels for p in pieces) if strict else any(counts[p] > 1 for p in pieces)
+            )
+            if len(pieces) > 1 and all(pieces) and told:
                 return label, separator
     return None
 
@@ -619,10 +698,10 @@ def _find_joined(labels: Collection[str]) -> tuple[str, str] | None:
 def check_joined(place: str, labels: Collection[str], task: str, separator: str | None) -> str:
     """Refuse joined labels in rows with several labels; return a note for rows with one label."""
     found = _find_joined(labels) if task == "doccls" else None
-    if found is None:
-        listed = next((one for one in labels if re.fullmatch(r"\[.*\]", one)), None)
+    if found is None or is_listed(found[0]):
+        listed = next(filter(is_listed, labels), None)
         return f"The label {listed!r} looks like a list: --multi_label true." if listed else ""
-    how = f"--label_separator {repr(found[1]) if found[1] in ';|#' else found[1]}"
+    how = f"--label_separator {repr(found[1]) if found[1] in ';|# ' else found[1]}"
     if separator is not None:
         raise InputError(
             f"{place}: the label {found[0]!r} looks like several with {found[1]!r} between them. "
@@ -638,7 +717,7 @@ def alike_note(labels: Iterable[str]) -> str | None:
     """Return a note about two labels that look like one, such as True and TRUE, 1 and 01."""
     seen: dict[str | float, str] = {}
     for label in sorted(labels):
-        plain = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+        plain = "".join(unicodedata.normalize("NFKC", label).casefold().split())
         plain = {"true": "1", "false": "0"}.get(plain, plain).replace("\u2212", "-")
         other = seen.setdefault(next(iter(_as_numbers([plain])), plain), label)
         if other != label:
@@ -713,9 +792,12 @@ def read_labels(place: str, value: Any, separator: str | None, notes: Counter[st
         values = value if isinstance(value, list) else [value]
         if isinstance(value, str):
             values = [part for part in value.split(separator) if part.strip()]
-            if re.fullmatch(r"\s*\[.*\]\s*", value):  # a list as written by pandas or json
+            if is_listed(value):
                 values = parts_of(value)
-        return sorted({read_label(place, value, notes) for value in values})
+        found = [read_label(place, value, notes) for value in values]
+        if {*found} <= {"0", "1"} and len(found) > 2:
+            raise malformed(place, value, "a list of the labels' names", MEND)
+        return sorted({*found})
     if isinstance(value, list):
         raise InputError(f"{place}: found a list of labels. Pass --multi_label true.")
     return [read_label(place, value, notes)]
@@ -949,14 +1031,14 @@ def _objects(place: str, column: str, value: Any) -> list[dict[str, Any]]:
 
 
 def _from_json(place: str, column: str, value: Any) -> Any:
-    """Return the value of a cell of csv, which is JSON, or Python's as pandas writes it."""
+    """Return the value of a cell of csv, which is JSON, or Python's or numpy's as pandas writes."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
         try:
-            return ast.literal_eval(value.strip())
+            return ast.literal_eval(ARRAY.sub(r"\1", value.strip()))
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             raise InputError(
                 f"{place}: {column} is {value[:40]!r}, not JSON. A cell holds a list like "

@@ -118,7 +118,7 @@ def first_text_line(path: Path) -> str:
 
 def csv_separator(path: Path) -> str:
     """Return what parts the cells of a csv: a comma, or what is more frequent in its header."""
-    return max(",;\t", key=first_text_line(path).count)
+    return max(",;\t|", key=first_text_line(path).count)
 
 
 def check_columns(
@@ -152,10 +152,11 @@ def _read_cells(
     header = ["" if cell is None else str(cell) for cell in first]
     if not header:
         raise InputError(f"{path}: {EMPTY}")
-    if suffix == ".tsv" and len(header) == 1 and "," in header[0] and not {*columns} <= {*header}:
+    marks = [mark for mark in ",;|" if mark in header[0]]
+    if suffix == ".tsv" and len(header) == 1 and marks and not {*columns} <= {*header}:
         raise InputError(
-            f"{path}: the header {header[0][:60]!r} is one column. Its separator seems to be a "
-            "comma, where .tsv has a tab. Save it with commas as .csv, or with tabs as .tsv."
+            f"{path}: the header {header[0][:60]!r} is one column. Its separator seems to be "
+            f"{marks[0]!r}, where .tsv has a tab. Save it as .csv, or with tabs as .tsv."
         )
     if not {*columns} <= {*header}:
         below = [*islice(rows, HEADER_ROWS)]
@@ -164,11 +165,20 @@ def _read_cells(
             raise InputError(f"{where}: the header seems to stand here. Delete the rows above it.")
         if suffix == ".xlsx":
             advice = f"{advice} --sheet_name names another sheet."
+        elif {*columns}.isdisjoint(header):
+            advice = f"{advice} If the file has no header, write one above its rows."
     check_columns(top, header, columns, advice)
     for place, cells in rows:
         if suffix == ".xlsx":  # xlsx omits empty cells
             cells += [None] * (len(header) - len(cells))
         if len(cells) == len(header):
+            if (
+                cells[1:] == header[1:]
+                and str(cells[0]).lstrip("\ufeff") == header[0]
+                and cells[1:]
+            ):
+                on_error(InputError(f"{place}: the header again. Drop the row."))
+                continue
             row = dict(zip(header, cells, strict=True))
             row.pop("", None)  # a column without a name: pandas' index, or empty cells of Excel
             yield place, row

@@ -7,9 +7,11 @@ from typing import Any
 
 from nlpbook_data.corpora.klue_re import TYPES, read_entity
 from nlpbook_data.data.relations import mark_pair
+from nlpbook_data.errors import InputError
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.reading import annotation_tools as tools
 from nlpbook_data.reading.conversations import (
+    PARTS,
     is_conversation,
     is_instruction,
     read_conversation,
@@ -33,7 +35,7 @@ RENAMED: dict[str, list[tuple[set[str], dict[str, str]]]] = {
         ({"id", "data", "label"}, {"text": "data"}),
     ],
     "paircls": [
-        ({"guid", "premise", "gold_label"}, {"label": "gold_label"}),
+        ({"gold_label"}, {"label": "gold_label"}),
         ({"query", "passage", "label"}, {"sentence1": "query", "sentence2": "passage"}),
     ],
     "qa": [({"guid", "context", "question"}, {"id": "guid"})],
@@ -71,13 +73,16 @@ def find_converter(
     if task == "doccls" and RELATION <= {*first} and columns.get("text", "text") not in first:
         return "KLUE-RE", lambda place, row: [_read_relation(place, row, gold)]
     if task == "ner":
-        return _find_spans(rows, columns, options)
+        return _find_spans(rows, columns, gold, options)
     if task == "generation":
         if any(map(is_conversation, rows)):
             return "conversations", partial(_read_conversation, options.notes)
         if is_instruction(first):
+            options.note_unread([name for name in first if name not in PARTS])
             return "instructions", lambda place, row: [read_instruction(row)]
     if task == "search" and (layout := find_layout(_plain_names(first))):
+        named = (n for n in map(plain_name, first) if n not in layout[:2])
+        options.note_unread([name for name in named if not layout[2].fullmatch(name)])
         return " and ".join(layout[:2]), lambda place, row: read_search_row(
             place, _plain_names(row), layout
         )
@@ -155,7 +160,7 @@ def _only_annotated(
 
 
 def _find_spans(
-    rows: Sequence[Row], columns: Mapping[str, str], options: Options
+    rows: Sequence[Row], columns: Mapping[str, str], gold: bool, options: Options
 ) -> tuple[str, Convert] | None:
     """Return the converter of tokens with tags, or of doccano's spans, if `rows` have them."""
     if tags := tools.tag_columns(rows):
@@ -167,9 +172,13 @@ def _find_spans(
     if spans is None or any(columns.get("entities", "entities") in row for row in rows):
         return None
     keys = (columns.get("text", "text"), "text", "data")
-    return "doccano", lambda p, r: [
-        {
-            "text": next((r[k] for k in keys if k in r), None),
-            "entities": tools.from_cell(r.get(spans)) or [],
-        }
-    ]
+
+    def read(place: str, row: Row) -> list[dict[str, Any]]:
+        found = {"text": next((row[k] for k in keys if k in row), None)}
+        if row.get(spans) is not None:
+            found["entities"] = tools.from_cell(row[spans]) or []
+        elif gold:
+            raise InputError(f"{place}: there is no {spans}; write [] where nothing is marked.")
+        return [found]
+
+    return "doccano", read

@@ -12,6 +12,7 @@ from typing import Any
 
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.reading.entities import join_tokens, split_tag
+from nlpbook_data.reading.values import PlacedRows
 
 Object = Mapping[str, Any]
 MEND = "Mend or drop the row."
@@ -65,6 +66,41 @@ def to_span(place: str, value: Any) -> Any:
             raise InputError(f"{place}: an entity has {len(names)} labels. Keep one.")
         span["label"] = span.pop("labels")[0]
     return span
+
+
+def count_parts(task: str, rows: Sequence[Object], id_: str, text: str, label: str) -> int:
+    """Return how many of `rows` are but a label or entity of a text, as in old csv of doccano."""
+    if task == "ner":
+        names = [{name, *others} for name, others in SPAN_KEYS.items()] + [{"text"}]
+        return sum(all(name & {*row} for name in names) for row in rows)
+    keys = [(str(row[id_]), str(row[text])) for row in rows if {id_, text, label} <= {*row}]
+    return len(keys) - len({*keys}) if task == "doccls" else 0
+
+
+def join_parts(task: str, rows: PlacedRows, id_: str, text: str, label: str) -> PlacedRows:
+    """Yield a text once for all rows with it and its id; with a list of labels or entities."""
+    found: dict[tuple[str, str], tuple[str, list[dict[str, Any]]]] = {}
+    text = "text" if task == "ner" else text
+    for place, row in rows:
+        key = (str(row.get(id_)), str(row.get(text)))
+        found.setdefault(key, (place, []))[1].append(row)
+    for place, parts in found.values():
+        whole = parts[0].get(text)
+        if task == "ner":
+            spans = (to_span(place, part) for part in parts)
+            keys = ("start", "end", "label")
+            entities = [{key: _number(span.get(key)) for key in keys} for span in spans]
+            entities = [span for span in entities if span["start"] not in ("", None)]
+            yield place, {"text": whole, "entities": entities}
+        else:
+            cells = [part.get(label) for part in parts]
+            labels = [x for cell in cells for x in (cell if isinstance(cell, list) else [cell])]
+            yield place, {"text": whole, "label": labels if len(parts) > 1 else cells[0]}
+
+
+def _number(cell: Any) -> Any:
+    """Return the whole number in a cell of csv; pandas writes 3.0 if another is missing."""
+    return int(float(cell)) if re.fullmatch(r"[0-9]{1,18}(\.0)?", str(cell)) else cell
 
 
 def span_column(rows: Iterable[Object]) -> str | None:
@@ -277,7 +313,15 @@ def read_cats(row: Object) -> dict[str, Any]:
     return {"text": row.get("text"), "label": [name for name, share in cats.items() if share > 0.5]}
 
 
+def is_listed(cell: str) -> bool:
+    """Whether a cell holds a list, tuple or set as pandas or json writes it."""
+    pattern = r"\s*(\[.*\]|[({].*['\",].*[)}]|set\(\))\s*"
+    return re.fullmatch(pattern, cell, re.DOTALL) is not None
+
+
 def parts_of(cell: str) -> list[str]:
-    """Return the items of a cell that contains a Python list: ``['기쁨', '슬픔']``."""
-    found = re.findall(r"'([^']*)'|\"([^\"]*)\"", cell)
-    return [one or other for one, other in found]
+    """Return the items of such a cell: ``['기쁨', '슬픔']``, ``{'기쁨'}``, ``[0, 1]``."""
+    inside = cell.strip().removeprefix("set")[1:-1]
+    if found := re.findall(r"'([^']*)'|\"([^\"]*)\"", inside):
+        return [one or other for one, other in found]
+    return [part.strip() for part in inside.split(",") if part.strip()]

@@ -25,14 +25,20 @@ def read_brat(folder: Path, gold: bool, notes: Counter[str], on_error: OnError) 
     """
 
     def read(place: str, path: Path) -> dict[str, Any]:
-        text, annotations = read_whole(path), path.with_suffix(".ann")
+        annotations = path.with_suffix(".ann")
+        if not path.is_file():
+            raise InputError(f"{annotations}: there is no {path.name} beside it. Add it.")
+        text = read_whole(path)
         if annotations.is_file():
             return {"text": text, "entities": _spans(annotations, text, notes)}
         if gold:
             raise InputError(f"{path}: there is no {annotations.name} beside it. Add it.")
         return {"text": text}
 
-    return convert_each(((str(p), p) for p in sorted(folder.rglob("*.txt"))), read, on_error)
+    texts = {
+        p.with_suffix(".txt") for ending in ("txt", "ann") for p in folder.rglob(f"*.{ending}")
+    }
+    return convert_each(((str(path), path) for path in sorted(texts)), read, on_error)
 
 
 def _spans(path: Path, text: str, notes: Counter[str]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 from nlpbook_data.errors import InputError
 
 ASSISTANT = {"assistant", "gpt", "chatgpt", "model", "bot"}
+PARTS = {"system", "instruction", "input", "context", "output", "response"}
 INSTRUCTIONS = (("instruction", "output"), ("instruction", "response"))
 
 

@@ -61,7 +61,7 @@ def json_layout(path: Path) -> str:
     with open_bytes(path) as file:
         head = file.read(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"["):
-        return "array" if head[1:].lstrip()[:1] in (b"{", b"[") else "squad"
+        return "array" if head[1:].lstrip()[:1] in (b"{", b"[", b"]") else "squad"
     line, _, rest = (part.decode("utf-8", "replace") for part in head.partition(b"\n"))
     is_json = format_of(path) == ".json"
     try:

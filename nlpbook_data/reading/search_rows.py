@@ -45,12 +45,12 @@ def read_search_row(place: str, row: Mapping[str, Any], layout: Layout) -> Itera
         yield {"query": row[query], "passage": passage, "negative": other}
 
 
-def _text_of(passage: Mapping[str, Any]) -> str:
-    """Return title and text of a passage of MIRACL's."""
+def text_of(passage: Mapping[str, Any]) -> str:
+    """Return title and text of a passage of MIRACL's or BEIR's."""
     return " ".join(str(passage[key]) for key in ("title", "text") if passage.get(key))
 
 
 def _listed(value: Any) -> list[Any]:
     if isinstance(value, list):
-        return [_text_of(one) if isinstance(one, dict) else one for one in value]
+        return [text_of(one) if isinstance(one, dict) else one for one in value]
     return [] if value is None or value != value or value == "" else [value]

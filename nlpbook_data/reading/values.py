@@ -1,5 +1,6 @@
 """Check values from files: keys, types, labels, valid characters."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -15,6 +16,11 @@ OnError = Callable[[InputError], None]
 T = TypeVar("T")
 U = TypeVar("U")
 FETCH_AGAIN = "Fetch the file again."
+# What Unicode lets displays ignore, such as zero-width spaces, fillers of Hangul and BOM.
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0]"
+)
 
 
 def raise_error(error: InputError) -> None:
@@ -36,8 +42,9 @@ def convert_each(
 
 
 def plain_name(name: object) -> str:
-    """Return the name of a column in NFC and lower case, without blanks around it."""
-    return " ".join(unicodedata.normalize("NFC", str(name)).casefold().split())
+    """Return the name of a column in NFC and lower case, without blanks around it or invisibles."""
+    visible = INVISIBLE.sub("", str(name))
+    return " ".join(unicodedata.normalize("NFC", visible).casefold().split())
 
 
 def find_name(name: str, there: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import date, time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 from xml.etree.ElementTree import ParseError
 
 from nlpbook_data.errors import InputError, first_line, shown
@@ -67,6 +68,19 @@ def read_sheet(
                 yield place, cells
     except DAMAGE as error:
         raise InputError(f"{path}: not a workbook ({first_line(error)[:200]}). {advice}") from error
+
+
+def sheets(path: Path) -> list[str]:
+    """Return the names of the sheets of a workbook; none of what is no workbook."""
+    try:
+        with open_bytes(path) as file, zipfile.ZipFile(file) as archive:
+            return [
+                sheet.attrib["name"]
+                for sheet in ElementTree.fromstring(archive.read("xl/workbook.xml")).iter()
+                if sheet.tag.endswith("}sheet")
+            ]
+    except DAMAGE:
+        return []
 
 
 def unescape(text: str) -> str:

@@ -148,11 +148,18 @@ def collect(batch: Mapping[str, Sequence[Any]], passages: Iterable[str] = ()) ->
     )
 
 
-def collect_splits(splits: Mapping[str, Dataset]) -> dict[str, Collection]:
-    """Return the collection of each split; held-out ones begin with the passages of train."""
+def collect_splits(
+    splits: Mapping[str, Dataset], passages: Iterable[str] = ()
+) -> dict[str, Collection]:
+    """Return the collection of each split; held-out ones begin with the passages of train.
+
+    All begin with `passages`, those of a corpus, also what answers nothing.
+    """
     found: dict[str, Collection] = {}
+    passages = [*filter(None, map(_clean, passages))]
     for split in (name for name in ("train", "validation", "test") if name in splits):
-        found[split] = collect(splits[split][:], found["train"].passages if found else ())
+        before = found["train"].passages if "train" in found else passages
+        found[split] = collect(splits[split][:], before)
     return found
 
 

@@ -614,6 +614,24 @@ def test_class_labels_of_a_hub_dataset_keep_their_words(load, hub, several):
     assert [*map(set, found)] == [*map(set, expected * 20)] if several else found == expected * 20
 
 
+def test_pairs_of_a_hub_dataset_without_a_gold_label_are_left_out(load, hub, caplog):
+    label = ClassLabel(names=["entailment", "neutral"])
+    rows = [{"premise": f"{n}", "hypothesis": "가", "label": n % 3 - 1} for n in range(60)]
+    source = load(
+        task="paircls", dataset_name=hub(dict.fromkeys(rows[0], STRING) | {"label": label}, rows)
+    )
+    assert [source.count_labels(split) for split in SPLITS] == [
+        {"entailment": 20, "neutral": 20}
+    ] * 3
+    assert "train: 20 rows of inference have no gold label" in caplog.text
+
+
+def test_a_file_that_stands_for_two_splits_is_told_of(load, write, caplog):
+    train, test = (write(name, rows_of(["가", "나"], 20)) for name in ("a.csv", "b.csv"))
+    load(train_file=train, test_file=test)
+    assert "train and test: one file by its content. Name another for each." in caplog.text
+
+
 def test_entities_of_a_hub_dataset_keep_their_words(load, hub):
     label = ClassLabel(names=["ORG", "LOC"])
     rows = [{**ner(n), "entities": [{**ner(n)["entities"][0], "label": 1}]} for n in range(20)]

@@ -14,6 +14,7 @@ from writing import write_rows, written
 
 from nlpbook_data import InputError
 from nlpbook_data.corpora import klue_ner, korquad_v1, naver_changwon_ner, ner
+from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.schemas import find_split_files, read_examples
 
 bounded = settings(
@@ -182,6 +183,7 @@ def test_answers_in_columns_as_hub_datasets_have_them(tmp_path):
         "{'text': ['부산'], 'answer_start': [5]}",  # as pandas writes an object
         '{"text": "부산", "answer_start": 5}',
         '["부산"]',
+        "{'text': array(['부산'], dtype=object), 'answer_start': array([5])}",  # of numpy
     ],
 )
 def test_answers_in_a_cell(tmp_path, cell):
@@ -231,6 +233,7 @@ def squad(change: Callable[[dict], Any]) -> str:
 
 def test_squad_json_of_all_kinds(tmp_path):
     found = read(written(tmp_path / "a.json", squad(lambda data: None)), "qa")
+    assert found == read(written(tmp_path / "a.jsonl", squad(lambda data: None)), "qa")
     assert [(row["id"], row["title"], row["question"], row["answers"]) for row in found] == [
         ("1", "서울", "무엇?", [{"text": "수도", "answer_start": 4}]),
         ("2", "서울", "누구?", []),
@@ -273,7 +276,7 @@ def test_squad_json_that_is_wrong_is_named_by_question(tmp_path, change, parts):
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("[]", "line 1, column 1: not JSON ('[' where '{'"),
+        ("[1]", "line 1, column 1: not JSON ('[' where '{'"),
         ('{"rows": []}', "found the keys rows where 'data'"),
         ('{"data": [', "line 1, column 11: not JSON"),
         ('{"data": []}\n{"data": []}', "line 2, column 1: not JSON (more after the end)"),
@@ -343,6 +346,10 @@ LAYOUTS = {
     "bilou.bio": "# id = 1\n" + table("U-PER O O B-LOC L-LOC O B-ORG L-ORG O") + "\n\n",
     "suffix.txt": table("PER_B O O LOC_B LOC_I O ORG_B ORG_I O", "{word}\t{tag}\r\n") + "\r\n",
     "train_data": table("PER_B - - LOC_B LOC_I - ORG_B ORG_I -", "{n}\t{word}\t{tag}\n"),
+    "uner.iob2": "# sent_id = 1\n" + table(BIO_TAGS, "{n}\t{word}\t{tag}\t-\tann\n"),
+    "words.iob2": table(BIO_TAGS, "{n}\t{word}\t{tag}\t-\t-\n") + "9-10\t직원을\tB-PER\t-\t-\n",
+    "index.conll": table(BIO_TAGS, "{n}\t{word}\tB-NP\t{tag}\n"),
+    "index_io.conll": table("PER O O LOC LOC O ORG ORG O", "{n} {word} NN {tag}\n"),
     "tagged.txt": f"{TEXT}␞{MARKED}",
     "tagged_alone.txt": MARKED,
     "klue.tsv": f"## 컬럼명 : CHAR\tNE_TAG\n## 1-a\t{MARKED}"
@@ -369,7 +376,7 @@ def test_sentences_are_placed_by_their_first_line(tmp_path, name):
     content = LAYOUTS[name].rstrip("\r\n") + end * (1 if "tagged" in name else 2)
     path = written(tmp_path / name, content * 2)
     places = [int(place.rsplit(" ", 1)[1]) for place, _ in read_examples(path, "ner")]
-    offset = {"iob1.conll": 2, "bilou.bio": 1, "klue.tsv": 1}.get(name, 0)
+    offset = {"iob1.conll": 2, "bilou.bio": 1, "klue.tsv": 1, "uner.iob2": 1}.get(name, 0)
     lines = content.count("\n")
     assert places == [1 + offset, 1 + offset + lines]
 
@@ -703,7 +710,10 @@ def test_sub_folders_are_labels(tmp_path):
     written(tmp_path / "긍정" / "2.txt", "  아주\n좋다\n\n")
     written(tmp_path / unicodedata.normalize("NFD", "부정") / "1.txt", "나쁘다")
     written(tmp_path / ".git" / "1.txt", "아니다")
-    rows = read(tmp_path, "doccls")
+    written(tmp_path / "긍정" / "3.TXT", "좋다")
+    options = Options()
+    rows = read(tmp_path, "doccls", options=options)
+    assert options.lines() == ["1 files or folders are no .txt, and were left out"]
     assert sorted((row["label"], row["text"]) for row in rows) == [
         ("긍정", "  아주\n좋다\n"),
         ("긍정", "좋다"),

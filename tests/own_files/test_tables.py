@@ -176,7 +176,12 @@ def test_other_encodings_are_refused(tmp_path, encoding):
 
 
 def test_a_csv_of_semicolons_or_tabs_and_columns_without_a_name(tmp_path):
-    for mark, name in ((",", "csv, comma"), (";", "csv, semicolon"), ("\t", "csv, tab")):
+    for mark, name in (
+        (",", "csv, comma"),
+        (";", "csv, semicolon"),
+        ("\t", "csv, tab"),
+        ("|", "csv, pipe"),
+    ):
         text = 'text,label,,\n"가,\n나",1,,\n'.replace(",", mark)
         path = written(tmp_path / "a.csv", text.encode("cp949"))
         row = {"text": f"가{mark}\n나", "label": "1"}
@@ -237,7 +242,14 @@ WRONG = [
     ),
     ("a.parquet", as_parquet([["가"], ["1"], ["나"]], ["text", "label", "text"]), ["'text'"]),
     ("a.csv", "text,label,text\n가,1,나", ["'text'"]),
-    ("a.tsv", "text,label\n가,1\n", ["a comma, where .tsv has a tab"]),
+    ("a.tsv", "text,label\n가,1\n", ["',', where .tsv has a tab"]),
+    ("a.tsv", "text|label\n가|1\n", ["'|', where .tsv has a tab"]),
+    ("a.csv", "가,1\n나,0\n", ["no column 'text'", "If the file has no header"]),
+    *(
+        ("a.csv", f"text,label\n가,1\n{bom}text,label\n", ["line 3: the header"])
+        for bom in ("", "\ufeff")
+    ),
+    ("a.json", "[]", ["no row"]),
     ("a.tsv", "text\tlabel\ttext\n가\t1\t나", ["'text'"]),
     ("a.xlsx", [["후기 2026"], COLUMNS, ["가", "1"]], ["row 2: the header seems to stand here"]),
     ("a.xlsx", [["후기"], ["가"]], ["row 1: there is no column", "--sheet_name"]),

@@ -56,6 +56,7 @@ PRODIGY = [
     for start, end, label in SPANS
 ]
 MARKED = json.dumps([studio(*span)["value"] for span in SPANS], ensure_ascii=False)
+TWO = {"text": "좋다", "label": "2"}
 EXPORTS: dict[str, tuple[str, list[Any]]] = {
     "doccano": ("a.jsonl", [{"id": 1, "text": TEXT, "label": SPANS, "Comments": []}]),
     "doccano, labels": ("a.jsonl", [{"id": 1, "data": TEXT, "labels": SPANS}]),
@@ -73,6 +74,13 @@ EXPORTS: dict[str, tuple[str, list[Any]]] = {
     "Label Studio csv": ("a.csv", [{"text": TEXT, "label": MARKED, **MIN}]),
     "Label Studio tsv": ("a.tsv", [{"text": TEXT, "label": MARKED, **MIN}]),
     "doccano csv": ("a.csv", [{"text": TEXT, "label": json.dumps(SPANS)}]),
+    "doccano csv, a row an entity": (
+        "a.csv",
+        [
+            {"id": 1, "start_offset": a, "end_offset": b, "label": name, "text": TEXT, "user": 1}
+            for a, b, name in SPANS
+        ],
+    ),
     "spaCy": ("a.json", [[TEXT, {"entities": SPANS}]]),
     "begin and type": (
         "a.jsonl",
@@ -118,6 +126,15 @@ def test_brat_is_a_folder_of_texts_with_annotations(tmp_path):
     written(tmp_path / "b/1.ann", "T1\tPER 3 5\t홍길동\n")
     with pytest.raises(InputError, match="1.ann, line 1: 3-5 of 1.txt is '길동'"):
         read(tmp_path / "b")
+    written(tmp_path / "b/0.ann", "T1\tPER 0 3\t홍길동\n")
+    with pytest.raises(InputError, match="0.ann: there is no 0.txt beside it"):
+        read(tmp_path / "b")
+
+
+def test_a_row_that_nobody_has_marked_is_refused(tmp_path):
+    rows = [{"text": TEXT, "label": SPANS}, {"text": TEXT, "label": None}]
+    with pytest.raises(InputError, match="line 2: there is no label; write \\[\\] where nothing"):
+        read(write_rows(tmp_path / "a.jsonl", rows))
 
 
 WEBANNO = """#FORMAT=WebAnno TSV 3.3
@@ -309,9 +326,43 @@ def test_pairs_of_klue(tmp_path):
     assert row["label"] == "neutral"
     sts = [{"guid": "s", "sentence1": "가", "sentence2": "나", "labels": {"label": 3.7}}]
     assert read(as_json(tmp_path / "b.json", sts), "paircls")[0]["label"] == "3.7"
-    del rows[0]["guid"]
+    rows[0]["gold label"] = rows[0].pop("gold_label")
     report = check_file(write_rows(tmp_path / "c.jsonl", rows * 3), "paircls")
-    assert report.wrong == 1 and "Did you mean gold_label or label5?" in report.errors[0]
+    assert report.wrong == 1 and "Did you mean gold label or label5?" in report.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept", "said"),
+    [
+        ("neutral - Entailment", "neutral Entailment", ["1 rows of inference have no gold label"]),
+        ("함의 - 모순 -", "함의 모순", ["2 rows of inference have no gold label"]),
+        ("+ - +", "+ - +", []),
+    ],
+)
+def test_pairs_without_a_gold_label_are_left_out_of_inference_alone(tmp_path, labels, kept, said):
+    pair, options = {"sentence1": "가", "sentence2": "나"}, Options()
+    path = write_rows(tmp_path / "a.tsv", [pair | {"gold_label": one} for one in labels.split()])
+    assert [row["label"] for row in read(path, "paircls", options=options)] == kept.split()
+    assert [line[: len(said[0])] for line in options.lines()] == said if said else True
+
+
+@pytest.mark.parametrize("name", ["id", "ID"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_row_for_each_label_of_a_text(tmp_path, name, suffix):
+    rows = [
+        {name: n, "text": f"글 {n}", "label": label if suffix == "csv" else [label]}
+        for n, label in [(1, "a"), (2, "a"), (1, "b")]
+    ]
+    path = write_rows(tmp_path / f"a.{suffix}", rows)
+    found = read(path, "doccls", label_separator=",")
+    assert [row["label"] for row in found] == [["a", "b"], ["a"]]
+
+
+def test_a_text_with_two_labels_is_told(tmp_path):
+    rows = [{"id": n // 2, "text": f"글 {n // 2}", "label": str(n % 3)} for n in range(6)]
+    notes = check_file(write_rows(tmp_path / "a.csv", rows), "doccls").files["file"].notes
+    assert "3 rows repeat a text with another label." in notes
+    assert any("3 of the first 100 rows repeat an id and text; --multi_label" in n for n in notes)
 
 
 def test_relations_of_klue_are_marked_as_in_the_corpus(tmp_path):
@@ -416,12 +467,13 @@ def test_labels_in_one_spelling_and_headers_in_any(tmp_path):
 
 
 def test_labels_that_look_alike_are_one_class(tmp_path):
-    labels = ["긍정", "긍정\u200b", "\ufeff부정", "부\u00ad정", "부정 \u2060"]
-    path = write_rows(tmp_path / "a.jsonl", [{"text": "글", "label": label} for label in labels])
+    labels = ["긍정", "긍정\u200b", "긍정\u3164", "\ufeff부정", "부\u00ad정", "부정 \u2060\u200e"]
+    rows = [{"\ufefftext": "글", "label": label} for label in labels]
+    path = write_rows(tmp_path / "a.jsonl", rows)
     options = Options()
     found = [row["label"] for row in read(path, "doccls", options=options)]
-    assert found == ["긍정"] * 2 + ["부정"] * 3
-    assert options.lines()[0].startswith("4 labels have invisible characters")
+    assert found == ["긍정"] * 3 + ["부정"] * 3
+    assert options.lines()[0].startswith("5 labels have invisible characters")
     write_rows(path, [{"text": "글", "label": "\u200b"}])
     with pytest.raises(InputError, match="line 1: the label is missing"):
         read(path, "doccls")
@@ -436,17 +488,94 @@ def test_labels_that_look_alike_are_one_class(tmp_path):
         ("1 １ 0", True),
         ("긍정(상) 긍정（상）", True),
         ("-1 1 \u22121", True),
+        ("긍\u00a0정 긍정", True),
         ("1 -1 10 0.1", False),
         ("긍정 부정 중립", False),
         ("['긍정'] 부정", True),
     ],
 )
 def test_labels_that_look_like_one_are_told(tmp_path, labels, said):
-    rows = [{"text": f"글 {label}", "label": label} for label in labels.split() * 2]
+    rows = [{"text": f"글 {label}", "label": label} for label in labels.split(" ") * 2]
     report = check_file(write_rows(tmp_path / "a.jsonl", rows), "doccls")
     assert report.is_right
     notes = [n for n in report.files["file"].notes if "look like one" in n or "like a list" in n]
     assert bool(notes) == said
+
+
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [
+        ("['기쁨', \"슬픔\"]", ["기쁨", "슬픔"]),
+        ("[기쁨, 슬픔]", ["기쁨", "슬픔"]),
+        ("('기쁨',)", ["기쁨"]),
+        ("{'기쁨'}", ["기쁨"]),
+        ("set()", []),
+        ("[1, 2, 0]", ["0", "1", "2"]),
+        ("(주)나라", ["(주)나라"]),
+        ("(기타)", ["(기타)"]),
+    ],
+)
+def test_lists_in_a_cell(tmp_path, cell, labels):
+    path = write_rows(tmp_path / "a.csv", [{"text": "글", "label": cell}])
+    assert read(path, "doccls", label_separator=";") == [{"text": "글", "label": labels}]
+
+
+@pytest.mark.parametrize("label", [[0, 1, 1], "[1, 0, 0]", "0;1;0"])
+def test_a_one_for_each_label_is_refused(tmp_path, label):
+    path = write_rows(tmp_path / "a.jsonl", [{"text": "글", "label": label}])
+    with pytest.raises(InputError, match="line 1: found .* a list of the labels' names belongs"):
+        read(path, "doccls", label_separator=";")
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [(("기쁨", "슬픔", "기쁨 슬픔"), True), (("매우 좋음", "매우 나쁨", "좋음"), False)],
+)
+def test_labels_with_a_blank_between_them(tmp_path, labels, told):
+    rows = [{"text": f"글 {label}", "label": label} for label in labels]
+    report = check_file(write_rows(tmp_path / "a.csv", rows), "doccls", label_separator=",")
+    assert report.is_right != told and ("--label_separator ' '" in str(report.errors)) == told
+
+
+SCORES = [{"sentence1": "가", "sentence2": "나", "label": label} for label in ("3,5", "0")]
+JUDGED = [{"query": "가", "passage": passage, "맞음": n} for n, passage in enumerate("나다")]
+NOTES: dict[str, tuple[str, list[dict], str]] = {
+    "a word for an empty text": (
+        "doccls",
+        [{"text": "NaN", "label": "1"}, TWO],
+        "1 rows have a word",
+    ),
+    "scores with a comma": ("paircls", SCORES, "look like scores with a comma"),
+    "a history": (
+        *("generation", [{"instruction": "가", "output": "나", "history": [["다", "라"]]}]),
+        "1 of its columns left unread: history",
+    ),
+    "scores of passages": (
+        *("search", [{"query": "가", "pos": ["나"], "neg": [], "pos_scores": [1]}]),
+        "1 of its columns left unread: pos_scores",
+    ),
+    "what answers": (
+        "search",
+        JUDGED,
+        "1 columns of 0 and 1 left unread: all rows count as answers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_what_is_read_but_may_be_meant_otherwise_is_told(tmp_path, name):
+    task, rows, said = NOTES[name]
+    report = check_file(write_rows(tmp_path / "a.jsonl", rows), task)
+    assert report.is_right and any(said in note for note in report.files["file"].notes)
+
+
+def test_columns_of_0_and_1_are_no_label(tmp_path):
+    rows = [{"문장": "가", "욕설": 0, "혐오": 1}, {"문장": "나", "욕설": 1, "혐오": 0}]
+    path = write_rows(tmp_path / "a.tsv", rows)
+    with pytest.raises(
+        InputError, match="If 욕설, 혐오 are labels, write the names of those with a 1"
+    ):
+        read(path, "doccls", {"text": "문장"}, label_separator=",")
 
 
 def test_a_label_beside_query_and_passage_is_not_passed_over(tmp_path):
@@ -454,16 +583,45 @@ def test_a_label_beside_query_and_passage_is_not_passed_over(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [rows[0], rows[1] | {"label": 0}])
     assert "--positive_label" in check_file(path, "search").errors[0]
     assert check_file(path, "rerank", positive_label="1").is_right
-    qrels = written(tmp_path / "test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n")
-    for columns in ({}, {"query": "query-id", "passage": "corpus-id"}):
-        with pytest.raises(InputError, match="BEIR's qrels"):
-            read(qrels, "search", columns)
+
+
+def test_folders_of_beir(tmp_path):
+    passages = [{"_id": n, "title": "제목" * (n == 1), "text": f"글 {n}"} for n in range(3)]
+    write_rows(tmp_path / "corpus.jsonl", passages)
+    queries = write_rows(
+        tmp_path / "queries.jsonl", [{"_id": f"q{n}", "text": f"물음 {n}"} for n in (1, 2)]
+    )
+    head = "query-id\tcorpus-id\tscore\n"
+    written(tmp_path / "qrels/train.tsv", f"{head}q1\t1\t1\nq1\t2\t0\nq2\t2\t0\n")
+    qrels = written(tmp_path / "qrels/dev.tsv", f"{head}q2\t0\t2\n")
+    found = check_file(tmp_path, "search")
+    assert found.is_right and {s: f.rows for s, f in found.files.items()} == {
+        "train": 1,
+        "validation": 1,
+    }
+    assert found.files["train"].notes == [
+        "1 queries have no passage with a score above 0, and were left out"
+    ]
+    row = {"query": "물음 1", "passage": "제목 글 1", "negative": "글 2"}
+    assert read(tmp_path / "qrels/train.tsv", "search") == [row]
+    written(qrels, f"{head}q2\t7\t1\nq2\t0\t?\n")
+    for error, part in zip(
+        check_file(tmp_path, "rerank").errors, ["'7' where an id of corpus", "'?'"], strict=True
+    ):
+        assert "dev.tsv, line" in error and part in error
+    queries.unlink()
+    with pytest.raises(InputError, match="BEIR's qrels, .* no queries.jsonl"):
+        read(qrels, "search")
 
 
 def test_a_sheet_by_name_and_dates_in_columns_that_are_not_read(tmp_path):
     day = date(2026, 1, 1)
     rows = [["작성일", "text", "label"], [day, "좋다", "긍정"]]
     path = write_xlsx(tmp_path / "a.xlsx", [["비고"]], rows)
+    assert (
+        "1 of its sheets left unread (--sheet_name): Sheet1"
+        in check_file(path, "doccls").files["file"].notes
+    )
     options = Options(sheet_name="Sheet1")
     assert read(path, "doccls", options=options) == [{"text": "좋다", "label": "긍정"}]
     with pytest.raises(InputError, match="row 2: found 'datetime.* where a label belongs"):

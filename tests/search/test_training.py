@@ -14,6 +14,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.util import mine_hard_negatives
 from transformers import TrainerCallback
+from writing import write_rows
 
 from nlpbook_data.data.source import load_source
 from nlpbook_data.search import index as search_index
@@ -260,3 +261,25 @@ def test_a_file_of_another_task_is_known_by_its_columns(tmp_path: Path, rows, ta
     queries = source.splits.map(to_queries, batched=True, remove_columns=columns, fn_kwargs=labels)
     found = collect_splits(queries)["test"]
     assert (found.queries, found.passages[0], found.relevant) == (["물음"], "글", [[0]])
+
+
+def test_each_split_of_a_beir_folder_is_searched_in_all_of_its_corpus(tmp_path: Path):
+    for name in ("corpus", "queries"):
+        rows = [{"_id": f"{name[0]}{n}", "text": f"{name} {n}"} for n in range(5)]
+        write_rows(tmp_path / f"{name}.jsonl", rows)
+    for name, n in (("train", 0), ("dev", 1), ("test", 2)):
+        row = {"query-id": f"q{n}", "corpus-id": f"c{n}", "score": 1}
+        write_rows(tmp_path / f"qrels/{name}.tsv", [row])
+    files = DataArguments(train_file=str(tmp_path), cache_dir=str(tmp_path / "cache"))
+    phases = RecipeArguments(output_dir=str(tmp_path))
+
+    def collections():
+        source = load_source(files, phases, task="search", keep_train=True)
+        rows = source.splits.map(to_queries, batched=True, fn_kwargs={"label_names": []})
+        return collect_splits(rows, source.passages)
+
+    for n, found in enumerate(collections().values()):
+        assert found.passages == [f"corpus {n}" for n in range(5)]
+        assert (found.queries, found.relevant) == ([f"queries {n}"], [[n]])
+    write_rows(tmp_path / "queries.jsonl", [{"_id": f"q{n}", "text": "neu"} for n in range(5)])
+    assert collections()["test"].queries == ["neu"]
