@@ -198,17 +198,6 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         ) from error
 
 
-def packaged(name: str) -> dict[str, Any]:
-    """Return the common fields of the corpora that ship with this package."""
-    files = {split: f"{split}.jsonl" for split in ("train", "validation", "test")}
-    return {
-        "splits": {s: Split(f"{f}, written for this project", (f,)) for s, f in files.items()},
-        "license": "CC0-1.0",
-        "homepage": f"nlpbook_data/samples/{name}",
-        "packaged": True,
-    }
-
-
 def in_file(name: str, remark: str = "", aligned: tuple[str, ...] = ()) -> Split:
     """Return a split that is all of one file; run.json, card and summary print the `remark`."""
     return Split(name + (f" ({remark})" if remark else ""), (name,), aligned)

@@ -7,15 +7,8 @@ from datasets import ClassLabel, Features, Value
 
 from nlpbook_data.corpora._klue import declare, read_rows
 from nlpbook_data.corpora.declaration import Corpus, texts
-from nlpbook_data.reading.values import (
-    FETCH_AGAIN,
-    Files,
-    Rows,
-    malformed,
-    member,
-    read_label,
-    read_notes,
-)
+from nlpbook_data.reading.relations import TYPES, read_entity
+from nlpbook_data.reading.values import Files, Rows, member, read_label, read_notes
 
 # In the order of the official relation_list.json.
 RELATIONS = {
@@ -49,14 +42,6 @@ RELATIONS = {
     "per:product": "인물: 작품",
     "per:religion": "인물: 종교",
     "per:title": "인물: 직함",
-}
-TYPES = {
-    "PER": "인물",
-    "ORG": "기관",
-    "LOC": "장소",
-    "DAT": "날짜와 시간",
-    "POH": "그 밖의 고유 명사",
-    "NOH": "그 밖의 수량",
 }
 LABELS = {relation: id_ for id_, relation in enumerate(RELATIONS)}
 TYPE_IDS = {tag: id_ for id_, tag in enumerate(TYPES)}
@@ -99,23 +84,3 @@ def parse(files: Files) -> Rows:
 def _entity(place: str, row: Mapping[str, Any], key: str, text: str) -> dict[str, Any]:
     entity = read_entity(place, row, key, text)
     return entity | {"type": read_label(f"{place}, {key}, type", entity["type"], TYPE_IDS)}
-
-
-def read_entity(
-    place: str, row: Mapping[str, Any], key: str, text: str, advice: str = FETCH_AGAIN
-) -> dict[str, Any]:
-    """Return ``{"text", "start", "end", "type"}`` of an entity of `text`, its type as written."""
-    entity = member(place, dict(row), key, dict, advice)
-    place = f"{place}, {key}"
-    word = member(place, entity, "word", str, advice)
-    start = member(place, entity, "start_idx", int, advice)
-    end = member(place, entity, "end_idx", int, advice) + 1
-    if not 0 <= start < end <= len(text) or text[start:end] != word:
-        raise malformed(
-            f"{place}, characters {start} to {end - 1} of the sentence",
-            text[start:end] if 0 <= start < end else "",
-            f"the word {word[:60]!r}",
-            advice,
-        )
-    type_ = member(place, entity, "type", str, advice)
-    return {"text": word, "start": start, "end": end, "type": type_}

@@ -2,12 +2,10 @@
 
 from datasets import ClassLabel, Features
 
-from nlpbook_data.corpora.declaration import Corpus, packaged, texts
-from nlpbook_data.reading.json_values import read_json_lines
-from nlpbook_data.reading.values import Files, Rows, member, read_label, read_texts
+from nlpbook_data.corpora import _packaged
+from nlpbook_data.corpora.declaration import Corpus, texts
 
 CORPUS = Corpus(
-    name="sample_nli",
     task="paircls",
     title="자연어 추론 (직접 쓴 예제 말뭉치)",
     features=Features(
@@ -15,16 +13,6 @@ CORPUS = Corpus(
     ),
     texts=("premise", "hypothesis"),
     groups=("premise",),
-    **packaged("sample_nli"),
+    **_packaged.declare("sample_nli"),
 )
-
-LABELS = {"함의": 0, "중립": 1, "모순": 2}
-
-
-def parse(files: Files) -> Rows:
-    """Yield ``{"premise", "hypothesis", "label"}`` for each line of JSON."""
-    for place, row in read_json_lines(files):
-        yield {
-            **read_texts(place, row, "premise", "hypothesis"),
-            "label": read_label(f"{place}, label", member(place, row, "label", str), LABELS),
-        }
+parse = _packaged.parse

@@ -143,23 +143,19 @@ def find_splits(
     folder = corpus.folder(corpus_dir)
     manifest = read_manifest(folder) or {}
     by_hand = bool(manifest) and "fetched" not in manifest
-    absent = {}
+    absent = set()
     for split, declared in corpus.splits.items():
         missing = declared.missing(folder)
         unlisted = [file for file in missing if by_hand and file not in manifest["files"]]
         if missing and (declared.optional or unlisted):
-            absent[split] = missing
+            absent.add(split)
             if not declared.optional:
                 logger.warning(
                     "%s: no %s split: %s is not there, nor in the manifest. To get it: "
                     "nlpbook-data fetch %s",
                     *(corpus.name, split, unlisted[0], corpus.name),
                 )
-    chosen = [
-        split
-        for split, declared in corpus.splits.items()
-        if split not in absent and declared.carved_from not in absent
-    ]
+    chosen = [name for name, s in corpus.splits.items() if not absent & {name, s.carved_from}]
     if not chosen:
         raise InputError(f"{folder}: none of the files of {corpus.name} is there.")
     return chosen

@@ -16,6 +16,7 @@ from nlpbook_data.corpora.licenses import find_license
 from nlpbook_data.data.labels import in_words
 from nlpbook_data.errors import InputError, first_line
 
+TEMPLATE = Path(__file__).parent / "templates" / "dataset_card.md"
 SHARD_BYTES = 500_000_000
 BATCH_ROWS = 1000
 # The Hub's names of the tasks.
@@ -153,30 +154,13 @@ def dataset_card(corpus: Corpus, splits: DatasetDict) -> DatasetCard:
             }
         ],
     )
-    rows = [
-        f"| {split} | {len(dataset):,} | {corpus.splits[split].source} |"
-        for split, dataset in splits.items()
-    ]
-    names = {
-        name: (feature if isinstance(feature, ClassLabel) else getattr(feature, "feature", None))
-        for name, feature in next(iter(splits.values())).features.items()
-    }
-    labels = [
-        f"- `{name}`: {', '.join(feature.names)}"
-        for name, feature in names.items()
-        if isinstance(feature, ClassLabel)
-    ]
-    commercial = "가능 (allowed)" if corpus.commercial else "불가 (not allowed)"
-    sections = [
-        f"# {corpus.title}",
-        f"`{corpus.name}` 말뭉치를 nlpbook-recipes가 parquet으로 옮긴 것입니다. 글과 레이블은 원본 "
-        "그대로입니다. (Rows as in the original files, converted to parquet.)",
-        f"- 원본(homepage): {corpus.homepage}\n- 라이선스(licence): {license.title}, 상업적 이용"
-        f"(commercial use) {commercial}",
-        "## 분할 (Splits)\n\n| split | 행(rows) | 출처(source) |\n|---|---:|---|\n"
-        + "\n".join(rows),
-        "## 레이블 (Labels)\n\n" + "\n".join(labels) if labels else "",
-        f"## 인용 (Citation)\n\n{corpus.citation}" if corpus.citation else "",
-    ]
-    body = "\n\n".join(section for section in sections if section)
-    return DatasetCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}\n")
+    features = next(iter(splits.values())).features
+    classes = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
+    return DatasetCard.from_template(
+        metadata,
+        template_path=str(TEMPLATE),
+        corpus=corpus,
+        license=license,
+        splits=splits,
+        labels={n: c.names for n, c in classes.items() if isinstance(c, ClassLabel)},
+    )

@@ -54,8 +54,8 @@ UNLABELLED = -1
 RETOLD = {"generation": ("doccls", "pretrain"), "doccls": ("relation",)}
 CARVING = ("nlpbook_data.data.cache", "nlpbook_data.data.corpus", "nlpbook_data.data.splits")
 READING = (
-    *("nlpbook_data.own_files", "nlpbook_data.reading", "nlpbook_data.data.labels"),
-    *("nlpbook_data.data.relations", "nlpbook_data.corpora.klue_re"),
+    *("nlpbook_data.own_files", "nlpbook_data.reading"),
+    *("nlpbook_data.data.labels", "nlpbook_data.data.relations"),
 )
 OTHER_LABELS = "Mend the row; to predict without labels, pass --label_column_name none."
 
@@ -130,7 +130,7 @@ class Source:
 
     def is_labelled(self, split: str) -> bool:
         """Whether the rows of `split` have gold labels (or entities, or answers)."""
-        gold = schemas.find_schema(self.task).gold
+        gold = schemas.SCHEMAS[self.task].gold
         first = self.splits[split][0]
         if gold is None or gold not in first:
             return True
@@ -334,7 +334,7 @@ def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
             "recipe."
         )
     common = (args.corpus_dir, args.cache_dir, args.accept_files)
-    schema = schemas.find_schema(task)
+    schema = schemas.SCHEMAS[task]
     columns = [column for column in schema.all_columns if column in corpus.features]
     if task == "generation":  # a label is a prompt, unless there are several or it is not wanted
         unfit = not isinstance(label, ClassLabel) or args.label_column_name == "none"
@@ -468,7 +468,7 @@ def _read_hub(
     if tool := find_converter(wanted.task, first, wanted.columns, several, True, options):
         convert = tool[1]
     else:
-        schema, known = schemas.find_schema(wanted.task), dataset.column_names
+        schema, known = schemas.SCHEMAS[wanted.task], dataset.column_names
         columns = rename_columns(wanted.task, wanted.columns, known)
         needed, names, advice = schemas.match_columns(schema, columns, known)
         check_columns(place, known, needed, advice)
@@ -607,7 +607,7 @@ def _features(wanted: _Wanted, columns: Sequence[str], names: list[str] | None) 
 def _encode(
     rows: Rows, wanted: _Wanted, features: Features, found: bool
 ) -> Iterator[dict[str, Any]]:
-    gold = schemas.find_schema(wanted.task).gold
+    gold = schemas.SCHEMAS[wanted.task].gold
     label_type = _class_label(features, wanted.task)
     names = label_type.names if label_type else []
     ids = {name: number for number, name in enumerate(names)}

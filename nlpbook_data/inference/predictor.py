@@ -221,10 +221,8 @@ def load_predictor(
 
 def _find_task(name: str, config: Any) -> str:
     head = (config.architectures or ["no head"])[0]
-    settings = saved_settings(config)
-    task = settings.get("task") or next((HEADS[h] for h in HEADS if head.endswith(h)), None)
-    if task == "doccls" and "premise_column_name" in settings:  # older runs did not save the task
-        return "paircls"
+    known = saved_settings(config).get("task")
+    task = known or next((HEADS[h] for h in HEADS if head.endswith(h)), None)
     if task in INPUTS:
         return task
     hint = "Name the folder of a finished run of doccls, paircls, ner, qa or generation."

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from nlpbook_data.corpora.klue_re import TYPES, read_entity
 from nlpbook_data.data.relations import mark_pair
 from nlpbook_data.errors import InputError
 from nlpbook_data.own_files.options import Options
@@ -17,6 +16,7 @@ from nlpbook_data.reading.conversations import (
     read_conversation,
     read_instruction,
 )
+from nlpbook_data.reading.relations import TYPES, read_entity
 from nlpbook_data.reading.search_rows import find_layout, read_search_row
 from nlpbook_data.reading.values import member, plain_name
 

@@ -12,7 +12,6 @@ from nlpbook_data.outward import printable
 from nlpbook_data.reports.columns import in_columns
 from nlpbook_data.reports.outcome import HYBRID, Outcome, mean
 from nlpbook_data.reports.pages import render
-from nlpbook_data.reports.push import model_files
 
 
 def print_summary(outcome: Outcome) -> None:
@@ -83,12 +82,12 @@ def only_class(outcome: Outcome) -> str:
 
 
 def next_command(outcome: Outcome) -> str:
-    """Return the next command for the saved model; empty if none is saved.
+    """Return the next command for the saved model; empty without training, which saves none.
 
     A fine-tuned model predicts a file. A pretrained model is fine-tuned.
     """
     folder = outcome.folder
-    if not model_files(folder):
+    if not outcome.record["arguments"]["do_train"]:
         return ""
     recipe = outcome.record["command"][0]
     if outcome.record["recipe"] == "pretrain":

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from nlpbook_data.search.training import (
     save_encoder,
     saved_weight,
 )
-from nlpbook_data.training.arguments import ModelArguments, resolve_package
+from nlpbook_data.training.arguments import ModelArguments, option, resolve_package
 from nlpbook_data.training.models import (
     load_config,
     load_model,
@@ -46,9 +46,7 @@ HEADS = ("classifier", "score")  # of models that score a pair; trained whole be
 class RerankTrainingArguments(RankingArguments, CrossEncoderTrainingArguments):
     """sentence-transformers' training arguments with our defaults."""
 
-    batch_sampler: str = field(
-        default="batch_sampler", metadata={"help": "in any order", "choices": ["batch_sampler"]}
-    )
+    batch_sampler: str = option("batch_sampler", "in any order", choices=["batch_sampler"])
 
     def __post_init__(self) -> None:
         super().__post_init__()

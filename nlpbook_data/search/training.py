@@ -39,6 +39,7 @@ from nlpbook_data.training.arguments import (
     SETTINGS,
     ModelArguments,
     RecipeArguments,
+    option,
     resolve_package,
 )
 from nlpbook_data.training.models import (
@@ -92,9 +93,7 @@ class GlobalBatches(DefaultBatchSampler):
 class RankingArguments(RecipeArguments, BaseTrainingArguments):
     """Settings that the training arguments of search and rerank share."""
 
-    multi_dataset_batch_sampler: str = field(
-        default="proportional", metadata={"help": "unused", "choices": ["proportional"]}
-    )
+    multi_dataset_batch_sampler: str = option("proportional", "unused", choices=["proportional"])
     # The recipe sets these: they are not options.
     prompts: Any = field(default=None, init=False)
     router_mapping: Any = field(default=None, init=False)
@@ -106,12 +105,8 @@ class RankingArguments(RecipeArguments, BaseTrainingArguments):
 class SearchTrainingArguments(RankingArguments, SentenceTransformerTrainingArguments):
     """sentence-transformers' training arguments with our defaults."""
 
-    batch_sampler: str = field(
-        default="no_duplicates",
-        metadata={
-            "help": "no text twice in a step, see GlobalBatches",
-            "choices": ["no_duplicates"],
-        },
+    batch_sampler: str = option(
+        "no_duplicates", "no text twice in a step, see GlobalBatches", choices=["no_duplicates"]
     )
 
     def __post_init__(self) -> None:

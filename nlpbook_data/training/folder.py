@@ -31,9 +31,7 @@ class RunFolder:
     """
 
     def __init__(self, args: RecipeArguments):
-        self.path = Path(args.output_dir).expanduser()
-        self.resume, self.training = args.resume, args.do_train
-        self.needs_best = args.load_best_model_at_end
+        self.args, self.path = args, Path(args.output_dir).expanduser()
         self.is_main = args.process_index == 0
         self.lock = FileLock(self.path / ".lock", blocking=False)
         self.is_open = False
@@ -51,14 +49,14 @@ class RunFolder:
     @property
     def is_asked_for(self) -> bool:
         """Whether to report the previous, finished run instead of training again."""
-        return self.resume == "auto" and self.is_finished
+        return self.args.resume == "auto" and self.is_finished
 
     @property
     def continues(self) -> bool:
         """Whether to continue the previous run."""
-        if self.resume == "never" or not self.training:
+        if self.args.resume == "never" or not self.args.do_train:
             return False
-        return self.resume == "auto" or not self.is_finished
+        return self.args.resume == "auto" or not self.is_finished
 
     def open(self, record: Mapping[str, Any]) -> None:
         """Make the folder, lock it, write `record`, and delete invalid checkpoints; only once.
@@ -136,13 +134,13 @@ class RunFolder:
         Raises:
             InputError: all checkpoints are damaged.
         """
-        if self.resume not in (None, "auto", "never"):
-            if fault := find_fault(Path(self.resume), self.needs_best):
-                raise InputError(f"--resume {self.resume}: {fault}. Name another checkpoint.")
-            return self.resume
+        if self.args.resume not in (None, "auto", "never"):
+            if fault := find_fault(Path(self.args.resume), self.args.load_best_model_at_end):
+                raise InputError(f"--resume {self.args.resume}: {fault}. Name another checkpoint.")
+            return self.args.resume
         faults: list[str] = []
         for path in reversed(self.marked_checkpoints() if self.continues else []):
-            fault = find_fault(path, self.needs_best)
+            fault = find_fault(path, self.args.load_best_model_at_end)
             if not fault:
                 logger.info("Continuing from %s.", path)
                 return str(path)
@@ -158,7 +156,7 @@ class RunFolder:
     def delete_damaged(self, step: int) -> None:
         """Delete damaged checkpoints after `step`, from which the run continues."""
         for path in self.marked_checkpoints() if self.is_main else []:
-            if int(path.name[11:]) > step and find_fault(path, self.needs_best):
+            if int(path.name[11:]) > step and find_fault(path, self.args.load_best_model_at_end):
                 self._delete(path)
 
     def delete_unmarked(self) -> None:
@@ -211,10 +209,10 @@ class RunFolder:
         if self.is_main and (self.path / ".lock").is_file():
             self._acquire()
             self.close()
-        if self.resume not in (None, "auto", "never"):
-            if not (Path(self.resume) / "trainer_state.json").is_file():
+        if self.args.resume not in (None, "auto", "never"):
+            if not (Path(self.args.resume) / "trainer_state.json").is_file():
                 raise InputError(
-                    f"--resume {self.resume}: not a checkpoint's folder. Name one, or auto or "
+                    f"--resume {self.args.resume}: not a checkpoint's folder. Name one, or auto or "
                     "never."
                 )
         if not self.previous and self.path.is_dir():

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrained
 import nlpbook_data.models
 from nlpbook_data import load_corpus
 from nlpbook_data.features.doccls import encode
-from nlpbook_data.models.train_tokenizer import train_decoder_tokenizer, train_tokenizer
+from nlpbook_data.models.train_tokenizer import KINDS, train_shipped
 from nlpbook_data.training.arguments import resolve_package
 from nlpbook_data.training.features import text_lengths
 
@@ -45,7 +45,7 @@ def test_no_row_is_longer_than_max_length_and_a_cut_one_is_exactly_as_long(token
 
 def test_decomposed_hangul_gives_the_tokens_of_composed_hangul():
     # the shipped tokenizer composes by itself; one that does not tells whether `encode` does
-    plain = train_tokenizer(TEXTS)
+    plain = train_shipped("tiny_encoder", TEXTS)
     plain.backend_tokenizer.normalizer = None
     encoded = [
         encode(
@@ -86,13 +86,10 @@ def test_text_lengths_are_those_of_the_selected_rows_in_their_order(rows, data):
         assert found.tolist() == [len(rows[i]) for i in selected]
 
 
-@pytest.mark.parametrize(
-    ("model", "train"),
-    [("tiny_encoder", train_tokenizer), ("tiny_decoder", train_decoder_tokenizer)],
-)
-def test_a_shipped_tokenizer_is_what_its_script_trains_and_fits_its_model(tmp_path, model, train):
+@pytest.mark.parametrize("model", KINDS)
+def test_a_shipped_tokenizer_is_what_its_script_trains_and_fits_its_model(tmp_path, model):
     texts = load_corpus("sample_reviews", cache_dir=tmp_path / "cache")["train"]["text"][:640]
-    train(texts).save_pretrained(tmp_path / "trained")
+    train_shipped(model, texts).save_pretrained(tmp_path / "trained")
     shipped = Path(nlpbook_data.models.__file__).parent / model
     for file in ("tokenizer.json", "tokenizer_config.json"):
         trained = json.loads((tmp_path / "trained" / file).read_text(encoding="utf-8"))
