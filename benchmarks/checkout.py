@@ -1,5 +1,6 @@
-"""The state of the code that a benchmark measured."""
+"""The state of the code that a benchmark measured, and the processor that it ran on."""
 
+import platform
 import subprocess
 from pathlib import Path
 
@@ -12,3 +13,11 @@ def commit(folder: Path = Path(__file__).parent) -> str | None:
     except FileNotFoundError:  # git is not installed
         return None
     return done.stdout.strip() or None
+
+
+def device_name() -> str:
+    """Return the processor's name."""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text().splitlines() if cpus.is_file() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -14,7 +14,6 @@ AdamW's step of a BERT of four layers on random tokens, the least of `--steps` s
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from checkout import commit
+from checkout import commit, device_name
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS, TOKENS, LAYERS = (500, 2000, 8000), 2048, 4
@@ -94,14 +93,6 @@ def measure(options: argparse.Namespace) -> None:
             say(ranks, *first["seconds"].values(), *first["allreduce"].values())
             found["ranks"].append({"ranks": ranks, **first})
     options.out.write_text(json.dumps(found, indent=1) + "\n")
-
-
-def device_name() -> str:
-    """Return the processor's name."""
-    cpus = Path("/proc/cpuinfo")
-    lines = cpus.read_text().splitlines() if cpus.is_file() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def children(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:

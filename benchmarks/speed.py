@@ -26,7 +26,6 @@ import copy
 import importlib
 import json
 import os
-import platform
 import runpy
 import statistics
 import subprocess
@@ -38,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from checkout import commit
+from checkout import commit, device_name
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINERS = {
@@ -71,7 +70,7 @@ def main() -> None:
     parser.add_argument("--cpu_seconds", action="store_true", help="others use the cores too")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "speed.json")
     options = parser.parse_args()
-    found: dict[str, Any] = {"commit": commit(), "device": platform.processor()}
+    found: dict[str, Any] = {"commit": commit(), "device": device_name()}
     found["cores"] = os.cpu_count()
     found["seconds"] = "of the processor" if CPU else "of the clock"
     found |= {"rows": options.rows, "rounds": options.rounds, "shape": options.shape or "its own"}
