@@ -19,7 +19,7 @@ from datasets import ClassLabel, DatasetDict, Features, List
 
 from nlpbook_data.data.corpus import find_corpus, find_splits, list_corpora, load_corpus, raw_hashes
 from nlpbook_data.errors import InputError, first_line, shown
-from nlpbook_data.inference.command_line import Parser
+from nlpbook_data.inference.command_line import Parser, check_positive
 from nlpbook_data.language import spoken
 from nlpbook_data.outward import closable_stdout, complain, printable, set_up_outputs
 from nlpbook_data.own_files.annotations import TOOLS, write_annotations
@@ -169,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--hybrid", action="store_true", help="fused with BM25")
     option("--weight", type=float, help="of the vectors in it, 0 to 1; by default the model's")
     option("--rerank", metavar="MODEL", help="a model of recipes/rerank.py, or a cross-encoder")
-    option("--rerank_depth", type=int, default=100, help="of the first hits, so many; 100")
+    option("--rerank_depth", type=int, help="of the first hits, so many; 100")
     option("--exact", action="store_true", help="without FAISS")
     option = command(_results)
     option("folders", nargs="*", type=Path, metavar="folder", help="of runs, or that holds some")
@@ -543,13 +543,20 @@ def _search(options: argparse.Namespace) -> None:
         index = QdrantIndex.load(options.folder, options.model)
     else:
         index = SearchIndex.load(options.folder, options.model)
+    if options.rerank_depth is not None and not options.rerank:
+        raise InputError("--rerank_depth is of --rerank. Name its model, or leave it out.")
+    if options.weight is not None and not options.hybrid:
+        raise InputError("--weight is of --hybrid. Pass both, or leave it out.")
+    check_positive(options, "rerank_depth")
     search, how = index.search, {"hybrid": options.hybrid, "exact": options.exact}
     if options.rerank:
         from nlpbook_data.search.reranking import open_reranker, search_reranked
 
         search = partial(search_reranked, open_reranker(options.rerank), index)
-        how["depth"] = options.rerank_depth
+        how["depth"] = options.rerank_depth or 100
     (hits,) = search([options.query], options.k, weight=options.weight, **how)
+    if not hits:
+        sys.stderr.write(spoken("No text has a word of the query.") + "\n")
     for hit in hits:
         others = {name: value for name, value in hit.row.items() if name != "text"}
         more = "\t" + json.dumps(others, ensure_ascii=False, default=str) if others else ""

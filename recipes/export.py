@@ -14,10 +14,10 @@ import argparse
 import itertools
 import json
 import logging
+import shlex
 import shutil
 import statistics
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,18 @@ import torch
 from nlpbook_data.data.corpus import load_corpus
 from nlpbook_data.errors import InputError
 from nlpbook_data.inference.command_line import check_positive, new_parser
-from nlpbook_data.inference.exported import FILE, quantize_graph, write_graph
+from nlpbook_data.inference.exported import (
+    FILE,
+    compare,
+    measure,
+    quantize_graph,
+    ratio,
+    write_graph,
+)
 from nlpbook_data.inference.predictor import Predictor, Row, load_predictor
 from nlpbook_data.inference.service import EXPORTED, find_examples
-from nlpbook_data.inference.tables import open_table, unpack
+from nlpbook_data.inference.tables import open_rows
+from nlpbook_data.own_files.tables import check_columns
 from nlpbook_data.training import ModelArguments, load_config, load_tokenizer
 from nlpbook_data.training.launch import run_program
 
@@ -129,15 +137,17 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
     except OSError:  # the disk of `folder` is full; that of the scratch folder was not
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    logger.info("%s, %s/int8: python recipes/predict.py %s --input FILE", *[folder] * 3)
+    told = shlex.quote(str(folder))
+    logger.info("%s, %s/int8: python recipes/predict.py %s --input FILE", folder, folder, told)
 
 
 def find_rows(options: argparse.Namespace, predictor: Predictor, scratch: Path) -> list[Row]:
     """Return rows with the model's columns: of ``--input``, or the rows that the run predicted."""
     names, folder = predictor.inputs, Path(options.model)
     if options.input:
-        file = unpack(Path(options.input), scratch)
-        records = open_table(file).records(list(names.values()))
+        table = open_rows(Path(options.input), scratch)
+        check_columns(table.name, table.header, names.values(), "Rename the columns of the file.")
+        records = table.records(list(names.values()))
         found = (record.row for record in records if record.row is not None)
     else:
         path, run = folder / "predictions.jsonl", folder / "run.json"
@@ -150,8 +160,9 @@ def find_rows(options: argparse.Namespace, predictor: Predictor, scratch: Path) 
     whole = [r for r, p in zip(chosen, predictor.predict(chosen), strict=True) if "error" not in p]
     if len(whole) < 2:
         raise InputError(
-            f"{options.input or folder}: no rows to check the export by. Name a file with "
-            f"{' and '.join(names.values())} by --input."
+            f"{options.input or folder}: {len(whole)} of the first {options.rows} rows can be "
+            "predicted, and the export is checked by two or more. Name a file with "
+            f"{' and '.join(names.values())} by --input, or more --rows."
         )
     return whole
 
@@ -165,38 +176,6 @@ def given_inputs(predictor: Predictor, rows: Sequence[Row]) -> list[dict[str, to
     predictor.predict(rows)
     hook.remove()
     return given
-
-
-@torch.inference_mode()
-def measure(
-    models: dict[str, Predictor], batches: list[dict[str, torch.Tensor]]
-) -> dict[str, list[float]]:
-    """Return the seconds of each model for each of `batches`; models take turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    for batch in [batches[0], *batches]:
-        for name, predictor in models.items():
-            start = time.perf_counter()
-            predictor.model(**batch)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: values[1:] for name, values in seconds.items()}  # without the first, a warm-up
-
-
-def ratio(seconds: dict[str, list[float]], name: str) -> float:
-    """Return the speed of a model relative to the original, the median."""
-    return statistics.median(a / b for a, b in zip(seconds["torch"], seconds[name], strict=True))
-
-
-def compare(one: Any, other: Any) -> tuple[bool, float]:
-    """Return whether predictions are equal except for scores, and the difference of the scores."""
-    if isinstance(one, float) and isinstance(other, float):
-        return True, abs(one - other)
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        pairs = [compare(one[key], other[key]) for key in one]
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = [compare(*two) for two in zip(one, other, strict=True)]
-    else:
-        return one == other, 0.0
-    return all(same for same, _ in pairs), max((far for _, far in pairs), default=0.0)
 
 
 if __name__ == "__main__":

@@ -220,6 +220,18 @@ def search(capsys: pytest.CaptureFixture, *arguments: object) -> list[list[str]]
     return [line.split("\t") for line in capsys.readouterr().out.splitlines()]
 
 
+def test_an_option_of_search_that_would_count_for_nothing_is_refused(tmp_path, capsys):
+    lines, index = written(tmp_path / "lines.txt", "가나\n"), str(tmp_path / "index")
+    main(["index", str(lines), "--output", index])
+    main(["search", index, "쀍"])
+    found = capsys.readouterr()
+    assert found.err == "No text has a word of the query.\n"
+    for options in (["--weight", "0.5"], ["--rerank_depth", "3"]):
+        with pytest.raises(SystemExit):
+            main(["search", index, "가나", *options])
+        assert f"{options[0]} is of --" in capsys.readouterr().err
+
+
 def test_a_text_file_is_indexed_grown_and_searched(tmp_path, model, capsys):
     lines, index = tmp_path / "lines.txt", tmp_path / "index"
     lines.write_text("가가가\n\n나나\n가가가\n다\n", encoding="utf-8")

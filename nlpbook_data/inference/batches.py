@@ -36,7 +36,7 @@ def load_trained(
     model = load_model(auto_class, args, config, training=False)
     device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise InputError(
             f"--device {device}: it cannot be used ({first_line(error)}). Leave it out, or name "

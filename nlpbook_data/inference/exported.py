@@ -3,6 +3,8 @@
 import contextlib
 import io
 import logging
+import statistics
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,3 +122,35 @@ def quantize_graph(source: Path, folder: Path) -> None:
     quantizer.process()
     root.setLevel(level)
     onnx.save_model(quantizer.model.model, folder / FILE)
+
+
+@torch.inference_mode()
+def measure(
+    models: Mapping[str, Any], batches: list[dict[str, torch.Tensor]]
+) -> dict[str, list[float]]:
+    """Return the seconds of each `Predictor`'s model for each of `batches`; models take turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for batch in [batches[0], *batches]:
+        for name, predictor in models.items():
+            start = time.perf_counter()
+            predictor.model(**batch)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: values[1:] for name, values in seconds.items()}  # without the first, a warm-up
+
+
+def ratio(seconds: dict[str, list[float]], name: str) -> float:
+    """Return the speed of a model relative to the original, the median."""
+    return statistics.median(a / b for a, b in zip(seconds["torch"], seconds[name], strict=True))
+
+
+def compare(one: Any, other: Any) -> tuple[bool, float]:
+    """Return whether predictions are equal except for scores, and the difference of the scores."""
+    if isinstance(one, float) and isinstance(other, float):
+        return True, abs(one - other)
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        pairs = [compare(one[key], other[key]) for key in one]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = [compare(*two) for two in zip(one, other, strict=True)]
+    else:
+        return one == other, 0.0
+    return all(same for same, _ in pairs), max((far for _, far in pairs), default=0.0)

@@ -165,7 +165,7 @@ class Predictor:
             raise InputError(f"threshold {options['threshold']}: it must be between 0 and 1.")
         if options.get("method", "top-p") not in DECODING:
             raise InputError(f"method {options['method']!r}: it must be of {', '.join(DECODING)}.")
-        for name, (least, most) in DECODING_RANGES.items():
+        for name, (least, most) in (DECODING_RANGES | {"seed": (0, 2**32 - 1)}).items():
             if not least <= options.get(name, least) <= most:
                 raise InputError(f"{name} {options[name]}: it must be from {least} to {most}.")
 

@@ -31,11 +31,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nlpbook_data.errors import InputError, first_line
-from nlpbook_data.own_files.tables import EMPTY, check_columns, require_file
+from nlpbook_data.own_files.tables import EMPTY, check_columns, first_text_line, require_file
 from nlpbook_data.reading.text import (
     MAX_CHARACTERS,
     Undecodable,
     find_encoding,
+    format_of,
+    is_packed,
     open_unpacked,
     packing_of,
 )
@@ -112,9 +114,11 @@ class Table(ABC):
     Attributes:
         header: the names of its columns.
         name: what messages on rows call it; a copy may have that of the original.
+        is_plain: whether it has no header: each line is a text.
     """
 
     header: list[str]
+    is_plain = False
 
     def __init__(self, path: Path):
         self.path, self.name = path, str(path)
@@ -172,14 +176,44 @@ def open_table(path: Path, suffix: str | None = None, separator: str | None = No
     return table
 
 
+def open_rows(
+    source: Path,
+    scratch: Path,
+    suffix: str | None = None,
+    separator: str | None = None,
+    name: str | None = None,
+) -> Table:
+    """Return `open_table` of a file that may be compressed, by a copy in the folder `scratch`.
+
+    A .txt whose first line has tabs is a tsv, as in training: NSMC's own files are called so.
+
+    Args:
+        name: what messages call the file, if `source` is a copy of it too.
+    """
+    path, name = source, name or str(source)
+    try:
+        path = unpack(source, scratch)
+        found = suffix or format_of(source)
+        if found == ".txt" and not suffix and "\t" in first_text_line(path):
+            found = ".tsv"
+        table = open_table(path, found, separator)
+    except InputError as error:
+        said = str(error).replace(str(path), name).replace(str(source), name)
+        raise InputError(said) from error
+    table.name = name
+    return table
+
+
 def unpack(path: Path, folder: Path) -> Path:
-    """Return `path`, or where its name ends in .gz or .zst, its decompressed copy in `folder`."""
-    if not packing_of(path):
-        return path
+    """Return `path`, or if it is compressed, whatever its name, a decompressed copy in `folder`."""
     require_file(path)
-    with open_unpacked(path) as source, (folder / path.stem).open("wb") as target:
+    if not (packing_of(path) or is_packed(path)):
+        return path
+    copy = folder / "unpacked" / (path.stem if packing_of(path) else path.name)
+    copy.parent.mkdir(exist_ok=True)
+    with open_unpacked(path) as source, copy.open("wb") as target:
         shutil.copyfileobj(source, target)
-    return folder / path.stem
+    return copy
 
 
 def pack(path: Path, target: Path, packing: str) -> None:
@@ -267,6 +301,8 @@ class _Text(Table):
 
 class _Txt(_Text):
     """Each line is a text; new cells follow after tabs."""
+
+    is_plain = True
 
     def __init__(self, path: Path):
         super().__init__(path)
@@ -418,7 +454,7 @@ class _Workbook(Table):
             yield
         except DAMAGE as error:
             raise InputError(
-                f"{self.path}: not a workbook ({first_line(error)[:200]}). Save it again as .xlsx, "
+                f"{self.name}: not a workbook ({first_line(error)[:200]}). Save it again as .xlsx, "
                 "without a password."
             ) from error
 
@@ -426,7 +462,8 @@ class _Workbook(Table):
         from openpyxl import load_workbook  # takes 0.2 s, for few files
 
         with self._damage_named():
-            return load_workbook(self.path, read_only=True, data_only=data_only)
+            # openpyxl refuses a path that does not end in .xlsx
+            return load_workbook(self.path.open("rb"), read_only=True, data_only=data_only)
 
     def _rows(self, workbook: Any, sheet: int = 0) -> Iterator[list[Any]]:
         """Yield the cells of each row up to the last non-empty one; empty cells are None."""
@@ -494,7 +531,7 @@ class _Parquet(Table):
             yield
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError(
-                f"{self.path}: not a whole parquet file ({first_line(error)}). Write it again."
+                f"{self.name}: not a whole parquet file ({first_line(error)}). Write it again."
             ) from error
 
     def _batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -86,6 +86,12 @@ def _damaged(path: Path, error: Exception) -> InputError:
     )
 
 
+def is_packed(path: Path) -> bool:
+    """Whether a file is compressed by gzip or zstd, by its first bytes."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((GZIP, ZSTD))
+
+
 def is_utf16(path: Path) -> bool:
     """Whether a text file begins with the BOM of UTF-16."""
     with open_unpacked(path) as file:
@@ -241,8 +247,8 @@ def _refuse_nul(path: Path, line: int, text: str) -> None:
     if "\0" in text:
         line += text.count("\n", 0, text.index("\0"))
         raise InputError(
-            f"{path}, line {line}: a NUL, which no text holds. The file is damaged or in another "
-            "encoding; save it as UTF-8."
+            f"{path}, line {line}: a NUL, which no text holds. The file is damaged, in another "
+            "encoding, or no text at all, such as a workbook; save it as UTF-8."
         )
 
 

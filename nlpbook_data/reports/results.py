@@ -192,8 +192,8 @@ def columns_of(entries: Sequence[Entry], metrics: Sequence[str] = ()) -> list[tu
     for one, other in itertools.combinations(tasks, 2):
         if (one.recipe, one.data, one.split) == (other.recipe, other.data, other.split):
             logger.warning(
-                "%s and %s have other %s rows of %s: they stand in columns of their own and are "
-                "not compared.",
+                "%s and %s have other %s rows of %s, or one has no predictions.jsonl: they stand "
+                "in columns of their own and are not compared.",
                 *(first[one], first[other], one.split, one.data),
             )
     columns = []
@@ -312,7 +312,13 @@ def compare(
 def _named(entries: Sequence[Entry], name: str, others: Iterable[str] = ()) -> list[Entry]:
     path = Path(name).resolve()
     found = [e for e in entries if e.model == name]
-    found = found or [e for e in entries if path in (f.resolve() for f in e.folders)]
+    there = [e for e in entries if path in (f.resolve() for f in e.folders)]
+    if found and any(e.model != name for e in there):
+        raise InputError(
+            f"--compare {name}: the name of a model and the folder of another run. Write ./{name} "
+            f"for the folder, or {found[0].folders[0]} for a run of the model."
+        )
+    found = found or there
     if not found:
         names = [*dict.fromkeys(e.model for e in entries), *others]
         raise InputError(
@@ -351,8 +357,8 @@ def comparison_lines(found: Sequence[dict[str, Any]]) -> list[list[str]]:
         head,
         *(
             [row["task"], SHOWN.get(row["metric"], row["metric"]), row["seed"]]
-            + [f"{row['a']:.4f}", f"{row['b']:.4f}", f"{row['difference']:+.4f}"]
-            + [f"{row['low']:+.4f} to {row['high']:+.4f}"]
+            + [f"{row['a']:.4f}", f"{row['b']:.4f}", f"{row['difference']:+z.4f}"]
+            + [f"{row['low']:+z.4f} to {row['high']:+z.4f}"]
             + [str(row.get(name, "")) for name in ("only_a", "only_b")]
             + [f"{row['p']:.4f}", row["test"]]
             for row in found

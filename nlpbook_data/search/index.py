@@ -669,6 +669,13 @@ def load_encoder(model: str) -> Any:
         raise InputError(
             f"{model}: no model could be loaded ({first_line(error)}). Check the name."
         ) from error
+    body = getattr(encoder, "transformers_model", None)
+    head, *_ = getattr(body and body.config, "architectures", None) or [""]
+    if head.endswith(("Classification", "ForQuestionAnswering")):
+        raise InputError(
+            f"{model}: a model with {head}, which has no vectors of texts. Name the folder of a "
+            "run of recipes/search.py, or a SentenceTransformer on the Hub."
+        )
     if encoder.similarity_fn_name not in (None, "cosine", "dot"):
         raise InputError(
             f"{model}: compares by {encoder.similarity_fn_name}; an index compares by cosine or "
@@ -745,6 +752,8 @@ def find_encoder(
     """
     if given is not None and not isinstance(given, str | os.PathLike):
         return given
+    if given and not manifest.dense:
+        raise InputError(f"{folder}: has no vectors, BM25 alone. Leave --model out.")
     model = str(given or manifest.model or "")
     if not model:
         raise InputError(f"{folder}: the index names no model. Pass the encoder.")

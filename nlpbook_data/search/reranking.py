@@ -168,6 +168,12 @@ def open_reranker(model: str) -> CrossEncoder:
             f"{model}: no reranker could be loaded ({first_line(error)}). Name the folder of a run "
             "of recipes/rerank.py, or a cross-encoder on the Hub."
         ) from error
+    head, *_ = reranker.config.architectures or [""]
+    if head.endswith(("Model", "ForMaskedLM")):
+        raise InputError(
+            f"{model}: a model with {head}, whose scores of pairs were never trained. Name the "
+            "folder of a run of recipes/rerank.py, or a cross-encoder on the Hub."
+        )
     if reranker.num_labels != 1:
         raise InputError(
             f"{model}: gives a pair {reranker.num_labels} scores, and a reranker gives one. Name "

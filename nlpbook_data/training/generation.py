@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from nlpbook_data.errors import InputError
 from nlpbook_data.features.generation import to_prompts
 from nlpbook_data.inference.decoding import DECODING, sample, special_ids
 from nlpbook_data.reports.card import public_name
+from nlpbook_data.reports.push import model_files
 from nlpbook_data.training.arguments import ModelArguments, RecipeArguments, resolve_package
 from nlpbook_data.training.models import label_names
 from nlpbook_data.training.run import Run
@@ -199,6 +201,10 @@ def load_judge(folder: str, labels: Sequence[str], prompts: Sequence[str], devic
         raise InputError(
             f"--judge {folder}: the prompt {free[0][:40]!r} asks for no label of the data. Leave "
             "--judge out."
+        )
+    if Path(folder).is_dir() and not model_files(Path(folder)):
+        raise InputError(
+            f"--judge {folder}: holds no model (*.safetensors). Name the folder of the run itself."
         )
     known = label_names(ModelArguments(model_name_or_path=folder)) or ["no label by name"]
     if unknown := [label for label in labels if label not in known]:

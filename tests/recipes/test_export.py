@@ -51,8 +51,16 @@ def test_a_model_of_scores_is_exported_and_checked_by_a_packed_file(fork_recipe,
     fork_recipe("paircls", *options).expect()
     packed = tmp_path / "pairs.jsonl.gz"
     packed.write_bytes(gzip.compress(rows.read_bytes()))
-    folder = tmp_path / "onnx"
-    fork_recipe("export", tmp_path / "run", "--output", folder, "--input", packed).expect()
+    folder = tmp_path / "o n"
+    done = fork_recipe("export", tmp_path / "run", "--output", folder, "--input", packed)
+    assert f"predict.py '{folder}' --input" in done.expect().stderr
+    other = write_rows(tmp_path / "other.jsonl", [{"첫째": "비"}])
+    for options, said in [
+        (["--input", other], f"{other}: there is no column 'sentence1'"),
+        (["--rows", 1], "1 of the first 1 rows can be predicted"),
+    ]:
+        refused = fork_recipe("export", tmp_path / "run", "--output", "new", *options)
+        refused.expect(1, said)
     report = read_json(folder / "export_report.json")
     for graph in folder.rglob("*.onnx"):
         assert str(Path(torch.__file__).parents[1]).encode() not in graph.read_bytes()

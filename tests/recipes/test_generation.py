@@ -161,6 +161,8 @@ def test_a_judge_says_how_often_the_label_is_the_one_that_was_asked_for(fork_rec
     model.save_pretrained(tmp_path / "judge")
     result = fork_recipe(*command, "--output_dir", "p")
     assert "it knows 부정, 중립, and the data has 긍정" in result.error
+    (tmp_path / "judge" / "model.safetensors").unlink()  # as export.py leaves it
+    fork_recipe(*command, "--output_dir", "p").expect(1, "--judge judge: holds no model")
 
 
 def test_lora_is_merged_or_saved_as_adapters_that_score_the_same(fork_recipe, tmp_path, decoder):

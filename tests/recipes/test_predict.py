@@ -1,8 +1,10 @@
 """The rows of a file come back with predictions: all of them, as they were, in their order."""
 
 import csv
+import gzip
 import json
 import os
+import runpy
 import signal
 import threading
 from pathlib import Path
@@ -23,6 +25,7 @@ from nlpbook_data.errors import InputError
 from nlpbook_data.inference.predictor import load_predictor
 
 COLUMN = ("--text_column_name", "본문")
+PACKED = gzip.compress(b"n\n1\n", mtime=0)
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +141,13 @@ def test_a_pipe_is_read_and_one_that_is_closed_is_no_error(run, rows, fork_recip
     assert [row["prediction"] for row in read_back(tmp_path / "b.csv")] == [
         row["prediction"] for row in rows
     ]
+    pipe.unlink()
+    os.mkfifo(pipe)
+    packed = threading.Thread(target=pipe.write_bytes, args=[PACKED])
+    packed.start()
+    done = fork_recipe("predict", *options, "-", "--input", pipe)
+    packed.join()
+    done.expect(1, f"{pipe}: there is no column '본문'")
     recipe = str(RECIPES / "predict.py")
     written(tmp_path / "closed.py", CLOSED.format(recipe=recipe))
     done = fork_recipe(tmp_path / "closed", *options, "-", "--input", tmp_path / "a.csv")
@@ -156,7 +166,8 @@ def test_formulas_and_hidden_sheets_of_a_workbook_stay(run, fork_recipe, tmp_pat
         book.active.append(row)
     book.create_sheet("숨은").sheet_state = "hidden"
     book.save(tmp_path / "a.xlsx")
-    fork_recipe("predict", run, "--input", tmp_path / "a.xlsx").expect()
+    source = (tmp_path / "a.xlsx").rename(tmp_path / "a.sheet")
+    fork_recipe("predict", run, "--input", source, "--format", "xlsx").expect()
     found = load_workbook(tmp_path / "a.predicted.xlsx")
     header, *rows = found.worksheets[0].iter_rows(values_only=True)
     assert header == ("text", "합", "메모", "prediction", "score", "error")
@@ -249,6 +260,11 @@ def test_what_was_killed_goes_on(run, rows, fork_recipe, tmp_path):
         ("a", "text\n좋아\n", ["--output", "b.csv"], "a: its name does not say its format"),
         ("a.hwp", "text\n좋아\n", [], "the name must end in one of"),
         ("a.jsonl", '[{"text": "좋아"}]', [], "Each line must be an object"),
+        ("folder.csv/mine", "mine", ["--input", "folder.csv"], "folder.csv: no such file"),
+        ("a.csv", "PK\0\0", [], "no text at all, such as a workbook"),
+        ("a.csv", "text\n좋아\n", ["--device", "meta"], "--device meta: it cannot be used"),
+        ("a.csv", PACKED, [], "a.csv: there is no column 'text'"),
+        ("a.csv.gz", PACKED, [], "a.csv.gz: there is no column 'text'"),
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(
@@ -272,6 +288,14 @@ def test_a_model_that_predicts_nan_is_refused_once_and_writes_nothing(fork_recip
     done = fork_recipe("predict", "doccls", "--input", source, "--output", "b.jsonl")
     assert done.expect(1, "doccls predicts NaN").stderr.count("NaN") == 1
     assert not [*tmp_path.glob("b.*")]
+
+
+def test_settings_of_generation_are_those_of_the_server_and_in_range(tmp_path):
+    predictor = load_predictor(save_run(tmp_path / "run", "generation"), device="cpu")
+    for name, value in {"seed": 2**64, "temperature": 99.0, "top_p": 2.0}.items():
+        with pytest.raises(InputError, match=f"{name} {value}: it must be from"):
+            predictor.predict([ROWS["generation"]], **{name: value})
+    assert predictor.options <= {*runpy.run_path(str(RECIPES / "predict.py"))["OPTIONS"]}
 
 
 def test_one_column_is_not_read_as_both_texts_of_a_pair(tmp_path):

@@ -16,6 +16,7 @@ from nlpbook_data.search.index import Hit
 from nlpbook_data.search.reranking import (
     keep_far,
     load_reranker,
+    open_reranker,
     rerank,
     rerank_hits,
     save_reranker,
@@ -180,6 +181,11 @@ def test_adapters_of_another_head_are_refused(tmp_path):
     tokenizer = load_tokenizer(args)
     with pytest.raises(InputError, match="base has a head of 3 labels.*Leave out --lora"):
         load_reranker(args, load_config(args, ["score"]), tokenizer, True)
+
+
+def test_a_model_whose_scores_were_never_trained_is_refused(tmp_path):
+    with pytest.raises(InputError, match="BertModel, whose scores of pairs were never trained"):
+        open_reranker(str(pretrained(tmp_path / "base")))
 
 
 class Longest:

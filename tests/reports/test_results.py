@@ -103,6 +103,14 @@ def test_a_baseline_is_compared_by_the_rows_that_the_run_kept(outputs):
     assert "McNemar" in told.stdout and "+0.4250" in told.stdout
 
 
+def test_a_name_of_both_a_model_and_another_runs_folder_is_refused(outputs, monkeypatch):
+    monkeypatch.chdir(outputs)
+    write_run(outputs / "h", "a", {1: GOLD})
+    told = command("results", ".", "--compare", "a", "other", status=1)
+    assert "--compare a: the name of a model and the folder of another run" in told.stderr
+    assert "A: ./a, B: other" in command("results", ".", "--compare", "./a", "other").stdout
+
+
 def test_other_test_rows_are_another_column_and_are_not_compared(outputs):
     write_run(outputs / "c", "third", {1: GOLD[:15]}, gold=GOLD[:15])
     write_run(outputs / "d", "fourth", {1: GOLD}, status="interrupted")
@@ -113,6 +121,8 @@ def test_other_test_rows_are_another_column_and_are_not_compared(outputs):
     assert "not tested on the same rows" in refused.stderr
     unknown = command("results", outputs, "--compare", "othr", "third", status=1)
     assert "Did you mean other" in unknown.stderr
+    (outputs / "c" / "predictions.jsonl").unlink()
+    assert "one has no predictions.jsonl" in command("results", outputs).stderr
     empty = command("results", outputs / "a" / "seed-1", status=1)
     assert "no finished run" in empty.stderr
 

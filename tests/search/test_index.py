@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 from filelock import FileLock
+from saved import save_run
 
 from nlpbook_data.data.cache import file_sha256
 from nlpbook_data.errors import InputError
@@ -197,6 +198,8 @@ def test_words_alone_are_searched_without_a_model(tmp_path):
     assert index.search(["한강"]) == [[]]
     with pytest.raises(InputError, match="there are no vectors"):
         index.add_faiss()
+    with pytest.raises(InputError, match="has no vectors, BM25 alone. Leave --model out"):
+        SearchIndex.load(tmp_path / "index", "a/model")
 
 
 @pytest.mark.parametrize("encoder", [FakeEncoder(), None])
@@ -498,6 +501,9 @@ def test_no_model_is_an_error(tmp_path):
     (tmp_path / "model").mkdir()
     with pytest.raises(InputError, match="no model could be loaded"):
         SearchIndex.build(tmp_path / "index", TEXTS, tmp_path / "model")
+    run = save_run(tmp_path / "run", "doccls")
+    with pytest.raises(InputError, match="run: a model with Bert.*which has no vectors of texts"):
+        SearchIndex.build(tmp_path / "index", TEXTS, run)
     assert not (tmp_path / "index").exists()
     SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
     with pytest.raises(InputError, match="names no model"):
