@@ -45,6 +45,7 @@ def parse_arguments() -> argparse.Namespace:
     option("--output", help="a file, or -; by default INPUT.predicted.csv, or standard output")
     option("--format", choices=[name[1:] for name in FORMATS], help="where no file's name says it")
     option("--separator", help="between cells of csv, where it is not , ; or a tab")
+    option("--sheet_name", help="of xlsx, the first")
     option("--prefix", default="", help="before the names of the new columns")
     option("--overwrite", action="store_true", help="replace an output that is there")
     option("--batch_size", type=int, default=32, help="rows that the model reads at a time")
@@ -68,7 +69,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
     source, target = find_files(options, scratch)
     name = options.input if options.input != "-" else source.name
     suffix = options.format and f".{options.format}"
-    table = open_rows(source, scratch, suffix, options.separator, name)
+    table = open_rows(source, scratch, suffix, options.separator, name, options.sheet_name)
 
     # 2. The model: its task, its input columns and its outputs
     named = {c: getattr(options, f"{c}_column_name") for c in COLUMNS}
@@ -100,6 +101,7 @@ def main(options: argparse.Namespace, scratch: Path) -> None:
     # 3. Predictions, in a journal next to the output: those already in it are not made again
     command = {
         "input": describe_input(source),
+        "sheet": options.sheet_name,
         "model": describe_model(options),
         "columns": list(columns),
         "new columns": list(kinds),

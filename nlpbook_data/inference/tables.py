@@ -41,7 +41,7 @@ from nlpbook_data.reading.text import (
     open_unpacked,
     packing_of,
 )
-from nlpbook_data.reading.workbook import DAMAGE, unescape
+from nlpbook_data.reading.workbook import DAMAGE, missing_sheet, unescape
 
 SEPARATORS = (",", ";", "\t")
 TYPES = {
@@ -144,8 +144,13 @@ class Table(ABC):
         """
 
 
-def open_table(path: Path, suffix: str | None = None, separator: str | None = None) -> Table:
-    """Return the table of a file: csv, tsv, xlsx (its first sheet), jsonl, parquet or txt.
+def open_table(
+    path: Path,
+    suffix: str | None = None,
+    separator: str | None = None,
+    sheet_name: str | None = None,
+) -> Table:
+    """Return the table of a file: csv, tsv, xlsx (a sheet of it), jsonl, parquet or txt.
 
     csv may have semicolons or tabs instead of commas: the one that is most frequent in the header
     counts. The encoding is UTF-8 with or without BOM, UTF-16 with BOM, or else cp949. In txt each
@@ -154,9 +159,11 @@ def open_table(path: Path, suffix: str | None = None, separator: str | None = No
     Args:
         suffix: the format, if the file's name has no such ending.
         separator: the separator of csv cells.
+        sheet_name: the sheet of a workbook, by default the first.
 
     Raises:
-        InputError: no such file, an empty one, another format or encoding, a duplicate column.
+        InputError: no such file or sheet, an empty one, another format or encoding, a duplicate
+            column.
     """
     require_file(path)
     suffix = (suffix or path.suffix).lower()
@@ -169,7 +176,10 @@ def open_table(path: Path, suffix: str | None = None, separator: str | None = No
         raise InputError(
             f"--separator {separator!r}: it must be one character; a tab is recognized without it."
         )
-    table = _Csv(path, separator) if suffix == ".csv" else FORMATS[suffix](path)
+    if sheet_name is not None and suffix != ".xlsx":
+        raise InputError(f"{path}: --sheet_name is for .xlsx. Leave it out.")
+    options: dict[str, Any] = {".csv": {"separator": separator}, ".xlsx": {"name": sheet_name}}
+    table = FORMATS[suffix](path, **options.get(suffix, {}))
     if not table.header:
         raise InputError(f"{path}: {EMPTY}")
     check_columns(path, table.header, [], "")
@@ -182,6 +192,7 @@ def open_rows(
     suffix: str | None = None,
     separator: str | None = None,
     name: str | None = None,
+    sheet_name: str | None = None,
 ) -> Table:
     """Return `open_table` of a file that may be compressed, by a copy in the folder `scratch`.
 
@@ -196,7 +207,7 @@ def open_rows(
         found = suffix or format_of(source)
         if found == ".txt" and not suffix and "\t" in first_text_line(path):
             found = ".tsv"
-        table = open_table(path, found, separator)
+        table = open_table(path, found, separator, sheet_name)
     except InputError as error:
         said = str(error).replace(str(path), name).replace(str(source), name)
         raise InputError(said) from error
@@ -441,11 +452,16 @@ class _Csv(_Tsv):
 
 
 class _Workbook(Table):
-    """The first sheet of a workbook, by its values; other sheets are copied."""
+    """A sheet of a workbook, by its values; other sheets are copied."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, name: str | None = None):
         super().__init__(path)
-        found = (cells for cells in self._rows(self._open()) if cells)
+        workbook = self._open()
+        titles = [sheet.title for sheet in workbook.worksheets]
+        if name is not None and name not in titles:
+            raise missing_sheet(path, name, titles)
+        self.place = 0 if name is None else titles.index(name)
+        found = (cells for cells in self._rows(workbook, self.place) if cells)
         self.header = [str(_read_cell(cell) or "") for cell in next(found, [])]
 
     @contextmanager
@@ -465,7 +481,7 @@ class _Workbook(Table):
             # openpyxl refuses a path that does not end in .xlsx
             return load_workbook(self.path.open("rb"), read_only=True, data_only=data_only)
 
-    def _rows(self, workbook: Any, sheet: int = 0) -> Iterator[list[Any]]:
+    def _rows(self, workbook: Any, sheet: int) -> Iterator[list[Any]]:
         """Yield the cells of each row up to the last non-empty one; empty cells are None."""
         source = workbook.worksheets[sheet]
         source.reset_dimensions()  # stored dimensions may be wrong
@@ -478,7 +494,7 @@ class _Workbook(Table):
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         width, is_header = len(self.header), True
-        for number, cells in enumerate(self._rows(self._open()), start=1):
+        for number, cells in enumerate(self._rows(self._open(), self.place), start=1):
             place = f"{self.name}, row {number}"
             if is_header and cells:
                 is_header = False
@@ -505,9 +521,9 @@ class _Workbook(Table):
             for cells, written in both:
                 merged = [value or cell for value, cell in zip_longest(cells, written)]
                 row = [cell and _new_cell(sheet, cell.value, cell) for cell in merged]
-                if place == 0 and is_header and cells:
+                if place == self.place and is_header and cells:
                     is_header, row = False, row + list(kinds)
-                elif place == 0:
+                elif place == self.place:
                     row += [None] * (width - len(row))
                     row += _new_cells(sheet, next(found), kinds, joint)
                 sheet.append(row)

@@ -53,10 +53,7 @@ def read_sheet(
                 raise ValueError(f"unpacked it has over {MAX_BYTES:,} bytes")
         workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         if name is not None and name not in workbook.sheetnames:
-            raise InputError(
-                f"{path}: there is no sheet {name!r}; the sheets are {shown(workbook.sheetnames)}. "
-                "Check --sheet_name."
-            )
+            raise missing_sheet(path, name, workbook.sheetnames)
         sheet = workbook.worksheets[0] if name is None else workbook[name]
         sheet.reset_dimensions()  # stored dimensions may be wrong
         for number, row in enumerate(sheet.iter_rows(), start=1):
@@ -68,6 +65,13 @@ def read_sheet(
                 yield place, cells
     except DAMAGE as error:
         raise InputError(f"{path}: not a workbook ({first_line(error)[:200]}). {advice}") from error
+
+
+def missing_sheet(path: Path, name: str, names: list[str]) -> InputError:
+    """Return the error for a sheet that a workbook does not have."""
+    return InputError(
+        f"{path}: there is no sheet {name!r}; the sheets are {shown(names)}. Check --sheet_name."
+    )
 
 
 def sheets(path: Path) -> list[str]:

@@ -176,6 +176,22 @@ def test_formulas_and_hidden_sheets_of_a_workbook_stay(run, fork_recipe, tmp_pat
     assert found["숨은"].sheet_state == "hidden"
 
 
+def test_another_sheet_of_a_workbook_is_predicted_and_the_first_stays(run, fork_recipe, tmp_path):
+    book = Workbook()
+    book.active.append(["설명"])
+    other = book.create_sheet("후기")
+    for row in (["text"], ["재미없다"]):
+        other.append(row)
+    book.save(source := tmp_path / "a.xlsx")
+    fork_recipe("predict", run, "--input", source, "--sheet_name", "후기").expect()
+    first, second = load_workbook(tmp_path / "a.predicted.xlsx").worksheets
+    assert [*first.values] == [("설명",)]
+    assert [row[0] for row in second.values] == ["text", "재미없다"]
+    assert [*second.values][0][1] == "prediction"
+    asked = ["--input", source, "--output", tmp_path / "b.xlsx", "--sheet_name"]
+    fork_recipe("predict", run, *asked, "둘째").expect(1, "there is no sheet '둘째'")
+
+
 GROWS = """
 import runpy
 from nlpbook_data.inference.predictor import Predictor
