@@ -178,7 +178,7 @@ def read_label_studio(
         return None if annotations else {"text": text}
     parts = ([p for p in one.get("result") or [] if isinstance(p, dict)] for one in kept)
     first, *others = (
-        [_studio_entities(text, part) for part in parts]
+        [_studio_entities(text, part, notes) for part in parts]
         if task == "ner"
         else [_studio_labels(place, part, label_name) for part in parts]
     )
@@ -188,7 +188,10 @@ def read_label_studio(
     return {"text": text, "entities" if task == "ner" else "label": first}
 
 
-def _studio_entities(text: str, results: Sequence[Object]) -> list[Any]:
+def _studio_entities(text: str, results: Sequence[Object], notes: Counter[str]) -> list[Any]:
+    kinds = [str(one.get("type")) for one in results]
+    others = [kind for kind in kinds if kind.endswith("labels") and kind != "labels"]
+    notes.update(f"marks are {kind}, not in plain text, and were left out" for kind in others)
     values = [one.get("value") for one in results if one.get("type") in ("labels", None)]
     return [_studio_span(text, one) for one in values]
 

@@ -297,6 +297,14 @@ def test_of_several_annotators_the_first_counts_and_is_said_to(tmp_path):
     assert options.lines() == ["1 rows have several annotations that are equal"]
 
 
+def test_marks_of_label_studio_in_html_are_counted(tmp_path):
+    marked = {"type": "hypertextlabels", "value": {"start": "/p[1]/text()[1]", "end": "/p[1]"}}
+    options = Options()
+    path = as_json(tmp_path / "a.json", [task([marked, *(studio(*span) for span in SPANS)])])
+    assert read(path, options=options) == [NER]
+    assert options.lines() == ["1 marks are hypertextlabels, not in plain text, and were left out"]
+
+
 def test_of_nested_entities_the_outermost_is_kept_and_the_others_are_counted(tmp_path):
     text = "서울대학교 병원장"
     spans = [(0, 2, "LOC"), (0, 8, "ORG"), (6, 8, "ORG"), (0, 8, "ORG"), (8, 9, "POH")]
