@@ -1,9 +1,10 @@
 """Code that the corpora which ship with this package share; the manifest has their checksums."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
+from datasets import Dataset, Features
 from pyarrow.json import read_json
 
 from nlpbook_data.corpora.declaration import Split
@@ -22,6 +23,12 @@ def declare(name: str) -> dict[str, Any]:
     }
 
 
-def parse(files: Files) -> Iterator[pa.Table]:
-    """Yield the rows of JSON-lines files as tables; labels are words or numbers."""
-    yield from map(read_json, files)
+def parser(features: Features) -> Callable[[Files], Iterator[pa.Table]]:
+    """Return a parser of JSON-lines files into tables with `features`; labels may be words."""
+
+    def parse(files: Files) -> Iterator[pa.Table]:
+        for file in files:
+            rows = Dataset(read_json(file).select(list(features)))
+            yield rows.cast(features).data.table
+
+    return parse

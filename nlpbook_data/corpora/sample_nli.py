@@ -15,4 +15,4 @@ CORPUS = Corpus(
     groups=("premise",),
     **_packaged.declare("sample_nli"),
 )
-parse = _packaged.parse
+parse = _packaged.parser(CORPUS.features)

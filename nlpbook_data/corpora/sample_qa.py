@@ -18,4 +18,4 @@ CORPUS = Corpus(
     groups=("context",),
     **_packaged.declare("sample_qa"),
 )
-parse = _packaged.parse
+parse = _packaged.parser(CORPUS.features)

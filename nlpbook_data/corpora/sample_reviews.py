@@ -13,4 +13,4 @@ CORPUS = Corpus(
     ),
     **_packaged.declare("sample_reviews"),
 )
-parse = _packaged.parse
+parse = _packaged.parser(CORPUS.features)

@@ -10,4 +10,4 @@ CORPUS = Corpus(
     texts=("query",),
     **_packaged.declare("sample_search"),
 )
-parse = _packaged.parse
+parse = _packaged.parser(CORPUS.features)

@@ -23,7 +23,7 @@ import datasets
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, Features
 from datasets.arrow_writer import ArrowWriter
-from datasets.table import MemoryMappedTable, table_cast
+from datasets.table import MemoryMappedTable
 from filelock import FileLock
 
 from nlpbook_data.errors import InputError
@@ -152,7 +152,7 @@ def cached_splits(
 def as_tables(
     rows: Iterable[Mapping[str, Any] | pa.Table], features: Features
 ) -> Iterator[pa.Table]:
-    """Gather rows into tables of bounded size; of tables, labels that are words become numbers."""
+    """Gather rows into tables of bounded size; tables are passed through."""
     schema, characters = features.arrow_schema, 0
     gathered: list[Mapping[str, Any]] = []
 
@@ -162,7 +162,7 @@ def as_tables(
 
     for row in rows:
         if isinstance(row, pa.Table):
-            yield table_cast(row.select(schema.names), schema)
+            yield row.cast(schema)
             continue
         gathered.append(row)
         characters += sum(len(value) for value in row.values() if isinstance(value, str))
