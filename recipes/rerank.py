@@ -152,7 +152,8 @@ def main(
         with run.phase(f"evaluation on {split}"):
             found = rerank(model, part, words[split], depth, batch_size)
         if args.do_train and split == "validation":
-            save_weight(config, find_weight(part, found, words[split]), run.folder.path)
+            weight = find_weight(part, found, words[split], errors=0)  # the best, by however little
+            save_weight(config, weight, run.folder.path)
         if source.is_labelled(split):
             scores[split] = score(part, found, words[split], saved_weight(config))
         left = prediction_rows(part, found)

@@ -29,13 +29,16 @@ def fuse(model: Scored, words: Scored, weight: float) -> dict[int, float]:
 
 
 def choose_weight(
-    model: Sequence[Scored], words: Sequence[Scored], relevant: Sequence[Sequence[int]]
+    model: Sequence[Scored],
+    words: Sequence[Scored],
+    relevant: Sequence[Sequence[int]],
+    errors: float = 2.0,
 ) -> float:
     """Return the model's weight with the best MRR@10 of the fusion on these queries.
 
     Of equally good weights the middle one is returned. The better half alone, with a weight of 0 or
-    1, is returned if the fusion is not better by more than two standard errors of the difference:
-    what a few queries decide would not hold for others.
+    1, is returned if the fusion is not better by more than `errors` standard errors of the
+    difference: what a few queries decide would not hold for others.
 
     Args:
         relevant: the true passages of each query; queries without one do not count.
@@ -55,7 +58,7 @@ def choose_weight(
     best = np.flatnonzero(means >= means.max() - 1e-9)
     place, half = best[len(best) // 2], 0 if means[0] >= means[-1] else -1
     gain = ranks[:, place] - ranks[:, half]
-    if gain.mean() <= 2 * gain.std() / np.sqrt(len(gain)):
+    if gain.mean() <= errors * gain.std() / np.sqrt(len(gain)):
         place = half
     return round(float(WEIGHTS[place]), 3)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,7 @@ from nlpbook_data.training.precision import check_predictions
 from nlpbook_data.training.trainer import FIRST, CheckedTrainer, check_metric, warn_of_unknown
 from nlpbook_data.training.tuning import search
 
+logger = logging.getLogger(__name__)
 HYBRID_WEIGHT = "hybrid_weight"  # a setting in a model's config
 
 
@@ -419,9 +421,16 @@ def save_weight(config: Any, weight: float, folder: Path | None = None) -> None:
         config.save_pretrained(folder)
 
 
-def find_weight(part: Collection, found: Ranking, words: Ranking) -> float:
-    """Return the model's weight in the fusion with BM25 that is best on `part`."""
-    return choose_weight(found.scored(), words.scored(), part.relevant)
+def find_weight(part: Collection, found: Ranking, words: Ranking, errors: float = 2.0) -> float:
+    """Return the model's weight in the fusion with BM25 by `choose_weight` on `part`."""
+    weight = choose_weight(found.scored(), words.scored(), part.relevant, errors)
+    if weight in (0, 1):
+        logger.info(
+            "On validation no fusion is better than %s alone, beyond chance: the model's weight in "
+            "the fusion is %d.",
+            *("the model" if weight else "BM25", weight),
+        )
+    return weight
 
 
 def score(
