@@ -595,7 +595,8 @@ def convert_row(
             example[name] = read_entities(place, row[name], example["text"], options.notes)
         else:
             example[name] = text = read_text(place, row[name], name)
-            options.notes.update([NAN_TEXTS] * (len(text) < 10 and text.lower() in EMPTY_WORDS))
+            if len(text) < 10 and text.lower() in EMPTY_WORDS:
+                options.notes[NAN_TEXTS] += 1
     if task == "search" and "negative" in row:
         other = row["negative"]
         example["negative"] = None if _is_missing(other) else read_text(place, other, "negative")
@@ -686,11 +687,13 @@ def _find_joined(labels: Collection[str]) -> tuple[str, str] | None:
         parts = {label: [p.strip() for p in label.split(separator)] for label in ordered}
         counts = Counter(part for pieces in parts.values() for part in set(pieces))
         for label, pieces in parts.items():
-            strict = separator in " ·"
-            told = (
-                all(p in labels for p in pieces) if strict else any(counts[p] > 1 for p in pieces)
-            )
-            if len(pieces) > 1 and all(pieces) and told:
+            if len(pieces) == 1 or not all(pieces):
+                continue
+            if separator in " ·":
+                is_joined = all(piece in labels for piece in pieces)
+            else:
+                is_joined = any(counts[piece] > 1 for piece in pieces)
+            if is_joined:
                 return label, separator
     return None
 

@@ -172,11 +172,8 @@ def _read_cells(
         if suffix == ".xlsx":  # xlsx omits empty cells
             cells += [None] * (len(header) - len(cells))
         if len(cells) == len(header):
-            if (
-                cells[1:] == header[1:]
-                and str(cells[0]).lstrip("\ufeff") == header[0]
-                and cells[1:]
-            ):
+            start = str(cells[0]).lstrip("\ufeff")  # files were joined
+            if len(header) > 1 and start == header[0] and cells[1:] == header[1:]:
                 on_error(InputError(f"{place}: the header again. Drop the row."))
                 continue
             row = dict(zip(header, cells, strict=True))

@@ -45,12 +45,13 @@ def choose_weight(
     """
     found = []
     for one, other, true in zip(model, words, relevant, strict=True):
+        if not true:
+            continue
         ids, parts = _align(one, other)
         scores = np.stack([1 - WEIGHTS, WEIGHTS], axis=1) @ parts[::-1]
         order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
         hits = np.isin(ids[order], list(true))
-        if true:
-            found.append((hits / np.arange(1, hits.shape[1] + 1)).max(axis=1, initial=0))
+        found.append((hits / np.arange(1, hits.shape[1] + 1)).max(axis=1, initial=0))
     if not found:
         return WEIGHT
     ranks = np.array(found)  # reciprocal ones, (queries, weights)
