@@ -78,19 +78,19 @@ class Entry:
 def read_runs(folders: Iterable[Path]) -> list[Entry]:
     """Return the finished runs in `folders` or below them, grouped by settings.
 
+    A run that is not finished, or whose files are damaged, is left out with a warning.
+
     Raises:
-        InputError: there are none, or a file of a run is broken.
+        InputError: there are none.
     """
     entries: dict[str, Entry] = {}
     folders = list(folders)
     for folder in (found for place in folders for found in _find_runs(place)):
         try:
             entry = _read(folder)
-        except (KeyError, AttributeError) as error:  # of another version, or not of a recipe
-            raise InputError(
-                f"{folder}: run.json or metrics.json is not as a run leaves it ({error}). Run the "
-                "recipe again, or leave it out."
-            ) from error
+        except (InputError, KeyError, AttributeError, TypeError, ValueError) as error:
+            logger.warning("%s: left out, for its files are damaged: %s", folder, error)
+            continue
         if entry is None:
             continue
         key = json.dumps([entry.model, str(entry.task), entry.task.digest, entry.settings])

@@ -155,9 +155,12 @@ def test_scores_of_rows_are_those_of_the_whole():
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{", "run.json: not JSON"), ("[]", "a: run.json or"), ('{"status": "finished"}', "argument")],
+    [("{", "run.json: not JSON"), ("[]", "list"), ('{"status": "finished"}', "argument")],
 )
-def test_a_broken_file_is_named(content, said, outputs):
+def test_a_damaged_run_is_named_and_does_not_hide_the_others(content, said, outputs):
     written(outputs / "a" / "run.json", content)
-    told = command("results", outputs, status=1)
-    assert said in told.stderr and "Traceback" not in told.stderr
+    told = command("results", outputs)
+    assert f"{outputs / 'a'}: left out" in told.stderr and said in told.stderr
+    assert "other" in told.stdout
+    written(outputs / "b" / "run.json", content)
+    command("results", outputs, status=1)
