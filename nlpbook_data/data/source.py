@@ -304,19 +304,23 @@ def _cut_while_sorted(source: Source, split: str, most: int) -> bool:
 
 
 def _warn_of_missing(source: Source, whole: Mapping[str, int]) -> None:
-    """Warn of labels that have no row in the used rows of train, or in a held-out split."""
-    for split in source.splits:
-        counts = source.count_labels(split)
-        missing = [label for label, count in counts.items() if not count and whole[label]]
-        if counts and missing:
-            there = [label for label, count in counts.items() if count]
+    """Warn of labels that have no row in the used rows of train, or in a held-out split.
+
+    Args:
+        whole: the counts of all rows of train.
+    """
+    counts = {split: source.count_labels(split) for split in source.splits}
+    known = {label for found in (whole, *counts.values()) for label, n in found.items() if n}
+    for split, found in counts.items():
+        expected = known if split == "train" else {label for label in whole if whole[label]}
+        if missing := [label for label, n in found.items() if not n and label in expected]:
             logger.warning(
                 "%s: no row has the label %s (%s in all of train; here: %s). %s",
                 split,
                 shown(missing),
                 ", ".join(f"{whole[label]:,}" for label in missing[:20]),
-                shown(there),
-                "Raise --max_train_samples, or shuffle the file."
+                shown(label for label, n in found.items() if n),
+                "No model can learn it: raise --max_train_samples, shuffle the file, or add rows."
                 if split == "train"
                 else "Its scores say nothing of it; give it rows, or its own file.",
             )

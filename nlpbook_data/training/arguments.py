@@ -274,6 +274,8 @@ def parse(
         os.environ[OF_CONFIG] = token
     check_limits(values)
     values["output_dir"] = values.get("output_dir") or f"outputs/{stem}"
+    if "no" in (values.get("eval_strategy"), values.get("save_strategy")):
+        values.setdefault("load_best_model_at_end", False)  # nothing to choose by, or among
     # in a log file, a progress bar would be thousands of lines
     values.setdefault("disable_tqdm", not sys.stderr.isatty())
     try:

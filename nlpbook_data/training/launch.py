@@ -339,12 +339,17 @@ def _record_failure(runs: list[Run], status: str, message: str) -> None:
 
 
 def explain(error: BaseException, folder: Path | None) -> str | None:
-    """Return the message for bad input, a full disk or a lack of memory; None for other errors."""
+    """Return the message for bad input, a full disk or a lack of memory; None for other errors.
+
+    What libraries say of a missing library is a message too.
+    """
     cause: BaseException | None = error
     while cause and not isinstance(cause, InputError):  # datasets wraps a generator's error
         cause = cause.__cause__
     if cause:
         return str(cause)
+    if isinstance(error, ImportError) and error.name is None:  # an option needs another library
+        return first_line(error)
     text = str(error)
     where = getattr(error, "filename", None) or folder or "the output"
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

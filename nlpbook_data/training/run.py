@@ -4,16 +4,19 @@ import copy
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from transformers import PreTrainedModel
+import torch
+from torch.optim import SGD
+from transformers import PreTrainedModel, Trainer, get_scheduler
 from transformers.integrations import get_reporting_integration_callbacks
 
 from nlpbook_data.data.source import Source
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.metrics.names import LOWER_IS_BETTER, SHOWN, heading
 from nlpbook_data.outward import redact
 from nlpbook_data.reports.plots import plot_learning_curve
@@ -139,7 +142,7 @@ class Run:
                 ``--metric_for_best_model`` names another.
 
         Raises:
-            InputError: an option does not fit the others, the disk or the device.
+            InputError: an option does not fit the others, the disk, the device or the libraries.
         """
         args = copy.copy(args)
         args.default_metric = best_by
@@ -154,6 +157,7 @@ class Run:
         if args.do_train:
             saved = (self.args.save_total_limit or 2) + 1 if args.save_strategy != "no" else 0
             self.folder.check_space(model, saved)
+            check_optimizer(args, model)
         else:
             args.eval_strategy = "no"
         if args.report_to and redact(given := args.to_json_string()) != given:
@@ -328,6 +332,27 @@ class Run:
         logger.warning("Stopping after this step with a checkpoint; once more stops at once.")
 
 
+def check_optimizer(args: RecipeArguments, model: PreTrainedModel) -> None:
+    """Make optimizer and schedule once, so that what they lack is said before training.
+
+    Raises:
+        InputError: a library or a setting is missing.
+    """
+    optimizer, schedule = f"--optim {args.optim.value}", args.lr_scheduler_type.value
+    try:
+        Trainer.get_optimizer_cls_and_kwargs(args, model)
+    except (ImportError, ValueError) as error:
+        raise InputError(f"{optimizer}: {first_line(error)}") from error
+    try:
+        weights = SGD([torch.zeros(1, requires_grad=True)])
+        get_scheduler(schedule, weights, 0, 1, args.lr_scheduler_kwargs)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"--lr_scheduler_type {schedule}: {first_line(error)}. Pass what it needs by "
+            "--lr_scheduler_kwargs."
+        ) from error
+
+
 def in_words(values: Any, labels: Sequence[str], several: bool) -> list[Any]:
     """Return a baseline's predictions in the form of predictions.jsonl.
 
@@ -348,22 +373,11 @@ def in_words(values: Any, labels: Sequence[str], several: bool) -> list[Any]:
 
 
 def log_labels(source: Source) -> None:
-    """Log the count of each label in train, and the scored labels that train lacks."""
-    counts = {split: source.count_labels(split) for split in source.splits}
-    split, first = next(iter(counts.items()))
-    if not first:
-        return
-    often = sorted(first.items(), key=lambda item: -item[1])
+    """Log the count of each label in the first split, which is train if there is one."""
+    split = next(iter(source.splits))
+    often = Counter(source.count_labels(split)).most_common()
     words = ", ".join(f"{label} {count:,}" for label, count in often[:LABELS_SHOWN])
     if len(often) > LABELS_SHOWN:
         logger.info("labels of %s: %s and %d more", split, words, len(often) - LABELS_SHOWN)
-    else:
+    elif often:
         logger.info("labels of %s: %s", split, words)
-    for other, found in counts.items():
-        lacking = [label for label, count in found.items() if count and not first[label]]
-        if lacking and split == "train":
-            logger.warning(
-                "train has no row of %s, which %s has: no model can learn it. Is the file sorted "
-                "by label, or the class too rare to be split?",
-                *(", ".join(lacking), other),
-            )

@@ -194,6 +194,12 @@ BAD_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "order of rows": (("--train_sampling_strategy", "length"), ("'length'", "group_by_length")),
     "drop of rows": (("--dataloader_drop_last", "true"), ("--dataloader_drop_last", "cannot")),
     "reporter": (("--report_to", "paper"), ("--report_to paper", "tensorboard")),
+    "optimizer's library": (("--optim", "lomo"), ("--optim lomo", "lomo-optim")),
+    "library of an option": (("--use_liger_kernel", "true"), ("pip install liger-kernel",)),
+    "schedule without its settings": (
+        ("--lr_scheduler_type", "cosine_with_min_lr"),
+        ("cosine_with_min_lr", "min_lr_rate", "--lr_scheduler_kwargs"),
+    ),
     "token that a tracker would show": (
         ("--report_to", "tensorboard", "--run_name", "hf_" + "aB3" * 8),
         ("holds a token", "tensorboard"),
@@ -201,8 +207,7 @@ BAD_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "precision of another device": (("--precision", "fp16", "--use_cpu"), ("fp16", "float32")),
     "cache under a file": (("--cache_dir", "/dev/null"), ("/dev/null", "--cache_dir")),
     "patience without evaluation": (
-        ("--early_stopping_patience", "1", "--eval_strategy", "no", "--save_strategy", "no")
-        + ("--load_best_model_at_end", "false"),
+        ("--early_stopping_patience", "1", "--eval_strategy", "no", "--save_strategy", "no"),
         ("--early_stopping_patience", "--eval_strategy"),
     ),
     "adapters nowhere": (
