@@ -283,7 +283,7 @@ def parse(
         if isinstance(parsed[-1], RecipeArguments):
             parsed[-1].given = values
         return parsed
-    except (ValueError, TypeError, ImportError) as error:  # from TrainingArguments
+    except (ValueError, TypeError, ImportError, OSError) as error:  # from TrainingArguments
         raise InputError(" ".join(str(error).split())) from error
 
 

@@ -260,7 +260,8 @@ def settle_start(args: RecipeArguments, others: list[Any]) -> None:
     """Settle the arguments, as far as they depend only on each other and on the device.
 
     Raises:
-        InputError: a missing or wrong token for pushing; a duplicate seed.
+        InputError: a missing or wrong token for pushing; a duplicate seed; one process to spread
+            a model over.
     """
     # If this is set, Trainer pushes at each checkpoint; we push once, at the end.
     args.push_at_end, args.push_to_hub = args.push_to_hub, False
@@ -283,6 +284,11 @@ def settle_start(args: RecipeArguments, others: list[Any]) -> None:
     for other in others:
         if args.process_index and hasattr(other, "overwrite_cache"):
             other.overwrite_cache = False  # the first process has already prepared the data
+    if args.fsdp and args.world_size == 1:
+        raise InputError(
+            "--fsdp spreads a model over several processes, and this is one alone. Start more by "
+            "nlpbook-data launch --devices N, or leave it out."
+        )
     if args.seeds and len(set(args.seeds)) != len(args.seeds):
         raise InputError(f"--seeds {' '.join(map(str, args.seeds))} names a seed twice.")
 

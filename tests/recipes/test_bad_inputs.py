@@ -196,6 +196,7 @@ BAD_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "reporter": (("--report_to", "paper"), ("--report_to paper", "tensorboard")),
     "optimizer's library": (("--optim", "lomo"), ("--optim lomo", "lomo-optim")),
     "library of an option": (("--use_liger_kernel", "true"), ("pip install liger-kernel",)),
+    "one process": (("--fsdp",), ("--fsdp", "one alone", "--devices N")),
     "schedule without its settings": (
         ("--lr_scheduler_type", "cosine_with_min_lr"),
         ("cosine_with_min_lr", "min_lr_rate", "--lr_scheduler_kwargs"),
