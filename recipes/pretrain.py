@@ -86,11 +86,9 @@ def main(
     args: TrainingArguments,
     run: Run,
 ) -> None:
-    causal, size = task_args.objective == "causal", task_args.block_size
+    causal = task_args.objective == "causal"
     if task_args.streaming and args.max_steps <= 0:
         raise InputError("--streaming true has no end of its own: say how long by --max_steps.")
-    if not (0 <= task_args.distillation_weight <= 1 and task_args.temperature > 0):
-        raise InputError("--distillation_weight is from 0 to 1, and --temperature above 0.")
 
     # 1. Text: a hash of a text's content decides whether it is held out, whatever the order
     hashes = hash_texts(text_args)
@@ -114,7 +112,7 @@ def main(
         raise InputError(f"{tokenizer.name_or_path} has no mask: pass --objective causal.")
     overrides = {"vocab_size": len(tokenizer)} if model_args.from_scratch else {}
     config = load_config(model_args, **overrides)
-    limit_length(size, config, tokenizer)
+    size = limit_length(task_args.block_size, config, tokenizer)
     auto_class = AutoModelForCausalLM if causal else AutoModelForMaskedLM
     model = load_model(auto_class, model_args, config, args.do_train)
     if task_args.start_from_neighbours:

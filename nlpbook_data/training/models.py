@@ -202,7 +202,7 @@ def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
         InputError: no room for a text, or a tokenizer with more tokens than the model's own.
     """
     if max_length < 8:
-        raise InputError(f"--max_length {max_length} leaves no room for a text. Use 8 or more.")
+        raise InputError(f"{max_length} tokens leave no room for a text. Use 8 or more.")
     words = max(tokenizer.get_vocab().values()) + 1
     if words > getattr(config, "vocab_size", words):
         if tokenizer.vocab_size > config.vocab_size:
@@ -217,7 +217,7 @@ def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
     limit = min(max_length, tokenizer.model_max_length, positions)
     if limit < max_length:
         logger.warning(
-            "--max_length %d is more than the model takes: %d is used.", max_length, limit
+            "%d tokens are more than the model takes: %d are used.", max_length, limit
         )
     tokenizer.model_max_length = limit
     return limit

@@ -216,7 +216,11 @@ def load_teacher(
             f"compared. Give the student the teacher's by --tokenizer_name {name}."
         )
     config = load_config(args)
-    limit_length(block_size, config, tokenizer)
+    if limit_length(block_size, config, tokenizer) < block_size:
+        raise InputError(
+            f"--teacher {name}: it takes no blocks of {block_size} tokens. Pass a smaller "
+            "--block_size."
+        )
     return load_model(auto_class, args, config, training=False)
 
 

@@ -745,7 +745,7 @@ def test_more_tokens_than_positions_are_cut_and_said(predicted, finished):
     content = table([("길다 " * 500, "긍정"), *SOME])
     rows, log = predicted(finished, content, "--max_length", "4000")
     assert len(rows) == 4
-    assert "--max_length 4000 is more than the model takes: 128 is used." in log
+    assert "4000 tokens are more than the model takes: 128 are used." in log
 
 
 # Through the launcher: its own process, and two

@@ -169,3 +169,15 @@ def test_a_teacher_of_another_vocabulary_is_refused(fork_recipe, tmp_path):
     result = fork_recipe("pretrain", *ENCODER, "--teacher", teacher, "--output_dir", "out")
     assert result.status == 1 and f"--tokenizer_name {teacher}" in result.error
     assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_blocks_are_no_longer_than_what_the_model_takes(fork_recipe, tmp_path):
+    """The shipped configuration has 128 positions."""
+    options = [*OPTIONS, "--block_size", "4000", "--max_steps", "1", "--output_dir", "out"]
+    result = fork_recipe("pretrain", *options).expect()
+    assert "4000 tokens are more than the model takes: 128 are used." in result.stderr
+    assert read_json(tmp_path / "out" / "run.json")["max_length"] == 128
+
+
+def test_a_rate_that_masks_nothing_is_refused(fork_recipe):
+    fork_recipe("pretrain", "--mask_rate", "0").expect(1, "--mask_rate 0.0", "from 0.001 to 1")
