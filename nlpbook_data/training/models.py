@@ -216,9 +216,7 @@ def limit_length(max_length: int, config: Any, tokenizer: PreTrainedTokenizerBas
         positions -= config.pad_token_id + 1
     limit = min(max_length, tokenizer.model_max_length, positions)
     if limit < max_length:
-        logger.warning(
-            "%d tokens are more than the model takes: %d are used.", max_length, limit
-        )
+        logger.warning("%d tokens are more than the model takes: %d are used.", max_length, limit)
     tokenizer.model_max_length = limit
     return limit
 
