@@ -1,7 +1,7 @@
 """The figures of an audit, as dataclasses that JSON can hold."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,13 +68,15 @@ class Finding:
     characters: dict[str, int] = field(default_factory=dict)
 
     def add(
-        self, rows: Sequence[int] | np.ndarray, count: int, example: Callable[[int], str]
+        self, rows: Sequence[int] | np.ndarray, examples: Iterable[str], count: int | None = None
     ) -> None:
-        """Count `rows`; ``example(n)`` shows what was found in the n-th of them."""
-        for n in range(min(len(rows), MOST_EXAMPLES - len(self.examples))):
-            self.examples.append(Example(int(rows[n]), example(n)))
+        """Count `rows`, each once or `count` in all; of `examples` only those needed are made."""
+        room = MOST_EXAMPLES - len(self.examples)
+        self.examples += [
+            Example(int(row), text) for row, text in zip(rows[:room], examples, strict=False)
+        ]
         self.rows += len(rows)
-        self.count += int(count)
+        self.count += len(rows) if count is None else int(count)
 
 
 @dataclass(frozen=True)
