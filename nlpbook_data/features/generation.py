@@ -39,36 +39,6 @@ from nlpbook_data.features.tokens import check_fast, ids_around, tokenize
 NO_LOSS = -100
 
 
-def prompt_from_label(
-    batch: dict[str, list[Any]], label_names: Sequence[str]
-) -> dict[str, list[str]]:
-    """Return rows of document classification as the label's name and, after a blank, the text.
-
-    The blank belongs to the completion, because byte-level and SentencePiece tokens begin with it.
-
-    Args:
-        batch: ``{"text": [str, …], "label": [int, …]}``.
-        label_names: the names of the labels, by id.
-
-    Raises:
-        InputError: a row without a label.
-    """
-    if any(label is None or label < 0 for label in batch["label"]):
-        raise InputError("A text has no label to be its prompt. Leave it out, or give it one.")
-    return {
-        "prompt": [label_names[label] for label in batch["label"]],
-        "completion": [f" {text}" for text in batch["text"]],
-    }
-
-
-def prompt_from_question(batch: dict[str, list[Any]]) -> dict[str, list[str]]:
-    """Return ``question`` with a line break as prompts, and ``answer`` as completions."""
-    return {
-        "prompt": [f"{question}\n" for question in batch["question"]],
-        "completion": batch["answer"],
-    }
-
-
 def to_prompts(
     batch: dict[str, list[Any]], label_names: Sequence[str] | None = None
 ) -> dict[str, list[Any]]:
@@ -77,17 +47,25 @@ def to_prompts(
     Args:
         batch: ``prompt``, and ``completion`` if it is known; or ``question`` and ``answer``; or
             ``text``, and ``label`` if there are `label_names`. A text alone is a completion of the
-            empty prompt.
+            empty prompt. A question ends with a line break; a text follows its label after a blank,
+            which is the completion's, because byte-level and SentencePiece tokens begin with it.
         label_names: the names of the labels; without them labels are not used as prompts.
+
+    Raises:
+        InputError: a row without a label that is to be its prompt.
     """
     if "prompt" in batch:
         prompts = batch["prompt"]
         return {"prompt": prompts, "completion": batch.get("completion", [None] * len(prompts))}
     if "question" in batch:
-        return prompt_from_question(batch)
-    if label_names:
-        return prompt_from_label(batch, label_names)
-    return {"prompt": [""] * len(batch["text"]), "completion": batch["text"]}
+        return {"prompt": [f"{q}\n" for q in batch["question"]], "completion": batch["answer"]}
+    texts = batch["text"]
+    if not label_names:
+        return {"prompt": [""] * len(texts), "completion": texts}
+    if any(label is None or label < 0 for label in batch["label"]):
+        raise InputError("A text has no label to be its prompt. Leave it out, or give it one.")
+    prompts = [label_names[label] for label in batch["label"]]
+    return {"prompt": prompts, "completion": [f" {text}" for text in texts]}
 
 
 def to_texts(
@@ -153,15 +131,16 @@ def encode(
         for encoding, p, prompt in zip(both, before, prompts, strict=True)
     ]
     apart = [completions[i] for i, tokens in enumerate(after) if tokens is None]
-    alone = iter(_tokenize(apart, tokenizer))
-    after = [next(alone) if tokens is None else tokens for tokens in after]
+    again = iter(_tokenize(apart, tokenizer))
+    after = [next(again) if tokens is None else tokens for tokens in after]
 
-    eos, (prefix, _) = tokenizer.eos_token_id, ids_around(tokenizer, "가") or ([], [])
-    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    eos, (prefix, alone) = tokenizer.eos_token_id, _starts(tokenizer)
+    names = ("input_ids", "labels", "characters", "unlearnt", "window", "dropped")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     for prompt, completion, (p_ids, p_ends), (c_ids, c_ends) in zip(
         prompts, completions, before, after, strict=True
     ):
-        start = prefix or ([] if p_ids else [_start(tokenizer)])
+        start = prefix if p_ids else alone
         if not c_ids or c_ids[-1] != eos:
             c_ids, c_ends = [*c_ids, eos], [*c_ends, 0]
         ids, dropped = [*start, *p_ids, *c_ids], 0
@@ -185,9 +164,6 @@ def encode(
     return columns
 
 
-COLUMNS = ("input_ids", "labels", "characters", "unlearnt", "window", "dropped")
-
-
 def encode_prompts(
     prompts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int = sys.maxsize
 ) -> list[list[int]]:
@@ -195,10 +171,10 @@ def encode_prompts(
 
     With more than `max_length` tokens, the start and the last tokens of the prompt are kept.
     """
-    prefix, _ = ids_around(tokenizer, "가") or ([], [])
+    prefix, alone = _starts(tokenizer)
     encoded = []
-    for ids, _ in _tokenize(nfc(prompts), tokenizer, offsets=False):
-        start = prefix or ([] if ids else [_start(tokenizer)])
+    for ids in tokenize(nfc(prompts), tokenizer, offsets=False)["input_ids"]:
+        start = prefix if ids else alone
         encoded.append([*start, *ids[max(0, len(ids) + len(start) - max_length) :]])
     return encoded
 
@@ -236,17 +212,12 @@ def scored_places(texts: Sequence[str], encoded: Mapping[str, Sequence[int]]) ->
 
 
 def _tokenize(
-    texts: list[str], tokenizer: PreTrainedTokenizerBase, offsets: bool = True
+    texts: list[str], tokenizer: PreTrainedTokenizerBase
 ) -> list[tuple[list[int], list[int]]]:
     """Return the ids of each text, and the end of each token in it, without special tokens."""
-    if not texts:
-        return []
-    encoded = tokenize(texts, tokenizer, offsets)
-    spans = encoded["offset_mapping"] if offsets else [[]] * len(texts)
-    return [
-        (ids, [end for _, end in span])
-        for ids, span in zip(encoded["input_ids"], spans, strict=True)
-    ]
+    encoded = tokenize(texts, tokenizer)
+    rows = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    return [(ids, [end for _, end in spans]) for ids, spans in rows]
 
 
 def _split(
@@ -267,6 +238,8 @@ def _count(ends: list[int], length: int) -> list[int]:
     return np.diff(reached).tolist()
 
 
-def _start(tokenizer: PreTrainedTokenizerBase) -> int:
+def _starts(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Return the start of a row, and that of a row without prompt."""
+    prefix, _ = ids_around(tokenizer, "가") or ([], [])
     begin = tokenizer.bos_token_id
-    return tokenizer.eos_token_id if begin is None else begin
+    return prefix, prefix or [tokenizer.eos_token_id if begin is None else begin]

@@ -123,17 +123,14 @@ def _tokenize_contexts(
     for context, (text, first, last), encoding in zip(contexts, composed, encodings, strict=True):
         spans = []
         for start, end in encoding.offsets:
-            if text[start:end] != text[start:end].strip():  # byte-level BPE, SentencePiece
-                blank = len(text[start:end]) - len(text[start:end].lstrip())
-                start, end = start + blank, start + blank + len(text[start:end].strip())
-            spans.append((start, end))
+            piece = text[start:end]
+            start += len(piece) - len(piece.lstrip())  # byte-level BPE, SentencePiece
+            spans.append((start, start + len(piece.strip())))
         starts, ends = np.array(spans, dtype=np.int64).reshape(-1, 2).T
-        if not isinstance(first, range) and not isinstance(
-            last, range
-        ):  # then every character keeps its position
+        if not isinstance(first, range):  # else every character keeps its position
             filled = ends > starts
-            starts[filled] = first[starts[filled]]
-            ends[filled] = last[ends[filled] - 1]
+            starts[filled] = np.array(first)[starts[filled]]
+            ends[filled] = np.array(last)[ends[filled] - 1]
             starts[~filled] = ends[~filled] = 0
         tokenized[context] = encoding.ids, starts, ends
     return tokenized
