@@ -12,17 +12,8 @@ from nlpbook_data.errors import InputError
 from nlpbook_data.reading.values import FETCH_AGAIN, Files, malformed
 
 BLOCK_BYTES = 1 << 20
-
-
-def urls() -> dict[str, str]:
-    """Return ``{file name: URL}`` in OPUS' storage.
-
-    Korpora's table has an older address, a redirect script of opus.nlpl.eu.
-    """
-    return {"en-ko.tmx.gz": f"{STORAGE}/v2018/tmx/en-ko.tmx.gz"}
-
-
-STORAGE = "https://object.pouta.csc.fi/OPUS-OpenSubtitles"
+# Korpora's table has an older address, a redirect script of opus.nlpl.eu.
+URL = "https://object.pouta.csc.fi/OPUS-OpenSubtitles/v2018/tmx/en-ko.tmx.gz"
 
 CORPUS = Corpus(
     name="open_subtitles",
@@ -41,7 +32,7 @@ CORPUS = Corpus(
         "Lison, P. and Tiedemann, J. (2016). OpenSubtitles2016: Extracting Large Parallel Corpora "
         "from Movie and TV Subtitles. LREC 2016. Subtitles from http://www.opensubtitles.org/."
     ),
-    urls=urls,
+    urls=lambda: {"en-ko.tmx.gz": URL},
     archives=(Archive(files=("en-ko.tmx.gz",), members=("en-ko.tmx",)),),
     large=True,
 )
