@@ -2,27 +2,24 @@
 
 Every row becomes ``start, prompt, completion, end of text``:
 
-- The start is what the tokenizer itself puts before a text (Llama puts ``<s>``, GPT-2 nothing). So
-  a prompt has the same tokens in training and in generation. If the tokenizer puts nothing and
-  there is no prompt, the start is the bos token, or the eos token if there is no bos: without a
-  token before it, the first token of a text could not be predicted. The start has no label.
-- The prompt is tokenized alone, as in generation, so its tokens do not depend on the completion.
-  For the completion, both texts are tokenized together, and the tokens after the prompt's are
-  taken. If these tokens do not begin with the prompt's (a token crosses the boundary), the
-  completion is tokenized alone; SentencePiece then begins it with a blank.
+- The start is what the tokenizer itself puts before a text (Llama puts ``<s>``, GPT-2 nothing), as
+  in generation. If it puts nothing and there is no prompt, the start is the bos token, or else the
+  eos token, from which the first token of a text is predicted. The start has no label.
+- The prompt is tokenized alone, as in generation. For the completion, both texts are tokenized
+  together, and the tokens after the prompt's are taken. If these tokens do not begin with the
+  prompt's (a token crosses the boundary), the completion is tokenized alone; SentencePiece then
+  begins it with a blank.
 - The end of text comes once, after the completion, and has a label: so the model learns to stop. A
   truncated text has no end of text. Tokens that a tokenizer puts after a text are left out. Special
   tokens written in a text are special tokens, as in generation.
 - The first token of a row has no label, so the shifted loss counts exactly the labels that are not
   -100.
 
-Rows of a batch are padded, or packed without padding by transformers'
-``DataCollatorWithFlattening``: one after the other, with ``position_ids`` that restart at each row.
-By these a model with the attention "sdpa" or "eager" keeps the rows apart, if it is called with
-``use_cache=False`` and without an attention mask. The collator packs, not this module, so a batch
-has the same rows with and without packing. Packing helps if rows differ in length. On two cores,
-with batches of 32 reviews, padding rows of similar length is 2.5 times as fast as packing rows of
-any length; packing rows of any length is 1.4 times as fast as padding them.
+Rows of a batch are padded, or packed by transformers' ``DataCollatorWithFlattening``: one after the
+other, with ``position_ids`` that restart at each row. By these a model with the attention "sdpa" or
+"eager" keeps the rows apart, if it is called with ``use_cache=False`` and without an attention
+mask. On two cores, with batches of 32 reviews, padding rows of similar length is 2.5 times as fast
+as packing rows of any length, and packing those 1.4 times as fast as padding them.
 """
 
 import sys
@@ -102,11 +99,10 @@ def encode(
 
     Returns:
         ``input_ids``; ``labels``, the same or -100; ``characters``, the number of characters of the
-        NFC text that the labelled tokens cover (each counts once, with the first of its tokens; the
-        end of text covers none, and the rows of a text together cover all of it); ``unlearnt``, the
-        number of characters of `to_texts` before those; ``window``, the row's number in its text,
-        from 0; ``dropped``, the number of truncated tokens of the completion, -1 for all of them.
-        If a completion is missing, only the ``input_ids`` of the prompts.
+        NFC text that the labelled tokens cover (each counts once, with the first of its tokens);
+        ``unlearnt``, the number of characters of `to_texts` before those; ``window``, the row's
+        number in its text, from 0; ``dropped``, the number of truncated tokens of the completion,
+        -1 for all of them. If a completion is missing, only the ``input_ids`` of the prompts.
 
     Raises:
         InputError: a slow tokenizer, a tokenizer without an end of text, a stride that leaves no

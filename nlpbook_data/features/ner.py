@@ -188,10 +188,9 @@ def decode(
     one, as in conlleval and in the corpus parsers. Tokens without characters of their own are
     skipped: they neither belong to an entity nor end it.
 
-    `strip` can lower the scores, so choose it by `alignment_ceiling` on train. With kcbert's
-    tokenizer, perfect labels reach these micro-F1 without and with `particles.strip_particle`:
-    86.1% and 97.7% on ner's test split, 82.1% and 96.7% on klue-ner's, but 100% and 80.8% on
-    naver_changwon_ner's, whose entities are whole words with their particles.
+    `strip` can lower the scores, so choose it by `alignment_ceiling` on train: perfect labels of
+    kcbert's tokenizer reach a micro-F1 of 86.1% without and 97.7% with `particles.strip_particle`
+    on ner's test split, but 100% and 80.8% on naver_changwon_ner's, of words with their particles.
 
     Args:
         windows: the columns ``starts``, ``ends`` and ``first_token`` of `encode`, in its order.

@@ -1,9 +1,8 @@
 """Turn plain text into blocks of tokens for language modelling, and mask words in them.
 
 A text becomes ``[CLS] … [SEP]``, or ``<s> … </s>`` for a decoder; a long text becomes several such
-pieces. Whole pieces are packed into blocks of equal size, and positions restart at each piece.
-`block_mask` lets a token see only its own piece. So a piece has the same loss packed as alone, and
-the cost of a batch does not depend on the length of its texts.
+pieces. Whole pieces are packed into blocks of equal size; positions restart at each piece, and by
+`block_mask` a token sees only its own piece. So a piece has the same loss packed as alone.
 """
 
 import math
