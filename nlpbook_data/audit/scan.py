@@ -411,19 +411,19 @@ def _conflict(
     """Compare the labels of equal texts; rows without a label are ignored."""
     label = f"label {column}"
     keys = [c for c in figures.column_names if c.startswith(("text ", "given "))]
-    figures = figures.filter(pc.field(label).is_valid())
-    votes = figures.group_by([*keys, label], use_threads=False).aggregate(
-        [("place", "count"), ("place", "min")]
-    )
-    groups = votes.group_by(keys, use_threads=False).aggregate(
-        [(label, "min"), (label, "max")]
-        + [("place_count", "sum"), ("place_count", "max"), ("place_min", "min")]
-    )
+    figures = figures.select(["place", label, *keys])
+    groups = figures.group_by(keys, use_threads=False).aggregate([(label, "min"), (label, "max")])
     least, most = groups[f"{label}_min"], groups[f"{label}_max"]
     is_float, differ = pa.types.is_floating(least.type), pc.not_equal(least, most)
     if is_float:
         differ = pc.greater(pc.subtract(most, least), FLOAT_CONFLICT)
-    groups = groups.filter(differ)
+    disputed = groups.filter(differ).select(keys)
+    figures = figures.join(disputed, keys, join_type="left semi", use_threads=False)
+    figures = figures.filter(pc.field(label).is_valid())
+    votes = figures.group_by([*keys, label]).aggregate([("place", "count"), ("place", "min")])
+    groups = votes.group_by(keys).aggregate(
+        [("place_count", "sum"), ("place_count", "max"), ("place_min", "min")]
+    )
     groups = groups.sort_by([("place_count_sum", "descending"), ("place_min_min", "ascending")])
     rows = pc.sum(groups["place_count_sum"]).as_py() or 0
     right = pc.sum(groups["place_count_max"]).as_py() or 0
