@@ -1,6 +1,5 @@
 """The figures of an audit, as dataclasses that JSON can hold."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -219,14 +218,3 @@ class Audit:
             for name in FINDINGS
             if any(name in s.findings for s in self.splits.values())
         }
-
-
-def most_common(findings: Iterable[Finding], most: int) -> list[tuple[str, int]]:
-    """Return the code points that occur most often in `findings`, with their counts."""
-    return sum((Counter(found.characters) for found in findings), Counter()).most_common(most)
-
-
-def share(part: int, whole: int) -> str:
-    """Return e.g. ``12.3 %``; a share above zero is never shown as ``0 %``."""
-    percent = 100 * part / whole if whole else 0.0
-    return "0 %" if not part else f"{percent:.2g} %" if percent < 0.1 else f"{percent:.1f} %"

@@ -1,19 +1,12 @@
 """An audit as a table for the terminal, as one HTML page in Korean, and as JSON."""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from nlpbook_data.audit.figures import (
-    FINDINGS,
-    INFORMATION,
-    Audit,
-    Balance,
-    Lengths,
-    most_common,
-    share,
-)
+from nlpbook_data.audit.figures import FINDINGS, INFORMATION, Audit, Balance, Finding, Lengths
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError
 from nlpbook_data.language import is_korean, spoken
@@ -67,7 +60,7 @@ def _cuts(audit: Audit) -> Iterator[tuple[str, list[str]]]:
     """Yield a number of tokens, and the share of rows in each split that it truncates."""
     splits = [(s.tokens, s.rows) for s in audit.splits.values() if s.tokens]
     for most in splits[0][0].over if splits else ():
-        yield most, [share(tokens.over[most], rows) for tokens, rows in splits]
+        yield most, [_share(tokens.over[most], rows) for tokens, rows in splits]
 
 
 def make_page(audit: Audit) -> str:
@@ -86,7 +79,7 @@ def make_page(audit: Audit) -> str:
     findings, examples = [], []
     for name, found in audit.found().items():
         findings.append([FINDINGS[name], *(f.rows for f in found.values())])
-        seen = ", ".join(f"{point} {count:,}" for point, count in most_common(found.values(), 8))
+        seen = ", ".join(f"{point} {count:,}" for point, count in _most_common(found.values(), 8))
         rows = [[split, e.row, e.text] for split, f in found.items() for e in f.examples]
         examples.append((FINDINGS[name] + (f": {seen}" if seen else ""), rows))
     return render(
@@ -101,7 +94,7 @@ def make_page(audit: Audit) -> str:
         alone=[f"{column}만" for column in audit.texts if len(audit.texts) > 1],
         findings=findings,
         examples=examples,
-        share=share,
+        share=_share,
         words=WORDS,
     )
 
@@ -138,13 +131,24 @@ def _figures(audit: Audit) -> Iterator[list[str]]:
     for name, found in audit.found().items():
         information = " (information)" if name in INFORMATION else ""
         row = FINDINGS[name] if is_korean() else f"rows, {_title(name)}{information}"
-        points = [] if information else most_common(found.values(), MOST_POINTS)
+        points = [] if information else _most_common(found.values(), MOST_POINTS)
         remark = " ".join(point for point, _ in points)
         yield [row, *(f"{finding.rows:,}" for finding in found.values()), remark]
 
 
 def _title(finding: str) -> str:
     return FINDINGS[finding] if is_korean() else finding.replace("_", " ")
+
+
+def _most_common(findings: Iterable[Finding], most: int) -> list[tuple[str, int]]:
+    """Return the code points that occur most often in `findings`, with their counts."""
+    return sum((Counter(found.characters) for found in findings), Counter()).most_common(most)
+
+
+def _share(part: int, whole: int) -> str:
+    """Return e.g. ``12.3 %``; a share above zero is never shown as ``0 %``."""
+    percent = 100 * part / whole if whole else 0.0
+    return "0 %" if not part else f"{percent:.2g} %" if percent < 0.1 else f"{percent:.1f} %"
 
 
 def _lengths(name: str, lengths: list[Lengths]) -> Iterator[list[str]]:
@@ -166,7 +170,7 @@ def _labels(audit: Audit) -> Iterator[list[str]]:
         yield [f"{column}, {spoken(unit)}", *(f"{total:,}" for total in totals)]
         for label in dict.fromkeys(label for balance in balances for label in balance.counts):
             counts = [balance.counts.get(label, 0) for balance in balances]
-            yield [f"  {label}", *map(share, counts, totals)]
+            yield [f"  {label}", *map(_share, counts, totals)]
         if any(balance.none for balance in balances):
             name = "  rows without" if unit == "entities" else "  unlabelled"
             yield [spoken(name), *(f"{balance.none:,}" for balance in balances)]

@@ -303,15 +303,13 @@ def _is_encoded(response: httpx.Response) -> bool:
 
 def _refuse_early(download: Download, response: httpx.Response, total: int | None) -> None:
     """Refuse by its headers an answer that need not be read to be wrong."""
-    known = download.known
+    known = download.known.bytes
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    wrong = None not in (total, known.bytes) and total != known.bytes
-    if kind in ("text/html", "application/xhtml+xml") and (wrong or known.sha256 is None):
+    wrong = None not in (total, known) and total != known
+    if kind in ("text/html", "application/xhtml+xml") and (wrong or not download.known.sha256):
         _refuse_page(download)
     if wrong:
-        raise download.refused(
-            f"gave {total:,} bytes, where the official file has {known.bytes:,} bytes"
-        )
+        raise download.refused(f"gave {total:,} bytes, where the official file has {known:,} bytes")
 
 
 def _refuse_excess(download: Download, have: int, packed: int) -> None:
