@@ -5,9 +5,8 @@ from pathlib import Path
 from xml.parsers import expat
 
 import pyarrow as pa
-from datasets import Features, Value
 
-from nlpbook_data.corpora.declaration import Archive, Corpus, carved, in_file
+from nlpbook_data.corpora.declaration import Archive, Corpus, carved, in_file, texts
 from nlpbook_data.errors import InputError
 from nlpbook_data.reading.values import FETCH_AGAIN, Files, malformed
 
@@ -19,7 +18,7 @@ CORPUS = Corpus(
     name="open_subtitles",
     task="translation",
     title="영화 자막 한영 병렬 말뭉치 (OpenSubtitles 2018)",
-    features=Features(korean=Value("string"), english=Value("string")),
+    features=texts("korean", "english"),
     splits={
         "train": in_file("en-ko.tmx"),
         "validation": carved(0.01),
