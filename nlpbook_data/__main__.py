@@ -196,7 +196,8 @@ def _say(line: str) -> None:
 
 def _list(options: argparse.Namespace) -> None:
     """List name, task, rows, licence, on disk or not."""
-    lines = [["name", "task", "rows", "licence", "commercial", "on disk", "title"]]
+    head = ["name", "task", "rows", "licence", "commercial", "on disk", "title"]
+    lines = [[*map(spoken, head)]]
     for name in list_corpora():
         corpus = find_corpus(name)
         counts = corpus.rows
@@ -204,11 +205,10 @@ def _list(options: argparse.Namespace) -> None:
             counts = {split: len(rows) for split, rows in load_corpus(name).items()}
         needed = {split for split, s in corpus.splits.items() if s.files and not s.optional}
         rows = f"{sum(counts.values()):,}" if needed <= set(counts) else "?"
-        row = [name, corpus.task, rows, corpus.license, "yes" if corpus.commercial else "no"]
-        lines.append([*row, corpus.presence(options.corpus_dir), corpus.title])
-    head, *rest = lines
-    table = [[*map(spoken, head)], *([*r[:4], *map(spoken, r[4:6]), r[6]] for r in rest)]
-    _write(in_columns(table, right=[2]))
+        words = ["yes" if corpus.commercial else "no", corpus.presence(options.corpus_dir)]
+        row = [name, corpus.task, rows, corpus.license, *map(spoken, words), corpus.title]
+        lines.append(row)
+    _write(in_columns(lines, right=[2]))
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -229,9 +229,7 @@ def _show(options: argparse.Namespace) -> None:
         chosen = find_splits(corpus, options.corpus_dir)
     except InputError:
         chosen = []
-    on_disk = chosen and not any(
-        split.missing(folder) for name, split in corpus.splits.items() if name in chosen
-    )
+    on_disk = chosen and not any(corpus.splits[split].missing(folder) for split in chosen)
     if not on_disk:
         _say(f"\nNot in {folder}: nlpbook-data fetch {corpus.name}")
         if corpus.by_hand:

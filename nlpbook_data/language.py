@@ -11,7 +11,6 @@ import locale
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 
 CATALOGUE = Path(__file__).with_name("ko.po")
@@ -22,13 +21,6 @@ FILLED = re.compile(r"\{(\w+)(?::(ko|list))?\}(이\(가\)|을\(를\)|은\(는\)|
 PARTICLES = {"이(가)": "이가", "을(를)": "을를", "은(는)": "은는", "과(와)": "과와"}
 NUMBER = re.compile(r"(count|number|line|step|points)\d*")  # placeholders that stand for digits
 SUGGESTION = r"(?: Did you mean .*\?)?"
-
-
-@dataclass(frozen=True)
-class _Template:
-    words: tuple[str, ...]  # what stands between the placeholders
-    english: re.Pattern[str]
-    korean: str
 
 
 def is_korean() -> bool:
@@ -45,14 +37,14 @@ def spoken(text: str) -> str:
 
 def _translate(text: str) -> str:
     bare = text.strip()
-    for template in _templates():
-        if _has(bare, template.words) and (match := template.english.fullmatch(bare)):
+    for words, english, korean in _templates():
+        if _has(bare, words) and (match := english.fullmatch(bare)):
             before, after = text.split(bare, 1)
-            return before + _fill(template.korean, match.groupdict()) + after
+            return before + _fill(korean, match.groupdict()) + after
     return "\n".join(map(_translate, text.split("\n"))) if "\n" in text else text
 
 
-def _has(text: str, words: tuple[str, ...]) -> bool:
+def _has(text: str, words: list[str]) -> bool:
     """Whether `words` stand in `text` in their order; where they do not, no expression is tried."""
     at, end = len(words[0]), len(text) - len(words[-1])
     if not text.startswith(words[0]) or not text.endswith(words[-1]):
@@ -65,8 +57,11 @@ def _has(text: str, words: tuple[str, ...]) -> bool:
 
 
 @functools.cache
-def _templates() -> list[_Template]:
-    """Return the catalogue: parts last, and first what has the most words of its own."""
+def _templates() -> list[tuple[list[str], re.Pattern[str], str]]:
+    """Return the catalogue: what stands between placeholders, the English, and the Korean.
+
+    Parts come last, and first what has the most words of its own.
+    """
     import polib  # 20 ms, in Korean runs alone
 
     found = []
@@ -74,7 +69,7 @@ def _templates() -> list[_Template]:
         words = PLACEHOLDER.split(entry.msgid.strip())  # every second is a placeholder's name
         pattern = "".join(map(_pattern, words, range(len(words))))
         order = (bool(entry.msgctxt), -sum(map(len, words[::2])))
-        found.append((order, _Template(tuple(words[::2]), re.compile(pattern), entry.msgstr)))
+        found.append((order, (words[::2], re.compile(pattern), entry.msgstr)))
     return [template for _, template in sorted(found, key=lambda pair: pair[0])]
 
 

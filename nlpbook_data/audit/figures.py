@@ -1,7 +1,6 @@
 """The figures of an audit, as dataclasses that JSON can hold."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,13 +67,15 @@ class Finding:
     characters: dict[str, int] = field(default_factory=dict)
 
     def add(
-        self, rows: Sequence[int] | np.ndarray, count: int, example: Callable[[int], str]
+        self, rows: Sequence[int] | np.ndarray, examples: Iterable[str], count: int | None = None
     ) -> None:
-        """Count `rows`; ``example(n)`` shows what was found in the n-th of them."""
-        for n in range(min(len(rows), MOST_EXAMPLES - len(self.examples))):
-            self.examples.append(Example(int(rows[n]), example(n)))
+        """Count `rows`, each once or `count` in all; of `examples` only those needed are made."""
+        room = MOST_EXAMPLES - len(self.examples)
+        self.examples += [
+            Example(int(row), text) for row, text in zip(rows[:room], examples, strict=False)
+        ]
         self.rows += len(rows)
-        self.count += int(count)
+        self.count += len(rows) if count is None else int(count)
 
 
 @dataclass(frozen=True)
@@ -217,14 +218,3 @@ class Audit:
             for name in FINDINGS
             if any(name in s.findings for s in self.splits.values())
         }
-
-
-def most_common(findings: Iterable[Finding], most: int) -> list[tuple[str, int]]:
-    """Return the code points that occur most often in `findings`, with their counts."""
-    return sum((Counter(found.characters) for found in findings), Counter()).most_common(most)
-
-
-def share(part: int, whole: int) -> str:
-    """Return e.g. ``12.3 %``; a share above zero is never shown as ``0 %``."""
-    percent = 100 * part / whole if whole else 0.0
-    return "0 %" if not part else f"{percent:.2g} %" if percent < 0.1 else f"{percent:.1f} %"

@@ -206,20 +206,15 @@ def _read_texts(findings: dict[str, Finding], start: int, column: pa.Array) -> n
     }
     for name, mine in shapes.items():
         rows = np.flatnonzero(mine)
-        findings[name].add(rows + start, len(rows), lambda n, r=rows: show(texts[r[n]]))  # type: ignore[misc]
+        findings[name].add(rows + start, (show(texts[row]) for row in rows))
     for kind, places in find_odd(column):
-        rows, spans = list(places), list(places.values())
-        findings[kind].add(
-            [row + start for row in rows],
-            sum(map(len, spans)),
-            lambda n, r=rows, s=spans: show(texts[r[n]], *s[n][0]),  # type: ignore[misc]
-        )
-        if kind in CHARACTERS and rows:
-            points = Counter(findings[kind].characters)
-            points.update(
-                f"U+{ord(texts[row][first]):04X}" for row in rows for first, _ in places[row]
-            )
-            findings[kind].characters = dict(points.most_common())
+        found = findings[kind]
+        examples = (show(texts[row], *spans[0]) for row, spans in places.items())
+        found.add([row + start for row in places], examples, sum(map(len, places.values())))
+        if kind in CHARACTERS and places:
+            points = (texts[row][first] for row, spans in places.items() for first, _ in spans)
+            counts = Counter(found.characters) + Counter(f"U+{ord(c):04X}" for c in points)
+            found.characters = dict(counts.most_common())
     return _digests(plains)
 
 
@@ -233,9 +228,8 @@ def _count_tokens(
     ids = tokenizer(first, *pairs, **options)["input_ids"] if first else []
     missing = np.array([row.count(tokenizer.unk_token_id) for row in ids], int)
     rows = np.flatnonzero(missing)
-    unknown.add(
-        rows + start, missing.sum(), lambda n: " ⏐ ".join(show(texts[rows[n]]) for texts in columns)
-    )
+    examples = (" ⏐ ".join(show(texts[row]) for texts in columns) for row in rows)
+    unknown.add(rows + start, examples, missing.sum())
     return np.fromiter(map(len, ids), np.int32, len(ids))
 
 
@@ -244,8 +238,8 @@ def _find_equal_sides(scan: _Scan, texts: Sequence[str]) -> None:
     if len(texts) > 1:
         first, *others = (scan.figures[f"text {column}"].to_numpy() for column in texts)
         rows = np.flatnonzero(np.all([first == other for other in others], axis=0))
-        examples = [show(scan.dataset[int(row)][texts[0]] or "") for row in rows[:MOST_EXAMPLES]]
-        scan.findings["equal_sides"].add(rows, len(rows), examples.__getitem__)
+        examples = (show(scan.dataset[int(row)][texts[0]] or "") for row in rows)
+        scan.findings["equal_sides"].add(rows, examples)
 
 
 def _find_very_long(scan: _Scan, column: str) -> None:
@@ -254,10 +248,8 @@ def _find_very_long(scan: _Scan, column: str) -> None:
     bound = VERY_LONG * _percentiles(lengths, [50])[0]
     rows = np.flatnonzero(lengths > bound) if bound else np.array([], int)
     rows = rows[np.argsort(-lengths[rows], kind="stable")]
-    examples = [
-        f"{lengths[row]:,}: {show(scan.dataset[int(row)][column])}" for row in rows[:MOST_EXAMPLES]
-    ]
-    scan.findings["very_long"].add(rows, len(rows), examples.__getitem__)
+    examples = (f"{lengths[row]:,}: {show(scan.dataset[int(row)][column])}" for row in rows)
+    scan.findings["very_long"].add(rows, examples)
 
 
 # Spans
@@ -275,7 +267,7 @@ def _find_span_faults(
         faults = list(_span_faults(row[texts[0]] or "", row))
         counts = Counter(name for name, _ in faults)
         for name, example in dict(reversed(faults)).items():
-            findings[name].add([number], counts[name], lambda _, e=example: e)  # type: ignore[misc]
+            findings[name].add([number], [example], counts[name])
 
 
 def _span_faults(text: str, row: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -422,12 +414,9 @@ def _conflict(
     figures = figures.select(["place", label, *keys])
     groups = figures.group_by(keys, use_threads=False).aggregate([(label, "min"), (label, "max")])
     least, most = groups[f"{label}_min"], groups[f"{label}_max"]
-    is_float = pa.types.is_floating(least.type)
-    differ = (
-        pc.greater(pc.subtract(most, least), FLOAT_CONFLICT)
-        if is_float
-        else pc.not_equal(least, most)
-    )
+    is_float, differ = pa.types.is_floating(least.type), pc.not_equal(least, most)
+    if is_float:
+        differ = pc.greater(pc.subtract(most, least), FLOAT_CONFLICT)
     disputed = groups.filter(differ).select(keys)
     figures = figures.join(disputed, keys, join_type="left semi", use_threads=False)
     figures = figures.filter(pc.field(label).is_valid())

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from datasets import Dataset
@@ -10,12 +9,15 @@ from datasets import Dataset
 Entity = dict[str, Any]
 
 
-@dataclass(frozen=True)
 class Dictionary:
     """The label of each known entity, and the entity lengths by first character."""
 
-    labels: Mapping[str, int]
-    lengths: Mapping[str, list[int]]
+    def __init__(self, labels: Mapping[str, int]) -> None:
+        self.labels = labels
+        lengths = defaultdict(set)
+        for word in labels:
+            lengths[word[0]].add(len(word))
+        self.lengths = {first: sorted(found, reverse=True) for first, found in lengths.items()}
 
     def find(self, text: str) -> Iterator[Entity]:
         """Yield the entities of `text`: the longest one at the start of each word."""
@@ -31,14 +33,6 @@ class Dictionary:
                     break
             else:
                 start += 1
-
-
-def make_dictionary(labels: Mapping[str, int]) -> Dictionary:
-    """Return a dictionary of ``{entity: label}``."""
-    lengths = defaultdict(set)
-    for word in labels:
-        lengths[word[0]].add(len(word))
-    return Dictionary(labels, {c: sorted(found, reverse=True) for c, found in lengths.items()})
 
 
 def learn_dictionary(train: Iterable[Mapping[str, Any]]) -> Dictionary:
@@ -57,17 +51,14 @@ def learn_dictionary(train: Iterable[Mapping[str, Any]]) -> Dictionary:
     for row in train:
         for entity in row["entities"]:
             counts[row["text"][entity["start"] : entity["end"]]][entity["label"]] += 1
-    labels = {word: found.most_common(1)[0][0] for word, found in counts.items()}
-    everything = make_dictionary(labels)
-    found: Counter[str] = Counter()
-    right: Counter[str] = Counter()
+    everything = Dictionary({word: found.most_common(1)[0][0] for word, found in counts.items()})
+    surplus: Counter[str] = Counter()  # of right matches over wrong ones
     for row in train:
         gold = {(entity["start"], entity["end"], entity["label"]) for entity in row["entities"]}
         for entity in everything.find(row["text"]):
-            word = row["text"][entity["start"] : entity["end"]]
-            found[word] += 1
-            right[word] += (entity["start"], entity["end"], entity["label"]) in gold
-    return make_dictionary({w: label for w, label in labels.items() if 2 * right[w] >= found[w]})
+            is_right = (entity["start"], entity["end"], entity["label"]) in gold
+            surplus[row["text"][entity["start"] : entity["end"]]] += 1 if is_right else -1
+    return Dictionary({w: label for w, label in everything.labels.items() if surplus[w] >= 0})
 
 
 def find_known_entities(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 from datasets import Dataset
@@ -37,11 +38,8 @@ def nearest_sentence(
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     spans = {context: split_sentences(context) for context in contexts}
-    first: dict[str, int] = {}
-    sentences: list[str] = []
-    for context, found in spans.items():
-        first[context] = len(sentences)
-        sentences += [context[start:end] for start, end in found]
+    sentences = [context[a:b] for context, found in spans.items() for a, b in found]
+    begins = dict(zip(spans, accumulate(map(len, spans.values()), initial=0), strict=False))
     if not sentences:
         return [(0, 0, 0.0)] * len(questions)
     vectorizer = TfidfVectorizer(
@@ -51,7 +49,7 @@ def nearest_sentence(
     asked = vectorizer.transform(questions)
     nearest = []
     for row, context in enumerate(contexts):
-        found, begin = spans[context], first[context]
+        found, begin = spans[context], begins[context]
         if not found:
             nearest.append((0, 0, 0.0))
             continue

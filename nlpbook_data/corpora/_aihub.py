@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from datasets import ClassLabel, Features, Value
+from datasets import ClassLabel, Features
 
-from nlpbook_data.corpora.declaration import Corpus, Split, carved
+from nlpbook_data.corpora.declaration import Corpus, Split, carved, texts
 from nlpbook_data.errors import InputError
 from nlpbook_data.reading.values import Files, Rows, malformed
 from nlpbook_data.reading.workbook import read_sheet
@@ -36,9 +36,7 @@ def declare(name: str, title: str, parts: Sequence[str]) -> Corpus:
         name=name,
         task="translation",
         title=title,
-        features=Features(
-            korean=Value("string"), english=Value("string"), source=ClassLabel(names=list(PARTS))
-        ),
+        features=Features(**texts("korean", "english"), source=ClassLabel(names=list(PARTS))),
         splits={
             "train": Split(" + ".join(parts), files=tuple(f"{stem}*{SUFFIX}" for stem in names)),
             "validation": carved(0.05),

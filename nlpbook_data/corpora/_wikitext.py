@@ -3,9 +3,8 @@ r"""Code that kowikitext and namuwikitext share: sections begin with a `` = titl
 from collections.abc import Iterator
 
 import pyarrow as pa
-from datasets import Features, Value
 
-from nlpbook_data.corpora.declaration import Archive, Corpus, Split, korpora_urls
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split, korpora_urls, texts
 from nlpbook_data.reading.text import decode, read_blocks
 from nlpbook_data.reading.values import Files, malformed
 
@@ -20,7 +19,7 @@ def declare(name: str, title: str, stem: str, license: str, citation: str, table
         name=name,
         task="pretrain",
         title=title,
-        features=Features(title=Value("string"), text=Value("string")),
+        features=texts("title", "text"),
         splits={
             split: Split(f"{file} ({'99' if split == 'train' else '0.5'}% of the pages)", (file,))
             for split, file in files.items()

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 import pyarrow as pa
-from datasets import Features, Value
 
-from nlpbook_data.corpora.declaration import Archive, Corpus, carved, in_file, korpora_urls
+from nlpbook_data.corpora.declaration import Archive, Corpus, carved, in_file, korpora_urls, texts
 from nlpbook_data.reading.text import tables_of_lines
 from nlpbook_data.reading.values import Files
 
@@ -15,7 +14,7 @@ CORPUS = Corpus(
     name="kcbert",
     task="pretrain",
     title="KcBERT 학습 데이터 (네이버 뉴스 댓글)",
-    features=Features(text=Value("string")),
+    features=texts("text"),
     splits={"train": in_file(FILE), "validation": carved(0.01)},
     license="MIT",
     homepage="https://github.com/Beomi/KcBERT",

@@ -7,6 +7,7 @@ empty line.
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from datasets import Features
@@ -67,15 +68,17 @@ def _sentences(path: Path) -> Iterator[tuple[str, str, str, list[tuple[str, tupl
     else:
         raise malformed(f"{path}, line 1", "the end", f"the comment {COLUMNS!r}")
     sentence: tuple[str, str, str, list] | None = None
-    for place, line in lines:
-        if line.startswith("## "):
-            if sentence:
-                yield sentence
+    for place, line in chain(lines, [("", "")]):  # a blank line ends the last
+        is_blank, begins = not line.strip("\t"), line.startswith("## ")
+        if sentence and (is_blank or begins):
+            yield sentence
+            sentence = None
+        if begins:
             id_, tab, tagged = line.removeprefix("## ").partition("\t")
             if not tab or not id_:
                 raise malformed(place, line, "## id⇥tagged text")
             sentence = (f"{place}, {shown([id_])}", id_, tagged, [])
-        elif line.strip("\t"):
+        elif not is_blank:
             character, _, tag = line.partition("\t")
             mark, _, name = tag.partition("-")
             if not character or (tag != "O" and (mark not in ("B", "I") or name not in ENTITIES)):
@@ -83,8 +86,3 @@ def _sentences(path: Path) -> Iterator[tuple[str, str, str, list[tuple[str, tupl
             if sentence is None:
                 raise malformed(place, line.replace("\t", "⇥"), "## id⇥tagged text")
             sentence[3].append((character, (mark, name) if name else ("", "")))
-        elif sentence:
-            yield sentence
-            sentence = None
-    if sentence:
-        yield sentence

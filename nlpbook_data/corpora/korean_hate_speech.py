@@ -6,8 +6,7 @@ these quotes are removed; otherwise 88 % of the titles and ten comments of train
 The authors' loader and Korpora keep them.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
 from datasets import ClassLabel, Features
 
@@ -83,9 +82,11 @@ CORPUS = Corpus(
 )
 
 HEADER = ["comments", "contain_gender_bias", "bias", "hate"]
-LABELS = {"none": 0, "offensive": 1, "hate": 2}
-BIASES = {"none": 0, "gender": 1, "others": 2}
-GENDER_BIASES = {"False": 0, "True": 1}
+IDS = {
+    "label": {"none": 0, "offensive": 1, "hate": 2},
+    "bias": {"none": 0, "gender": 1, "others": 2},
+    "gender_bias": {"False": 0, "True": 1},
+}
 
 
 def parse(files: Files) -> Rows:
@@ -96,25 +97,16 @@ def parse(files: Files) -> Rows:
     """
     half = len(files) // 2
     for path, titles in zip(files[:half], files[half:], strict=True):
-        for text, title, labels in _read(path, titles):
+        rows: Iterable[tuple[str, list[str]]]
+        if path.name.startswith("unlabeled_comments"):
+            rows = ((place, [line]) for place, line in read_lines(path))
+        else:
+            rows = read_tsv([path], HEADER[:1] if path.name == "test.no_label.tsv" else HEADER)
+        for place, (text, *tags), title in beside(rows, titles, path):
+            labels = dict.fromkeys(IDS, -1)
+            for name, tag in zip(IDS, reversed(tags), strict=False):
+                labels[name] = read_label(place, tag, IDS[name])
             yield {"text": _unquote(text), "title": _unquote(title), **labels}
-
-
-def _read(path: Path, titles: Path) -> Iterator[tuple[str, str, dict[str, int]]]:
-    unlabelled = {"label": -1, "bias": -1, "gender_bias": -1}
-    if path.name.startswith("unlabeled_comments"):
-        for _, text, title in beside(read_lines(path), titles, path):
-            yield text, title, unlabelled
-        return
-    header = HEADER[:1] if path.name == "test.no_label.tsv" else HEADER
-    for place, (text, *tags), title in beside(read_tsv([path], header), titles, path):
-        if tags:
-            labels = {
-                "label": read_label(place, tags[2], LABELS),
-                "bias": read_label(place, tags[1], BIASES),
-                "gender_bias": read_label(place, tags[0], GENDER_BIASES),
-            }
-        yield text, title, labels if tags else unlabelled
 
 
 def _unquote(text: str) -> str:

@@ -1,8 +1,6 @@
 """Korean and English news, two files of a sentence a line (jungyeul/korean-parallel-corpora)."""
 
-from datasets import Features, Value
-
-from nlpbook_data.corpora.declaration import Archive, Corpus, Split, korpora_urls
+from nlpbook_data.corpora.declaration import Archive, Corpus, Split, korpora_urls, texts
 from nlpbook_data.reading.text import beside, read_lines
 from nlpbook_data.reading.values import Files, Rows
 
@@ -12,7 +10,7 @@ CORPUS = Corpus(
     name="korean_parallel_koen_news",
     task="translation",
     title="한영 뉴스 병렬 말뭉치",
-    features=Features(korean=Value("string"), english=Value("string")),
+    features=texts("korean", "english"),
     splits={
         "validation" if part == "dev" else part: Split(
             f"{name}.ko and .en", files=(f"{name}.ko",), aligned=(f"{name}.en",)

@@ -8,12 +8,6 @@ from nlpbook_data.reading.values import Files, Rows, malformed
 
 TRAIN, DEV = "KorQuAD_v1.0_train.json", "KorQuAD_v1.0_dev.json"
 
-
-def urls() -> dict[str, str]:
-    """Return ``{file name: URL}``."""
-    return {file: f"https://korquad.github.io/dataset/{file}" for file in (TRAIN, DEV)}
-
-
 CORPUS = Corpus(
     name="korquad-v1",
     task="qa",
@@ -38,7 +32,7 @@ CORPUS = Corpus(
     homepage="https://korquad.github.io/KorQuad%201.0/",
     citation="Lim, S., Kim, M., Lee, J. (2019). KorQuAD1.0: Korean QA Dataset for Machine Reading "
     "Comprehension. arXiv:1909.07005.",
-    urls=urls,
+    urls=lambda: {f: f"https://korquad.github.io/dataset/{f}" for f in (TRAIN, DEV)},
 )
 
 

@@ -22,44 +22,39 @@ class License:
     tag: str = "other"
 
 
-_CC = "https://creativecommons.org"
+_TERMS = {"by": "Attribution", "nc": "NonCommercial", "nd": "NoDerivs", "sa": "ShareAlike"}
+
+
+def _creative_commons(terms: str, version: str, country: str = "") -> License:
+    """Return a licence by its terms; of "nd" the official files may be shared, no converted copy.
+
+    The Hub has no name for a licence of one country.
+    """
+    words = "-".join(_TERMS[term] for term in terms.split("-"))
+    return License(
+        f"Creative Commons {words} {version}{' Korea' if country else ''}",
+        f"https://creativecommons.org/licenses/{terms}/{version}/{country}",
+        commercial="nc" not in terms,
+        convertible="nd" not in terms,
+        tag="other" if country else f"cc-{terms}-{version}",
+    )
+
 
 # By the short name in declarations, run.json and cards: SPDX's name if there is one.
 LICENSES = {
     "CC0-1.0": License(
-        "Creative Commons Zero 1.0", f"{_CC}/publicdomain/zero/1.0/", True, True, "cc0-1.0"
+        "Creative Commons Zero 1.0",
+        "https://creativecommons.org/publicdomain/zero/1.0/",
+        commercial=True,
+        convertible=True,
+        tag="cc0-1.0",
     ),
     "MIT": License("MIT License", "https://opensource.org/license/mit", True, True, "mit"),
-    "CC-BY-SA-3.0": License(
-        "Creative Commons Attribution-ShareAlike 3.0",
-        f"{_CC}/licenses/by-sa/3.0/",
-        commercial=True,
-        convertible=True,
-        tag="cc-by-sa-3.0",
-    ),
-    "CC-BY-SA-4.0": License(
-        "Creative Commons Attribution-ShareAlike 4.0",
-        f"{_CC}/licenses/by-sa/4.0/",
-        commercial=True,
-        convertible=True,
-        tag="cc-by-sa-4.0",
-    ),
-    # no derivatives: the official files may be shared, a converted copy may not
-    "CC-BY-ND-2.0-KR": License(
-        "Creative Commons Attribution-NoDerivs 2.0 Korea",
-        f"{_CC}/licenses/by-nd/2.0/kr/",
-        commercial=True,
-    ),
-    "CC-BY-NC-ND-3.0": License(
-        "Creative Commons Attribution-NonCommercial-NoDerivs 3.0",
-        f"{_CC}/licenses/by-nc-nd/3.0/",
-        tag="cc-by-nc-nd-3.0",
-    ),
-    "CC-BY-NC-SA-2.0-KR": License(
-        "Creative Commons Attribution-NonCommercial-ShareAlike 2.0 Korea",
-        f"{_CC}/licenses/by-nc-sa/2.0/kr/",
-        convertible=True,
-    ),
+    "CC-BY-SA-3.0": _creative_commons("by-sa", "3.0"),
+    "CC-BY-SA-4.0": _creative_commons("by-sa", "4.0"),
+    "CC-BY-ND-2.0-KR": _creative_commons("by-nd", "2.0", "kr/"),
+    "CC-BY-NC-ND-3.0": _creative_commons("by-nc-nd", "3.0"),
+    "CC-BY-NC-SA-2.0-KR": _creative_commons("by-nc-sa", "2.0", "kr/"),
     "MIT, non-commercial": License(
         "비상업적 용도에 한해 MIT (MIT for non-commercial use only)",
         "https://github.com/kmounlp/NER",

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 import pyarrow as pa
-from datasets import Features, Value
 
-from nlpbook_data.corpora.declaration import Corpus, carved, in_file
+from nlpbook_data.corpora.declaration import Corpus, carved, in_file, texts
 from nlpbook_data.reading.text import tables_of_lines
 from nlpbook_data.reading.values import Files
 
@@ -13,7 +12,7 @@ CORPUS = Corpus(
     name="nsmc_raw",
     task="pretrain",
     title="네이버 영화 리뷰 원문 (평점 없음)",
-    features=Features(text=Value("string")),
+    features=texts("text"),
     splits={
         "train": in_file("reviews.txt"),
         "validation": carved(0.01),

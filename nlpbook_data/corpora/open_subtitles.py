@@ -5,30 +5,20 @@ from pathlib import Path
 from xml.parsers import expat
 
 import pyarrow as pa
-from datasets import Features, Value
 
-from nlpbook_data.corpora.declaration import Archive, Corpus, carved, in_file
+from nlpbook_data.corpora.declaration import Archive, Corpus, carved, in_file, texts
 from nlpbook_data.errors import InputError
 from nlpbook_data.reading.values import FETCH_AGAIN, Files, malformed
 
 BLOCK_BYTES = 1 << 20
-
-
-def urls() -> dict[str, str]:
-    """Return ``{file name: URL}`` in OPUS' storage.
-
-    Korpora's table has an older address, a redirect script of opus.nlpl.eu.
-    """
-    return {"en-ko.tmx.gz": f"{STORAGE}/v2018/tmx/en-ko.tmx.gz"}
-
-
-STORAGE = "https://object.pouta.csc.fi/OPUS-OpenSubtitles"
+# Korpora's table has an older address, a redirect script of opus.nlpl.eu.
+URL = "https://object.pouta.csc.fi/OPUS-OpenSubtitles/v2018/tmx/en-ko.tmx.gz"
 
 CORPUS = Corpus(
     name="open_subtitles",
     task="translation",
     title="영화 자막 한영 병렬 말뭉치 (OpenSubtitles 2018)",
-    features=Features(korean=Value("string"), english=Value("string")),
+    features=texts("korean", "english"),
     splits={
         "train": in_file("en-ko.tmx"),
         "validation": carved(0.01),
@@ -41,7 +31,7 @@ CORPUS = Corpus(
         "Lison, P. and Tiedemann, J. (2016). OpenSubtitles2016: Extracting Large Parallel Corpora "
         "from Movie and TV Subtitles. LREC 2016. Subtitles from http://www.opensubtitles.org/."
     ),
-    urls=urls,
+    urls=lambda: {"en-ko.tmx.gz": URL},
     archives=(Archive(files=("en-ko.tmx.gz",), members=("en-ko.tmx",)),),
     large=True,
 )

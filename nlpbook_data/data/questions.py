@@ -134,13 +134,9 @@ def _question(
     if rng.random() < 0.5:  # in its place, and the sentence ends as a question
         pair = AFTER_CONSONANT if wh == "무엇" else AFTER_VOWEL
         asked_for = wh + pair.get(sentence[stop:after], sentence[stop:after])
-        words = [*kept_words[:before], asked_for, *kept_words[before:]]
-        last = words[-1]
-        for ending, asked in ENDINGS:
-            if last.endswith(ending):
-                words[-1] = last.removesuffix(ending) + asked
-                break
-        return " ".join(words) + "?", answer
+        words = " ".join([*kept_words[:before], asked_for, *kept_words[before:]])
+        ending, asked = next((pair for pair in ENDINGS if words.endswith(pair[0])), ("", ""))
+        return f"{words.removesuffix(ending)}{asked}?", answer
     return f"{' '.join(kept_words)} {rng.choice(['것은 ', ''])}{wh}{rng.choice(COPULAS)}", answer
 
 
@@ -180,13 +176,9 @@ def _row(
     without = " ".join(filter(None, (before, after)))
     if not without or sentence.count(answer) > 1 or others > 1:
         return None
+    row = {"context": without, "question": question, "answer_text": answer}
     if others == 0 and rng.random() < SHARE_WITHOUT_ANSWER:
-        return {
-            **{"context": without, "question": question},
-            **{"answer_text": None, "answer_start": None, "is_impossible": True},
-        }
-    context = without if others else " ".join(filter(None, (before, sentence, after)))
-    return {
-        **{"context": context, "question": question},
-        **{"answer_text": answer, "answer_start": context.index(answer), "is_impossible": False},
-    }
+        return row | {"answer_text": None, "answer_start": None, "is_impossible": True}
+    if not others:
+        row["context"] = " ".join(filter(None, (before, sentence, after)))
+    return row | {"answer_start": row["context"].index(answer), "is_impossible": False}

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from nlpbook_data.data.cache import file_sha256
@@ -77,9 +78,8 @@ def stream_texts(args: TextArguments, tell: bool = False) -> Iterator[str]:
     """
     if not args.text_files and not args.corpora:
         raise InputError("Nothing names the text: pass --text_files or --corpora.")
-    excluded = {plain(line) for file in args.exclude_files or [] for line in _read_file(file)} - {
-        ""
-    }
+    lines = chain.from_iterable(map(_read_file, args.exclude_files or []))
+    excluded = set(map(plain, lines)) - {""}
     sources = [(file, _read_file(file)) for file in args.text_files or []]
     sources += [(name, _read_corpus(name, args.corpus_dir)) for name in args.corpora or []]
     for number, (name, texts) in enumerate(sources):

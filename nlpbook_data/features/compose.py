@@ -3,15 +3,13 @@
 import unicodedata
 from collections.abc import Sequence
 
-import numpy as np
-
 
 def nfc(texts: Sequence[str]) -> list[str]:
     """Return the texts in NFC; macOS writes NFD, which is unknown to a Korean vocabulary."""
     return [unicodedata.normalize("NFC", text) for text in texts]
 
 
-def compose(text: str) -> tuple[str, range | np.ndarray, range | np.ndarray]:
+def compose(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
     """Return `text` in NFC, and for each new character its start and end in the old text.
 
     Ends are exclusive. If nothing changed, both are ranges.
@@ -31,4 +29,4 @@ def compose(text: str) -> tuple[str, range | np.ndarray, range | np.ndarray]:
         pieces.append(piece)
         starts += [start] * len(piece)
         ends += [end] * len(piece)
-    return "".join(pieces), np.array(starts), np.array(ends)
+    return "".join(pieces), starts, ends

@@ -2,27 +2,24 @@
 
 Every row becomes ``start, prompt, completion, end of text``:
 
-- The start is what the tokenizer itself puts before a text (Llama puts ``<s>``, GPT-2 nothing). So
-  a prompt has the same tokens in training and in generation. If the tokenizer puts nothing and
-  there is no prompt, the start is the bos token, or the eos token if there is no bos: without a
-  token before it, the first token of a text could not be predicted. The start has no label.
-- The prompt is tokenized alone, as in generation, so its tokens do not depend on the completion.
-  For the completion, both texts are tokenized together, and the tokens after the prompt's are
-  taken. If these tokens do not begin with the prompt's (a token crosses the boundary), the
-  completion is tokenized alone; SentencePiece then begins it with a blank.
+- The start is what the tokenizer itself puts before a text (Llama puts ``<s>``, GPT-2 nothing), as
+  in generation. If it puts nothing and there is no prompt, the start is the bos token, or else the
+  eos token, from which the first token of a text is predicted. The start has no label.
+- The prompt is tokenized alone, as in generation. For the completion, both texts are tokenized
+  together, and the tokens after the prompt's are taken. If these tokens do not begin with the
+  prompt's (a token crosses the boundary), the completion is tokenized alone; SentencePiece then
+  begins it with a blank.
 - The end of text comes once, after the completion, and has a label: so the model learns to stop. A
   truncated text has no end of text. Tokens that a tokenizer puts after a text are left out. Special
   tokens written in a text are special tokens, as in generation.
 - The first token of a row has no label, so the shifted loss counts exactly the labels that are not
   -100.
 
-Rows of a batch are padded, or packed without padding by transformers'
-``DataCollatorWithFlattening``: one after the other, with ``position_ids`` that restart at each row.
-By these a model with the attention "sdpa" or "eager" keeps the rows apart, if it is called with
-``use_cache=False`` and without an attention mask. The collator packs, not this module, so a batch
-has the same rows with and without packing. Packing helps if rows differ in length. On two cores,
-with batches of 32 reviews, padding rows of similar length is 2.5 times as fast as packing rows of
-any length; packing rows of any length is 1.4 times as fast as padding them.
+Rows of a batch are padded, or packed by transformers' ``DataCollatorWithFlattening``: one after the
+other, with ``position_ids`` that restart at each row. By these a model with the attention "sdpa" or
+"eager" keeps the rows apart, if it is called with ``use_cache=False`` and without an attention
+mask. On two cores, with batches of 32 reviews, padding rows of similar length is 2.5 times as fast
+as packing rows of any length, and packing those 1.4 times as fast as padding them.
 """
 
 import sys
@@ -39,36 +36,6 @@ from nlpbook_data.features.tokens import check_fast, ids_around, tokenize
 NO_LOSS = -100
 
 
-def prompt_from_label(
-    batch: dict[str, list[Any]], label_names: Sequence[str]
-) -> dict[str, list[str]]:
-    """Return rows of document classification as the label's name and, after a blank, the text.
-
-    The blank belongs to the completion, because byte-level and SentencePiece tokens begin with it.
-
-    Args:
-        batch: ``{"text": [str, …], "label": [int, …]}``.
-        label_names: the names of the labels, by id.
-
-    Raises:
-        InputError: a row without a label.
-    """
-    if any(label is None or label < 0 for label in batch["label"]):
-        raise InputError("A text has no label to be its prompt. Leave it out, or give it one.")
-    return {
-        "prompt": [label_names[label] for label in batch["label"]],
-        "completion": [f" {text}" for text in batch["text"]],
-    }
-
-
-def prompt_from_question(batch: dict[str, list[Any]]) -> dict[str, list[str]]:
-    """Return ``question`` with a line break as prompts, and ``answer`` as completions."""
-    return {
-        "prompt": [f"{question}\n" for question in batch["question"]],
-        "completion": batch["answer"],
-    }
-
-
 def to_prompts(
     batch: dict[str, list[Any]], label_names: Sequence[str] | None = None
 ) -> dict[str, list[Any]]:
@@ -77,17 +44,25 @@ def to_prompts(
     Args:
         batch: ``prompt``, and ``completion`` if it is known; or ``question`` and ``answer``; or
             ``text``, and ``label`` if there are `label_names`. A text alone is a completion of the
-            empty prompt.
+            empty prompt. A question ends with a line break; a text follows its label after a blank,
+            which is the completion's, because byte-level and SentencePiece tokens begin with it.
         label_names: the names of the labels; without them labels are not used as prompts.
+
+    Raises:
+        InputError: a row without a label that is to be its prompt.
     """
     if "prompt" in batch:
         prompts = batch["prompt"]
         return {"prompt": prompts, "completion": batch.get("completion", [None] * len(prompts))}
     if "question" in batch:
-        return prompt_from_question(batch)
-    if label_names:
-        return prompt_from_label(batch, label_names)
-    return {"prompt": [""] * len(batch["text"]), "completion": batch["text"]}
+        return {"prompt": [f"{q}\n" for q in batch["question"]], "completion": batch["answer"]}
+    texts = batch["text"]
+    if not label_names:
+        return {"prompt": [""] * len(texts), "completion": texts}
+    if any(label is None or label < 0 for label in batch["label"]):
+        raise InputError("A text has no label to be its prompt. Leave it out, or give it one.")
+    prompts = [label_names[label] for label in batch["label"]]
+    return {"prompt": prompts, "completion": [f" {text}" for text in texts]}
 
 
 def to_texts(
@@ -124,11 +99,10 @@ def encode(
 
     Returns:
         ``input_ids``; ``labels``, the same or -100; ``characters``, the number of characters of the
-        NFC text that the labelled tokens cover (each counts once, with the first of its tokens; the
-        end of text covers none, and the rows of a text together cover all of it); ``unlearnt``, the
-        number of characters of `to_texts` before those; ``window``, the row's number in its text,
-        from 0; ``dropped``, the number of truncated tokens of the completion, -1 for all of them.
-        If a completion is missing, only the ``input_ids`` of the prompts.
+        NFC text that the labelled tokens cover (each counts once, with the first of its tokens);
+        ``unlearnt``, the number of characters of `to_texts` before those; ``window``, the row's
+        number in its text, from 0; ``dropped``, the number of truncated tokens of the completion,
+        -1 for all of them. If a completion is missing, only the ``input_ids`` of the prompts.
 
     Raises:
         InputError: a slow tokenizer, a tokenizer without an end of text, a stride that leaves no
@@ -153,15 +127,16 @@ def encode(
         for encoding, p, prompt in zip(both, before, prompts, strict=True)
     ]
     apart = [completions[i] for i, tokens in enumerate(after) if tokens is None]
-    alone = iter(_tokenize(apart, tokenizer))
-    after = [next(alone) if tokens is None else tokens for tokens in after]
+    again = iter(_tokenize(apart, tokenizer))
+    after = [next(again) if tokens is None else tokens for tokens in after]
 
-    eos, (prefix, _) = tokenizer.eos_token_id, ids_around(tokenizer, "가") or ([], [])
-    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    eos, (prefix, alone) = tokenizer.eos_token_id, _starts(tokenizer)
+    names = ("input_ids", "labels", "characters", "unlearnt", "window", "dropped")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     for prompt, completion, (p_ids, p_ends), (c_ids, c_ends) in zip(
         prompts, completions, before, after, strict=True
     ):
-        start = prefix or ([] if p_ids else [_start(tokenizer)])
+        start = prefix if p_ids else alone
         if not c_ids or c_ids[-1] != eos:
             c_ids, c_ends = [*c_ids, eos], [*c_ends, 0]
         ids, dropped = [*start, *p_ids, *c_ids], 0
@@ -185,9 +160,6 @@ def encode(
     return columns
 
 
-COLUMNS = ("input_ids", "labels", "characters", "unlearnt", "window", "dropped")
-
-
 def encode_prompts(
     prompts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int = sys.maxsize
 ) -> list[list[int]]:
@@ -195,10 +167,10 @@ def encode_prompts(
 
     With more than `max_length` tokens, the start and the last tokens of the prompt are kept.
     """
-    prefix, _ = ids_around(tokenizer, "가") or ([], [])
+    prefix, alone = _starts(tokenizer)
     encoded = []
-    for ids, _ in _tokenize(nfc(prompts), tokenizer, offsets=False):
-        start = prefix or ([] if ids else [_start(tokenizer)])
+    for ids in tokenize(nfc(prompts), tokenizer, offsets=False)["input_ids"]:
+        start = prefix if ids else alone
         encoded.append([*start, *ids[max(0, len(ids) + len(start) - max_length) :]])
     return encoded
 
@@ -236,17 +208,12 @@ def scored_places(texts: Sequence[str], encoded: Mapping[str, Sequence[int]]) ->
 
 
 def _tokenize(
-    texts: list[str], tokenizer: PreTrainedTokenizerBase, offsets: bool = True
+    texts: list[str], tokenizer: PreTrainedTokenizerBase
 ) -> list[tuple[list[int], list[int]]]:
     """Return the ids of each text, and the end of each token in it, without special tokens."""
-    if not texts:
-        return []
-    encoded = tokenize(texts, tokenizer, offsets)
-    spans = encoded["offset_mapping"] if offsets else [[]] * len(texts)
-    return [
-        (ids, [end for _, end in span])
-        for ids, span in zip(encoded["input_ids"], spans, strict=True)
-    ]
+    encoded = tokenize(texts, tokenizer)
+    rows = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    return [(ids, [end for _, end in spans]) for ids, spans in rows]
 
 
 def _split(
@@ -267,6 +234,8 @@ def _count(ends: list[int], length: int) -> list[int]:
     return np.diff(reached).tolist()
 
 
-def _start(tokenizer: PreTrainedTokenizerBase) -> int:
+def _starts(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Return the start of a row, and that of a row without prompt."""
+    prefix, _ = ids_around(tokenizer, "가") or ([], [])
     begin = tokenizer.bos_token_id
-    return tokenizer.eos_token_id if begin is None else begin
+    return prefix, prefix or [tokenizer.eos_token_id if begin is None else begin]

@@ -71,11 +71,10 @@ def encode(
         stride: the minimum number of tokens that neighbouring windows share.
 
     Returns:
-        One row for each window, the windows of a text in order: ``input_ids``; ``labels``, a label
-        for each token, -100 for special tokens and other tokens without characters; ``starts`` and
-        ``ends``, the span of each token's own characters, both 0 if it has none; ``first_token``,
-        the number of the window's first token in its text, from 0. ``labels`` is left out if the
-        entities of a row are None.
+        One row for each window, the windows of a text in order: ``input_ids``; ``labels`` of the
+        tokens, -100 for those without characters, left out if the entities of a row are None;
+        ``starts`` and ``ends``, the span of each token's own characters, both 0 if it has none;
+        ``first_token``, the number of the window's first token in its text, from 0.
 
     Raises:
         InputError: the tokenizer has no offsets, or `stride` is as long as a window.
@@ -92,10 +91,10 @@ def encode(
     if any(entities is None for entities in batch["entities"]):
         names.remove("labels")
     columns: dict[str, list[Any]] = {name: [] for name in names}
-    for row, (ids, covered, owned) in enumerate(_tokenize(batch["text"], tokenizer)):
-        entities = batch["entities"][row] or []
+    rows = zip(batch["text"], batch["entities"], _tokenize(batch["text"], tokenizer), strict=True)
+    for text, entities, (ids, covered, owned) in rows:
         values = {
-            "labels": _label_tokens(batch["text"][row], covered, owned, entities),
+            "labels": _label_tokens(text, covered, owned, entities or []),
             "starts": [start for start, _ in owned],
             "ends": [end for _, end in owned],
         }
@@ -189,10 +188,9 @@ def decode(
     one, as in conlleval and in the corpus parsers. Tokens without characters of their own are
     skipped: they neither belong to an entity nor end it.
 
-    `strip` can lower the scores, so choose it by `alignment_ceiling` on train. With kcbert's
-    tokenizer, perfect labels reach these micro-F1 without and with `particles.strip_particle`:
-    86.1% and 97.7% on ner's test split, 82.1% and 96.7% on klue-ner's, but 100% and 80.8% on
-    naver_changwon_ner's, whose entities are whole words with their particles.
+    `strip` can lower the scores, so choose it by `alignment_ceiling` on train: perfect labels of
+    kcbert's tokenizer reach a micro-F1 of 86.1% without and 97.7% with `particles.strip_particle`
+    on ner's test split, but 100% and 80.8% on naver_changwon_ner's, of words with their particles.
 
     Args:
         windows: the columns ``starts``, ``ends`` and ``first_token`` of `encode`, in its order.
@@ -207,17 +205,6 @@ def decode(
         labels.
     """
     tags, scores = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    return _join_tokens(windows, tags, scores, texts, strip)
-
-
-def _join_tokens(
-    windows: Dataset,
-    tags: np.ndarray,
-    scores: np.ndarray,
-    texts: Sequence[str] | None,
-    strip: Callable[[str, int, int, int], int] | None,
-) -> list[list[dict[str, Any]]]:
-    """Do the work of `decode` with the label and the score of each token, (tokens,)."""
     table = windows.with_format("arrow")[:]
     starts, ends = (  # astype: an empty list has no type
         table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(int)
@@ -227,13 +214,12 @@ def _join_tokens(
     first = table["first_token"].to_numpy()
     if len(tags) != len(starts):
         raise ValueError(f"There are {len(tags)} predictions for {len(starts)} tokens.")
-    text_of_window = np.cumsum(first == 0) - 1
     found: list[list[dict[str, Any]]] = [[] for _ in range((first == 0).sum())]
     if strip and len(texts or ()) != len(found):
         raise ValueError(f"There are {len(texts or ())} texts for windows of {len(found)}.")
 
     index = np.arange(len(starts)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    text = np.repeat(text_of_window, lengths)
+    text = np.repeat(np.cumsum(first == 0) - 1, lengths)
     token = np.repeat(first, lengths) + index  # its place in the text, plus a constant
     order = np.flatnonzero(ends > starts)
     if len(found) < len(lengths):
@@ -275,10 +261,10 @@ def alignment_ceiling(
         strip: see `decode`.
 
     Returns:
-        ``entities`` and ``survived``, counts; ``share``, the quotient ``survived / entities``;
-        ``f1``, micro-averaged, of exact spans (both are 1.0 without entities); ``reasons``, the
-        number of lost entities by reason; ``lost``, a list of ``{"text", "start", "end", "label",
-        "reason", "tokens"}``, where ``tokens`` are the texts of the tokens that caused the loss.
+        ``entities`` and ``survived``, counts; ``f1``, micro-averaged, of exact spans (1.0 without
+        entities); ``reasons``, the number of lost entities by reason; ``lost``, a list of
+        ``{"text", "start", "end", "label", "reason", "tokens"}``, where ``tokens`` are the texts of
+        the tokens that caused the loss.
         The reason is the first that holds of: "blank" (the entity has a blank at an edge), "no
         token" (the tokenizer drops a character at an edge), "unknown" (an [UNK] token crosses an
         edge), "shared" (a token reaches into the neighbouring entity), "glued" (another token
@@ -290,30 +276,24 @@ def alignment_ceiling(
     for batch in batches:
         windows = Dataset.from_dict(encode(batch, tokenizer, max_length, stride))
         tags = np.array([label for labels in windows["labels"] for label in labels], dtype=int)
-        scores = np.ones(len(tags))
-        found = _join_tokens(windows, np.maximum(tags, 0), scores, batch["text"], strip)
+        perfect = np.eye(tags.max(initial=0) + 1)[np.maximum(tags, 0)]
+        found = decode(windows, perfect, batch["text"], strip)
         predicted_count += sum(map(len, found))
-        for row, entities in enumerate(batch["entities"]):
+        for text, entities, mine in zip(batch["text"], batch["entities"], found, strict=True):
             gold_count += len(entities)
-            spans = {(span["start"], span["end"], span["label"]) for span in found[row]}
+            spans = {(span["start"], span["end"], span["label"]) for span in mine}
             wrong = [e for e in entities if (e["start"], e["end"], e["label"]) not in spans]
             if wrong:
-                text = batch["text"][row]
                 ids, _, owned = next(_tokenize([text], tokenizer))
-                tokens = [
-                    (*span, id_ == tokenizer.unk_token_id)
-                    for id_, span in zip(ids, owned, strict=True)
-                    if span[1]
-                ]
-                lost += [
-                    {"text": text, **entity, **_explain_loss(text, entity, entities, tokens)}
-                    for entity in wrong
-                ]
+                unknown = [number == tokenizer.unk_token_id for number in ids]
+                tokens = [(*o, u) for o, u in zip(owned, unknown, strict=True) if o[1]]
+                for entity in wrong:
+                    why = _explain_loss(text, entity, entities, tokens)
+                    lost.append({"text": text, **entity, **why})
     survived = gold_count - len(lost)
     return {
         "entities": gold_count,
         "survived": survived,
-        "share": survived / gold_count if gold_count else 1.0,
         "f1": 2 * survived / (gold_count + predicted_count) if gold_count else 1.0,
         "reasons": dict(Counter(loss["reason"] for loss in lost).most_common()),
         "lost": lost,

@@ -1,9 +1,8 @@
 """Turn plain text into blocks of tokens for language modelling, and mask words in them.
 
 A text becomes ``[CLS] … [SEP]``, or ``<s> … </s>`` for a decoder; a long text becomes several such
-pieces. Whole pieces are packed into blocks of equal size, and positions restart at each piece.
-`block_mask` lets a token see only its own piece. So a piece has the same loss packed as alone, and
-the cost of a batch does not depend on the length of its texts.
+pieces. Whole pieces are packed into blocks of equal size; positions restart at each piece, and by
+`block_mask` a token sees only its own piece. So a piece has the same loss packed as alone.
 """
 
 import math
@@ -35,13 +34,9 @@ def encode(
     Raises:
         InputError: a slow tokenizer, or one without tokens to begin and end a text.
     """
-    first, last = (
-        next((x for x in ids if x is not None), None)
-        for ids in (
-            (tokenizer.cls_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id),
-            (tokenizer.sep_token_id, tokenizer.eos_token_id),
-        )
-    )
+    end = tokenizer.eos_token_id
+    known = (tokenizer.cls_token_id, tokenizer.bos_token_id, end), (tokenizer.sep_token_id, end)
+    first, last = (next((i for i in ids if i is not None), None) for ids in known)
     if first is None or last is None or not tokenizer.is_fast:
         raise InputError(
             f"The tokenizer {tokenizer.name_or_path} has no tokens that begin and end a text, or "
@@ -59,13 +54,10 @@ def encode(
         for begin, end in zip(edges, edges[1:], strict=False):
             if begin == end:
                 continue
-            whole = [first, *ids[begin:end], last]
-            starts = [
-                BEGINS if n == begin or words[n] != words[n - 1] else INSIDE
-                for n in range(begin, end)
-            ]
-            pieces["input_ids"].append(whole)
-            pieces["words"].append([SPECIAL, *starts, SPECIAL])
+            pieces["input_ids"].append([first, *ids[begin:end], last])
+            starts = [words[n] != words[n - 1] for n in range(begin + 1, end)]
+            roles = [BEGINS, *(BEGINS if start else INSIDE for start in starts)]
+            pieces["words"].append([SPECIAL, *roles, SPECIAL])
             pieces["characters"].append(ends[end - 1] - reached)
             reached = ends[end - 1]
     return pieces
@@ -94,14 +86,13 @@ def pack(batch: dict[str, list[Any]], size: int, pad_id: int) -> dict[str, list[
             block = free[room].pop()
         blocks[block].append(piece)
         free[room - length].append(block)
-    packed: dict[str, list[Any]] = {k: [] for k in ("input_ids", "words", "position_ids")}
-    packed["characters"] = []
+    names = ("input_ids", "words", "position_ids", "characters")
+    packed: dict[str, list[Any]] = {name: [] for name in names}
     for block in blocks:
         lengths = [len(batch["input_ids"][n]) for n in block]
         left = size - sum(lengths)
-        joined = {k: [x for n in block for x in batch[k][n]] for k in ("input_ids", "words")}
-        packed["input_ids"].append(joined["input_ids"] + [pad_id] * left)
-        packed["words"].append(joined["words"] + [PADDING] * left)
+        for name, filling in (("input_ids", pad_id), ("words", PADDING)):
+            packed[name].append([x for n in block for x in batch[name][n]] + [filling] * left)
         packed["position_ids"].append([p for n in [*lengths, left] for p in range(n)])
         packed["characters"].append(sum(batch["characters"][n] for n in block))
     return packed

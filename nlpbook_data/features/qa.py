@@ -28,10 +28,9 @@ def encode(
 ) -> dict[str, list[Any]]:
     """Tokenize each question with its context, in as many windows as the context needs.
 
-    Every question has at least one window, and every token of its context is in a window. Only
-    contexts are windowed. A question is truncated to half of `max_length`, or to the length that
-    leaves room for `stride` and an eighth of `max_length`, whichever is shorter. Questions and
-    contexts are NFC-normalised.
+    Every token of a context is in a window. A question is truncated to half of `max_length`, or to
+    the length that leaves room for `stride` and an eighth of `max_length`, whichever is shorter.
+    Both texts are NFC-normalised.
 
     The labels are the positions of the shortest run of tokens that covers the first answer. They
     are 0 ([CLS]) if the window does not hold the whole answer, or if there is no answer. If the
@@ -123,17 +122,14 @@ def _tokenize_contexts(
     for context, (text, first, last), encoding in zip(contexts, composed, encodings, strict=True):
         spans = []
         for start, end in encoding.offsets:
-            if text[start:end] != text[start:end].strip():  # byte-level BPE, SentencePiece
-                blank = len(text[start:end]) - len(text[start:end].lstrip())
-                start, end = start + blank, start + blank + len(text[start:end].strip())
-            spans.append((start, end))
+            piece = text[start:end]
+            start += len(piece) - len(piece.lstrip())  # byte-level BPE, SentencePiece
+            spans.append((start, start + len(piece.strip())))
         starts, ends = np.array(spans, dtype=np.int64).reshape(-1, 2).T
-        if not isinstance(first, range) and not isinstance(
-            last, range
-        ):  # then every character keeps its position
+        if not isinstance(first, range):  # else every character keeps its position
             filled = ends > starts
-            starts[filled] = first[starts[filled]]
-            ends[filled] = last[ends[filled] - 1]
+            starts[filled] = np.array(first)[starts[filled]]
+            ends[filled] = np.array(last)[ends[filled] - 1]
             starts[~filled] = ends[~filled] = 0
         tokenized[context] = encoding.ids, starts, ends
     return tokenized
@@ -224,27 +220,23 @@ def decode(
     *,
     n_best: int = 20,
     max_answer_length: int | None = 30,
-    max_answer_characters: int | None = None,
     unanswerable: bool = False,
     strip: Callable[[str, int, int, int], int] | None = None,
 ) -> list[Decoded]:
     """Return the best answers to each question, over all its windows.
 
-    The search for the n best spans is exact. Candidates are all spans of context tokens up to the
-    allowed length; their score is the sum of the start and end logits. A span in two windows counts
-    once, with its larger sum. Of equal scores the span that starts first wins, then the shorter
-    one. The score of no answer is the sum of the logits of token 0, and the smallest of a
-    question's windows counts (as in SQuAD 2's reference code).
+    Candidates are all spans of context tokens up to the allowed length; their score is the sum of
+    the start and end logits. A span in two windows counts once, with its larger sum. Of equal
+    scores the span that starts first wins, then the shorter one. The score of no answer is the sum
+    of the logits of token 0, the smallest of a question's windows (as in SQuAD 2's reference code).
 
     Args:
-        start_logits: one row for each window, padded on the right or not; values after the window's
-            tokens are never read.
+        start_logits: one row for each window; padding on the right is never read.
         end_logits: the same.
         windows: the columns ``context_position``, ``char_starts`` and ``char_ends`` of `encode`.
         questions: the question number of each window, from 0, in any order.
         contexts: the context of each question.
         max_answer_length: the most tokens of an answer.
-        max_answer_characters: the most characters of an answer, before `strip`.
         unanswerable: no answer is a candidate too, and gets a share of the probabilities.
         strip: a function of context, start, end and the start of the answer's last token that
             returns the answer's new end, such as `particles.strip_particle`. The scores of answers
@@ -263,9 +255,8 @@ def decode(
         inside = slice(place, place + len(starts))
         logits = np.array([start[inside], end[inside]], dtype=np.float32)
         chars = np.array([starts, ends], dtype=np.int64)
-        best = _best_spans(logits, chars, n_best, max_answer_length, max_answer_characters)
         known = found[number]
-        for first, past, last, score in best:
+        for first, past, last, score in _best_spans(logits, chars, n_best, max_answer_length):
             known[first, past] = max(known.get((first, past), (-math.inf, 0)), (score, -last))
     decoded = []
     for context, null, known in zip(contexts, nulls, found, strict=True):
@@ -329,11 +320,7 @@ def read_perfectly(
 
 
 def _best_spans(
-    logits: np.ndarray,
-    chars: np.ndarray,
-    n_best: int,
-    max_tokens: int | None,
-    max_characters: int | None,
+    logits: np.ndarray, chars: np.ndarray, n_best: int, max_tokens: int | None
 ) -> Iterator[tuple[int, int, int, float]]:
     """Yield the `n_best` spans of a window: start, end, start of the last token, and score.
 
@@ -347,10 +334,9 @@ def _best_spans(
     # a token without characters neither begins nor ends an answer
     start, end = np.where((ends > starts) & np.isfinite(logits), logits, -np.inf)
     # a row for each first token; its columns are the last tokens, 0, 1, … later
-    score = start[:, None] + _following(end, longest, -np.inf)
-    if max_characters is not None:
-        score[_following(ends, longest, 0) - starts[:, None] > max_characters] = -np.inf
-    score = score.ravel()
+    padded = np.append(end, np.full(longest - 1, -np.inf, dtype=end.dtype))
+    later_ends = np.lib.stride_tricks.sliding_window_view(padded, longest)
+    score = (start[:, None] + later_ends).ravel()
     least = np.partition(score, -n_best)[-n_best] if len(score) > n_best else -np.inf
     best = np.flatnonzero((score >= least) & (score > -np.inf))  # and all that tie with the last
     best = best[np.argsort(-score[best], kind="stable")[:n_best]]
@@ -360,22 +346,15 @@ def _best_spans(
     yield from zip(*(column.tolist() for column in columns), strict=True)
 
 
-def _following(values: np.ndarray, count: int, filling: float) -> np.ndarray:
-    """Return each value and those after it, (values, count); `filling` after the end."""
-    padded = np.append(values, np.full(count - 1, filling, dtype=values.dtype))
-    return np.lib.stride_tricks.sliding_window_view(padded, count)
-
-
 def tune_threshold(
     differences: Sequence[float], scores: Sequence[float], has_answer: Sequence[bool]
 ) -> tuple[float, float]:
     """Return the threshold of `Decoded.best` with the best mean score, and that score.
 
     As SQuAD 2's evaluation script finds its ``best_f1_thresh``: a question is answered if its
-    difference is at most the threshold. An answered question scores its value in `scores` if it has
-    an answer, else 0. A question left open scores 1 if it has no answer, else 0. Of equally good
-    thresholds the smallest is returned. If no question should be answered, the threshold is below
-    all differences.
+    difference is at most the threshold. It then scores its value in `scores`, or 0 if it has no
+    answer; a question left open scores 1 if it has none, else 0. Of equally good thresholds the
+    smallest is returned, below all differences if no question should be answered.
 
     Args:
         differences: `Decoded.null_difference` of validation's questions.

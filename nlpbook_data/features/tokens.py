@@ -18,6 +18,8 @@ def tokenize(
     texts: list[str], tokenizer: PreTrainedTokenizerBase, offsets: bool = True
 ) -> BatchEncoding:
     """Return the ids of whole texts without special tokens, and with `offsets` their places."""
+    if not texts:
+        return BatchEncoding({"input_ids": [], "offset_mapping": []})
     return tokenizer(
         texts,
         add_special_tokens=False,

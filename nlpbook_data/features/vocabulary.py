@@ -90,26 +90,26 @@ def train_tokenizer(
 
 def untrained(kind: str, byte_fallback: bool = False) -> Tokenizer:
     """Return an empty tokenizer of a kind: its model, pre-tokenizer and decoder."""
+    digits = pre_tokenizers.Digits(individual_digits=True)
     if kind == "byte-bpe":
         tokenizer = Tokenizer(models.BPE())
-        cut: Any = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        join: Any = decoders.ByteLevel()
+        # after byte-level pieces, digits are no longer digits
+        cut: list[Any] = [digits, pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        tokenizer.decoder = decoders.ByteLevel()
     elif kind == "wordpiece":
         tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        cut, join = pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()
+        cut = [pre_tokenizers.BertPreTokenizer(), digits]
+        tokenizer.decoder = decoders.WordPiece()
     else:
         model = models.BPE(unk_token="[UNK]", byte_fallback=byte_fallback)
         if kind == "unigram":
             model = models.Unigram([("[PAD]", 0.0), ("[UNK]", 0.0)], 1, byte_fallback)
         tokenizer = Tokenizer(model)
-        cut = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
-        join = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
-    digits = pre_tokenizers.Digits(individual_digits=True)
+        words = [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
+        cut = [pre_tokenizers.Sequence(words), digits]
+        tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
     tokenizer.normalizer = normalizers.NFC()
-    # after byte-level pieces, digits are no longer digits
-    parts = [digits, cut] if kind == "byte-bpe" else [cut, digits]
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)
-    tokenizer.decoder = join
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(cut)
     return tokenizer
 
 
@@ -247,14 +247,9 @@ def find_new_words(
     if not words:
         return {}
     pieces = tokenizer(words, add_special_tokens=False)["input_ids"]
-    saved = {
-        word: counts[word] * (len(ids) - 1)
-        for word, ids in zip(words, pieces, strict=True)
-        if len(ids) > 1
-    }
-    chosen = sorted(saved, key=lambda word: (-saved[word], word))[:size]
-    old = dict(zip(words, pieces, strict=True))
-    return {word: old[word] for word in chosen}
+    old = {word: ids for word, ids in zip(words, pieces, strict=True) if len(ids) > 1}
+    chosen = sorted(old, key=lambda word: (-counts[word] * (len(old[word]) - 1), word))
+    return {word: old[word] for word in chosen[:size]}
 
 
 def add_words(tokenizer: PreTrainedTokenizerFast, words: Sequence[str]) -> PreTrainedTokenizerFast:

@@ -10,10 +10,11 @@ import json
 import logging
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,16 @@ def fetch_corpus(corpus: Corpus, folder: Path, missing: Iterable[str]) -> None:
     """
     missing = list(dict.fromkeys(missing))
     try:
-        plan = _plan(corpus, folder, missing)  # refuses what comes by hand before a folder is made
-        if plan == _Plan() and not _leftovers(corpus, folder):
+        # refuses what comes by hand before a folder is made
+        if not any(_plan(corpus, folder, missing)) and not _leftovers(corpus, folder):
             return
-        with _locked(folder, missing):
-            plan = _plan(corpus, folder, missing)  # another process may have fetched some meanwhile
-            _refuse_another_draw(corpus, folder, plan)
-            if plan.downloads:
-                _download(corpus, folder, plan)
-            for archive, members in plan.archives.items():
+        with _locked(folder):
+            # another process may have fetched some meanwhile
+            urls, archives = _plan(corpus, folder, missing)
+            _refuse_another_draw(corpus, folder, [*urls, *chain(*archives.values())])
+            if urls:
+                _download(corpus, folder, urls, {part for a in archives for part in a.files})
+            for archive, members in archives.items():
                 _unpack(corpus, folder, archive, members)
             for path in _leftovers(corpus, folder):
                 path.unlink()
@@ -61,26 +63,21 @@ def fetch_corpus(corpus: Corpus, folder: Path, missing: Iterable[str]) -> None:
         raise InputError(_disk_message(error, folder)) from error
 
 
-@dataclass
-class _Plan:
-    """What to download (``{file name: URL}``) and which members to unpack from which archives."""
-
-    downloads: dict[str, str] = field(default_factory=dict)
-    archives: dict[Archive, list[str]] = field(default_factory=dict)
-
-
-def _plan(corpus: Corpus, folder: Path, missing: Sequence[str]) -> _Plan:
+def _plan(
+    corpus: Corpus, folder: Path, missing: Sequence[str]
+) -> tuple[dict[str, str], dict[Archive, list[str]]]:
+    """Return what to download, ``{file name: URL}``, and which members to unpack from what."""
     missing = [file for file in missing if "*" in file or not (folder / file).is_file()]
     urls = corpus.urls() if corpus.urls and missing else {}
-    plan, by_hand = _Plan(), []
+    downloads, archives, by_hand = {}, defaultdict(list), []
     for file in missing:
         archive = next((a for a in corpus.archives if file in a.members), None)
         parts = [part for part in archive.files if not _whole(folder, part)] if archive else []
         if file in urls and (parts or not archive):
-            plan.downloads[file] = urls[file]
+            downloads[file] = urls[file]
         elif archive and urls.keys() >= set(parts):
-            plan.archives.setdefault(archive, []).append(file)
-            plan.downloads |= {part: urls[part] for part in parts}
+            archives[archive].append(file)
+            downloads |= {part: urls[part] for part in parts}
         else:
             by_hand.append(file)
     if by_hand:
@@ -92,7 +89,7 @@ def _plan(corpus: Corpus, folder: Path, missing: Sequence[str]) -> _Plan:
             f"{folder / by_hand[0]}{more}: no such file, and {corpus.name} cannot be downloaded by "
             f"itself. {advice.rstrip('.')}. Its folder is {folder} ({corpus.homepage})."
         )
-    return plan
+    return downloads, archives
 
 
 def _whole(folder: Path, part: str) -> Path | None:
@@ -102,24 +99,16 @@ def _whole(folder: Path, part: str) -> Path | None:
 
 
 @contextmanager
-def _locked(folder: Path, missing: Sequence[str]) -> Iterator[None]:
-    """Make `folder`, hold its lock, and on an error take away what was made and is empty."""
-    inner = {parent for file in missing for parent in (folder / file).parents}
-    made = [path for path in inner | {folder, *folder.parents} if not path.exists()]
+def _locked(folder: Path) -> Iterator[None]:
+    """Make `folder` and hold its lock."""
     lock = FileLock(folder / ".fetch.lock")
     try:
-        for last in (False, False, True):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                try:
-                    lock.acquire(timeout=0)
-                except Timeout:
-                    logger.warning("%s: another process fetches into it; waiting.", folder)
-                    lock.acquire()
-                break
-            except FileNotFoundError:  # that process failed and took its folder away
-                if last:
-                    raise
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            logger.warning("%s: another process fetches into it; waiting.", folder)
+            lock.acquire()
     except (OSError, NotImplementedError) as error:
         what = "cannot be written to" if folder.is_dir() else "cannot be made"
         reason = getattr(error, "strerror", None) or error
@@ -128,13 +117,6 @@ def _locked(folder: Path, missing: Sequence[str]) -> Iterator[None]:
         ) from error
     try:
         yield
-    except BaseException:
-        with suppress(OSError):
-            Path(lock.lock_file).unlink()
-        for path in sorted(made, reverse=True):  # children first
-            with suppress(OSError):  # a folder that holds what was fetched stays
-                path.rmdir()
-        raise
     finally:
         lock.release()
 
@@ -151,11 +133,11 @@ def _recorded(folder: Path, file: str) -> str | None:
     return (read_manifest(folder) or {"files": {}})["files"].get(file, {}).get("sha256")
 
 
-def _refuse_another_draw(corpus: Corpus, folder: Path, plan: _Plan) -> None:
+def _refuse_another_draw(corpus: Corpus, folder: Path, files: Iterable[str]) -> None:
     """Refuse to fetch the official file where a manifest by hand describes another."""
     if "fetched" in (read_manifest(folder) or {}):
         return
-    for file in [*plan.downloads, *(m for members in plan.archives.values() for m in members)]:
+    for file in files:
         recorded, official = _recorded(folder, file), _known(corpus, file).sha256
         if recorded and official and recorded != official:
             raise InputError(
@@ -202,8 +184,8 @@ def _keep(folder: Path, file: str, temporary: Path, entry: Mapping[str, Any], or
     os.replace(temporary, folder / file)
 
 
-def _download(corpus: Corpus, folder: Path, plan: _Plan) -> None:
-    parts = {part for archive in plan.archives for part in archive.files}
+def _download(corpus: Corpus, folder: Path, urls: dict[str, str], parts: set[str]) -> None:
+    """Download files; `parts` of archives stay beside the files that will be unpacked."""
 
     def keep(download: Download) -> None:
         entry = _check(corpus, folder, download.file, download.partial, download.url)
@@ -213,16 +195,14 @@ def _download(corpus: Corpus, folder: Path, plan: _Plan) -> None:
             _keep(folder, download.file, download.partial, entry, download.url.rpartition("/")[0])
 
     downloads = [
-        Download(corpus.name, file, url, folder, _known(corpus, file))
-        for file, url in plan.downloads.items()
+        Download(corpus.name, file, url, folder, _known(corpus, file)) for file, url in urls.items()
     ]
     download_all(downloads, keep, ATTEMPTS)
 
 
 def _unpack(corpus: Corpus, folder: Path, archive: Archive, members: Sequence[str]) -> None:
     """Unpack `members`; an archive of our own is deleted, as it is when it was no good."""
-    found = [_whole(folder, part) for part in archive.files]
-    parts = [path for path in found if path]  # all: `fetch` has seen to it
+    parts = [path for part in archive.files if (path := _whole(folder, part))]  # all of them
     ours = [path for path in parts if path.name.endswith(FETCHED)]
     unpacked: dict[str, Path] = {}
     try:

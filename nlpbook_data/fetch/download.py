@@ -13,6 +13,7 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -194,11 +195,9 @@ def _wait(error: Exception, failures: int) -> float:
         if status < 500 and status not in (408, 425, 429):
             return math.inf
         value = error.response.headers.get("Retry-After", "").strip()
-        try:
+        with suppress(ValueError, TypeError):  # it says nothing sensible
             date = None if value.isdigit() else parsedate_to_datetime(value)
             asked = (date - datetime.now(UTC)).total_seconds() if date else float(value)
-        except (ValueError, TypeError):
-            pass  # it says nothing sensible
     return max(2.0 ** (failures - 1), asked)
 
 
@@ -247,10 +246,10 @@ async def _attempt(client: httpx.AsyncClient, download: Download, bar: tqdm) -> 
             os.fsync(stream.fileno())
         if total is not None and have < total:  # a server may send less than the range asked for
             raise httpx.RemoteProtocolError(f"{have:,} of {total:,} bytes came")
-        if raw and total is None and "Transfer-Encoding" not in response.headers:
-            if download.known.bytes is None and download.known.sha256 is None:
-                text = "%s did not say how long it is: the %d bytes that came are taken to be all."
-                logger.warning(text, download.url, have)
+        told = total is not None or not raw or "Transfer-Encoding" in response.headers
+        if not told and download.known.bytes is None and download.known.sha256 is None:
+            text = "%s did not say how long it is: the %d bytes that came are taken to be all."
+            logger.warning(text, download.url, have)
     return continued
 
 
@@ -304,15 +303,13 @@ def _is_encoded(response: httpx.Response) -> bool:
 
 def _refuse_early(download: Download, response: httpx.Response, total: int | None) -> None:
     """Refuse by its headers an answer that need not be read to be wrong."""
-    known = download.known
+    known = download.known.bytes
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    wrong = None not in (total, known.bytes) and total != known.bytes
-    if kind in ("text/html", "application/xhtml+xml") and (wrong or known.sha256 is None):
+    wrong = None not in (total, known) and total != known
+    if kind in ("text/html", "application/xhtml+xml") and (wrong or not download.known.sha256):
         _refuse_page(download)
     if wrong:
-        raise download.refused(
-            f"gave {total:,} bytes, where the official file has {known.bytes:,} bytes"
-        )
+        raise download.refused(f"gave {total:,} bytes, where the official file has {known:,} bytes")
 
 
 def _refuse_excess(download: Download, have: int, packed: int) -> None:

@@ -1,5 +1,6 @@
 """Scores of extractive question answering, as a module of `evaluate`: KorQuAD's and KLUE-MRC's."""
 
+import operator
 import re
 import string
 from collections import Counter
@@ -120,69 +121,56 @@ def normalize_klue(text: str) -> str:
     return " ".join(text.split())
 
 
-def exact_match(prediction: str, answers: Sequence[str]) -> float:
-    """Return 1.0 if `prediction` is one of `answers`, by KorQuAD's rules."""
-    return _best(_equal, normalize_korquad, prediction, answers)
+def _against(
+    normalize: Callable[[str], str], compare: Callable[[str, str], float]
+) -> Callable[[str, Sequence[str]], float]:
+    """Return the score of a text against answers: the best of them counts, no text where none is.
 
-
-def f1(prediction: str, answers: Sequence[str]) -> float:
-    """Return the F1 of the syllables (characters, blanks left out), by KorQuAD's rules.
-
-    As in KorQuAD's code, it is 0 if both are empty after normalisation, although they match.
+    Both are compared as `normalize` makes them.
     """
-    return _best(_f1, normalize_korquad, prediction, answers)
 
+    def score(prediction: str, answers: Sequence[str]) -> float:
+        prediction = normalize(prediction)
+        if not answers:  # SQuAD 2
+            return float(not prediction)
+        return max(float(compare(prediction, normalize(answer))) for answer in answers)
 
-def klue_exact_match(prediction: str, answers: Sequence[str]) -> float:
-    """Return 1.0 if `prediction` is one of `answers`, by KLUE-MRC's rules."""
-    return _best(_equal, normalize_klue, prediction, answers)
-
-
-def rouge_w(prediction: str, answers: Sequence[str]) -> float:
-    """Return KLUE-MRC's ROUGE-W: the F1 of the longest common run of characters.
-
-    As in KLUE-baseline, `difflib` finds it. In an answer of 200 characters or more, it starts no
-    run at a frequent character.
-    """
-    return _best(_rouge_w, normalize_klue, prediction, answers)
-
-
-SCORES: dict[str, Callable[[str, Sequence[str]], float]] = {
-    "exact_match": exact_match,
-    "f1": f1,
-    "klue_exact_match": klue_exact_match,
-    "rouge_w": rouge_w,
-}
-
-
-def _best(
-    score: Callable[[str, str], float],
-    normalize: Callable[[str], str],
-    prediction: str,
-    answers: Sequence[str],
-) -> float:
-    prediction = normalize(prediction)
-    if not answers:  # SQuAD 2
-        return float(not prediction)
-    return max(score(prediction, normalize(answer)) for answer in answers)
-
-
-def _equal(prediction: str, answer: str) -> float:
-    return float(prediction == answer)
+    return score
 
 
 def _f1(prediction: str, answer: str) -> float:
+    """Return the F1 of the syllables (characters, blanks left out).
+
+    As in KorQuAD's code, it is 0 if both are empty, although they match.
+    """
     predicted, gold = (Counter(text.replace(" ", "")) for text in (prediction, answer))
     common = (predicted & gold).total()
     return 2 * common / (predicted.total() + gold.total()) if common else 0.0
 
 
 def _rouge_w(prediction: str, answer: str) -> float:
+    """Return the F1 of the longest common run of characters.
+
+    As in KLUE-baseline, `difflib` finds it. In an answer of 200 characters or more, it starts no
+    run at a frequent character.
+    """
     if not prediction or not answer:
         return float(prediction == answer)
     matcher = SequenceMatcher(None, prediction, answer)
     run = matcher.find_longest_match(0, len(prediction), 0, len(answer)).size
     return 2 * run / (len(prediction) + len(answer))
+
+
+exact_match = _against(normalize_korquad, operator.eq)
+f1 = _against(normalize_korquad, _f1)
+klue_exact_match = _against(normalize_klue, operator.eq)
+rouge_w = _against(normalize_klue, _rouge_w)
+SCORES = {
+    "exact_match": exact_match,
+    "f1": f1,
+    "klue_exact_match": klue_exact_match,
+    "rouge_w": rouge_w,
+}
 
 
 def best_threshold(

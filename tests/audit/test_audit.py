@@ -21,8 +21,7 @@ from nlpbook_data import InputError
 from nlpbook_data.audit import audit_corpus, format_audit, scan, write_audit
 from nlpbook_data.audit.figures import Balance, Copy, Disputed, Example, Finding, Vote
 from nlpbook_data.audit.odd import CHARACTERS, find_odd, is_mojibake, show
-from nlpbook_data.audit.page import make_page
-from nlpbook_data.audit.report import to_json
+from nlpbook_data.audit.report import make_page
 from nlpbook_data.corpora.declaration import Corpus, Split
 
 SENTIMENT = Features(text=Value("string"), label=ClassLabel(names=["부정", "긍정"]))
@@ -372,14 +371,14 @@ def test_tokens_that_the_vocabulary_lacks_are_counted(tokenizer):
 # Any corpus
 
 
-def test_without_rows_there_are_zeros_and_still_a_report(tokenizer):
+def test_without_rows_there_are_zeros_and_still_a_report(tokenizer, tmp_path):
     audit = reviews(train=[("가", 0)], test=[])
     assert audit.splits["test"].rows == audit.splits["test"].characters["text"].max == 0
     assert [o.rows for o in audit.overlaps] == [0, 0]
     assert "test" in format_audit(audit) and "test" in make_page(audit)
     data = DatasetDict(train=Dataset.from_dict({"text": [], "label": []}, features=SENTIMENT))
     audit = audit_corpus(data, declare(SENTIMENT), tokenizer)
-    assert format_audit(audit) and make_page(audit) and json.loads(to_json(audit))
+    assert format_audit(audit) and write_audit(audit, tmp_path)
 
 
 def test_plain_text_with_other_columns_needs_no_label():

@@ -15,8 +15,17 @@ FIXTURES = Path(__file__).parent / "fixtures"
 def parse(name: str, split: str, root: Path = FIXTURES) -> list[dict[str, Any]]:
     """Return what the corpus' `parse` makes of the files of one split below `root`."""
     corpus = find_corpus(name)
+    paths = corpus.splits[split].paths(corpus.folder(root))
+    return rows_of(name, [path for path in paths if path.is_file()])
+
+
+def rows_of(name: str, paths: list[Path]) -> list[dict[str, Any]]:
+    """Return what the corpus' `parse` makes of files."""
     module = importlib.import_module(f"nlpbook_data.corpora.{name.replace('-', '_')}")
-    return list(module.parse(corpus.splits[split].paths(corpus.folder(root))))
+    rows = []
+    for part in module.parse(paths):
+        rows += part.to_pylist() if hasattr(part, "to_pylist") else [part]
+    return rows
 
 
 def parse_changed(

@@ -5,39 +5,29 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from fixture_rows import FIXTURES
+from fixture_rows import FIXTURES, parse, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlpbook_data import InputError, load_corpus
-from nlpbook_data.corpora import _wikitext, open_subtitles
+from nlpbook_data.corpora import open_subtitles
 from nlpbook_data.data.corpus import find_corpus
 from nlpbook_data.reading import text as reading
 
 NAMES = ["kcbert", "kowikitext", "namuwikitext", "open_subtitles"]
-WIKIS = {"kowikitext": "KowikiTextKorpus", "namuwikitext": "NamuwikiTextKorpus"}
+WIKIS = ["kowikitext", "namuwikitext"]
 SPLITS = ["train", "validation", "test"]
 
 
-def paths(name: str, split: str = "train") -> list[Path]:
-    corpus = find_corpus(name)
-    return corpus.splits[split].paths(corpus.folder(FIXTURES))
+def rows(name: str, path: Path) -> list[tuple[str, ...]]:
+    return [tuple(row.values()) for row in rows_of(name, [path])]
 
 
-def rows(tables) -> list[tuple[str, ...]]:
-    return [tuple(row.values()) for table in tables for row in table.to_pylist()]
-
-
-def parse(name: str, split: str = "train") -> list[tuple[str, ...]]:
-    module = importlib.import_module(f"nlpbook_data.corpora.{name}")
-    return rows(module.parse(paths(name, split)))
-
-
-def korpora_wiki(path: Path, name: str = "kowikitext") -> list[tuple[str, str]]:
+def korpora_wiki(path: Path) -> list[tuple[str, str]]:
     """Return the titles and texts that Korpora's `load` reads."""
-    import Korpora
+    from Korpora import KowikiTextKorpus
 
-    texts, titles = getattr(Korpora, WIKIS[name]).load(None, str(path))
+    texts, titles = KowikiTextKorpus.load(None, str(path))
     return list(zip(titles, texts, strict=True))
 
 
@@ -50,7 +40,7 @@ def test_loading_and_streaming_lose_no_row(name, tmp_path):
     streamed = load_corpus(name, FIXTURES, tmp_path, streaming=True)
     known = [row for split in SPLITS if split in loaded for row in loaded[split]]
     parsed = [row for split in SPLITS[: 3 if name in WIKIS else 1] for row in parse(name, split)]
-    assert sorted(map(str, (tuple(row.values()) for row in known))) == sorted(map(str, parsed))
+    assert sorted(map(str, known)) == sorted(map(str, parsed))
     assert {split: list(rows) for split, rows in streamed.items()} == {
         split: list(rows) for split, rows in loaded.items()
     }
@@ -80,25 +70,25 @@ def test_memory_holds_a_block_not_the_file(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_bytes_are_refused_with_their_line(name, tmp_path):
     path = tmp_path / "damaged"
-    lines = paths(name)[0].read_bytes().split(b"\n")
-    module = importlib.import_module(f"nlpbook_data.corpora.{name}")
+    corpus = find_corpus(name)
+    (clean,) = corpus.splits["train"].paths(corpus.folder(FIXTURES))
+    lines = clean.read_bytes().split(b"\n")
     for damage in (b"\xea\xb0", b"\0"):
         at = next(n for n in range(2, len(lines)) if "".join(lines[n].decode().split()) != "")
         damaged = [*lines]
         damaged[at] = damaged[at][:-1] + damage + damaged[at][-1:]
         path.write_bytes(b"\n".join(damaged))
         with pytest.raises(InputError, match=rf"damaged, line {at + 1}"):
-            list(module.parse([path]))
+            rows(name, path)
 
 
 @pytest.mark.parametrize("name", [*WIKIS, "open_subtitles"])
 def test_an_html_page_is_refused(name, tmp_path):
     path = tmp_path / "page"
-    module = importlib.import_module(f"nlpbook_data.corpora.{name}")
     for page in ("<!DOCTYPE html>\n<html>404</html>\n", "<html><body>404</body></html>"):
         path.write_text(page)
         with pytest.raises(InputError, match="page, line 1"):
-            list(module.parse([path]))
+            rows(name, path)
 
 
 # --- wikitext -------------------------------------------------------------------------------
@@ -123,7 +113,7 @@ def test_any_sections_are_korporas_whatever_the_blocks(
     path.write_bytes((text.replace("\n", "\r\n") if crlf else text).encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "BLOCK_BYTES", block)
-        assert rows(_wikitext.parse([path])) == korpora_wiki(path)
+        assert rows("kowikitext", path) == korpora_wiki(path)
 
 
 def test_what_looks_like_a_heading_is_one_a_mark_is_none_and_an_empty_file_has_no_section(tmp_path):
@@ -131,11 +121,10 @@ def test_what_looks_like_a_heading_is_one_a_mark_is_none_and_an_empty_file_has_n
     path = tmp_path / "wiki"
     path.write_bytes("\ufeff = 합 =\n\n 하나 더하기 둘\n = 1 + 2\n 은 셋이다.\n".encode())
     titles = [" = 합 =", " = 1 + 2"]
-    assert rows(_wikitext.parse([path])) == list(
-        zip(titles, ["하나 더하기 둘", "은 셋이다."], strict=True)
-    )
+    texts = ["하나 더하기 둘", "은 셋이다."]
+    assert rows("kowikitext", path) == list(zip(titles, texts, strict=True))
     path.write_bytes(b"")
-    assert rows(_wikitext.parse([path])) == []
+    assert rows("kowikitext", path) == []
 
 
 def test_a_section_that_does_not_end_is_refused(tmp_path, monkeypatch):
@@ -144,7 +133,7 @@ def test_a_section_that_does_not_end_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "wiki"
     path.write_text(" = A =\n\n a\n = B =\n\n" + " b\n" * 1000)
     with pytest.raises(InputError, match="wiki, line 4: a section longer than 200 bytes"):
-        list(_wikitext.parse([path]))
+        rows("kowikitext", path)
 
 
 # --- open_subtitles -------------------------------------------------------------------------
@@ -154,7 +143,7 @@ def units(tmp_path: Path, *texts: str, head: str = "<tmx><body>") -> list[tuple[
     """Return the rows of a TMX file with `texts` in its body."""
     path = tmp_path / "en-ko.tmx"
     path.write_text(f"{head}\n{''.join(texts)}</body></tmx>\n", encoding="utf-8")
-    return rows(open_subtitles.parse([path]))
+    return rows("open_subtitles", path)
 
 
 def unit(english: str, korean: str) -> str:

@@ -25,8 +25,6 @@ from nlpbook_data.errors import InputError
 from nlpbook_data.features.generation import (
     encode,
     encode_prompts,
-    prompt_from_label,
-    prompt_from_question,
     scored_places,
     sum_texts,
     to_prompts,
@@ -259,10 +257,10 @@ def test_a_long_prompt_without_completion_keeps_its_start_and_its_last_tokens(to
 def test_labels_and_questions_become_prompts():
     reviews = {"text": ["재미있다", "지루하다"], "label": [1, 0]}
     expected = {"prompt": ["긍정", "부정"], "completion": [" 재미있다", " 지루하다"]}
-    assert prompt_from_label(reviews, LABELS) == to_prompts(reviews, LABELS) == expected
+    assert to_prompts(reviews, LABELS) == expected
     questions = {"question": ["배고파"], "answer": ["밥 드세요."], "label": [0]}
     expected = {"prompt": ["배고파\n"], "completion": ["밥 드세요."]}
-    assert prompt_from_question(questions) == to_prompts(questions, LABELS) == expected
+    assert to_prompts(questions, LABELS) == expected
 
 
 def test_texts_have_no_prompt_and_prompts_are_taken_as_they_are():
@@ -274,7 +272,7 @@ def test_texts_have_no_prompt_and_prompts_are_taken_as_they_are():
 @pytest.mark.parametrize("label", [None, -1])
 def test_a_text_without_label_has_no_prompt_by_label(label):
     with pytest.raises(InputError, match="no label"):
-        prompt_from_label({"text": ["가"], "label": [label]}, LABELS)
+        to_prompts({"text": ["가"], "label": [label]}, LABELS)
 
 
 def test_a_tokenizer_without_an_end_of_text_is_refused():

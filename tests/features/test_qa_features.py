@@ -252,7 +252,6 @@ def windowed(draw):
     limits = {
         "n_best": draw(st.integers(1, 6)),
         "max_answer_length": draw(st.none() | st.integers(1, 5)),
-        "max_answer_characters": draw(st.none() | st.integers(1, 5)),
     }
     return contexts, columns, questions, starts, ends, limits
 
@@ -266,10 +265,9 @@ def search(contexts, columns, questions, starts, ends, limits):
             a, b = columns["char_starts"][k][i], columns["char_ends"][k][j]
             blank = contexts[number][a] == " " or contexts[number][b - 1] == " "
             too_long = j - i + 1 > (limits["max_answer_length"] or 99)
-            too_wide = b - a > (limits["max_answer_characters"] or 99)
             if columns["char_ends"][k][j] == columns["char_starts"][k][j] or blank:
                 continue
-            if not (too_long or too_wide):
+            if not too_long:
                 score = starts[k][place + i] + ends[k][place + j]
                 found[number][a, b] = max(score, found[number].get((a, b), -np.inf))
     return [
