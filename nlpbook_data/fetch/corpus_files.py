@@ -12,7 +12,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from itertools import chain
 from pathlib import Path
@@ -49,7 +49,7 @@ def fetch_corpus(corpus: Corpus, folder: Path, missing: Iterable[str]) -> None:
         # refuses what comes by hand before a folder is made
         if not any(_plan(corpus, folder, missing)) and not _leftovers(corpus, folder):
             return
-        with _locked(folder):
+        with _locked(folder, missing):
             # another process may have fetched some meanwhile
             urls, archives = _plan(corpus, folder, missing)
             _refuse_another_draw(corpus, folder, [*urls, *chain(*archives.values())])
@@ -99,16 +99,24 @@ def _whole(folder: Path, part: str) -> Path | None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Make `folder` and hold its lock."""
+def _locked(folder: Path, missing: Sequence[str]) -> Iterator[None]:
+    """Make `folder`, hold its lock, and on an error take away what was made and is empty."""
+    inner = {parent for file in missing for parent in (folder / file).parents}
+    made = [path for path in inner | {folder, *folder.parents} if not path.exists()]
     lock = FileLock(folder / ".fetch.lock")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            logger.warning("%s: another process fetches into it; waiting.", folder)
-            lock.acquire()
+        for last in (False, False, True):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    lock.acquire(timeout=0)
+                except Timeout:
+                    logger.warning("%s: another process fetches into it; waiting.", folder)
+                    lock.acquire()
+                break
+            except FileNotFoundError:  # that process failed and took its folder away
+                if last:
+                    raise
     except (OSError, NotImplementedError) as error:
         what = "cannot be written to" if folder.is_dir() else "cannot be made"
         reason = getattr(error, "strerror", None) or error
@@ -117,6 +125,13 @@ def _locked(folder: Path) -> Iterator[None]:
         ) from error
     try:
         yield
+    except BaseException:
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
+        for path in sorted(made, reverse=True):  # children first
+            with suppress(OSError):  # a folder that holds what was fetched stays
+                path.rmdir()
+        raise
     finally:
         lock.release()
 
