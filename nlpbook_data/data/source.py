@@ -201,7 +201,7 @@ def load_source(
         files = schemas.find_qrels(files)
         task = _search_task(args, files)
     if args.corpus:
-        source = _from_corpus(args, task, multi_label)
+        source = _from_corpus(args, task, multi_label, scores)
     else:
         options = Options(
             args.sheet_name,
@@ -326,7 +326,7 @@ def _warn_of_missing(source: Source, whole: Mapping[str, int]) -> None:
             )
 
 
-def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
+def _from_corpus(args: Any, task: str, multi_label: bool, scores: bool | None) -> Source:
     corpus = find_corpus(args.corpus)
     label = corpus.features.get("label")
     fits = corpus.task in (task, *RETOLD.get(task, ()))
@@ -336,6 +336,12 @@ def _from_corpus(args: Any, task: str, multi_label: bool) -> Source:
         raise InputError(
             f"The corpus {corpus.name} is for {corpus.task}{labels}. Choose another corpus or "
             "recipe."
+        )
+    if scores is not None and scores == isinstance(label, ClassLabel):
+        found, wanted = ("classes", "numbers") if scores else ("numbers", "classes")
+        raise InputError(
+            f"The labels of the corpus {corpus.name} are {found}, where --scores or the model "
+            f"wants {wanted}. Choose another corpus, or leave --scores out."
         )
     common = (args.corpus_dir, args.cache_dir, args.accept_files)
     schema = schemas.SCHEMAS[task]

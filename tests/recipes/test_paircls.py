@@ -107,6 +107,7 @@ def test_the_positive_class_is_the_one_named(fork_recipe, tmp_path, positive):
     ("options", "parts"),
     [
         (["--corpus", "nsmc"], ("nsmc is for doccls",)),
+        (["--corpus", "sample_nli", "--scores", "true"], ("sample_nli are classes", "--scores")),
         (["--corpus", "sample_nli", "--positive_label", "반대"], ("반대", "함의, 중립, 모순")),
         (["--train_file", "bad.jsonl"], ("bad.jsonl, line 2", "hypothesis")),
         (["--corpus", "sample_nli", "--metric_for_best_model", "pearson"], ("pearson", "macro_f1")),
