@@ -465,9 +465,8 @@ def _read_hub(
 
     first = [*rows_of(dataset.select(range(min(100, len(dataset)))))]
     several = separator is not None
-    if tool := find_converter(wanted.task, first, wanted.columns, several, True, options):
-        convert = tool[1]
-    else:
+    convert = find_converter(wanted.task, first, wanted.columns, several, True, options)
+    if convert is None:
         schema, known = schemas.SCHEMAS[wanted.task], dataset.column_names
         columns = rename_columns(wanted.task, wanted.columns, known)
         needed, names, advice = schemas.match_columns(schema, columns, known)

@@ -483,7 +483,7 @@ def _read_table(
         read = read_rows(path, (), None, on_error, sheet_name=sheet)
 
         def convert(place: str, row: dict[str, Any]) -> list[dict[str, Any]]:
-            return [row | found if others else found for found in tool[1](place, row)]
+            return [row | found if others else found for found in tool(place, row)]
 
         for place, found in convert_each(read, convert, on_error):
             yield from ((place, row) for row in found)
