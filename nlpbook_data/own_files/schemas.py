@@ -19,16 +19,17 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.own_files.beir import is_qrels, read_qrels
-from nlpbook_data.own_files.entities import Layout, find_layout, read_ner_file, read_text_lines
+from nlpbook_data.own_files.entities import find_layout, read_text_lines
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.squad import read_squad
 from nlpbook_data.own_files.tables import (
@@ -70,6 +71,7 @@ from nlpbook_data.reading.values import (
 )
 from nlpbook_data.reading.workbook import sheets
 
+Read = Callable[[Counter[str], OnError], PlacedRows]  # counts notes; see `read_examples`
 MEND = "Mend or drop the row."
 ARRAY = re.compile(r"array\((\[[^\[\]]*\])(?:, dtype=\w+)?\)")  # of numpy, in a cell by pandas
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -294,70 +296,61 @@ def find_qrels(files: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def detect_format(
-    path: Path, task: str, columns: Mapping[str, str] | None = None, gold: bool = True
-) -> str | Layout:
-    """Return the format of `path`, as a name or as the `Layout` of a NER file.
-
-    Names are an ending of `FORMATS`, ``squad``, ``.txt`` (each line is a text), ``folder`` (each
-    sub-folder is a label) and ``brat``.
+    path: Path, task: str, columns: Mapping[str, str], gold: bool = True
+) -> tuple[str, Read | None]:
+    """Return how `path` is read: an ending of `FORMATS` or words, and a reader of other formats.
 
     Raises:
         InputError: there is no such file, or its format is not one of `task`.
     """
     if task == "ner" and is_brat(path):
-        return "brat"
+        return "brat's .txt and .ann files", partial(read_brat, path, gold)
     if path.is_dir() and task == "doccls":
-        return "folder"
+        return "a folder a label, a .txt file a text", partial(_read_label_folders, path, gold)
     if path.is_dir():
         raise InputError(f"{path}: a folder. For {task} name a file in it.")
     require_file(path)
     suffix = format_of(path)
-    if task in ("pretrain", "generation") and suffix == ".txt":
-        return suffix
+    always = task in ("pretrain", "generation")
+    is_plain = suffix == ".txt" and (always or (task in ("ner", "doccls") and not gold))
     if task == "ner" and suffix not in (".csv", ".jsonl", ".xlsx", ".parquet", ".json"):
-        text = (columns or {}).get("text", "text")
         first = next((line for _, line in read_text_lines(path) if line), "")
-        if suffix == ".tsv" and find_name(text, first.split("\t")) in first.split("\t"):
-            return suffix
-        layout = find_layout(path)
-        if layout:
-            return layout
-        if suffix == ".txt" and not gold:
-            return suffix
-        raise InputError(
-            f"{path}: found {first[:60]!r} where lines of a token and its tag (B-PER, I-PER, O), "
-            "or a text with <entity:TAG>, belong. Or save the rows as .jsonl, with text and "
-            "entities."
-        )
-    if suffix == ".txt" and task == "doccls" and not gold:
-        return suffix if "\t" not in first_text_line(path) else ".tsv"
+        cells = first.split("\t")
+        if suffix == ".tsv" and find_name(columns.get("text", "text"), cells) in cells:
+            return suffix, None
+        if layout := find_layout(path):
+            return layout[0], lambda notes, on_error: layout[1](on_error)
+        if not is_plain:
+            raise InputError(
+                f"{path}: found {first[:60]!r} where lines of a token and its tag (B-PER, I-PER, "
+                "O), or a text with <entity:TAG>, belong. Or save the rows as .jsonl, with text "
+                "and entities."
+            )
+    if is_plain and (task != "doccls" or "\t" not in first_text_line(path)):
+        return ".txt", lambda notes, on_error: _read_texts(path)
     if task == "qa" and suffix in (".json", ".jsonl") and json_layout(path) == "squad":
-        return "squad"
-    return table_format(path, *([".txt"] if task in ("pretrain", "generation") else []))
+        return "SQuAD's JSON", lambda notes, on_error: read_squad(path, on_error)
+    return table_format(path, *([".txt"] if always else [])), None
 
 
 def describe_format(path: Path, task: str, columns: Mapping[str, str], gold: bool) -> str:
     """Return how `path` is read, in words: format or layout, separator, encoding."""
-    return describe_kind(path, detect_format(path, task, columns, gold))
+    return describe_kind(path, detect_format(path, task, columns, gold)[0])
 
 
-def describe_kind(path: Path, kind: str | Layout) -> str:
-    """Return how `path` is read in the format `kind`, in words."""
-    names = {
-        ".csv": "csv, comma",
-        ".tsv": "tsv, tab",
-        "folder": "a folder a label, a .txt file a text",
-        "brat": "brat's .txt and .ann files",
-        "squad": "SQuAD's JSON",
-        ".txt": "a line a text",
-    }
-    name = names.get(kind, kind.removeprefix(".")) if isinstance(kind, str) else str(kind)
-    if kind == ".csv" and (mark := csv_separator(path)) != ",":
-        name = {";": "csv, semicolon", "\t": "csv, tab"}.get(mark, "csv, pipe")
-    if kind in ("folder", "brat", ".xlsx", ".parquet"):
+def describe_kind(path: Path, kind: str) -> str:
+    """Return how `path` is read, in words; `kind` is an ending, or says it but for the encoding."""
+    csv = {",": "csv, comma", ";": "csv, semicolon", "\t": "csv, tab", "|": "csv, pipe"}
+    name = {".tsv": "tsv, tab", ".txt": "a line a text"}.get(kind, kind.removeprefix("."))
+    name = csv[csv_separator(path)] if kind == ".csv" else name
+    if path.is_dir() or kind in (".xlsx", ".parquet"):
         return name
     is_cp949 = find_encoding(path) == "cp949"
     return f"{name}, {'cp949' if is_cp949 else 'UTF-16' if is_utf16(path) else 'UTF-8'}"
+
+
+def _read_texts(path: Path) -> PlacedRows:
+    return ((place, {"text": line}) for place, line in read_text_lines(path) if line.strip())
 
 
 def read_examples(
@@ -401,7 +394,7 @@ def read_examples(
     """
     columns, options = dict(columns or {}), options or Options()
     find_schema(task, columns)
-    kind = detect_format(path, task, columns, gold)
+    read = detect_format(path, task, columns, gold)[1]
     empty = True
 
     def report(error: InputError) -> None:
@@ -409,20 +402,12 @@ def read_examples(
         empty = False
         on_error(error)
 
-    if isinstance(kind, Layout):
-        rows = read_ner_file(path, kind, report)
-    elif kind == "folder":
-        rows = _read_label_folders(path, gold, options.notes, report)
-    elif kind == "brat":
-        rows = read_brat(path, gold, options.notes, report)
-    elif kind == "squad":
-        rows = read_squad(path, report)
-    elif kind == ".txt":
-        rows = ((place, {"text": line}) for place, line in read_text_lines(path) if line.strip())
-    else:
-        rows = _read_table(
-            path, task, columns, gold, others, label_separator is not None, options, report
-        )
+    several = label_separator is not None
+    rows = (
+        read(options.notes, report)
+        if read
+        else _read_table(path, task, columns, gold, others, several, options, report)
+    )
     ids: dict[str, str] = {}
     for number, (place, row) in enumerate(rows, start=1):
         try:
