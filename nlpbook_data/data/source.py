@@ -41,7 +41,7 @@ from nlpbook_data.errors import InputError, first_line, nearest, shown
 from nlpbook_data.own_files import beir, schemas
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.tables import check_columns
-from nlpbook_data.own_files.tools import find_converter, rename_columns
+from nlpbook_data.own_files.tools import find_converter
 from nlpbook_data.reading.squad import ANSWERS
 
 logger = logging.getLogger(__name__)
@@ -468,8 +468,7 @@ def _read_hub(
     convert = find_converter(wanted.task, first, wanted.columns, several, True, options)
     if convert is None:
         schema, known = schemas.SCHEMAS[wanted.task], dataset.column_names
-        columns = rename_columns(wanted.task, wanted.columns, known)
-        needed, names, advice = schemas.match_columns(schema, columns, known)
+        needed, names, advice = schemas.match_columns(wanted.task, wanted.columns, known)
         check_columns(place, known, needed, advice)
         used = {column: name for column, name in names.items() if name in known}
         drop = schemas.are_inference(wanted.task, [row.get(used.get("label", "")) for row in first])

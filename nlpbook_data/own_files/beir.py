@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.own_files.tables import read_rows
+from nlpbook_data.own_files.tables import first_rows, read_rows
 from nlpbook_data.reading.search_rows import read_search_row, text_of
 from nlpbook_data.reading.values import OnError, PlacedRows, convert_each, malformed
 
@@ -77,6 +77,6 @@ def texts_of(files: Iterable[Path]) -> list[Path]:
     """Return the files of queries and of passages of those of `files` that are qrels."""
     found: list[Path] = []
     for path in files:
-        _, row = next(read_rows(path, (), None, lambda error: None), ("", {}))
-        found += [file for file in texts_beside(path) if file not in found] if is_qrels(row) else []
+        if any(map(is_qrels, first_rows(path, 1))):
+            found += [file for file in texts_beside(path) if file not in found]
     return found

@@ -23,7 +23,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +33,7 @@ from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.squad import read_squad
 from nlpbook_data.own_files.tables import (
     csv_separator,
+    first_rows,
     first_text_line,
     read_rows,
     require_file,
@@ -199,20 +199,15 @@ def find_columns(schema: Schema, there: Collection[str], gold: bool = True) -> t
 
 
 def match_columns(
-    schema: Schema, columns: Mapping[str, str], there: Collection[str], gold: bool = True
+    task: str, columns: Mapping[str, str], there: Collection[str], gold: bool = True
 ) -> tuple[list[str], dict[str, str], str]:
     """Return the data's required columns, the mapping of all columns, and advice for an error.
 
-    The mapping is ``{the task's column: the data's}``. The advice tells which options name other
-    columns.
-
-    Args:
-        columns: ``{the task's column: the data's}``, where they differ.
-        there: the columns of the data.
-        gold: False: the column to predict may be missing.
+    Mappings, `columns` too, are ``{the task's column: the data's}``. The advice tells which options
+    name other columns. Without `gold` the column to predict may be missing.
     """
-    name_of = {column: columns.get(column, column) for column in schema.all_columns}
-    name_of = {column: find_name(name, there) for column, name in name_of.items()}
+    schema, columns = SCHEMAS[task], rename_columns(task, columns, there)
+    name_of = {c: find_name(columns.get(c, c), there) for c in schema.all_columns}
     names = find_columns(schema, [c for c in name_of if name_of[c] in there], gold)
     needed = [column for column in names if gold or column != schema.gold]
     wanted = {column: name_of[column] for column in (*names, *schema.optional)}
@@ -234,13 +229,10 @@ def searched_task(paths: Iterable[Path], columns: Mapping[str, str]) -> str:
         is_json = format_of(path) in (".json", ".jsonl") and path.is_file()
         if is_json and json_layout(path) == "squad":
             return "qa"
-        try:
-            _, row = next(read_rows(path, (), None, lambda error: None), ("", {}))
-        except (InputError, OSError):  # reading reports it for search's columns
-            continue
-        for task, sets in SEARCHED.items():
-            if any(all(find_name(name, row) in row for name in names) for names in sets):
-                return task
+        for row in first_rows(path, 1):
+            for task, sets in SEARCHED.items():
+                if any(all(find_name(name, row) in row for name in names) for names in sets):
+                    return task
     return "search"
 
 
@@ -447,38 +439,28 @@ def _read_table(
     on_error: OnError,
 ) -> PlacedRows:
     """Yield the rows of a table under the task's names of its columns."""
-    schema, sheet = SCHEMAS[task], options.sheet_name
+    sheet = options.sheet_name
     if not others and sheet is None and format_of(path) == ".xlsx" and (more := sheets(path)[1:]):
         options.notes[f"of its sheets left unread (--sheet_name): {shown(more)}"] = len(more)
-    sample: list[dict[str, Any]] = []
-    try:
-        rows = read_rows(path, (), None, lambda error: None, sheet_name=sheet)
-        sample = [row for _, row in islice(rows, SAMPLE_ROWS)]
-    except InputError:  # reading reports this too, after errors of the header
-        pass
+    sample = first_rows(path, SAMPLE_ROWS, sheet)
     first = sample[0] if sample else {}
+    whole_rows = read_rows(path, (), None, on_error, sheet_name=sheet)
     names = [find_name(columns.get(name, name), first) for name in ("id", "text", "label")]
     if not others and (parts := count_parts(task, sample, *names)):
         if task == "ner" or several:
-            read = read_rows(path, (), None, on_error, sheet_name=sheet)
-            yield from join_parts(task, read, *names)
+            yield from join_parts(task, whole_rows, *names)
             return
         options.notes[REPEATED] = parts
     if tool := find_converter(task, sample, columns, several, gold, options):
-        read = read_rows(path, (), None, on_error, sheet_name=sheet)
-
-        def convert(place: str, row: dict[str, Any]) -> list[dict[str, Any]]:
-            return [row | found if others else found for found in tool(place, row)]
-
-        for place, found in convert_each(read, convert, on_error):
-            yield from ((place, row) for row in found)
+        for place, (row, found) in convert_each(
+            whole_rows, lambda place, row: (row, [*tool(place, row)]), on_error
+        ):
+            yield from ((place, row | one if others else one) for one in found)
         return
     if task == "search" and is_qrels(first):
-        read = read_rows(path, (), None, on_error)
-        yield from read_qrels(path, read, options.notes, on_error)
+        yield from read_qrels(path, whole_rows, options.notes, on_error)
         return
-    columns = rename_columns(task, columns, first)
-    needed, wanted, advice = match_columns(schema, columns, first, gold)
+    needed, wanted, advice = match_columns(task, columns, first, gold)
     if not others:
         options.note_unread([name for name in first if name not in wanted.values()])
     yes_no = [name for name in first if _are_yes_no(row.get(name) for row in sample)]
@@ -501,9 +483,9 @@ def _read_table(
                 f"{path}: the column {column!r} stands beside {name!r}, which takes its name. "
                 f"Rename {column!r}."
             )
-    read, is_tsv = None if others else wanted.values(), table_format(path) == ".tsv"
+    optional, is_tsv = None if others else wanted.values(), table_format(path) == ".tsv"
     drop = not others and are_inference(task, [row.get(wanted.get("label", "")) for row in sample])
-    for place, row in read_rows(path, needed, read, on_error, advice, sheet):
+    for place, row in read_rows(path, needed, optional, on_error, advice, sheet):
         if drop and str(row.get(wanted["label"])).strip() == "-":
             options.notes[UNDECIDED] += 1
             continue
@@ -743,15 +725,12 @@ def check_labels(place: str, labels: Collection[str], task: str) -> None:
         )
 
 
-def check_label(
-    place: str, label: str, known: Collection[str], whose: str = "train", advice: str = ""
-) -> None:
+def check_label(place: str, label: str, known: Collection[str], whose: str, advice: str) -> None:
     """Refuse a label that is not in `known`, the labels of `whose`."""
     if label not in known:
         raise InputError(
             f"{place}: the label {label[:60]!r} is not among those of {whose} "
-            f"({shown(known)}).{nearest(label, known)} "
-            + (advice or "Mend the row, or add it to train.")
+            f"({shown(known)}).{nearest(label, known)} {advice}"
         )
 
 
@@ -957,27 +936,20 @@ def _of_columns(place: str, answers: dict[str, list[Any]]) -> list[dict[str, Any
 
 def _where_it_is(text: str, start: int | None, piece: str) -> str:
     """Return where `piece` is in `text`, or how the offsets seem to have been counted."""
-    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
-    if start is not None and text.startswith(piece, start):
+    found = _occurrences(piece, text)
+    if start in found:
         return f" It stands there up to {start + len(piece)}, the end, which is exclusive; mend it."
-    normal = {f: (unicodedata.normalize(f, text), unicodedata.normalize(f, piece)) for f in forms}
-    for form, (whole_text, part) in normal.items():
-        if start is not None and whole_text != text and whole_text.startswith(part, start):
-            return (
-                f" The offsets would fit after {form}: normalise text, offsets and all, to one "
-                "form before you count."
-            )
-    if start is not None and piece:
-        units, wide = (one.encode("utf-16-le", "replace") for one in (text, piece))
-        if len(units) > 2 * len(text) and units.startswith(wide, 2 * start):
-            return (
-                " The offsets count UTF-16 units, of which an emoji has two (JavaScript); count "
-                "characters."
-            )
-    if found := _occurrences(piece, text):
+    units, wide = (one.encode("utf-16-le", "replace") for one in (text, piece))
+    if start is not None and wide and units.startswith(wide, 2 * start):
+        return (
+            " The offsets count UTF-16 units, of which an emoji has two (JavaScript); count "
+            "characters."
+        )
+    if found:
         return f" It stands at {_numbers(found)}; mend the offset."
-    for form, (whole_text, part) in normal.items():
-        if part in whole_text:
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    for form in forms:
+        if unicodedata.normalize(form, piece) in unicodedata.normalize(form, text):
             return f" It would be found after {form}; write both in the same form."
     return " It is nowhere in it; mend the row."
 

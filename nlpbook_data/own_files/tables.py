@@ -94,6 +94,15 @@ def read_rows(
         yield from _read_cells(path, suffix, columns, on_error, advice, sheet_name)
 
 
+def first_rows(path: Path, most: int, sheet_name: str | None = None) -> list[dict[str, Any]]:
+    """Return up to `most` rows; none of a file in which an error is met, which reading reports."""
+    try:
+        rows = read_rows(path, (), None, lambda error: None, sheet_name=sheet_name)
+        return [row for _, row in islice(rows, most)]
+    except (InputError, OSError):
+        return []
+
+
 def table_format(path: Path, *others: str) -> str:
     """Return the format of a table, one of `FORMATS`; a .txt whose first line has tabs is a tsv.
 
