@@ -581,14 +581,11 @@ def _find_labels(
         place, row = placed
         found.update(schemas.labels_of(row))
     file = place.rpartition(", ")[0] or place
-    note = schemas.score_note(wanted.task, found) if wanted.scores is None else None
-    said = [f"{file}: {note}"] if note else []
-    if wanted.task == "paircls" and wanted.scores is None and schemas.are_scores(found):
-        return None, True, said
-    joined = schemas.check_joined(file, found, wanted.task, wanted.label_separator)
-    schemas.check_labels(file, found, wanted.task)
-    said += [f"{file}: {note}" for note in (joined, schemas.alike_note(found)) if note]
-    return schemas.sort_labels(found), True, said
+    are_scores, notes = schemas.judge_labels(
+        file, found, wanted.task, wanted.label_separator, wanted.scores
+    )
+    said = [f"{file}: {note}" for note in notes]
+    return None if are_scores else schemas.sort_labels(found), True, said
 
 
 def _features(wanted: _Wanted, columns: Sequence[str], names: list[str] | None) -> Features:

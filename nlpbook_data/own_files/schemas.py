@@ -606,23 +606,39 @@ def _as_numbers(labels: Iterable[str]) -> list[float]:
         return []
 
 
-def are_scores(labels: Iterable[str]) -> bool:
+def judge_labels(
+    place: str,
+    labels: Collection[str],
+    task: str,
+    separator: str | None,
+    scores: bool | None,
+    whole: bool = True,
+) -> tuple[bool, list[str]]:
+    """Return whether the labels of a file are scores, and notes about them.
+
+    They are scores if `scores` says so or, where it is None, if all are numbers and some have
+    fractions. With `separator` a row has several labels. Impossible sets of labels are refused if
+    the file is `whole`.
+    """
+    notes = [_score_note(task, labels)] if scores is None else []
+    if task == "paircls" and labels and (_are_scores(labels) if scores is None else scores):
+        for label in labels:
+            if not all(map(math.isfinite, _as_numbers([label]) or [math.nan])):
+                raise InputError(f"{place}: the label {label[:60]!r} is no number. Mend it.")
+        return True, [*filter(None, notes)]
+    if whole:
+        notes.append(_check_joined(place, labels, task, separator))
+        _check_labels(place, labels, task)
+    return False, [*filter(None, [*notes, _alike_note(labels)])]
+
+
+def _are_scores(labels: Iterable[str]) -> bool:
     """Return whether all `labels` are numbers and at least one has a fraction."""
     numbers = _as_numbers(labels)
     return all(map(math.isfinite, numbers)) and not all(n.is_integer() for n in numbers)
 
 
-def read_scores(place: str, labels: Iterable[str]) -> list[float]:
-    """Return `labels` as numbers; refuse a label that is not a number."""
-    numbers = []
-    for label in labels:
-        numbers += _as_numbers([label]) or [math.nan]
-        if not math.isfinite(numbers[-1]):
-            raise InputError(f"{place}: the label {label[:60]!r} is no number. Mend it.")
-    return numbers
-
-
-def score_note(task: str, labels: Collection[str]) -> str | None:
+def _score_note(task: str, labels: Collection[str]) -> str | None:
     """Return a note about scores, or about classes that look like scores; None otherwise."""
     commas = [label for label in labels if "," in label]
     if task == "paircls" and commas and all(NUMBER.fullmatch(n.replace(",", ".")) for n in labels):
@@ -631,14 +647,14 @@ def score_note(task: str, labels: Collection[str]) -> str | None:
         return None
     numbers = sorted(float(label) for label in labels)
     between = f"from {numbers[0]:g} to {numbers[-1]:g}"
-    if task == "paircls" and are_scores(labels):
+    if task == "paircls" and _are_scores(labels):
         return f"The labels, numbers {between}, are read as scores (--scores false: as classes)."
     if task == "paircls" and len(labels) > 2 and numbers != [0, 1, 2]:
         return (
             f"The labels, whole numbers {between}, are read as {len(labels)} classes. If they are "
             "scores, pass --scores true."
         )
-    if task == "doccls" and are_scores(labels):
+    if task == "doccls" and _are_scores(labels):
         return f"The labels, numbers {between}, look like scores, and are read as classes."
     return None
 
@@ -665,7 +681,7 @@ def _find_joined(labels: Collection[str]) -> tuple[str, str] | None:
     return None
 
 
-def check_joined(place: str, labels: Collection[str], task: str, separator: str | None) -> str:
+def _check_joined(place: str, labels: Collection[str], task: str, separator: str | None) -> str:
     """Refuse joined labels in rows with several labels; return a note for rows with one label."""
     found = _find_joined(labels) if task == "doccls" else None
     if found is None or is_listed(found[0]):
@@ -683,7 +699,7 @@ def check_joined(place: str, labels: Collection[str], task: str, separator: str 
     )
 
 
-def alike_note(labels: Iterable[str]) -> str | None:
+def _alike_note(labels: Iterable[str]) -> str | None:
     """Return a note about two labels that look like one, such as True and TRUE, 1 and 01."""
     seen: dict[str | float, str] = {}
     for label in sorted(labels):
@@ -705,7 +721,7 @@ def sort_labels(labels: Iterable[str]) -> list[str]:
     return sorted(labels, key=lambda label: (float(label) if numeric else 0.0, label))
 
 
-def check_labels(place: str, labels: Collection[str], task: str) -> None:
+def _check_labels(place: str, labels: Collection[str], task: str) -> None:
     """Refuse impossible label sets of a whole file."""
     if task == "ner" and not labels:
         raise InputError(f"{place}: there is no entity in any row. Look at the file.")
