@@ -215,7 +215,7 @@ def _find_encoding(path: Path, state: tuple[int, int, int]) -> str:
     """
     line, hangul = 1, False
     with open_bytes(path) as file:
-        while block := b"".join(file.readlines(1 << 20)):
+        while block := file.read(1 << 20) + file.readline():  # whole lines
             _refuse_nul(path, line, block)
             try:
                 hangul = HANGUL.search(block.decode()) is not None or hangul
