@@ -247,11 +247,10 @@ def find_split_files(folder: Path) -> dict[str, Path]:
         raise InputError(f"{folder}: no such folder. Check the path.")
     folder = folder / "qrels" if (folder / "qrels").is_dir() else folder
     found: dict[str, Path] = {}
-    seen = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() in (".md", ".yaml", ".yml", ".py"):
-            continue
-        seen.append(path.name)
+    others = (".md", ".yaml", ".yml", ".py")
+    seen = [path for path in sorted(folder.iterdir()) if path.suffix.lower() not in others]
+    seen = [path for path in seen if not path.name.startswith(".")]
+    for path in seen:
         words = re.split(r"[-_. ]+", path.name.lower())
         for split, names in SPLIT_WORDS.items():
             if not set(names).isdisjoint(words):
@@ -264,8 +263,8 @@ def find_split_files(folder: Path) -> dict[str, Path]:
     if not found:
         raise InputError(
             f"{folder}: no file or folder is named train, validation (dev) or test; there "
-            f"{'is ' + ', '.join(seen[:10]) if seen else 'is nothing'}. Rename them, or name the "
-            "files one by one."
+            f"is {shown(path.name for path in seen) if seen else 'nothing'}. Rename them, or name "
+            "the files one by one."
         )
     return {split: found[split] for split in SPLIT_WORDS if split in found}
 
@@ -440,29 +439,26 @@ def _read_table(
 ) -> PlacedRows:
     """Yield the rows of a table under the task's names of its columns."""
     sheet = options.sheet_name
-    if not others and sheet is None and format_of(path) == ".xlsx" and (more := sheets(path)[1:]):
+    if sheet is None and format_of(path) == ".xlsx" and (more := sheets(path)[1:]):
         options.notes[f"of its sheets left unread (--sheet_name): {shown(more)}"] = len(more)
     sample = first_rows(path, SAMPLE_ROWS, sheet)
     first = sample[0] if sample else {}
     whole_rows = read_rows(path, (), None, on_error, sheet_name=sheet)
     names = [find_name(columns.get(name, name), first) for name in ("id", "text", "label")]
-    if not others and (parts := count_parts(task, sample, *names)):
+    if parts := count_parts(task, sample, *names):
         if task == "ner" or several:
             yield from join_parts(task, whole_rows, *names)
             return
         options.notes[REPEATED] = parts
     if tool := find_converter(task, sample, columns, several, gold, options):
-        for place, (row, found) in convert_each(
-            whole_rows, lambda place, row: (row, [*tool(place, row)]), on_error
-        ):
-            yield from ((place, row | one if others else one) for one in found)
+        for place, found in convert_each(whole_rows, lambda *placed: [*tool(*placed)], on_error):
+            yield from ((place, row) for row in found)
         return
     if task == "search" and is_qrels(first):
         yield from read_qrels(path, whole_rows, options.notes, on_error)
         return
     needed, wanted, advice = match_columns(task, columns, first, gold)
-    if not others:
-        options.note_unread([name for name in first if name not in wanted.values()])
+    options.note_unread([name for name in first if name not in wanted.values()])
     yes_no = [name for name in first if _are_yes_no(row.get(name) for row in sample)]
     if task == "search" and (told := {*yes_no} - {*wanted.values()}):
         options.notes[YES_NO] = len(told)
@@ -484,7 +480,7 @@ def _read_table(
                 f"Rename {column!r}."
             )
     optional, is_tsv = None if others else wanted.values(), table_format(path) == ".tsv"
-    drop = not others and are_inference(task, [row.get(wanted.get("label", "")) for row in sample])
+    drop = are_inference(task, [row.get(wanted.get("label", "")) for row in sample])
     for place, row in read_rows(path, needed, optional, on_error, advice, sheet):
         if drop and str(row.get(wanted["label"])).strip() == "-":
             options.notes[UNDECIDED] += 1
@@ -554,8 +550,7 @@ def convert_row(
         if name not in row:
             continue
         if name == "label" and task == "doccls":
-            labels = read_labels(place, row[name], label_separator, options.notes)
-            example[name] = labels[0] if label_separator is None else labels
+            example[name] = read_labels(place, row[name], label_separator, options.notes)
         elif name == "label":
             example[name] = read_label(place, row[name], options.notes)
         elif name == "entities":
@@ -670,13 +665,9 @@ def _find_joined(labels: Collection[str]) -> tuple[str, str] | None:
         parts = {label: [p.strip() for p in label.split(separator)] for label in ordered}
         counts = Counter(part for pieces in parts.values() for part in set(pieces))
         for label, pieces in parts.items():
-            if len(pieces) == 1 or not all(pieces):
-                continue
-            if separator in " ·":
-                is_joined = all(piece in labels for piece in pieces)
-            else:
-                is_joined = any(counts[piece] > 1 for piece in pieces)
-            if is_joined:
+            known = all(p in labels for p in pieces)
+            is_joined = known if separator in " ·" else any(counts[p] > 1 for p in pieces)
+            if len(pieces) > 1 and all(pieces) and is_joined:
                 return label, separator
     return None
 
@@ -769,21 +760,22 @@ def read_text(place: str, value: Any, column: str = "text") -> str:
     return whole(place, value, MEND)
 
 
-def read_labels(place: str, value: Any, separator: str | None, notes: Counter[str]) -> list[str]:
+def read_labels(
+    place: str, value: Any, separator: str | None, notes: Counter[str]
+) -> str | list[str]:
     """Return the label of a row; with a `separator`, its sorted labels."""
-    if separator is not None:
-        values = value if isinstance(value, list) else [value]
-        if isinstance(value, str):
-            values = [part for part in value.split(separator) if part.strip()]
-            if is_listed(value):
-                values = parts_of(value)
-        found = [read_label(place, value, notes) for value in values]
-        if {*found} <= {"0", "1"} and len(found) > 2:
-            raise malformed(place, value, "a list of the labels' names", MEND)
-        return sorted({*found})
-    if isinstance(value, list):
-        raise InputError(f"{place}: found a list of labels. Pass --multi_label true.")
-    return [read_label(place, value, notes)]
+    if separator is None:
+        if isinstance(value, list):
+            raise InputError(f"{place}: found a list of labels. Pass --multi_label true.")
+        return read_label(place, value, notes)
+    values = value if isinstance(value, list) else [value]
+    if isinstance(value, str):
+        parts = parts_of(value) if is_listed(value) else value.split(separator)
+        values = [part for part in parts if part.strip()]
+    found = [read_label(place, value, notes) for value in values]
+    if {*found} <= {"0", "1"} and len(found) > 2:
+        raise malformed(place, value, "a list of the labels' names", MEND)
+    return sorted({*found})
 
 
 def read_label(place: str, value: Any, notes: Counter[str]) -> str:
@@ -827,9 +819,7 @@ def read_entities(place: str, value: Any, text: str, notes: Counter[str]) -> lis
         said = entity.get("text")
         if said is not None and not isinstance(said, str):
             raise malformed(f"{where}, text", said, "a text", MEND)
-        if start > end:
-            raise InputError(f"{where}: its start {start} is after its end {end}. Mend the row.")
-        if start == end:
+        if start >= end:
             raise InputError(
                 f"{where}: the span {start}-{end} is empty. The end is the position after the last "
                 "character; mend or drop the entity."
@@ -889,22 +879,25 @@ def _convert_question(
 
 def _answers_of(place: str, row: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return the answers of a row, each with its place."""
-    answers = row.get("answers")
-    if isinstance(answers, str) and not answers.lstrip().startswith(("[", "{")):
-        row = {**row, "answer_text": answers}  # the cell is the answer text
-    elif "answers" in row and not ("answer_text" in row and _is_missing(answers)):
-        answers = _from_json(place, "answers", answers)
-        if isinstance(answers, dict):
-            is_columns = all(isinstance(v, list) for v in answers.values())
-            answers = _of_columns(place, answers) if is_columns else [answers]
-        if isinstance(answers, list):
-            answers = [{"text": one} if isinstance(one, str) else one for one in answers]
-        numbered = enumerate(_objects(place, "answers", answers), start=1)
-        return [(f"{place}, answer {number}", answer) for number, answer in numbered]
-    text, start = row.get("answer_text"), row.get("answer_start")
-    if _is_missing(text) and (_is_missing(start) or start in (-1, "-1")):
-        return []  # no answer in the context
-    return [(place, {"text": text} | ({} if _is_missing(start) else {"answer_start": start}))]
+    answers, text, start = (row.get(key) for key in ("answers", "answer_text", "answer_start"))
+    is_text = isinstance(answers, str) and not answers.lstrip().startswith(("[", "{"))
+    if "answers" not in row or is_text or ("answer_text" in row and _is_missing(answers)):
+        text = answers if is_text else text  # the cell is the answer text
+        if _is_missing(text) and (_is_missing(start) or start in (-1, "-1")):
+            return []  # no answer in the context
+        return [(place, {"text": text, "answer_start": start})]
+    answers = _from_json(place, "answers", answers)
+    if isinstance(answers, dict) and all(isinstance(v, list) for v in answers.values()):
+        # ``{"text": […], "answer_start": […]}``, as in Hub datasets
+        if len({*map(len, answers.values())}) > 1:
+            raise InputError(f"{place}: the lists in answers differ in length. Mend the row.")
+        rows = zip(*answers.values(), strict=True)
+        answers = [dict(zip(answers, values, strict=True)) for values in rows]
+    answers = [answers] if isinstance(answers, dict) else answers
+    if isinstance(answers, list):
+        answers = [{"text": one} if isinstance(one, str) else one for one in answers]
+    numbered = enumerate(_objects(place, "answers", answers), start=1)
+    return [(f"{place}, answer {number}", answer) for number, answer in numbered]
 
 
 def _read_answer(
@@ -915,20 +908,21 @@ def _read_answer(
     text = read_text(place, answer["text"], "answer")
     if _is_missing(answer.get("answer_start")):
         found = _occurrences(text, context)
+        if not found:
+            raise InputError(
+                f"{place}: the answer {text[:40]!r} is not in the context."
+                f"{_where_it_is(context, None, text)}"
+            )
         if len(found) > 1 and options.repeated_answers == "skip":
             options.notes["answers stand more than once in their context; skipped"] += 1
             return None
         if len(found) > 1 and options.repeated_answers == "first":
             options.notes["answers stand more than once in their context; the first counts"] += 1
-        elif len(found) != 1:
+        elif len(found) > 1:
             raise InputError(
-                f"{place}: the answer {text[:40]!r} is "
-                + (
-                    f"{len(found)} times in the context, at {_numbers(found)}. Say which with "
-                    "answer_start, or pass --repeated_answers first, or skip."
-                    if found
-                    else f"not in the context.{_where_it_is(context, None, text)}"
-                )
+                f"{place}: the answer {text[:40]!r} is {len(found)} times in the context, at "
+                f"{_numbers(found)}. Say which with answer_start, or pass --repeated_answers "
+                "first, or skip."
             )
         return {"text": text, "answer_start": found[0]}
     start = _integer(place, "answer_start", answer["answer_start"])
@@ -939,15 +933,6 @@ def _read_answer(
             f"{_where_it_is(context, start, text)}"
         )
     return {"text": text, "answer_start": start}
-
-
-def _of_columns(place: str, answers: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """Convert ``{"text": […], "answer_start": […]}``, as in Hub datasets, to objects."""
-    if len({len(values) for values in answers.values()}) > 1:
-        raise InputError(f"{place}: the lists in answers differ in length. Mend the row.")
-    return [
-        dict(zip(answers, values, strict=True)) for values in zip(*answers.values(), strict=True)
-    ]
 
 
 def _where_it_is(text: str, start: int | None, piece: str) -> str:
