@@ -177,22 +177,23 @@ def _read_cells(
         elif {*columns}.isdisjoint(header):
             advice = f"{advice} If the file has no header, write one above its rows."
     check_columns(top, header, columns, advice)
-    for place, cells in rows:
+
+    def read(place: str, cells: list[Any]) -> dict[str, Any]:
         if suffix == ".xlsx":  # xlsx omits empty cells
-            cells += [None] * (len(header) - len(cells))
-        if len(cells) == len(header):
-            start = str(cells[0]).lstrip("\ufeff")  # files were joined
-            if len(header) > 1 and start == header[0] and cells[1:] == header[1:]:
-                on_error(InputError(f"{place}: the header again. Drop the row."))
-                continue
-            row = dict(zip(header, cells, strict=True))
-            row.pop("", None)  # a column without a name: pandas' index, or empty cells of Excel
-            yield place, row
-            continue
-        hint = TOO_MANY[suffix] if len(cells) > len(header) else "Complete the row, or drop it."
-        on_error(
-            InputError(f"{place}: {len(cells)} cells where the header has {len(header)}. {hint}")
-        )
+            cells = cells + [None] * (len(header) - len(cells))
+        if len(cells) != len(header):
+            hint = TOO_MANY[suffix] if len(cells) > len(header) else "Complete the row, or drop it."
+            raise InputError(
+                f"{place}: {len(cells)} cells where the header has {len(header)}. {hint}"
+            )
+        start = str(cells[0]).lstrip("\ufeff")  # files were joined
+        if len(header) > 1 and start == header[0] and cells[1:] == header[1:]:
+            raise InputError(f"{place}: the header again. Drop the row.")
+        row = dict(zip(header, cells, strict=True))
+        row.pop("", None)  # a column without a name: pandas' index, or empty cells of Excel
+        return row
+
+    yield from convert_each(rows, read, on_error)
 
 
 def _rows_of_cells(
@@ -248,14 +249,9 @@ def _read_objects(path: Path, columns: list[str], on_error: OnError, advice: str
 
 def _read_object(place: str, value: Any) -> dict[str, Any]:
     """Return the object of a line or an item; spaCy has a text and an object about it."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        check_columns(place, [name for name, _ in pairs], [], "")
-        return dict(pairs)
-
     row = value
     if isinstance(value, str):
-        row = parse_json(place, value, ONE_A_LINE, object_pairs_hook=unique)
+        row = parse_json(place, value, ONE_A_LINE, object_pairs_hook=unique_keys)
     if isinstance(row, list) and [type(part) for part in row] == [str, dict]:
         row = {"text": row[0], **row[1]}
     if not isinstance(row, dict):
@@ -270,21 +266,15 @@ def _read_parquet(
     try:
         file = pq.ParquetFile(open_bytes(path))
         schema = file.schema_arrow
-        types = (
-            Features.from_arrow_schema(schema) if b"huggingface" in (schema.metadata or {}) else {}
-        )
-        check_columns(path, file.schema_arrow.names, columns, advice)
-        present = [
-            name
-            for name in file.schema_arrow.names
-            if optional is None or name in {*columns, *optional}
-        ]
-        row = 0
-        for batch in file.iter_batches(columns=present):
-            for values in batch.to_pylist():
-                row += 1
-                # replace the numbers of a ClassLabel by its names
-                yield f"{path}, row {row}", {n: in_words(types.get(n), values[n]) for n in values}
+        is_typed = b"huggingface" in (schema.metadata or {})
+        types = Features.from_arrow_schema(schema) if is_typed else {}
+        check_columns(path, schema.names, columns, advice)
+        wanted = {*schema.names} if optional is None else {*columns, *optional}
+        batches = file.iter_batches(columns=[name for name in schema.names if name in wanted])
+        rows = (row for batch in batches for row in batch.to_pylist())
+        for number, row in enumerate(rows, start=1):
+            # the numbers of a ClassLabel are replaced by its names
+            yield f"{path}, row {number}", {n: in_words(types.get(n), row[n]) for n in row}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: not a whole parquet file ({first_line(error)}). Write it again."

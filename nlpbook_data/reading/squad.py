@@ -6,11 +6,12 @@ from typing import Any
 
 from datasets import List, Value
 
-from nlpbook_data.errors import InputError, shown
+from nlpbook_data.errors import shown
 from nlpbook_data.reading.json_values import read_json_items
 from nlpbook_data.reading.values import (
     FETCH_AGAIN,
     OnError,
+    convert_each,
     malformed,
     member,
     raise_error,
@@ -35,23 +36,20 @@ def read_passages(
     or guid. `on_error` gets the error of a paragraph of another form; if it returns, the paragraph
     is left out. A context is checked to be a text. The contents of a question are not checked.
     """
+
+    def read_article(place: str, article: Any) -> list[tuple[str, tuple[Any, Any]]]:
+        if isinstance(article, dict) and "qas" in article:
+            return [(place, (article, article))]
+        paragraphs = enumerate(member(place, article, "paragraphs", list, advice), start=1)
+        return [(f"{place}, paragraph {n}", (article, part)) for n, part in paragraphs]
+
+    def read_paragraph(place: str, found: tuple[Any, Any]) -> Passage:
+        member(place, found[1], "context", str, advice)
+        return place, *found, [*_placed(place, member(place, found[1], "qas", list, advice))]
+
     articles = read_json_items(path, "data", name="article", encoding=encoding, advice=advice)
-    for place, article in articles:
-        try:
-            own = isinstance(article, dict) and "qas" in article
-            paragraphs = [article] if own else member(place, article, "paragraphs", list, advice)
-        except InputError as error:
-            on_error(error)
-            continue
-        for number, paragraph in enumerate(paragraphs, start=1):
-            part = place if own else f"{place}, paragraph {number}"
-            try:
-                member(part, paragraph, "context", str, advice)
-                questions = member(part, paragraph, "qas", list, advice)
-            except InputError as error:
-                on_error(error)
-                continue
-            yield part, article, paragraph, [*_placed(part, questions)]
+    for _, paragraphs in convert_each(articles, read_article, on_error):
+        yield from (found for _, found in convert_each(paragraphs, read_paragraph, on_error))
 
 
 def _placed(part: str, questions: list[Any]) -> Iterator[tuple[str, Any]]:
