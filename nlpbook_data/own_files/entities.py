@@ -28,7 +28,7 @@ from nlpbook_data.reading.entities import (
     untag_text,
 )
 from nlpbook_data.reading.text import read_lines
-from nlpbook_data.reading.values import OnError, PlacedRows, convert_each
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each, malformed
 
 Lines = Iterable[tuple[str, str]]  # each with its place
 # The layout of a file, in words and as what reads its sentences.
@@ -218,9 +218,7 @@ def _read_sentence(place: str, sentence: list[tuple[str, str]], layout: _Tokens)
         if not token or (not layout.characters and not token.strip()):
             raise InputError(f"{place}: there is no token before the tag {tag[:20]!r}. Mend it.")
         if layout.characters and len(token) != 1:
-            raise InputError(
-                f"{place}: found {token[:40]!r} where one character belongs. Mend the line."
-            )
+            raise malformed(place, token, "one character", "Mend the line.")
         tokens.append(token)
         tags.append(split_tag(place, tag, layout.scheme))
     text, entities = join_tokens(tokens, tags, "" if layout.characters else " ")

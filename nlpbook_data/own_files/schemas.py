@@ -30,7 +30,6 @@ from nlpbook_data.errors import InputError, nearest, shown
 from nlpbook_data.own_files.beir import is_qrels, read_qrels
 from nlpbook_data.own_files.entities import find_layout, read_text_lines
 from nlpbook_data.own_files.options import Options
-from nlpbook_data.own_files.squad import read_squad
 from nlpbook_data.own_files.tables import (
     csv_separator,
     first_rows,
@@ -50,6 +49,7 @@ from nlpbook_data.reading.annotation_tools import (
 from nlpbook_data.reading.brat import is_brat, read_brat
 from nlpbook_data.reading.entities import PREFIX
 from nlpbook_data.reading.json_values import json_layout
+from nlpbook_data.reading.squad import read_own_squad
 from nlpbook_data.reading.text import (
     MAX_CHARACTERS,
     find_encoding,
@@ -320,7 +320,9 @@ def detect_format(
     if is_plain and (task != "doccls" or "\t" not in first_text_line(path)):
         return ".txt", lambda notes, on_error: _read_texts(path)
     if task == "qa" and suffix in (".json", ".jsonl") and json_layout(path) == "squad":
-        return "SQuAD's JSON", lambda notes, on_error: read_squad(path, on_error)
+        return "SQuAD's JSON", lambda notes, on_error: read_own_squad(
+            path, find_encoding(path), on_error
+        )
     return table_format(path, *([".txt"] if always else [])), None
 
 
@@ -744,10 +746,7 @@ def check_label(place: str, label: str, known: Collection[str], whose: str, advi
 def read_text(place: str, value: Any, column: str = "text") -> str:
     """Return `value`; it must be a valid text, not blank, and at most `MAX_CHARACTERS` long."""
     if not isinstance(value, str):
-        a = "an" if column == "answer" else "a"
-        raise InputError(
-            f"{place}: found {repr(value)[:60]} where {a} {column} belongs. Mend or drop the row."
-        )
+        raise malformed(f"{place}, {column}", value, "a text", MEND)
     if not value.strip():
         raise InputError(f"{place}: the {column} is empty. Mend or drop the row.")
     if len(value) > MAX_CHARACTERS:

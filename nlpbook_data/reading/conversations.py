@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nlpbook_data.errors import InputError
+from nlpbook_data.reading.values import malformed
 
 ASSISTANT = {"assistant", "gpt", "chatgpt", "model", "bot"}
 PARTS = {"system", "instruction", "input", "context", "output", "response"}
@@ -53,8 +53,6 @@ def _turn(place: str, turn: Mapping[str, Any]) -> tuple[str, str]:
     if isinstance(said, list):  # a list of parts, some may be pictures
         said = "\n".join(str(p["text"]) for p in said if isinstance(p, dict) and "text" in p)
     if not isinstance(who, str) or not isinstance(said, str | None):
-        raise InputError(
-            f"{place}: found {repr(dict(turn))[:60]} where role and content, or from and value, "
-            "belong. Mend or drop the row."
-        )
+        expected = "a turn with role and content, or from and value,"
+        raise malformed(place, dict(turn), expected, "Mend or drop the row.")
     return who.lower(), said or ""

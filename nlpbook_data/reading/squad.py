@@ -6,11 +6,12 @@ from typing import Any
 
 from datasets import List, Value
 
-from nlpbook_data.errors import shown
+from nlpbook_data.errors import InputError, shown
 from nlpbook_data.reading.json_values import read_json_items
 from nlpbook_data.reading.values import (
     FETCH_AGAIN,
     OnError,
+    PlacedRows,
     convert_each,
     malformed,
     member,
@@ -18,6 +19,7 @@ from nlpbook_data.reading.values import (
     read_texts,
 )
 
+MEND = "Mend it, or save rows as .jsonl, one object a line."
 ANSWERS = List({"text": Value("string"), "answer_start": Value("int32")})
 Passage = tuple[str, dict[str, Any], dict[str, Any], list[tuple[str, Any]]]
 
@@ -58,6 +60,40 @@ def _placed(part: str, questions: list[Any]) -> Iterator[tuple[str, Any]]:
         id_ = known.get("id", known.get("guid"))
         end = "" if id_ is None else f" ({shown([id_])})"
         yield f"{part}, question {number}{end}", question
+
+
+def read_own_squad(path: Path, encoding: str, on_error: OnError) -> PlacedRows:
+    """Yield ``(place, {"id", "title", "context", "question", "answers"})`` of any version's JSON.
+
+    A question with `is_impossible` has an empty list of answers. ``answers`` is left out if the
+    question has neither ``answers`` nor ``answer``. Values are not changed.
+    """
+    passages = read_passages(path, encoding=encoding, advice=MEND, on_error=on_error)
+    for _, article, paragraph, questions in passages:
+        for place, row in convert_each(questions, _read_question, on_error):
+            yield place, {"title": article.get("title"), "context": paragraph["context"], **row}
+
+
+def _read_question(place: str, question: Any) -> dict[str, Any]:
+    if not isinstance(question, dict) or "question" not in question:
+        raise malformed(place, question, 'an object with a "question"', MEND)
+    row = {"question": question["question"]}
+    keys = ("id", "guid", "question_id")
+    if (key := next((key for key in keys if key in question), None)) is not None:
+        row["id"] = question[key]
+    answers = [question["answer"]] if "answer" in question else question.get("answers")
+    impossible = question.get("is_impossible")
+    if impossible not in (None, True, False):
+        raise malformed(f"{place}, is_impossible", impossible, "true or false", MEND)
+    if impossible:
+        row["answers"] = []
+    elif answers == [] and impossible is False:
+        raise InputError(
+            f"{place}: there is no answer, and is_impossible is false. Mend one of them."
+        )
+    elif "answers" in question or "answer" in question:
+        row["answers"] = answers
+    return row
 
 
 def read_questions(
