@@ -38,7 +38,7 @@ from nlpbook_data.data.corpus import (
 from nlpbook_data.data.labels import in_words
 from nlpbook_data.data.relations import as_documents
 from nlpbook_data.errors import InputError, first_line, nearest, shown
-from nlpbook_data.own_files import beir, schemas
+from nlpbook_data.own_files import schemas, search_rows
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.tables import check_columns
 from nlpbook_data.own_files.tools import find_converter
@@ -368,7 +368,7 @@ def _from_files(
         split: partial(read, path, gold=split != "test") for split, path in files.items()
     }
 
-    texts = beir.texts_of(files.values()) if wanted.task == "search" else []
+    texts = search_rows.texts_of(files.values()) if wanted.task == "search" else []
     sources = {**files, **{str(path): path for path in texts}}
 
     def find_hashes() -> dict[str, str]:
@@ -399,7 +399,7 @@ def _from_files(
             for source, path in sources.items()
         },
         task=wanted.task,
-        passages=[text for path in texts[1::2] for _, text in beir.read_passages(path)],
+        passages=[text for path in texts[1::2] for _, text in search_rows.read_passages(path)],
         formats={
             split: schemas.describe_format(path, wanted.task, wanted.columns, split != "test")
             for split, path in files.items()

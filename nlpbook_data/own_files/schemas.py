@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nlpbook_data.errors import InputError, nearest, shown
-from nlpbook_data.own_files.beir import is_qrels, read_qrels
 from nlpbook_data.own_files.entities import find_layout, read_text_lines
 from nlpbook_data.own_files.options import Options
+from nlpbook_data.own_files.search_rows import is_qrels, read_qrels
 from nlpbook_data.own_files.tables import (
     csv_separator,
     first_rows,

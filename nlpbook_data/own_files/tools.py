@@ -8,6 +8,7 @@ from typing import Any
 from nlpbook_data.data.relations import mark_pair
 from nlpbook_data.errors import InputError
 from nlpbook_data.own_files.options import Options
+from nlpbook_data.own_files.search_rows import find_layout, read_search_row
 from nlpbook_data.reading import annotation_tools as tools
 from nlpbook_data.reading.conversations import (
     PARTS,
@@ -17,7 +18,6 @@ from nlpbook_data.reading.conversations import (
     turns_of,
 )
 from nlpbook_data.reading.relations import TYPES, read_entity
-from nlpbook_data.reading.search_rows import find_layout, read_search_row
 from nlpbook_data.reading.values import member, plain_name
 
 Row = Mapping[str, Any]
