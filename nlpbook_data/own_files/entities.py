@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.own_files.tables import open_encoding
+from nlpbook_data.own_files.tables import read_text_lines
 from nlpbook_data.reading import webanno
 from nlpbook_data.reading.entities import (
     BARE,
@@ -27,7 +27,6 @@ from nlpbook_data.reading.entities import (
     untag,
     untag_text,
 )
-from nlpbook_data.reading.text import read_lines
 from nlpbook_data.reading.values import OnError, PlacedRows, convert_each, malformed
 
 Lines = Iterable[tuple[str, str]]  # each with its place
@@ -151,11 +150,6 @@ def _reader(
 def _tokens(path: Path, layout: _Tokens) -> Layout:
     read, parted = partial(_read_sentence, layout=layout), partial(_sentences, layout=layout)
     return str(layout), _reader(path, read, parted)
-
-
-def read_text_lines(path: Path) -> Iterator[tuple[str, str]]:
-    r"""Yield ``(place, line)`` of a text file in UTF-8 or cp949, lines ending in \n or \r\n."""
-    yield from read_lines(path, open_encoding(path))
 
 
 def _split(line: str, separator: str) -> list[str]:

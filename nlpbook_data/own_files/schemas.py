@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nlpbook_data.errors import InputError, nearest, shown
-from nlpbook_data.own_files.entities import find_layout, read_text_lines
+from nlpbook_data.own_files.entities import find_layout
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.search_rows import is_qrels, read_qrels
 from nlpbook_data.own_files.tables import (
@@ -35,6 +35,7 @@ from nlpbook_data.own_files.tables import (
     first_rows,
     first_text_line,
     read_rows,
+    read_text_lines,
     require_file,
     table_format,
 )
@@ -305,7 +306,7 @@ def detect_format(
     always = task in ("pretrain", "generation")
     is_plain = suffix == ".txt" and (always or (task in ("ner", "doccls") and not gold))
     if task == "ner" and suffix not in (".csv", ".jsonl", ".xlsx", ".parquet", ".json"):
-        first = next((line for _, line in read_text_lines(path) if line), "")
+        first = first_text_line(path)
         cells = first.split("\t")
         if suffix == ".tsv" and find_name(columns.get("text", "text"), cells) in cells:
             return suffix, None
@@ -502,29 +503,28 @@ def _read_label_folders(
     folder: Path, gold: bool, notes: Counter[str], on_error: OnError
 ) -> PlacedRows:
     """Yield the .txt files of `folder`'s sub-folders, whose names are the labels."""
-    loose = sorted(folder.glob("*.txt"))
-    if gold:
-        for path in loose:
-            on_error(InputError(f"{path}: stands in no sub-folder, whose name is its label."))
-    paths: list[tuple[Path, dict[str, str]]] = [] if gold else [(path, {}) for path in loose]
-    for sub in sorted(folder.iterdir()):
-        if sub.is_dir() and not sub.name.startswith("."):
-            label = unicodedata.normalize("NFC", sub.name)  # macOS may decompose names
-            files = [path for path in sorted(sub.iterdir()) if not path.name.startswith(".")]
-            texts = [path for path in files if path.suffix == ".txt"]
-            paths += [(path, {"label": label}) for path in texts]
-            notes.update([NO_TEXTS] * (len(files) - len(texts)))
+    files = [
+        path
+        for path in sorted([*folder.glob("*.txt"), *folder.glob("*/*")])
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    paths = [(str(path), path) for path in files if path.suffix == ".txt"]
+    notes.update([NO_TEXTS] * (len(files) - len(paths)))
     if not paths:
         raise InputError(
             f"{folder}: no .txt file in a sub-folder. Make one sub-folder a label, named as it, "
             "with one .txt file a text."
         )
 
-    def read(place: str, found: tuple[Path, dict[str, str]]) -> dict[str, str]:
-        path, label = found
-        return {"text": read_whole(path).removesuffix("\n").removesuffix("\r"), **label}
+    def read(place: str, path: Path) -> dict[str, str]:
+        text = read_whole(path).removesuffix("\n").removesuffix("\r")
+        if path.parent != folder:  # macOS may decompose names
+            return {"text": text, "label": unicodedata.normalize("NFC", path.parent.name)}
+        if gold:
+            raise InputError(f"{path}: stands in no sub-folder, whose name is its label.")
+        return {"text": text}
 
-    yield from convert_each(((str(found[0]), found) for found in paths), read, on_error)
+    yield from convert_each(paths, read, on_error)
 
 
 def convert_row(

@@ -54,10 +54,10 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: {EMPTY}")
 
 
-def open_encoding(path: Path) -> str:
-    """Return `find_encoding` of a text file; refuse a missing or empty file."""
+def read_text_lines(path: Path) -> Iterator[tuple[str, str]]:
+    r"""Yield ``(place, line)`` of a text file in UTF-8 or cp949, lines ending in \n or \r\n."""
     require_file(path)
-    return find_encoding(path)
+    yield from read_lines(path, find_encoding(path))
 
 
 def read_rows(
@@ -121,8 +121,7 @@ def table_format(path: Path, *others: str) -> str:
 
 def first_text_line(path: Path) -> str:
     """Return the first non-blank line of a text file."""
-    lines = read_lines(path, open_encoding(path))
-    return next((line for _, line in lines if line.strip()), "")
+    return next((line for _, line in read_text_lines(path) if line.strip()), "")
 
 
 def csv_separator(path: Path) -> str:
@@ -203,13 +202,10 @@ def _rows_of_cells(
     if suffix == ".xlsx":
         yield from read_sheet(path, SAVE_AGAIN, sheet_name)
         return
-    encoding = find_encoding(path)
     if suffix == ".tsv" and STUDIO.isdisjoint(first_text_line(path).split("\t")):
-        for place, line in read_lines(path, encoding):
-            if line:
-                yield place, line.split("\t")
+        yield from ((place, line.split("\t")) for place, line in read_text_lines(path) if line)
     else:
-        encoding = "utf-8-sig" if encoding == "utf-8" else encoding
+        encoding = "cp949" if find_encoding(path) == "cp949" else "utf-8-sig"
         with io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="") as file:
             for number, cells in csv_rows(path, file, UNCLOSED, csv_separator(path)):
                 if cells:
@@ -218,7 +214,7 @@ def _rows_of_cells(
 
 def _read_objects(path: Path, columns: list[str], on_error: OnError, advice: str) -> PlacedRows:
     """Yield the objects of JSON lines or of an array. If the first lacks a column, all do."""
-    layout, encoding = json_layout(path), find_encoding(path)
+    layout = json_layout(path)
     if layout == "squad" and format_of(path) == ".json":
         raise InputError(
             f"{path}: SQuAD's JSON, which is for the task qa, or no array of objects. Save rows as "
@@ -229,10 +225,10 @@ def _read_objects(path: Path, columns: list[str], on_error: OnError, advice: str
         row = parse_json(str(path), read_whole(path), ONE_A_LINE, object_pairs_hook=unique_keys)
         values = rows_of_object(path, row)
     elif layout in ("lines", "squad"):
-        values = ((place, line) for place, line in read_lines(path, encoding) if line.strip())
+        values = ((place, line) for place, line in read_text_lines(path) if line.strip())
     else:
         key = "data" if layout == "data" else ""
-        values = read_json_items(path, key, encoding=encoding, advice="Mend it.")
+        values = read_json_items(path, key, encoding=find_encoding(path), advice="Mend it.")
     rows = convert_each(values, _read_object, on_error)
     first = [*islice(rows, 1)]
     if any(isinstance(value, dict) for _, row in first for value in row.values()):

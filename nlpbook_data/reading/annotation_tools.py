@@ -215,13 +215,8 @@ def _in_order(found: Iterable[Any]) -> list[str]:
     return sorted(map(repr, parts))
 
 
-def is_label_studio_min(row: Object) -> bool:
-    """Whether `row` is from Label Studio's JSON-MIN or csv."""
-    return bool({"annotation_id", "lead_time"} & {*row}) and "data" not in row
-
-
 def read_label_studio_min(place: str, row: Object, wanted: Wanted) -> Annotated:
-    """Return a row of JSON-MIN."""
+    """Return a row of JSON-MIN or of csv."""
     data = {k: v for k, v in row.items() if k not in STUDIO}
     text = _studio_text(place, data, wanted.text)
     others = {k: from_cell(v) for k, v in data.items() if v != text}
@@ -284,13 +279,8 @@ def read_prodigy(place: str, row: Object, wanted: Wanted) -> Annotated:
     return row.get("text"), row.get("accept", row.get("label"))
 
 
-def is_cats(row: Object) -> bool:
-    """Whether `row` is a text with spaCy's categories, ``{"cats": {"긍정": 1.0}}``."""
-    return isinstance(row.get("cats"), dict)
-
-
 def read_cats(place: str, row: Object, wanted: Wanted) -> Annotated:
-    """Return the text with the categories whose value is above one half."""
+    """Return a text with those of spaCy's ``{"cats": {"긍정": 1.0}}`` above one half."""
     cats = row.get("cats") or {}
     return row.get("text"), [name for name, share in cats.items() if share > 0.5]
 
@@ -318,9 +308,12 @@ def find_tool(rows: Sequence[Object], wanted: Wanted) -> Read | None:
     is_doccls = wanted.task == "doccls"
     tools: list[tuple[Callable[[Object], bool], Read, bool]] = [
         (is_label_studio, read_label_studio, True),
-        (is_label_studio_min, read_label_studio_min, True),
+        (
+            lambda row: bool({"annotation_id", "lead_time"} & {*row}) and "data" not in row,
+            *(read_label_studio_min, True),
+        ),
         (is_prodigy, read_prodigy, True),
-        (is_cats, read_cats, is_doccls),
+        (lambda row: isinstance(row.get("cats"), dict), read_cats, is_doccls),
         (is_doccano, read_doccano, is_doccls and not own),
     ]
     return next((read for is_, read, fits in tools if fits and any(map(is_, rows))), None)
