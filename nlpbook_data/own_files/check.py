@@ -83,17 +83,13 @@ def check_file(
     """Read all of `path` as rows of `task`; continue after each wrong row.
 
     Args:
-        path: a file; a folder of files named by split; for doccls also a folder with one sub-folder
-            of .txt files for each label.
+        path: as `read_examples` takes it, or a folder of files named by split.
         task: one of `schemas.SCHEMAS`, or rerank, whose rows are search's.
-        columns: ``{the task's column: the file's}``, if they differ.
+        columns, label_separator, options: as of `read_examples`.
         most: the number of errors to keep; all are counted.
         label_names: the allowed labels; by default any label in train or in a single file, and the
             labels of train in other splits.
-        label_separator: for doccls with several labels a row: the separator in a cell.
-        gold: False: the gold column may be missing. It may always be missing in a test split, or if
-            its name is ``none``.
-        options: further options of reading.
+        gold: False: the gold column may be missing, as in a test split, or if its name is ``none``.
         scores: for paircls: labels are numbers; by default if they have fractions.
         positive_label: for search: the label of pairs in which one text answers the other; for
             paircls: one of the labels.

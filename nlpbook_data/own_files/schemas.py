@@ -1,16 +1,8 @@
 """Read the user's own rows in a task's schema, from all common formats.
 
-`SCHEMAS` says which columns a task has. Rows are read from the tables of `tables`, compressed or
-not, from the formats of annotation tools and chat models (see `tools`), and:
-
-- ner: from the text files of `entities`, and from `brat`;
-- qa: from SQuAD's JSON, and from flat rows with the columns ``answer_text`` and ``answer_start``;
-- doccls: from a folder with one sub-folder of .txt files for each label;
-- pretrain, generation and unlabelled doccls: from .txt, where each line that is not blank is a
-  text.
-
-Every row is checked. Offsets count the characters of the text in the file; texts are never
-normalised.
+`SCHEMAS` says which columns a task has. Rows are read from the tables of `tables`, in the layouts
+of annotation tools and chat models (`tools`) too, and from what `detect_format` finds. Every row is
+checked. Offsets count the characters of the text in the file; texts are never normalised.
 """
 
 import ast
@@ -186,10 +178,9 @@ def find_schema(task: str, columns: Collection[str] = ()) -> Schema:
 
 
 def find_columns(schema: Schema, there: Collection[str], gold: bool = True) -> tuple[str, ...]:
-    """Return the set of the task's columns with the largest share of columns in `there`.
+    """Return the set of the task's columns with the largest share, or else most, in `there`.
 
-    Of equal sets, the one with more columns in `there` counts, then the first. Without `gold` the
-    column to predict may be missing.
+    Without `gold` the column to predict may be missing.
     """
 
     def presence(names: tuple[str, ...]) -> tuple[float, int]:
@@ -292,6 +283,9 @@ def detect_format(
 ) -> tuple[str, Read | None]:
     """Return how `path` is read: an ending of `FORMATS` or words, and a reader of other formats.
 
+    These are of ner the text files of `entities` and `brat`, of qa SQuAD's JSON, of doccls a folder
+    with one sub-folder of .txt files for each label; and .txt, where each line is a text.
+
     Raises:
         InputError: there is no such file, or its format is not one of `task`.
     """
@@ -374,7 +368,6 @@ def read_examples(
 
     Args:
         path: a file, or for doccls a folder.
-        task: one of `SCHEMAS`.
         columns: ``{the task's column: the file's}``, if they differ.
         gold: False: the column to be predicted may be missing.
         label_separator: for doccls with several labels a row: the separator in a cell (jsonl and

@@ -74,11 +74,9 @@ def read_rows(
     columns. `on_error` is called with the error of a row; if it returns, the row is left out.
     `advice` ends the message about a missing column.
 
-    csv follows RFC 4180. tsv has no quoting (a quote is text, as in NSMC). A .txt file whose first
-    line has tabs is read as tsv. JSON is one object on each line, an array of objects, or an array
-    under ``data``. The encoding is UTF-8, UTF-16 with BOM, or else cp949, which is logged. In a
-    workbook the first sheet is read, or `sheet_name`; an empty cell is None. All files may be
-    compressed by gzip or zstd.
+    csv follows RFC 4180. tsv has no quoting (a quote is text, as in NSMC). JSON is an object a line,
+    or one of `json_layout`. The encoding is UTF-8, UTF-16 with BOM, or else cp949, which is logged.
+    In a workbook the first sheet is read, or `sheet_name`; an empty cell is None.
 
     Raises:
         InputError: no such file, empty, another format or encoding, duplicate or missing
