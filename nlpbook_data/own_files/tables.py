@@ -74,8 +74,8 @@ def read_rows(
     columns. `on_error` is called with the error of a row; if it returns, the row is left out.
     `advice` ends the message about a missing column.
 
-    csv follows RFC 4180. tsv has no quoting (a quote is text, as in NSMC). JSON is an object a line,
-    or one of `json_layout`. The encoding is UTF-8, UTF-16 with BOM, or else cp949, which is logged.
+    csv follows RFC 4180. tsv has no quoting (a quote is text, as in NSMC). JSON has a
+    layout of `json_layout`. The encoding is UTF-8, UTF-16 with BOM, or else cp949, which is logged.
     In a workbook the first sheet is read, or `sheet_name`; an empty cell is None.
 
     Raises:

@@ -28,7 +28,7 @@ def sentences(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Sentence]
     The entities are from the layer NamedEntity; else from the first span layer with a feature
     ``value`` or ``label``; else from the first span layer.
     """
-    layers: list[tuple[str, list[str]]] = []
+    features: list[tuple[str, str]] = []
     column, begins, sentence = -1, "", Sentence([], [])
     for place, line in chain(lines, [("", "")]):
         if not line or (line.startswith("#Text=") and sentence.tokens):
@@ -37,13 +37,13 @@ def sentences(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Sentence]
             begins, sentence = "", Sentence([], [])
         if line.startswith("#T_"):
             kind, _, rest = line[3:].partition("=")
-            name, *features = rest.split("|")
-            layers.append((name if kind == "SP" else "", features))
+            layer, *names = rest.split("|")
+            features += [(layer if kind == "SP" else "", name) for name in names]
         elif line.startswith("#Text="):
             begins = begins or place
             sentence.texts.append(_unescape(line.removeprefix("#Text=")))
         elif line and not (line.startswith("#") and "\t" not in line):
-            column = _column(place, layers) if column < 0 else column
+            column = _column(place, features) if column < 0 else column
             cells = line.split("\t")
             span = re.fullmatch(r"(\d+)-(\d+)", cells[1] if len(cells) > 1 else "")
             if not span or len(cells) <= column:
@@ -52,15 +52,13 @@ def sentences(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Sentence]
             sentence.tokens.append((cells[0], int(span[1]), int(span[2]), cells[2], cells[column]))
 
 
-def _column(place: str, layers: list[tuple[str, list[str]]]) -> int:
-    """Return the column number of the feature with the entity labels."""
-    at, found = 3, []
-    for name, features in layers:
-        for feature in features:
-            if name:
-                better = FEATURES.index(feature) if feature in FEATURES else len(FEATURES)
-                found.append(("NamedEntity" not in name, better, at))
-            at += 1
+def _column(place: str, features: list[tuple[str, str]]) -> int:
+    """Return the column of the feature with the entity labels; `features` are (layer, name)."""
+    found = [
+        ("NamedEntity" not in layer, [*FEATURES, name].index(name), column)
+        for column, (layer, name) in enumerate(features, start=3)
+        if layer
+    ]
     if not found:
         raise InputError(f"{place}: the file has no layer of spans. Export one with entities.")
     return min(found)[2]
