@@ -811,24 +811,19 @@ def read_entities(place: str, value: Any, text: str, notes: Counter[str]) -> lis
         said = entity.get("text")
         if said is not None and not isinstance(said, str):
             raise malformed(f"{where}, text", said, "a text", MEND)
-        if start >= end:
-            raise InputError(
-                f"{where}: the span {start}-{end} is empty. The end is the position after the last "
-                "character; mend or drop the entity."
-            )
-        if said is not None and (end > len(text) or text[start:end] != said):
+        if said is not None and start < end and text[start:end] != said:
             raise InputError(
                 f"{where}: {start}-{end} of the text is {text[start:end][:40]!r} where its text "
                 f"says {said[:40]!r}.{_where_it_is(text, start, said)}"
             )
-        if end > len(text):
+        if not start < end <= len(text):
             raise InputError(
-                f"{where}: the span {start}-{end} goes beyond the {len(text)} characters of the "
-                "text. Offsets count characters from 0, the end exclusive; mend the row."
+                f"{where}: the span {start}-{end} is empty, or goes beyond the {len(text)} "
+                "characters of the text. Offsets count characters from 0, the end exclusive; mend "
+                "the row."
             )
-        entities.append(
-            {"start": start, "end": end, "label": read_label(where, entity["label"], notes)}
-        )
+        label = read_label(where, entity["label"], notes)
+        entities.append({"start": start, "end": end, "label": label})
     entities.sort(key=lambda entity: (entity["start"], -entity["end"]))
     kept: list[dict[str, Any]] = []
     for entity in entities:
@@ -848,10 +843,8 @@ def _convert_question(
     place: str, row: Mapping[str, Any], number: int, options: Options
 ) -> dict[str, Any] | None:
     context = read_text(place, row["context"], "context")
-    known = {
-        "id": number if _is_missing(row.get("id")) else row["id"],
-        "title": row.get("title") or "",
-    }
+    id_ = number if _is_missing(row.get("id")) else row["id"]
+    known = {"id": id_, "title": row.get("title") or ""}
     example = {
         "id": str(member(place, known, "id", (str, int), MEND)),
         "title": member(place, known, "title", str, MEND),

@@ -593,7 +593,7 @@ NFD = unicodedata.normalize("NFD", NFC)
     ("text", "entities", "parts"),
     [
         ("서울", [entity(0, 3, "LOC")], ("entity 1", "0-3", "2 characters")),
-        ("서울", [entity(1, 1, "LOC")], ("1-1 is empty", "after the last")),
+        ("서울", [entity(1, 1, "LOC")], ("1-1 is empty", "the end exclusive")),
         ("서울", [entity(2, 1, "LOC")], ("2-1 is empty",)),
         ("서울", [entity(-1, 1, "LOC")], ("start is -1", "below 0")),
         ("서울", [entity("0", 1, "LOC")], ("start: found '0'", "whole number")),
