@@ -6,7 +6,6 @@ checked. Offsets count the characters of the text in the file; texts are never n
 """
 
 import ast
-import json
 import math
 import re
 import unicodedata
@@ -34,6 +33,7 @@ from nlpbook_data.own_files.tables import (
 from nlpbook_data.own_files.tools import find_converter, rename_columns
 from nlpbook_data.reading.annotation_tools import (
     count_parts,
+    from_cell,
     is_listed,
     join_parts,
     parts_of,
@@ -313,7 +313,9 @@ def detect_format(
                 "and entities."
             )
     if is_plain and (task != "doccls" or "\t" not in first_text_line(path)):
-        return ".txt", lambda notes, on_error: _read_texts(path)
+        return ".txt", lambda notes, on_error: (
+            (place, {"text": line}) for place, line in read_text_lines(path) if line.strip()
+        )
     if task == "qa" and suffix in (".json", ".jsonl") and json_layout(path) == "squad":
         return "SQuAD's JSON", lambda notes, on_error: read_own_squad(
             path, find_encoding(path), on_error
@@ -335,10 +337,6 @@ def describe_kind(path: Path, kind: str) -> str:
         return name
     is_cp949 = find_encoding(path) == "cp949"
     return f"{name}, {'cp949' if is_cp949 else 'UTF-16' if is_utf16(path) else 'UTF-8'}"
-
-
-def _read_texts(path: Path) -> PlacedRows:
-    return ((place, {"text": line}) for place, line in read_text_lines(path) if line.strip())
 
 
 def read_examples(
@@ -455,7 +453,8 @@ def _read_table(
         return
     needed, wanted, advice = match_columns(task, columns, first, gold)
     options.note_unread([name for name in first if name not in wanted.values()])
-    yes_no = [name for name in first if _are_yes_no(row.get(name) for row in sample)]
+    zero_one = {"0", "1"}
+    yes_no = [n for n in first if {str(r.get(n)).removesuffix(".0") for r in sample} == zero_one]
     if task == "search" and (told := {*yes_no} - {*wanted.values()}):
         options.notes[YES_NO] = len(told)
     if task == "doccls" and len(yes_no) > 1 and wanted["label"] not in first:
@@ -485,11 +484,6 @@ def _read_table(
             options.notes[CSV_QUOTES] += 1
         found = {column: row.pop(name) for column, name in wanted.items() if name in row}
         yield place, row | found if others else found
-
-
-def _are_yes_no(values: Iterable[Any]) -> bool:
-    """Whether `values` are 0 and 1, both of them."""
-    return {str(value).removesuffix(".0") for value in values} == {"0", "1"}
 
 
 def _read_label_folders(
@@ -978,15 +972,13 @@ def _objects(place: str, column: str, value: Any) -> list[dict[str, Any]]:
 
 def _from_json(place: str, column: str, value: Any) -> Any:
     """Return the value of a cell of csv, which is JSON, or Python's or numpy's as pandas writes."""
+    value = from_cell(value)
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
-    except (ValueError, RecursionError) as error:
-        try:
-            return ast.literal_eval(ARRAY.sub(r"\1", value.strip()))
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            raise InputError(
-                f"{place}: {column} is {value[:40]!r}, not JSON. A cell holds a list like "
-                f"{EXAMPLES[column]}, quoted as csv quotes; jsonl is easier."
-            ) from error
+        return ast.literal_eval(ARRAY.sub(r"\1", value.strip()))
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise InputError(
+            f"{place}: {column} is {value[:40]!r}, not JSON. A cell holds a list like "
+            f"{EXAMPLES[column]}, quoted as csv quotes; jsonl is easier."
+        ) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.own_files.tables import first_rows, read_rows
-from nlpbook_data.reading.values import OnError, PlacedRows, convert_each, malformed
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each, malformed, need_keys
 
 Layout = tuple[str, str, re.Pattern]
 JUDGED = ("query", "pos", re.compile("neg"))
@@ -43,9 +43,7 @@ def find_layout(row: Mapping[str, Any]) -> Layout | None:
 def read_search_row(place: str, row: Mapping[str, Any], layout: Layout) -> Iterator[dict[str, Any]]:
     """Yield rows of query, passage and negative, until each passage and negative is in a row."""
     query, positive, negative = layout
-    for name in (query, positive):
-        if name not in row:
-            raise InputError(f"{place}: there is no {name}. Mend or drop the row.")
+    need_keys(place, dict(row), (query, positive), "Mend or drop the row.")
     true = _listed(row[positive])
     false = [one for name in row if negative.fullmatch(name) for one in _listed(row[name])]
     if not true:

@@ -21,6 +21,7 @@ STUDIO = {
     *("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"),
     *("meta", "inner_id", "predictions", "annotations", "drafts", "file_upload", "data"),
 }
+CELL = re.compile(r'\s*("?)([\[{].*)\1\s*', re.DOTALL)
 SPAN_COLUMNS = ("entities", "spans", "labels", "label", "annotations", "NE")
 TOKEN_COLUMNS = ("tokens", "words")
 TAG_COLUMNS = ("ner_tags", "tags", "ner", "labels", "entities", "label")
@@ -53,7 +54,8 @@ def is_span(value: Any) -> bool:
 
 def from_cell(value: Any) -> Any:
     """Return what a cell of csv, or of tsv with csv's quotes, holds as JSON; else `value`."""
-    if not isinstance(value, str) or not (found := re.fullmatch(r'\s*("?)([\[{].*)\1\s*', value)):
+    found = CELL.fullmatch(value) if isinstance(value, str) else None
+    if not found:
         return value
     try:
         return json.loads(found[2].replace('""', '"') if found[1] else found[2])
