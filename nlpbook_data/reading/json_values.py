@@ -154,12 +154,12 @@ class _JsonText:
     """Reads JSON value by value, through a window that grows to the longest value."""
 
     def __init__(self, path: Path, file: BinaryIO, name: str, encoding: str, advice: str) -> None:
-        self.path, self.file, self.name, self.advice = path, file, name, advice
-        encoding = "utf-8-sig" if encoding == "utf-8" else encoding
-        self.characters = codecs.getincrementaldecoder(encoding)()
+        self.path, self.file = path, file
+        self.name, self.encoding, self.advice = name, encoding, advice
         self.decoder = json.JSONDecoder(object_pairs_hook=unique_keys, parse_constant=_refuse)
+        self.characters = codecs.getincrementaldecoder(encoding)()
         self.text, self.position, self.ended = "", 0, False
-        self.line, self.column = 1, 1
+        self.bytes, self.line, self.column = 0, 1, 1
 
     def error(self, found: object) -> InputError:
         line, column = self.line_and_column()
@@ -176,12 +176,17 @@ class _JsonText:
         """Drop the text already read, and append a block or more; at the end set `ended`."""
         self.line, self.column = self.line_and_column()
         block = self.file.read(max(BLOCK_BYTES, len(self.text) - self.position))
+        self.ended = not block
+        split = len(self.characters.getstate()[0])  # an incomplete character
         try:
-            new = self.characters.decode(block, final=not block)
+            new = self.characters.decode(block, final=self.ended)
         except UnicodeDecodeError as error:
-            said = f"not {error.encoding.upper()} ({error.reason})"
-            raise InputError(f"{self.path}: {said}. {self.advice}") from error
-        self.text, self.position, self.ended = self.text[self.position :] + new, 0, not block
+            place = f"{self.path}, byte {self.bytes - split + error.start:,}"
+            said = f"not {self.encoding.upper()} ({error.reason})"
+            raise InputError(f"{place}: {said}. {self.advice}") from error
+        new = new.removeprefix("\ufeff") if not self.bytes else new
+        self.bytes += len(block)
+        self.text, self.position = self.text[self.position :] + new, 0
 
     def peek(self) -> str:
         """Return the next non-blank character, or an empty string at the end."""

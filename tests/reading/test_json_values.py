@@ -116,7 +116,7 @@ def test_the_array_of_a_key_must_be_there_once(tmp_path, text, said):
 def test_bytes_that_are_not_utf8_are_named(tmp_path, monkeypatch, block):
     monkeypatch.setattr(json_values, "BLOCK_BYTES", block)
     path = write(tmp_path, '[{"a": "가"}, {"b": "'.encode() + b"\xea\xb0" + b'"}]')
-    with pytest.raises(InputError, match="items.json: not UTF-8"):
+    with pytest.raises(InputError, match="items.json, byte 22: not UTF-8"):
         list(read_json_items(path))
 
 
