@@ -38,10 +38,10 @@ from nlpbook_data.data.corpus import (
 from nlpbook_data.data.labels import in_words
 from nlpbook_data.data.relations import as_documents
 from nlpbook_data.errors import InputError, first_line, nearest, shown
-from nlpbook_data.own_files import beir, schemas
+from nlpbook_data.own_files import schemas, search_rows
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.tables import check_columns
-from nlpbook_data.own_files.tools import find_converter, rename_columns
+from nlpbook_data.own_files.tools import find_converter
 from nlpbook_data.reading.squad import ANSWERS
 
 logger = logging.getLogger(__name__)
@@ -378,7 +378,7 @@ def _from_files(
         split: partial(read, path, gold=split != "test") for split, path in files.items()
     }
 
-    texts = beir.texts_of(files.values()) if wanted.task == "search" else []
+    texts = search_rows.texts_of(files.values()) if wanted.task == "search" else []
     sources = {**files, **{str(path): path for path in texts}}
 
     def find_hashes() -> dict[str, str]:
@@ -409,7 +409,7 @@ def _from_files(
             for source, path in sources.items()
         },
         task=wanted.task,
-        passages=[text for path in texts[1::2] for _, text in beir.read_passages(path)],
+        passages=[text for path in texts[1::2] for _, text in search_rows.read_passages(path)],
         formats={
             split: schemas.describe_format(path, wanted.task, wanted.columns, split != "test")
             for split, path in files.items()
@@ -475,12 +475,10 @@ def _read_hub(
 
     first = [*rows_of(dataset.select(range(min(100, len(dataset)))))]
     several = separator is not None
-    if tool := find_converter(wanted.task, first, wanted.columns, several, True, options):
-        convert = tool[1]
-    else:
+    convert = find_converter(wanted.task, first, wanted.columns, several, True, options)
+    if convert is None:
         schema, known = schemas.SCHEMAS[wanted.task], dataset.column_names
-        columns = rename_columns(wanted.task, wanted.columns, known)
-        needed, names, advice = schemas.match_columns(schema, columns, known)
+        needed, names, advice = schemas.match_columns(wanted.task, wanted.columns, known)
         check_columns(place, known, needed, advice)
         used = {column: name for column, name in names.items() if name in known}
         drop = schemas.are_inference(wanted.task, [row.get(used.get("label", "")) for row in first])
@@ -593,14 +591,11 @@ def _find_labels(
         place, row = placed
         found.update(schemas.labels_of(row))
     file = place.rpartition(", ")[0] or place
-    note = schemas.score_note(wanted.task, found) if wanted.scores is None else None
-    said = [f"{file}: {note}"] if note else []
-    if wanted.task == "paircls" and wanted.scores is None and schemas.are_scores(found):
-        return None, True, said
-    joined = schemas.check_joined(file, found, wanted.task, wanted.label_separator)
-    schemas.check_labels(file, found, wanted.task)
-    said += [f"{file}: {note}" for note in (joined, schemas.alike_note(found)) if note]
-    return schemas.sort_labels(found), True, said
+    are_scores, notes = schemas.judge_labels(
+        file, found, wanted.task, wanted.label_separator, wanted.scores
+    )
+    said = [f"{file}: {note}" for note in notes]
+    return None if are_scores else schemas.sort_labels(found), True, said
 
 
 def _features(wanted: _Wanted, columns: Sequence[str], names: list[str] | None) -> Features:

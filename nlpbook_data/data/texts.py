@@ -11,9 +11,8 @@ from nlpbook_data.data.cache import file_sha256
 from nlpbook_data.data.corpus import find_corpus, load_corpus, raw_hashes
 from nlpbook_data.data.splits import plain
 from nlpbook_data.errors import InputError
-from nlpbook_data.own_files.entities import read_text_lines
 from nlpbook_data.own_files.schemas import describe_kind, read_examples, read_text
-from nlpbook_data.own_files.tables import FORMATS
+from nlpbook_data.own_files.tables import FORMATS, read_text_lines
 from nlpbook_data.reading.text import format_of
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Report the contents and the errors of the user's own files before training."""
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,18 +11,13 @@ from typing import Any
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.own_files.options import Options
 from nlpbook_data.own_files.schemas import (
-    alike_note,
-    are_scores,
-    check_joined,
     check_label,
-    check_labels,
     describe_format,
     find_schema,
     find_split_files,
+    judge_labels,
     labels_of,
     read_examples,
-    read_scores,
-    score_note,
     searched_task,
     sort_labels,
 )
@@ -33,23 +28,13 @@ from nlpbook_data.search.collections import answering
 SHOWN_LABELS = 30
 
 
-@dataclass(frozen=True)
-class Lengths:
-    """Characters of the texts in a column."""
-
-    least: int
-    median: float
-    mean: float
-    most: int
-
-
 @dataclass
 class FileReport:
     """The contents of one file.
 
     `labels` has the count of each label (of entities: of each type), and `scores` the least and the
-    greatest, where the labels are numbers with fractions. Notes are no errors. `lengths` is by text
-    column.
+    greatest, where the labels are numbers with fractions. Notes are no errors. `lengths` are least,
+    median, mean and most characters, by text column.
     """
 
     path: Path
@@ -60,7 +45,7 @@ class FileReport:
     scores: tuple[float, float] | None = None
     unanswered: int = 0
     notes: list[str] = field(default_factory=list)
-    lengths: dict[str, Lengths] = field(default_factory=dict)
+    lengths: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -98,17 +83,13 @@ def check_file(
     """Read all of `path` as rows of `task`; continue after each wrong row.
 
     Args:
-        path: a file; a folder of files named by split; for doccls also a folder with one sub-folder
-            of .txt files for each label.
+        path: as `read_examples` takes it, or a folder of files named by split.
         task: one of `schemas.SCHEMAS`, or rerank, whose rows are search's.
-        columns: ``{the task's column: the file's}``, if they differ.
+        columns, label_separator, options: as of `read_examples`.
         most: the number of errors to keep; all are counted.
         label_names: the allowed labels; by default any label in train or in a single file, and the
             labels of train in other splits.
-        label_separator: for doccls with several labels a row: the separator in a cell.
-        gold: False: the gold column may be missing. It may always be missing in a test split, or if
-            its name is ``none``.
-        options: further options of reading.
+        gold: False: the gold column may be missing, as in a test split, or if its name is ``none``.
         scores: for paircls: labels are numbers; by default if they have fractions.
         positive_label: for search: the label of pairs in which one text answers the other; for
             paircls: one of the labels.
@@ -139,17 +120,17 @@ def check_file(
         if len(report.errors) < most:
             report.errors.append(str(error))
 
-    known = list(label_names) if label_names else None
+    known, whose = label_names or None, "label_names"
     for split, file in files.items():
         before, fresh = report.wrong, replace(options or Options(), notes=Counter())
         reading: dict[str, Any] = {"columns": columns, "gold": gold and split != "test"}
         reading |= {"label_separator": label_separator, "options": fresh, "on_error": on_error}
-        allowed = None if known is None else (known, "label_names" if label_names else "train")
+        allowed = None if known is None else (known, whose)
         checked = report.files[split] = _check(file, task, split, reading, allowed, scores)
         checked.notes += fresh.lines()
         checked.wrong = report.wrong - before
         if split == "train" and known is None and checked.labels:
-            known = list(checked.labels)
+            known, whose = list(checked.labels), "train"
     first = next(iter(report.files.values()))
     if task == "paircls" and (asked == "search" or positive_label) and first.rows:
         try:
@@ -173,7 +154,7 @@ def _check(
     """
     checked, gold, on_error = FileReport(path), reading["gold"], reading["on_error"]
     labels: Counter[str] = Counter()
-    lengths: dict[str, array] = {}
+    lengths: defaultdict[str, array] = defaultdict(lambda: array("q"))
     first: set[str] = set()
     known: dict[int, int] = {}
     differ = 0
@@ -187,7 +168,7 @@ def _check(
             )
         if allowed:
             for label in labels_of(row):
-                check_label(place, label, *allowed, advice="Mend the row, or add the label.")
+                check_label(place, label, *allowed, "Mend the row, or add the label.")
         return row
 
     try:
@@ -204,20 +185,17 @@ def _check(
             checked.unanswered += row.get("answers", ["?"]) == []
             for column, value in row.items():
                 if isinstance(value, str) and column not in ("label", "id", "title"):
-                    lengths.setdefault(column, array("q")).append(len(value))
-        if task == "paircls" and (scores or (scores is None and are_scores(labels))) and labels:
-            numbers = read_scores(str(path), labels)
-            checked.scores = (min(numbers), max(numbers))
-        elif task in ("doccls", "paircls", "ner") and split != "validation" and gold:
-            if checked.rows:
-                joined = check_joined(str(path), labels, task, reading["label_separator"])
-                checked.notes += [joined] if joined else []
-                check_labels(str(path), labels, task)
+                    lengths[column].append(len(value))
+        whole = task in ("doccls", "paircls", "ner") and split != "validation" and gold
+        are_scores, notes = judge_labels(
+            *(str(path), labels, task, reading["label_separator"], scores),
+            whole=whole and checked.rows > 0,
+        )
+        if are_scores:
+            checked.scores = (min(map(float, labels)), max(map(float, labels)))
         if differ:
             checked.notes.append(f"{differ:,} rows repeat a text with another label.")
-        told = [score_note(task, labels)] if scores is None else []
-        told += [] if checked.scores else [alike_note(labels)]
-        checked.notes += filter(None, told)
+        checked.notes += notes
         rare = [label for label, count in labels.items() if count == 1]
         if rare and task == "doccls" and gold:
             checked.notes.append(
@@ -227,10 +205,7 @@ def _check(
         on_error(error)
     if checked.scores is None:
         checked.labels = {label: labels[label] for label in sort_labels(labels)}
-    checked.lengths = {
-        column: Lengths(min(all_), median(all_), mean(all_), max(all_))
-        for column, all_ in lengths.items()
-    }
+    checked.lengths = {c: (min(n), median(n), mean(n), max(n)) for c, n in lengths.items()}
     return checked
 
 
@@ -246,10 +221,10 @@ def format_report(report: Report) -> str:
         )
         if checked.unanswered:
             lines.append(f"  {checked.unanswered:,} questions without an answer")
-        for column, found in checked.lengths.items():
+        for column, (least, middle, average, most) in checked.lengths.items():
             lines.append(
-                f"  {column}: {found.least:,} to {found.most:,} characters, median "
-                f"{found.median:,.0f}, mean {found.mean:,.1f}"
+                f"  {column}: {least:,} to {most:,} characters, median {middle:,.0f}, mean "
+                f"{average:,.1f}"
             )
         if checked.scores:
             least, most = checked.scores
@@ -263,12 +238,8 @@ def format_report(report: Report) -> str:
             )
         lines += [f"  note: {note}" for note in checked.notes]
         blocks.append("\n".join(lines))
-    if report.errors:
-        more = report.wrong - len(report.errors)
-        lines = [
-            f"The first {len(report.errors):,} of {report.wrong:,} errors:" if more else "Wrong:"
-        ]
-        blocks.append("\n".join(lines + [f"  {error}" for error in report.errors]))
-    else:
-        blocks.append("Nothing is wrong.")
+    heading = "Wrong:" if report.errors else "Nothing is wrong."
+    if report.wrong > len(report.errors):
+        heading = f"The first {len(report.errors):,} of {report.wrong:,} errors:"
+    blocks.append("\n  ".join([heading, *report.errors]))
     return "\n\n".join(blocks)

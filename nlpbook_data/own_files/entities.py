@@ -2,15 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.own_files.tables import open_encoding
+from nlpbook_data.own_files.tables import read_text_lines
+from nlpbook_data.reading import webanno
 from nlpbook_data.reading.entities import (
     BARE,
     HANGUL,
@@ -18,17 +20,18 @@ from nlpbook_data.reading.entities import (
     OUTSIDE,
     PREFIX,
     SUFFIX,
+    Entities,
     join_tokens,
     mark_of,
     split_tag,
     untag,
     untag_text,
 )
-from nlpbook_data.reading.text import read_lines
-from nlpbook_data.reading.values import OnError, PlacedRows, convert_each
-from nlpbook_data.reading.webanno import FORMAT, read_webanno
+from nlpbook_data.reading.values import OnError, PlacedRows, convert_each, malformed
 
-Entities = tuple[str, list[dict[str, Any]]]  # a text, and the entities in it
+Lines = Iterable[tuple[str, str]]  # each with its place
+# The layout of a file, in words and as what reads its sentences.
+Layout = tuple[str, Callable[[OnError], PlacedRows]]
 SEPARATOR = "␞"
 DOCUMENT = "-DOCSTART-"
 INDEX = re.compile("[0-9]+([-.][0-9]+)?")
@@ -38,45 +41,32 @@ BARE_LABELS, BARE_OUTSIDE = 100, 0.2
 HANGUL_TAGGED = 0.3
 # The layout is decided by so many lines; a corpus of gigabytes is not read completely.
 SAMPLE_LINES = 100_000
-NAMES = {
-    "tagged": "<entity:TAG> in the text",
-    "klp": "2016klp's ; and $ lines",
-    "webanno": "WebAnno TSV 3",
-}
+ORDERS = {PREFIX: "B-TAG", SUFFIX: "TAG_B", BARE: "TAG alone"}
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How a file is annotated.
+class _Tokens:
+    """How a line has a token and its tag.
 
     Attributes:
-        kind: ``tokens`` (each line has a token and its tag), ``characters`` (KLUE's: each line has
-            a character, blanks too), ``tagged`` (``<entity:TAG>`` in the text), ``sentences``
-            (KoBERT-NER's: a sentence, a tab and the tags of its words), ``klp`` (2016klp's lines of
-            ``;`` and ``$``) or ``webanno`` (TSV 3).
         separator: the separator of columns, a tab or a blank.
         columns: the number of columns.
         token: the column of the token, 1 if the first is an index.
         at: the column of the tag: the last, or after index and token, as in UNER's .iob2.
         scheme: splits a tag into its mark and its label.
-        tag: the pattern of a tag inside the text.
+        characters: as KLUE's: each token is a character, blanks too.
     """
 
-    kind: str
-    separator: str = "\t"
-    columns: int = 2
-    token: int = 0
-    at: int = -1
-    scheme: re.Pattern = PREFIX
-    tag: str = LATIN
+    separator: str
+    columns: int
+    token: int
+    at: int
+    scheme: re.Pattern
+    characters: bool
 
     def __str__(self) -> str:
-        if self.kind in NAMES:
-            return NAMES[self.kind]
-        order = {PREFIX: "B-TAG", SUFFIX: "TAG_B"}.get(self.scheme, "TAG alone")
-        if self.kind == "sentences":
-            return f"a sentence and its words' tags a line, {order}"
-        if self.kind == "characters":
+        order = ORDERS[self.scheme]
+        if self.characters:
             return f"a character and its tag a line (KLUE), {order}"
         first = "index, token" if self.token else "token"
         others = self.columns - 2 - self.token
@@ -89,17 +79,22 @@ class Layout:
 
 
 def find_layout(path: Path) -> Layout | None:
-    """Return the annotation layout of the text file `path`, None without annotations."""
+    """Return the annotation layout of the text file `path`, None without annotations.
+
+    Its sentences are ``(place, {"text", "entities"})``; tokens are joined by one blank, characters
+    directly. The error of a sentence with a bad line goes to `on_error`.
+    """
     lines = [line for _, line in islice(read_text_lines(path), SAMPLE_LINES)]
-    if lines and lines[0].startswith(FORMAT):
-        return Layout("webanno")
+    if lines and lines[0].startswith(webanno.FORMAT):
+        return "WebAnno TSV 3", _reader(path, webanno.read_sentence, webanno.sentences)
     if lines and lines[0].startswith(";") and any(line.startswith("$") for line in lines[:5]):
-        return Layout("klp")
+        return "2016klp's ; and $ lines", _reader(path, _read_klp, _klp_sentences)
     lines = [line for line in lines if line.strip("\r") and not line.startswith(DOCUMENT)]
     for scheme in (PREFIX, SUFFIX):
         found = (_tags_of(line, scheme) for line in lines)
         if sum(one is not None and len(one[0]) > 1 for one in found) * 2 > len(lines):
-            return Layout("sentences", scheme=scheme)
+            words = f"a sentence and its words' tags a line, {ORDERS[scheme]}"
+            return words, _reader(path, partial(_read_words, scheme=scheme))
     separator = "\t" if sum("\t" in line for line in lines) * 2 > len(lines) else " "
     characters = separator == "\t" and any(
         line.startswith(" \t") or (line.startswith("## ") and "\t" in line) for line in lines
@@ -115,20 +110,17 @@ def find_layout(path: Path) -> Layout | None:
     outside = sum(tags[tag] for tag in OUTSIDE)
     is_bare = not schemes[scheme] and not {*tags} <= {*OUTSIDE}
     if rows and (schemes[scheme] + outside) * 2 > len(rows) and not is_bare:
-        if characters:
-            return Layout("characters", separator, scheme=scheme)
-        return Layout("tokens", separator, columns, int(numbered), at, scheme)
-    if any(mark_of(LATIN).search(line) for line in lines):
-        return Layout("tagged")
+        return _tokens(path, _Tokens(separator, columns, int(numbered), at, scheme, characters))
     hangul = [mark_of(HANGUL).search(line.split(SEPARATOR)[-1]) for line in lines]
-    if len([*filter(None, hangul)]) > HANGUL_TAGGED * len(lines):
-        return Layout("tagged", tag=HANGUL)
-    if any(SEPARATOR in line for line in lines):
-        return Layout("tagged")
+    is_hangul = len([*filter(None, hangul)]) > HANGUL_TAGGED * len(lines)
+    is_latin = any(mark_of(LATIN).search(line) for line in lines)
+    if is_latin or is_hangul or any(SEPARATOR in line for line in lines):
+        tag = HANGUL if is_hangul and not is_latin else LATIN
+        return "<entity:TAG> in the text", _reader(path, partial(_read_tagged, tag=tag))
     named = all(BARE.fullmatch(tag) or tag in OUTSIDE for tag in tags)
     if columns > 1 and named and 1 < len(tags) <= BARE_LABELS:
         if outside > BARE_OUTSIDE * len(rows):
-            return Layout("tokens", separator, columns, int(numbered), at, BARE)
+            return _tokens(path, _Tokens(separator, columns, int(numbered), at, BARE, False))
     return None
 
 
@@ -139,33 +131,25 @@ def _count_tags(rows: list[list[str]], at: int) -> tuple[Counter[str], dict[re.P
     return tags, fit
 
 
-def read_ner_file(path: Path, layout: Layout, on_error: OnError) -> PlacedRows:
-    """Yield ``(place, {"text", "entities"})`` for each sentence of a file in `layout`.
-
-    Tokens are joined by one blank, characters directly. `on_error` gets the error of a sentence
-    with a bad line; if it returns, the sentence is left out.
-    """
-    lines = read_text_lines(path)
-    filled = ((place, line) for place, line in lines if line.strip())
-    if layout.kind == "webanno":
-        yield from read_webanno(lines, on_error)
-        return
-    if layout.kind == "tagged":
-        found = convert_each(filled, partial(_read_tagged, tag=layout.tag), on_error)
-    elif layout.kind == "sentences":
-        found = convert_each(filled, partial(_read_words, scheme=layout.scheme), on_error)
-    elif layout.kind == "klp":
-        found = convert_each(_klp_sentences(lines), _read_klp, on_error)
-    else:
-        read = partial(_read_sentence, layout=layout)
-        found = convert_each(_sentences(lines, layout), read, on_error)
-    for place, (text, entities) in found:
-        yield place, {"text": text, "entities": entities}
+def _filled(lines: Lines) -> Lines:
+    return ((place, line) for place, line in lines if line.strip())
 
 
-def read_text_lines(path: Path) -> Iterator[tuple[str, str]]:
-    r"""Yield ``(place, line)`` of a text file in UTF-8 or cp949, lines ending in \n or \r\n."""
-    yield from read_lines(path, open_encoding(path))
+def _reader(
+    path: Path,
+    read: Callable[[str, Any], Entities],
+    parted: Callable[[Lines], Iterable[tuple[str, Any]]] = _filled,
+) -> Callable[[OnError], PlacedRows]:
+    def rows(on_error: OnError) -> PlacedRows:
+        for place, found in convert_each(parted(read_text_lines(path)), read, on_error):
+            yield place, {"text": found[0], "entities": found[1]}
+
+    return rows
+
+
+def _tokens(path: Path, layout: _Tokens) -> Layout:
+    read, parted = partial(_read_sentence, layout=layout), partial(_sentences, layout=layout)
+    return str(layout), _reader(path, read, parted)
 
 
 def _split(line: str, separator: str) -> list[str]:
@@ -175,22 +159,23 @@ def _split(line: str, separator: str) -> list[str]:
 def _is_comment(line: str, separator: str) -> bool:
     """``# …`` and ``## …`` are comments; ``#⇥O``, ``##조각⇥O`` and ``# O`` are tokens."""
     if separator == " " and len(cells := _split(line, " ")) == 2:
-        tag = cells[1]
-        if tag in OUTSIDE or PREFIX.fullmatch(tag) or SUFFIX.fullmatch(tag):
+        if any(_is_tag(cells[1], scheme) for scheme in (PREFIX, SUFFIX)):
             return False
     return line.startswith(("# ", "## "))
 
 
-def _sentences(
-    lines: Iterable[tuple[str, str]], layout: Layout
-) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def _is_tag(cell: str, scheme: re.Pattern) -> bool:
+    return cell in OUTSIDE or scheme.fullmatch(cell) is not None
+
+
+def _sentences(lines: Lines, layout: _Tokens) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Yield the first place and the lines of each sentence; KLUE's header line comes first."""
     sentence: list[tuple[str, str]] = []
     header: list[tuple[str, str]] = []
     for place, line in chain(lines, [("", "")]):
         is_comment = _is_comment(line, layout.separator)
-        is_header = layout.kind == "characters" and is_comment and "\t" in line
-        is_blank = not line or (layout.kind == "tokens" and not line.strip(" \t"))
+        is_header = layout.characters and is_comment and "\t" in line
+        is_blank = not line or (not layout.characters and not line.strip(" \t"))
         # the blank line before a new sentence of KLUE may be missing
         if sentence and (is_blank or is_header):
             yield (header + sentence)[0][0], header + sentence
@@ -200,9 +185,9 @@ def _sentences(
             sentence.append((place, line))
 
 
-def _read_sentence(place: str, sentence: list[tuple[str, str]], layout: Layout) -> Entities:
+def _read_sentence(place: str, sentence: list[tuple[str, str]], layout: _Tokens) -> Entities:
     tagged = None
-    if layout.kind == "characters" and _is_comment(sentence[0][1], layout.separator):
+    if layout.characters and _is_comment(sentence[0][1], layout.separator):
         tagged, sentence = sentence[0], sentence[1:]
     tokens, tags, index = [], [], None
     for place, line in sentence:
@@ -224,15 +209,13 @@ def _read_sentence(place: str, sentence: list[tuple[str, str]], layout: Layout) 
                 )
             index = int(cells[0])
         token, tag = cells[layout.token], cells[layout.at].strip(" ")
-        if not token or (layout.kind == "tokens" and not token.strip()):
+        if not token or (not layout.characters and not token.strip()):
             raise InputError(f"{place}: there is no token before the tag {tag[:20]!r}. Mend it.")
-        if layout.kind == "characters" and len(token) != 1:
-            raise InputError(
-                f"{place}: found {token[:40]!r} where one character belongs. Mend the line."
-            )
+        if layout.characters and len(token) != 1:
+            raise malformed(place, token, "one character", "Mend the line.")
         tokens.append(token)
         tags.append(split_tag(place, tag, layout.scheme))
-    text, entities = join_tokens(tokens, tags, "" if layout.kind == "characters" else " ")
+    text, entities = join_tokens(tokens, tags, "" if layout.characters else " ")
     if tagged:
         plain, _ = untag(tagged[1].partition("\t")[2])
         # Unclosed marks prove nothing; KLUE's own file has some.
@@ -244,7 +227,7 @@ def _read_sentence(place: str, sentence: list[tuple[str, str]], layout: Layout) 
     return text, entities
 
 
-def _klp_sentences(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, tuple[str, str]]]:
+def _klp_sentences(lines: Lines) -> Iterator[tuple[str, tuple[str, str]]]:
     """Yield ``(place, (text, tagged text))`` of 2016klp's lines of ``;`` and ``$``."""
     text = ""
     for place, line in lines:
@@ -280,7 +263,7 @@ def _tags_of(line: str, scheme: re.Pattern) -> tuple[list[str], list[str]] | Non
     """Return the words and tags of a line ``sentence⇥tags``, None for another line."""
     sentence, tab, rest = line.partition("\t")
     words, tags = sentence.split(), rest.split()
-    fits = all(tag in OUTSIDE or scheme.fullmatch(tag) for tag in tags)
+    fits = all(_is_tag(tag, scheme) for tag in tags)
     return (words, tags) if tab and words and fits and len(words) == len(tags) else None
 
 
@@ -292,8 +275,7 @@ def _read_tagged(place: str, line: str, tag: str) -> Entities:
         entities = untag_text(tagged, before[0], tag=tag)
         if entities is None:
             plain = untag(tagged, tag=tag)[0]
-            pairs = enumerate(zip(f"{before[0]}\0", f"{plain}\0", strict=False))
-            at = next((n for n, (a, b) in pairs if a != b), 0)
+            at = len(commonprefix([before[0], plain]))
             raise InputError(
                 f"{place}: without its tags, the text after {SEPARATOR} is not the one before it: "
                 f"{plain[at : at + 20]!r} where {before[0][at : at + 20]!r} belongs, at character "

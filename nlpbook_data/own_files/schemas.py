@@ -1,46 +1,39 @@
 """Read the user's own rows in a task's schema, from all common formats.
 
-`SCHEMAS` says which columns a task has. Rows are read from the tables of `tables`, compressed or
-not, from the formats of annotation tools and chat models (see `tools`), and:
-
-- ner: from the text files of `entities`, and from `brat`;
-- qa: from SQuAD's JSON, and from flat rows with the columns ``answer_text`` and ``answer_start``;
-- doccls: from a folder with one sub-folder of .txt files for each label;
-- pretrain, generation and unlabelled doccls: from .txt, where each line that is not blank is a
-  text.
-
-Every row is checked. Offsets count the characters of the text in the file; texts are never
-normalised.
+`SCHEMAS` says which columns a task has. Rows are read from the tables of `tables`, in the layouts
+of annotation tools and chat models (`tools`) too, and from what `detect_format` finds. Every row is
+checked. Offsets count the characters of the text in the file; texts are never normalised.
 """
 
 import ast
-import json
 import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from nlpbook_data.errors import InputError, nearest, shown
-from nlpbook_data.own_files.beir import is_qrels, read_qrels
-from nlpbook_data.own_files.entities import Layout, find_layout, read_ner_file, read_text_lines
+from nlpbook_data.own_files.entities import find_layout
 from nlpbook_data.own_files.options import Options
-from nlpbook_data.own_files.squad import read_squad
+from nlpbook_data.own_files.search_rows import is_qrels, read_qrels
 from nlpbook_data.own_files.tables import (
     csv_separator,
+    first_rows,
     first_text_line,
     read_rows,
+    read_text_lines,
     require_file,
     table_format,
 )
 from nlpbook_data.own_files.tools import find_converter, rename_columns
 from nlpbook_data.reading.annotation_tools import (
     count_parts,
+    from_cell,
     is_listed,
     join_parts,
     parts_of,
@@ -49,6 +42,7 @@ from nlpbook_data.reading.annotation_tools import (
 from nlpbook_data.reading.brat import is_brat, read_brat
 from nlpbook_data.reading.entities import PREFIX
 from nlpbook_data.reading.json_values import json_layout
+from nlpbook_data.reading.squad import read_own_squad
 from nlpbook_data.reading.text import (
     MAX_CHARACTERS,
     find_encoding,
@@ -70,6 +64,7 @@ from nlpbook_data.reading.values import (
 )
 from nlpbook_data.reading.workbook import sheets
 
+Read = Callable[[Counter[str], OnError], PlacedRows]  # counts notes; see `read_examples`
 MEND = "Mend or drop the row."
 ARRAY = re.compile(r"array\((\[[^\[\]]*\])(?:, dtype=\w+)?\)")  # of numpy, in a cell by pandas
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -183,10 +178,9 @@ def find_schema(task: str, columns: Collection[str] = ()) -> Schema:
 
 
 def find_columns(schema: Schema, there: Collection[str], gold: bool = True) -> tuple[str, ...]:
-    """Return the set of the task's columns with the largest share of columns in `there`.
+    """Return the set of the task's columns with the largest share, or else most, in `there`.
 
-    Of equal sets, the one with more columns in `there` counts, then the first. Without `gold` the
-    column to predict may be missing.
+    Without `gold` the column to predict may be missing.
     """
 
     def presence(names: tuple[str, ...]) -> tuple[float, int]:
@@ -197,20 +191,15 @@ def find_columns(schema: Schema, there: Collection[str], gold: bool = True) -> t
 
 
 def match_columns(
-    schema: Schema, columns: Mapping[str, str], there: Collection[str], gold: bool = True
+    task: str, columns: Mapping[str, str], there: Collection[str], gold: bool = True
 ) -> tuple[list[str], dict[str, str], str]:
     """Return the data's required columns, the mapping of all columns, and advice for an error.
 
-    The mapping is ``{the task's column: the data's}``. The advice tells which options name other
-    columns.
-
-    Args:
-        columns: ``{the task's column: the data's}``, where they differ.
-        there: the columns of the data.
-        gold: False: the column to predict may be missing.
+    Mappings, `columns` too, are ``{the task's column: the data's}``. The advice tells which options
+    name other columns. Without `gold` the column to predict may be missing.
     """
-    name_of = {column: columns.get(column, column) for column in schema.all_columns}
-    name_of = {column: find_name(name, there) for column, name in name_of.items()}
+    schema, columns = SCHEMAS[task], rename_columns(task, columns, there)
+    name_of = {c: find_name(columns.get(c, c), there) for c in schema.all_columns}
     names = find_columns(schema, [c for c in name_of if name_of[c] in there], gold)
     needed = [column for column in names if gold or column != schema.gold]
     wanted = {column: name_of[column] for column in (*names, *schema.optional)}
@@ -232,13 +221,10 @@ def searched_task(paths: Iterable[Path], columns: Mapping[str, str]) -> str:
         is_json = format_of(path) in (".json", ".jsonl") and path.is_file()
         if is_json and json_layout(path) == "squad":
             return "qa"
-        try:
-            _, row = next(read_rows(path, (), None, lambda error: None), ("", {}))
-        except (InputError, OSError):  # reading reports it for search's columns
-            continue
-        for task, sets in SEARCHED.items():
-            if any(all(find_name(name, row) in row for name in names) for names in sets):
-                return task
+        for row in first_rows(path, 1):
+            for task, sets in SEARCHED.items():
+                if any(all(find_name(name, row) in row for name in names) for names in sets):
+                    return task
     return "search"
 
 
@@ -253,11 +239,10 @@ def find_split_files(folder: Path) -> dict[str, Path]:
         raise InputError(f"{folder}: no such folder. Check the path.")
     folder = folder / "qrels" if (folder / "qrels").is_dir() else folder
     found: dict[str, Path] = {}
-    seen = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() in (".md", ".yaml", ".yml", ".py"):
-            continue
-        seen.append(path.name)
+    others = (".md", ".yaml", ".yml", ".py")
+    seen = [path for path in sorted(folder.iterdir()) if path.suffix.lower() not in others]
+    seen = [path for path in seen if not path.name.startswith(".")]
+    for path in seen:
         words = re.split(r"[-_. ]+", path.name.lower())
         for split, names in SPLIT_WORDS.items():
             if not set(names).isdisjoint(words):
@@ -270,8 +255,8 @@ def find_split_files(folder: Path) -> dict[str, Path]:
     if not found:
         raise InputError(
             f"{folder}: no file or folder is named train, validation (dev) or test; there "
-            f"{'is ' + ', '.join(seen[:10]) if seen else 'is nothing'}. Rename them, or name the "
-            "files one by one."
+            f"is {shown(path.name for path in seen) if seen else 'nothing'}. Rename them, or name "
+            "the files one by one."
         )
     return {split: found[split] for split in SPLIT_WORDS if split in found}
 
@@ -294,67 +279,61 @@ def find_qrels(files: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def detect_format(
-    path: Path, task: str, columns: Mapping[str, str] | None = None, gold: bool = True
-) -> str | Layout:
-    """Return the format of `path`, as a name or as the `Layout` of a NER file.
+    path: Path, task: str, columns: Mapping[str, str], gold: bool = True
+) -> tuple[str, Read | None]:
+    """Return how `path` is read: an ending of `FORMATS` or words, and a reader of other formats.
 
-    Names are an ending of `FORMATS`, ``squad``, ``.txt`` (each line is a text), ``folder`` (each
-    sub-folder is a label) and ``brat``.
+    These are of ner the text files of `entities` and `brat`, of qa SQuAD's JSON, of doccls a folder
+    with one sub-folder of .txt files for each label; and .txt, where each line is a text.
 
     Raises:
         InputError: there is no such file, or its format is not one of `task`.
     """
     if task == "ner" and is_brat(path):
-        return "brat"
+        return "brat's .txt and .ann files", partial(read_brat, path, gold)
     if path.is_dir() and task == "doccls":
-        return "folder"
+        return "a folder a label, a .txt file a text", partial(_read_label_folders, path, gold)
     if path.is_dir():
         raise InputError(f"{path}: a folder. For {task} name a file in it.")
     require_file(path)
     suffix = format_of(path)
-    if task in ("pretrain", "generation") and suffix == ".txt":
-        return suffix
+    always = task in ("pretrain", "generation")
+    is_plain = suffix == ".txt" and (always or (task in ("ner", "doccls") and not gold))
     if task == "ner" and suffix not in (".csv", ".jsonl", ".xlsx", ".parquet", ".json"):
-        text = (columns or {}).get("text", "text")
-        first = next((line for _, line in read_text_lines(path) if line), "")
-        if suffix == ".tsv" and find_name(text, first.split("\t")) in first.split("\t"):
-            return suffix
-        layout = find_layout(path)
-        if layout:
-            return layout
-        if suffix == ".txt" and not gold:
-            return suffix
-        raise InputError(
-            f"{path}: found {first[:60]!r} where lines of a token and its tag (B-PER, I-PER, O), "
-            "or a text with <entity:TAG>, belong. Or save the rows as .jsonl, with text and "
-            "entities."
+        first = first_text_line(path)
+        cells = first.split("\t")
+        if suffix == ".tsv" and find_name(columns.get("text", "text"), cells) in cells:
+            return suffix, None
+        if layout := find_layout(path):
+            return layout[0], lambda notes, on_error: layout[1](on_error)
+        if not is_plain:
+            raise InputError(
+                f"{path}: found {first[:60]!r} where lines of a token and its tag (B-PER, I-PER, "
+                "O), or a text with <entity:TAG>, belong. Or save the rows as .jsonl, with text "
+                "and entities."
+            )
+    if is_plain and (task != "doccls" or "\t" not in first_text_line(path)):
+        return ".txt", lambda notes, on_error: (
+            (place, {"text": line}) for place, line in read_text_lines(path) if line.strip()
         )
-    if suffix == ".txt" and task == "doccls" and not gold:
-        return suffix if "\t" not in first_text_line(path) else ".tsv"
     if task == "qa" and suffix in (".json", ".jsonl") and json_layout(path) == "squad":
-        return "squad"
-    return table_format(path, *([".txt"] if task in ("pretrain", "generation") else []))
+        return "SQuAD's JSON", lambda notes, on_error: read_own_squad(
+            path, find_encoding(path), on_error
+        )
+    return table_format(path, *([".txt"] if always else [])), None
 
 
 def describe_format(path: Path, task: str, columns: Mapping[str, str], gold: bool) -> str:
     """Return how `path` is read, in words: format or layout, separator, encoding."""
-    return describe_kind(path, detect_format(path, task, columns, gold))
+    return describe_kind(path, detect_format(path, task, columns, gold)[0])
 
 
-def describe_kind(path: Path, kind: str | Layout) -> str:
-    """Return how `path` is read in the format `kind`, in words."""
-    names = {
-        ".csv": "csv, comma",
-        ".tsv": "tsv, tab",
-        "folder": "a folder a label, a .txt file a text",
-        "brat": "brat's .txt and .ann files",
-        "squad": "SQuAD's JSON",
-        ".txt": "a line a text",
-    }
-    name = names.get(kind, kind.removeprefix(".")) if isinstance(kind, str) else str(kind)
-    if kind == ".csv" and (mark := csv_separator(path)) != ",":
-        name = {";": "csv, semicolon", "\t": "csv, tab"}.get(mark, "csv, pipe")
-    if kind in ("folder", "brat", ".xlsx", ".parquet"):
+def describe_kind(path: Path, kind: str) -> str:
+    """Return how `path` is read, in words; `kind` is an ending, or says it but for the encoding."""
+    csv = {",": "csv, comma", ";": "csv, semicolon", "\t": "csv, tab", "|": "csv, pipe"}
+    name = {".tsv": "tsv, tab", ".txt": "a line a text"}.get(kind, kind.removeprefix("."))
+    name = csv[csv_separator(path)] if kind == ".csv" else name
+    if path.is_dir() or kind in (".xlsx", ".parquet"):
         return name
     is_cp949 = find_encoding(path) == "cp949"
     return f"{name}, {'cp949' if is_cp949 else 'UTF-16' if is_utf16(path) else 'UTF-8'}"
@@ -387,7 +366,6 @@ def read_examples(
 
     Args:
         path: a file, or for doccls a folder.
-        task: one of `SCHEMAS`.
         columns: ``{the task's column: the file's}``, if they differ.
         gold: False: the column to be predicted may be missing.
         label_separator: for doccls with several labels a row: the separator in a cell (jsonl and
@@ -401,7 +379,7 @@ def read_examples(
     """
     columns, options = dict(columns or {}), options or Options()
     find_schema(task, columns)
-    kind = detect_format(path, task, columns, gold)
+    read = detect_format(path, task, columns, gold)[1]
     empty = True
 
     def report(error: InputError) -> None:
@@ -409,20 +387,12 @@ def read_examples(
         empty = False
         on_error(error)
 
-    if isinstance(kind, Layout):
-        rows = read_ner_file(path, kind, report)
-    elif kind == "folder":
-        rows = _read_label_folders(path, gold, options.notes, report)
-    elif kind == "brat":
-        rows = read_brat(path, gold, options.notes, report)
-    elif kind == "squad":
-        rows = read_squad(path, report)
-    elif kind == ".txt":
-        rows = ((place, {"text": line}) for place, line in read_text_lines(path) if line.strip())
-    else:
-        rows = _read_table(
-            path, task, columns, gold, others, label_separator is not None, options, report
-        )
+    several = label_separator is not None
+    rows = (
+        read(options.notes, report)
+        if read
+        else _read_table(path, task, columns, gold, others, several, options, report)
+    )
     ids: dict[str, str] = {}
     for number, (place, row) in enumerate(rows, start=1):
         try:
@@ -462,41 +432,29 @@ def _read_table(
     on_error: OnError,
 ) -> PlacedRows:
     """Yield the rows of a table under the task's names of its columns."""
-    schema, sheet = SCHEMAS[task], options.sheet_name
-    if not others and sheet is None and format_of(path) == ".xlsx" and (more := sheets(path)[1:]):
+    sheet = options.sheet_name
+    if sheet is None and format_of(path) == ".xlsx" and (more := sheets(path)[1:]):
         options.notes[f"of its sheets left unread (--sheet_name): {shown(more)}"] = len(more)
-    sample: list[dict[str, Any]] = []
-    try:
-        rows = read_rows(path, (), None, lambda error: None, sheet_name=sheet)
-        sample = [row for _, row in islice(rows, SAMPLE_ROWS)]
-    except InputError:  # reading reports this too, after errors of the header
-        pass
+    sample = first_rows(path, SAMPLE_ROWS, sheet)
     first = sample[0] if sample else {}
+    whole_rows = read_rows(path, (), None, on_error, sheet_name=sheet)
     names = [find_name(columns.get(name, name), first) for name in ("id", "text", "label")]
-    if not others and (parts := count_parts(task, sample, *names)):
+    if parts := count_parts(task, sample, *names):
         if task == "ner" or several:
-            read = read_rows(path, (), None, on_error, sheet_name=sheet)
-            yield from join_parts(task, read, *names)
+            yield from join_parts(task, whole_rows, *names)
             return
         options.notes[REPEATED] = parts
     if tool := find_converter(task, sample, columns, several, gold, options):
-        read = read_rows(path, (), None, on_error, sheet_name=sheet)
-
-        def convert(place: str, row: dict[str, Any]) -> list[dict[str, Any]]:
-            return [row | found if others else found for found in tool[1](place, row)]
-
-        for place, found in convert_each(read, convert, on_error):
+        for place, found in convert_each(whole_rows, lambda *placed: [*tool(*placed)], on_error):
             yield from ((place, row) for row in found)
         return
     if task == "search" and is_qrels(first):
-        read = read_rows(path, (), None, on_error)
-        yield from read_qrels(path, read, options.notes, on_error)
+        yield from read_qrels(path, whole_rows, options.notes, on_error)
         return
-    columns = rename_columns(task, columns, first)
-    needed, wanted, advice = match_columns(schema, columns, first, gold)
-    if not others:
-        options.note_unread([name for name in first if name not in wanted.values()])
-    yes_no = [name for name in first if _are_yes_no(row.get(name) for row in sample)]
+    needed, wanted, advice = match_columns(task, columns, first, gold)
+    options.note_unread([name for name in first if name not in wanted.values()])
+    zero_one = {"0", "1"}
+    yes_no = [n for n in first if {str(r.get(n)).removesuffix(".0") for r in sample} == zero_one]
     if task == "search" and (told := {*yes_no} - {*wanted.values()}):
         options.notes[YES_NO] = len(told)
     if task == "doccls" and len(yes_no) > 1 and wanted["label"] not in first:
@@ -516,9 +474,9 @@ def _read_table(
                 f"{path}: the column {column!r} stands beside {name!r}, which takes its name. "
                 f"Rename {column!r}."
             )
-    read, is_tsv = None if others else wanted.values(), table_format(path) == ".tsv"
-    drop = not others and are_inference(task, [row.get(wanted.get("label", "")) for row in sample])
-    for place, row in read_rows(path, needed, read, on_error, advice, sheet):
+    optional, is_tsv = None if others else wanted.values(), table_format(path) == ".tsv"
+    drop = are_inference(task, [row.get(wanted.get("label", "")) for row in sample])
+    for place, row in read_rows(path, needed, optional, on_error, advice, sheet):
         if drop and str(row.get(wanted["label"])).strip() == "-":
             options.notes[UNDECIDED] += 1
             continue
@@ -528,38 +486,32 @@ def _read_table(
         yield place, row | found if others else found
 
 
-def _are_yes_no(values: Iterable[Any]) -> bool:
-    """Whether `values` are 0 and 1, both of them."""
-    return {str(value).removesuffix(".0") for value in values} == {"0", "1"}
-
-
 def _read_label_folders(
     folder: Path, gold: bool, notes: Counter[str], on_error: OnError
 ) -> PlacedRows:
     """Yield the .txt files of `folder`'s sub-folders, whose names are the labels."""
-    loose = sorted(folder.glob("*.txt"))
-    if gold:
-        for path in loose:
-            on_error(InputError(f"{path}: stands in no sub-folder, whose name is its label."))
-    paths: list[tuple[Path, dict[str, str]]] = [] if gold else [(path, {}) for path in loose]
-    for sub in sorted(folder.iterdir()):
-        if sub.is_dir() and not sub.name.startswith("."):
-            label = unicodedata.normalize("NFC", sub.name)  # macOS may decompose names
-            files = [path for path in sorted(sub.iterdir()) if not path.name.startswith(".")]
-            texts = [path for path in files if path.suffix == ".txt"]
-            paths += [(path, {"label": label}) for path in texts]
-            notes.update([NO_TEXTS] * (len(files) - len(texts)))
+    files = [
+        path
+        for path in sorted([*folder.glob("*.txt"), *folder.glob("*/*")])
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    paths = [(str(path), path) for path in files if path.suffix == ".txt"]
+    notes.update([NO_TEXTS] * (len(files) - len(paths)))
     if not paths:
         raise InputError(
             f"{folder}: no .txt file in a sub-folder. Make one sub-folder a label, named as it, "
             "with one .txt file a text."
         )
 
-    def read(place: str, found: tuple[Path, dict[str, str]]) -> dict[str, str]:
-        path, label = found
-        return {"text": read_whole(path).removesuffix("\n").removesuffix("\r"), **label}
+    def read(place: str, path: Path) -> dict[str, str]:
+        text = read_whole(path).removesuffix("\n").removesuffix("\r")
+        if path.parent != folder:  # macOS may decompose names
+            return {"text": text, "label": unicodedata.normalize("NFC", path.parent.name)}
+        if gold:
+            raise InputError(f"{path}: stands in no sub-folder, whose name is its label.")
+        return {"text": text}
 
-    yield from convert_each(((str(found[0]), found) for found in paths), read, on_error)
+    yield from convert_each(paths, read, on_error)
 
 
 def convert_row(
@@ -587,8 +539,7 @@ def convert_row(
         if name not in row:
             continue
         if name == "label" and task == "doccls":
-            labels = read_labels(place, row[name], label_separator, options.notes)
-            example[name] = labels[0] if label_separator is None else labels
+            example[name] = read_labels(place, row[name], label_separator, options.notes)
         elif name == "label":
             example[name] = read_label(place, row[name], options.notes)
         elif name == "entities":
@@ -639,23 +590,39 @@ def _as_numbers(labels: Iterable[str]) -> list[float]:
         return []
 
 
-def are_scores(labels: Iterable[str]) -> bool:
+def judge_labels(
+    place: str,
+    labels: Collection[str],
+    task: str,
+    separator: str | None,
+    scores: bool | None,
+    whole: bool = True,
+) -> tuple[bool, list[str]]:
+    """Return whether the labels of a file are scores, and notes about them.
+
+    They are scores if `scores` says so or, where it is None, if all are numbers and some have
+    fractions. With `separator` a row has several labels. Impossible sets of labels are refused if
+    the file is `whole`.
+    """
+    notes = [_score_note(task, labels)] if scores is None else []
+    if task == "paircls" and labels and (_are_scores(labels) if scores is None else scores):
+        for label in labels:
+            if not all(map(math.isfinite, _as_numbers([label]) or [math.nan])):
+                raise InputError(f"{place}: the label {label[:60]!r} is no number. Mend it.")
+        return True, [*filter(None, notes)]
+    if whole:
+        notes.append(_check_joined(place, labels, task, separator))
+        _check_labels(place, labels, task)
+    return False, [*filter(None, [*notes, _alike_note(labels)])]
+
+
+def _are_scores(labels: Iterable[str]) -> bool:
     """Return whether all `labels` are numbers and at least one has a fraction."""
     numbers = _as_numbers(labels)
     return all(map(math.isfinite, numbers)) and not all(n.is_integer() for n in numbers)
 
 
-def read_scores(place: str, labels: Iterable[str]) -> list[float]:
-    """Return `labels` as numbers; refuse a label that is not a number."""
-    numbers = []
-    for label in labels:
-        numbers += _as_numbers([label]) or [math.nan]
-        if not math.isfinite(numbers[-1]):
-            raise InputError(f"{place}: the label {label[:60]!r} is no number. Mend it.")
-    return numbers
-
-
-def score_note(task: str, labels: Collection[str]) -> str | None:
+def _score_note(task: str, labels: Collection[str]) -> str | None:
     """Return a note about scores, or about classes that look like scores; None otherwise."""
     commas = [label for label in labels if "," in label]
     if task == "paircls" and commas and all(NUMBER.fullmatch(n.replace(",", ".")) for n in labels):
@@ -664,14 +631,14 @@ def score_note(task: str, labels: Collection[str]) -> str | None:
         return None
     numbers = sorted(float(label) for label in labels)
     between = f"from {numbers[0]:g} to {numbers[-1]:g}"
-    if task == "paircls" and are_scores(labels):
+    if task == "paircls" and _are_scores(labels):
         return f"The labels, numbers {between}, are read as scores (--scores false: as classes)."
     if task == "paircls" and len(labels) > 2 and numbers != [0, 1, 2]:
         return (
             f"The labels, whole numbers {between}, are read as {len(labels)} classes. If they are "
             "scores, pass --scores true."
         )
-    if task == "doccls" and are_scores(labels):
+    if task == "doccls" and _are_scores(labels):
         return f"The labels, numbers {between}, look like scores, and are read as classes."
     return None
 
@@ -687,18 +654,14 @@ def _find_joined(labels: Collection[str]) -> tuple[str, str] | None:
         parts = {label: [p.strip() for p in label.split(separator)] for label in ordered}
         counts = Counter(part for pieces in parts.values() for part in set(pieces))
         for label, pieces in parts.items():
-            if len(pieces) == 1 or not all(pieces):
-                continue
-            if separator in " ·":
-                is_joined = all(piece in labels for piece in pieces)
-            else:
-                is_joined = any(counts[piece] > 1 for piece in pieces)
-            if is_joined:
+            known = all(p in labels for p in pieces)
+            is_joined = known if separator in " ·" else any(counts[p] > 1 for p in pieces)
+            if len(pieces) > 1 and all(pieces) and is_joined:
                 return label, separator
     return None
 
 
-def check_joined(place: str, labels: Collection[str], task: str, separator: str | None) -> str:
+def _check_joined(place: str, labels: Collection[str], task: str, separator: str | None) -> str:
     """Refuse joined labels in rows with several labels; return a note for rows with one label."""
     found = _find_joined(labels) if task == "doccls" else None
     if found is None or is_listed(found[0]):
@@ -716,7 +679,7 @@ def check_joined(place: str, labels: Collection[str], task: str, separator: str 
     )
 
 
-def alike_note(labels: Iterable[str]) -> str | None:
+def _alike_note(labels: Iterable[str]) -> str | None:
     """Return a note about two labels that look like one, such as True and TRUE, 1 and 01."""
     seen: dict[str | float, str] = {}
     for label in sorted(labels):
@@ -738,7 +701,7 @@ def sort_labels(labels: Iterable[str]) -> list[str]:
     return sorted(labels, key=lambda label: (float(label) if numeric else 0.0, label))
 
 
-def check_labels(place: str, labels: Collection[str], task: str) -> None:
+def _check_labels(place: str, labels: Collection[str], task: str) -> None:
     """Refuse impossible label sets of a whole file."""
     if task == "ner" and not labels:
         raise InputError(f"{place}: there is no entity in any row. Look at the file.")
@@ -758,25 +721,19 @@ def check_labels(place: str, labels: Collection[str], task: str) -> None:
         )
 
 
-def check_label(
-    place: str, label: str, known: Collection[str], whose: str = "train", advice: str = ""
-) -> None:
+def check_label(place: str, label: str, known: Collection[str], whose: str, advice: str) -> None:
     """Refuse a label that is not in `known`, the labels of `whose`."""
     if label not in known:
         raise InputError(
             f"{place}: the label {label[:60]!r} is not among those of {whose} "
-            f"({shown(known)}).{nearest(label, known)} "
-            + (advice or "Mend the row, or add it to train.")
+            f"({shown(known)}).{nearest(label, known)} {advice}"
         )
 
 
 def read_text(place: str, value: Any, column: str = "text") -> str:
     """Return `value`; it must be a valid text, not blank, and at most `MAX_CHARACTERS` long."""
     if not isinstance(value, str):
-        a = "an" if column == "answer" else "a"
-        raise InputError(
-            f"{place}: found {repr(value)[:60]} where {a} {column} belongs. Mend or drop the row."
-        )
+        raise malformed(f"{place}, {column}", value, "a text", MEND)
     if not value.strip():
         raise InputError(f"{place}: the {column} is empty. Mend or drop the row.")
     if len(value) > MAX_CHARACTERS:
@@ -789,21 +746,22 @@ def read_text(place: str, value: Any, column: str = "text") -> str:
     return whole(place, value, MEND)
 
 
-def read_labels(place: str, value: Any, separator: str | None, notes: Counter[str]) -> list[str]:
+def read_labels(
+    place: str, value: Any, separator: str | None, notes: Counter[str]
+) -> str | list[str]:
     """Return the label of a row; with a `separator`, its sorted labels."""
-    if separator is not None:
-        values = value if isinstance(value, list) else [value]
-        if isinstance(value, str):
-            values = [part for part in value.split(separator) if part.strip()]
-            if is_listed(value):
-                values = parts_of(value)
-        found = [read_label(place, value, notes) for value in values]
-        if {*found} <= {"0", "1"} and len(found) > 2:
-            raise malformed(place, value, "a list of the labels' names", MEND)
-        return sorted({*found})
-    if isinstance(value, list):
-        raise InputError(f"{place}: found a list of labels. Pass --multi_label true.")
-    return [read_label(place, value, notes)]
+    if separator is None:
+        if isinstance(value, list):
+            raise InputError(f"{place}: found a list of labels. Pass --multi_label true.")
+        return read_label(place, value, notes)
+    values = value if isinstance(value, list) else [value]
+    if isinstance(value, str):
+        parts = parts_of(value) if is_listed(value) else value.split(separator)
+        values = [part for part in parts if part.strip()]
+    found = [read_label(place, value, notes) for value in values]
+    if {*found} <= {"0", "1"} and len(found) > 2:
+        raise malformed(place, value, "a list of the labels' names", MEND)
+    return sorted({*found})
 
 
 def read_label(place: str, value: Any, notes: Counter[str]) -> str:
@@ -847,26 +805,19 @@ def read_entities(place: str, value: Any, text: str, notes: Counter[str]) -> lis
         said = entity.get("text")
         if said is not None and not isinstance(said, str):
             raise malformed(f"{where}, text", said, "a text", MEND)
-        if start > end:
-            raise InputError(f"{where}: its start {start} is after its end {end}. Mend the row.")
-        if start == end:
-            raise InputError(
-                f"{where}: the span {start}-{end} is empty. The end is the position after the last "
-                "character; mend or drop the entity."
-            )
-        if said is not None and (end > len(text) or text[start:end] != said):
+        if said is not None and start < end and text[start:end] != said:
             raise InputError(
                 f"{where}: {start}-{end} of the text is {text[start:end][:40]!r} where its text "
                 f"says {said[:40]!r}.{_where_it_is(text, start, said)}"
             )
-        if end > len(text):
+        if not start < end <= len(text):
             raise InputError(
-                f"{where}: the span {start}-{end} goes beyond the {len(text)} characters of the "
-                "text. Offsets count characters from 0, the end exclusive; mend the row."
+                f"{where}: the span {start}-{end} is empty, or goes beyond the {len(text)} "
+                "characters of the text. Offsets count characters from 0, the end exclusive; mend "
+                "the row."
             )
-        entities.append(
-            {"start": start, "end": end, "label": read_label(where, entity["label"], notes)}
-        )
+        label = read_label(where, entity["label"], notes)
+        entities.append({"start": start, "end": end, "label": label})
     entities.sort(key=lambda entity: (entity["start"], -entity["end"]))
     kept: list[dict[str, Any]] = []
     for entity in entities:
@@ -886,10 +837,8 @@ def _convert_question(
     place: str, row: Mapping[str, Any], number: int, options: Options
 ) -> dict[str, Any] | None:
     context = read_text(place, row["context"], "context")
-    known = {
-        "id": number if _is_missing(row.get("id")) else row["id"],
-        "title": row.get("title") or "",
-    }
+    id_ = number if _is_missing(row.get("id")) else row["id"]
+    known = {"id": id_, "title": row.get("title") or ""}
     example = {
         "id": str(member(place, known, "id", (str, int), MEND)),
         "title": member(place, known, "title", str, MEND),
@@ -909,22 +858,25 @@ def _convert_question(
 
 def _answers_of(place: str, row: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return the answers of a row, each with its place."""
-    answers = row.get("answers")
-    if isinstance(answers, str) and not answers.lstrip().startswith(("[", "{")):
-        row = {**row, "answer_text": answers}  # the cell is the answer text
-    elif "answers" in row and not ("answer_text" in row and _is_missing(answers)):
-        answers = _from_json(place, "answers", answers)
-        if isinstance(answers, dict):
-            is_columns = all(isinstance(v, list) for v in answers.values())
-            answers = _of_columns(place, answers) if is_columns else [answers]
-        if isinstance(answers, list):
-            answers = [{"text": one} if isinstance(one, str) else one for one in answers]
-        numbered = enumerate(_objects(place, "answers", answers), start=1)
-        return [(f"{place}, answer {number}", answer) for number, answer in numbered]
-    text, start = row.get("answer_text"), row.get("answer_start")
-    if _is_missing(text) and (_is_missing(start) or start in (-1, "-1")):
-        return []  # no answer in the context
-    return [(place, {"text": text} | ({} if _is_missing(start) else {"answer_start": start}))]
+    answers, text, start = (row.get(key) for key in ("answers", "answer_text", "answer_start"))
+    is_text = isinstance(answers, str) and not answers.lstrip().startswith(("[", "{"))
+    if "answers" not in row or is_text or ("answer_text" in row and _is_missing(answers)):
+        text = answers if is_text else text  # the cell is the answer text
+        if _is_missing(text) and (_is_missing(start) or start in (-1, "-1")):
+            return []  # no answer in the context
+        return [(place, {"text": text, "answer_start": start})]
+    answers = _from_json(place, "answers", answers)
+    if isinstance(answers, dict) and all(isinstance(v, list) for v in answers.values()):
+        # ``{"text": […], "answer_start": […]}``, as in Hub datasets
+        if len({*map(len, answers.values())}) > 1:
+            raise InputError(f"{place}: the lists in answers differ in length. Mend the row.")
+        rows = zip(*answers.values(), strict=True)
+        answers = [dict(zip(answers, values, strict=True)) for values in rows]
+    answers = [answers] if isinstance(answers, dict) else answers
+    if isinstance(answers, list):
+        answers = [{"text": one} if isinstance(one, str) else one for one in answers]
+    numbered = enumerate(_objects(place, "answers", answers), start=1)
+    return [(f"{place}, answer {number}", answer) for number, answer in numbered]
 
 
 def _read_answer(
@@ -935,20 +887,21 @@ def _read_answer(
     text = read_text(place, answer["text"], "answer")
     if _is_missing(answer.get("answer_start")):
         found = _occurrences(text, context)
+        if not found:
+            raise InputError(
+                f"{place}: the answer {text[:40]!r} is not in the context."
+                f"{_where_it_is(context, None, text)}"
+            )
         if len(found) > 1 and options.repeated_answers == "skip":
             options.notes["answers stand more than once in their context; skipped"] += 1
             return None
         if len(found) > 1 and options.repeated_answers == "first":
             options.notes["answers stand more than once in their context; the first counts"] += 1
-        elif len(found) != 1:
+        elif len(found) > 1:
             raise InputError(
-                f"{place}: the answer {text[:40]!r} is "
-                + (
-                    f"{len(found)} times in the context, at {_numbers(found)}. Say which with "
-                    "answer_start, or pass --repeated_answers first, or skip."
-                    if found
-                    else f"not in the context.{_where_it_is(context, None, text)}"
-                )
+                f"{place}: the answer {text[:40]!r} is {len(found)} times in the context, at "
+                f"{_numbers(found)}. Say which with answer_start, or pass --repeated_answers "
+                "first, or skip."
             )
         return {"text": text, "answer_start": found[0]}
     start = _integer(place, "answer_start", answer["answer_start"])
@@ -961,38 +914,22 @@ def _read_answer(
     return {"text": text, "answer_start": start}
 
 
-def _of_columns(place: str, answers: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """Convert ``{"text": […], "answer_start": […]}``, as in Hub datasets, to objects."""
-    if len({len(values) for values in answers.values()}) > 1:
-        raise InputError(f"{place}: the lists in answers differ in length. Mend the row.")
-    return [
-        dict(zip(answers, values, strict=True)) for values in zip(*answers.values(), strict=True)
-    ]
-
-
 def _where_it_is(text: str, start: int | None, piece: str) -> str:
     """Return where `piece` is in `text`, or how the offsets seem to have been counted."""
-    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
-    if start is not None and text.startswith(piece, start):
+    found = _occurrences(piece, text)
+    if start in found:
         return f" It stands there up to {start + len(piece)}, the end, which is exclusive; mend it."
-    normal = {f: (unicodedata.normalize(f, text), unicodedata.normalize(f, piece)) for f in forms}
-    for form, (whole_text, part) in normal.items():
-        if start is not None and whole_text != text and whole_text.startswith(part, start):
-            return (
-                f" The offsets would fit after {form}: normalise text, offsets and all, to one "
-                "form before you count."
-            )
-    if start is not None and piece:
-        units, wide = (one.encode("utf-16-le", "replace") for one in (text, piece))
-        if len(units) > 2 * len(text) and units.startswith(wide, 2 * start):
-            return (
-                " The offsets count UTF-16 units, of which an emoji has two (JavaScript); count "
-                "characters."
-            )
-    if found := _occurrences(piece, text):
+    units, wide = (one.encode("utf-16-le", "replace") for one in (text, piece))
+    if start is not None and wide and units.startswith(wide, 2 * start):
+        return (
+            " The offsets count UTF-16 units, of which an emoji has two (JavaScript); count "
+            "characters."
+        )
+    if found:
         return f" It stands at {_numbers(found)}; mend the offset."
-    for form, (whole_text, part) in normal.items():
-        if part in whole_text:
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    for form in forms:
+        if unicodedata.normalize(form, piece) in unicodedata.normalize(form, text):
             return f" It would be found after {form}; write both in the same form."
     return " It is nowhere in it; mend the row."
 
@@ -1035,15 +972,13 @@ def _objects(place: str, column: str, value: Any) -> list[dict[str, Any]]:
 
 def _from_json(place: str, column: str, value: Any) -> Any:
     """Return the value of a cell of csv, which is JSON, or Python's or numpy's as pandas writes."""
+    value = from_cell(value)
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
-    except (ValueError, RecursionError) as error:
-        try:
-            return ast.literal_eval(ARRAY.sub(r"\1", value.strip()))
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            raise InputError(
-                f"{place}: {column} is {value[:40]!r}, not JSON. A cell holds a list like "
-                f"{EXAMPLES[column]}, quoted as csv quotes; jsonl is easier."
-            ) from error
+        return ast.literal_eval(ARRAY.sub(r"\1", value.strip()))
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise InputError(
+            f"{place}: {column} is {value[:40]!r}, not JSON. A cell holds a list like "
+            f"{EXAMPLES[column]}, quoted as csv quotes; jsonl is easier."
+        ) from error

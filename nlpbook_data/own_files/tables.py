@@ -54,10 +54,10 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: {EMPTY}")
 
 
-def open_encoding(path: Path) -> str:
-    """Return `find_encoding` of a text file; refuse a missing or empty file."""
+def read_text_lines(path: Path) -> Iterator[tuple[str, str]]:
+    r"""Yield ``(place, line)`` of a text file in UTF-8 or cp949, lines ending in \n or \r\n."""
     require_file(path)
-    return find_encoding(path)
+    yield from read_lines(path, find_encoding(path))
 
 
 def read_rows(
@@ -74,11 +74,9 @@ def read_rows(
     columns. `on_error` is called with the error of a row; if it returns, the row is left out.
     `advice` ends the message about a missing column.
 
-    csv follows RFC 4180. tsv has no quoting (a quote is text, as in NSMC). A .txt file whose first
-    line has tabs is read as tsv. JSON is one object on each line, an array of objects, or an array
-    under ``data``. The encoding is UTF-8, UTF-16 with BOM, or else cp949, which is logged. In a
-    workbook the first sheet is read, or `sheet_name`; an empty cell is None. All files may be
-    compressed by gzip or zstd.
+    csv follows RFC 4180. tsv has no quoting (a quote is text, as in NSMC). JSON has a
+    layout of `json_layout`. The encoding is UTF-8, UTF-16 with BOM, or else cp949, which is logged.
+    In a workbook the first sheet is read, or `sheet_name`; an empty cell is None.
 
     Raises:
         InputError: no such file, empty, another format or encoding, duplicate or missing
@@ -92,6 +90,15 @@ def read_rows(
         yield from _read_objects(path, columns, on_error, advice)
     else:
         yield from _read_cells(path, suffix, columns, on_error, advice, sheet_name)
+
+
+def first_rows(path: Path, most: int, sheet_name: str | None = None) -> list[dict[str, Any]]:
+    """Return up to `most` rows; none of a file in which an error is met, which reading reports."""
+    try:
+        rows = read_rows(path, (), None, lambda error: None, sheet_name=sheet_name)
+        return [row for _, row in islice(rows, most)]
+    except (InputError, OSError):
+        return []
 
 
 def table_format(path: Path, *others: str) -> str:
@@ -112,8 +119,7 @@ def table_format(path: Path, *others: str) -> str:
 
 def first_text_line(path: Path) -> str:
     """Return the first non-blank line of a text file."""
-    lines = read_lines(path, open_encoding(path))
-    return next((line for _, line in lines if line.strip()), "")
+    return next((line for _, line in read_text_lines(path) if line.strip()), "")
 
 
 def csv_separator(path: Path) -> str:
@@ -168,22 +174,23 @@ def _read_cells(
         elif {*columns}.isdisjoint(header):
             advice = f"{advice} If the file has no header, write one above its rows."
     check_columns(top, header, columns, advice)
-    for place, cells in rows:
+
+    def read(place: str, cells: list[Any]) -> dict[str, Any]:
         if suffix == ".xlsx":  # xlsx omits empty cells
-            cells += [None] * (len(header) - len(cells))
-        if len(cells) == len(header):
-            start = str(cells[0]).lstrip("\ufeff")  # files were joined
-            if len(header) > 1 and start == header[0] and cells[1:] == header[1:]:
-                on_error(InputError(f"{place}: the header again. Drop the row."))
-                continue
-            row = dict(zip(header, cells, strict=True))
-            row.pop("", None)  # a column without a name: pandas' index, or empty cells of Excel
-            yield place, row
-            continue
-        hint = TOO_MANY[suffix] if len(cells) > len(header) else "Complete the row, or drop it."
-        on_error(
-            InputError(f"{place}: {len(cells)} cells where the header has {len(header)}. {hint}")
-        )
+            cells = cells + [None] * (len(header) - len(cells))
+        if len(cells) != len(header):
+            hint = TOO_MANY[suffix] if len(cells) > len(header) else "Complete the row, or drop it."
+            raise InputError(
+                f"{place}: {len(cells)} cells where the header has {len(header)}. {hint}"
+            )
+        start = str(cells[0]).lstrip("\ufeff")  # files were joined
+        if len(header) > 1 and start == header[0] and cells[1:] == header[1:]:
+            raise InputError(f"{place}: the header again. Drop the row.")
+        row = dict(zip(header, cells, strict=True))
+        row.pop("", None)  # a column without a name: pandas' index, or empty cells of Excel
+        return row
+
+    yield from convert_each(rows, read, on_error)
 
 
 def _rows_of_cells(
@@ -193,13 +200,10 @@ def _rows_of_cells(
     if suffix == ".xlsx":
         yield from read_sheet(path, SAVE_AGAIN, sheet_name)
         return
-    encoding = find_encoding(path)
     if suffix == ".tsv" and STUDIO.isdisjoint(first_text_line(path).split("\t")):
-        for place, line in read_lines(path, encoding):
-            if line:
-                yield place, line.split("\t")
+        yield from ((place, line.split("\t")) for place, line in read_text_lines(path) if line)
     else:
-        encoding = "utf-8-sig" if encoding == "utf-8" else encoding
+        encoding = "cp949" if find_encoding(path) == "cp949" else "utf-8-sig"
         with io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="") as file:
             for number, cells in csv_rows(path, file, UNCLOSED, csv_separator(path)):
                 if cells:
@@ -208,7 +212,7 @@ def _rows_of_cells(
 
 def _read_objects(path: Path, columns: list[str], on_error: OnError, advice: str) -> PlacedRows:
     """Yield the objects of JSON lines or of an array. If the first lacks a column, all do."""
-    layout, encoding = json_layout(path), find_encoding(path)
+    layout = json_layout(path)
     if layout == "squad" and format_of(path) == ".json":
         raise InputError(
             f"{path}: SQuAD's JSON, which is for the task qa, or no array of objects. Save rows as "
@@ -219,10 +223,10 @@ def _read_objects(path: Path, columns: list[str], on_error: OnError, advice: str
         row = parse_json(str(path), read_whole(path), ONE_A_LINE, object_pairs_hook=unique_keys)
         values = rows_of_object(path, row)
     elif layout in ("lines", "squad"):
-        values = ((place, line) for place, line in read_lines(path, encoding) if line.strip())
+        values = ((place, line) for place, line in read_text_lines(path) if line.strip())
     else:
         key = "data" if layout == "data" else ""
-        values = read_json_items(path, key, encoding=encoding, advice="Mend it.")
+        values = read_json_items(path, key, encoding=find_encoding(path), advice="Mend it.")
     rows = convert_each(values, _read_object, on_error)
     first = [*islice(rows, 1)]
     if any(isinstance(value, dict) for _, row in first for value in row.values()):
@@ -239,14 +243,9 @@ def _read_objects(path: Path, columns: list[str], on_error: OnError, advice: str
 
 def _read_object(place: str, value: Any) -> dict[str, Any]:
     """Return the object of a line or an item; spaCy has a text and an object about it."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        check_columns(place, [name for name, _ in pairs], [], "")
-        return dict(pairs)
-
     row = value
     if isinstance(value, str):
-        row = parse_json(place, value, ONE_A_LINE, object_pairs_hook=unique)
+        row = parse_json(place, value, ONE_A_LINE, object_pairs_hook=unique_keys)
     if isinstance(row, list) and [type(part) for part in row] == [str, dict]:
         row = {"text": row[0], **row[1]}
     if not isinstance(row, dict):
@@ -261,21 +260,15 @@ def _read_parquet(
     try:
         file = pq.ParquetFile(open_bytes(path))
         schema = file.schema_arrow
-        types = (
-            Features.from_arrow_schema(schema) if b"huggingface" in (schema.metadata or {}) else {}
-        )
-        check_columns(path, file.schema_arrow.names, columns, advice)
-        present = [
-            name
-            for name in file.schema_arrow.names
-            if optional is None or name in {*columns, *optional}
-        ]
-        row = 0
-        for batch in file.iter_batches(columns=present):
-            for values in batch.to_pylist():
-                row += 1
-                # replace the numbers of a ClassLabel by its names
-                yield f"{path}, row {row}", {n: in_words(types.get(n), values[n]) for n in values}
+        is_typed = b"huggingface" in (schema.metadata or {})
+        types = Features.from_arrow_schema(schema) if is_typed else {}
+        check_columns(path, schema.names, columns, advice)
+        wanted = {*schema.names} if optional is None else {*columns, *optional}
+        batches = file.iter_batches(columns=[name for name in schema.names if name in wanted])
+        rows = (row for batch in batches for row in batch.to_pylist())
+        for number, row in enumerate(rows, start=1):
+            # the numbers of a ClassLabel are replaced by its names
+            yield f"{path}, row {number}", {n: in_words(types.get(n), row[n]) for n in row}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: not a whole parquet file ({first_line(error)}). Write it again."

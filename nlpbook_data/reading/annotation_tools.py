@@ -1,20 +1,18 @@
-"""Read rows exported by annotation tools: doccano, Label Studio, Prodigy, and tokens with tags.
-
-A reader takes one exported object and returns its text with entities or label. It returns only the
-text if nobody has annotated it, and None if the annotation was not accepted.
-"""
+"""Read rows exported by annotation tools: doccano, Label Studio, Prodigy, and tokens with tags."""
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from nlpbook_data.errors import InputError, shown
 from nlpbook_data.reading.entities import join_tokens, split_tag
 from nlpbook_data.reading.values import PlacedRows
 
 Object = Mapping[str, Any]
+# A text and its entities or label, None if nobody has annotated it; None if it was not accepted.
+Annotated = tuple[Any, Any] | None
 MEND = "Mend or drop the row."
 AGREE = "rows have several annotations that are equal"
 DIFFER = "rows have several annotations that differ: the first of each counts"
@@ -23,6 +21,7 @@ STUDIO = {
     *("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"),
     *("meta", "inner_id", "predictions", "annotations", "drafts", "file_upload", "data"),
 }
+CELL = re.compile(r'\s*("?)([\[{].*)\1\s*', re.DOTALL)
 SPAN_COLUMNS = ("entities", "spans", "labels", "label", "annotations", "NE")
 TOKEN_COLUMNS = ("tokens", "words")
 TAG_COLUMNS = ("ner_tags", "tags", "ner", "labels", "entities", "label")
@@ -34,6 +33,18 @@ SPAN_KEYS = {
 }
 
 
+class Wanted(NamedTuple):
+    """What is read of a tool's rows: of doccls or ner, under these names; notes are counted."""
+
+    task: str
+    text: str
+    label: str
+    notes: Counter[str]
+
+
+Read = Callable[[str, Object, Wanted], Annotated]
+
+
 def is_span(value: Any) -> bool:
     """Whether `value` is an entity of any tool: ``[start, end, name]`` or an object."""
     if isinstance(value, list):
@@ -43,7 +54,8 @@ def is_span(value: Any) -> bool:
 
 def from_cell(value: Any) -> Any:
     """Return what a cell of csv, or of tsv with csv's quotes, holds as JSON; else `value`."""
-    if not isinstance(value, str) or not (found := re.fullmatch(r'\s*("?)([\[{].*)\1\s*', value)):
+    found = CELL.fullmatch(value) if isinstance(value, str) else None
+    if not found:
         return value
     try:
         return json.loads(found[2].replace('""', '"') if found[1] else found[2])
@@ -159,33 +171,23 @@ def is_label_studio(row: Object) -> bool:
     return isinstance(row.get("data"), dict) and any(key in row for key in kept)
 
 
-def is_label_studio_min(row: Object) -> bool:
-    """Whether `row` is from Label Studio's JSON-MIN or csv."""
-    return bool({"annotation_id", "lead_time"} & {*row}) and "data" not in row
-
-
-def read_label_studio(
-    place: str, row: Object, task: str, text_name: str, label_name: str, notes: Counter[str]
-) -> dict[str, Any] | None:
-    """Return text and entities or label of a task; with several annotations the first counts.
-
-    `notes` counts the tasks with several annotations, equal and different ones separately.
-    """
-    text = _studio_text(place, row["data"], text_name)
+def read_label_studio(place: str, row: Object, wanted: Wanted) -> Annotated:
+    """Return a task; of several annotations the first counts, and a note tells if they differ."""
+    text = _studio_text(place, row["data"], wanted.text)
     annotations = row.get("annotations", row.get("completions")) or []
     kept = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
     if not kept:
-        return None if annotations else {"text": text}
+        return None if annotations else (text, None)
     parts = ([p for p in one.get("result") or [] if isinstance(p, dict)] for one in kept)
     first, *others = (
-        [_studio_entities(text, part, notes) for part in parts]
-        if task == "ner"
-        else [_studio_labels(place, part, label_name) for part in parts]
+        [_studio_entities(text, part, wanted.notes) for part in parts]
+        if wanted.task == "ner"
+        else [_studio_labels(place, part, wanted.label) for part in parts]
     )
     if others:
         differ = any(_in_order(other) != _in_order(first) for other in others)
-        notes[DIFFER if differ else AGREE] += 1
-    return {"text": text, "entities" if task == "ner" else "label": first}
+        wanted.notes[DIFFER if differ else AGREE] += 1
+    return text, first
 
 
 def _studio_entities(text: str, results: Sequence[Object], notes: Counter[str]) -> list[Any]:
@@ -197,19 +199,15 @@ def _studio_entities(text: str, results: Sequence[Object], notes: Counter[str]) 
 
 
 def _studio_labels(place: str, results: Sequence[Object], label_name: str) -> list[Any]:
-    labels: list[Any] = []
-    values = [(one.get("from_name"), one.get("value") or {}) for one in results]
-    names = sorted({str(n) for n, value in values if {"choices", "taxonomy", "rating"} & {*value}})
-    names = [label_name] if label_name in names else names
-    _check_one(place, names)
-    for name, value in values:
-        if str(name) not in names:
-            continue
-        labels += value.get("choices") or [
-            ">".join(map(str, path)) for path in value.get("taxonomy") or []
-        ]
-        labels += [value["rating"]] if "rating" in value else []
-    return labels
+    found: dict[str, list[Any]] = {}
+    for one in results:
+        value = one.get("value") or {}
+        if {"choices", "taxonomy", "rating"} & {*value}:
+            paths = (map(str, path) for path in value.get("taxonomy") or [])
+            labels = found.setdefault(str(one.get("from_name")), [])
+            labels += value.get("choices") or map(">".join, paths)
+            labels += [value["rating"]] if "rating" in value else []
+    return _only(place, found, label_name)
 
 
 def _in_order(found: Iterable[Any]) -> list[str]:
@@ -219,36 +217,32 @@ def _in_order(found: Iterable[Any]) -> list[str]:
     return sorted(map(repr, parts))
 
 
-def read_label_studio_min(
-    place: str, row: Object, task: str, text_name: str, label_name: str
-) -> dict[str, Any] | None:
-    """Return text and entities or label of a row of JSON-MIN."""
-    text = _studio_text(place, {k: v for k, v in row.items() if k not in STUDIO}, text_name)
-    others = {k: from_cell(v) for k, v in row.items() if k not in STUDIO and v != text}
-    if task == "ner":
-        lists = [v for v in others.values() if isinstance(v, list) and all(map(is_span, v))]
-        return {"text": text, "entities": [_studio_span(text, one) for one in (lists or [[]])[0]]}
-    names = [label_name] if label_name in others else list(others)
-    _check_one(place, names)
-    value = others[names[0]] if names else []
-    return {"text": text, "label": value.get("choices") if isinstance(value, dict) else value}
+def read_label_studio_min(place: str, row: Object, wanted: Wanted) -> Annotated:
+    """Return a row of JSON-MIN or of csv."""
+    data = {k: v for k, v in row.items() if k not in STUDIO}
+    text = _studio_text(place, data, wanted.text)
+    others = {k: from_cell(v) for k, v in data.items() if v != text}
+    if wanted.task == "ner":
+        lists = (v for v in others.values() if isinstance(v, list) and all(map(is_span, v)))
+        return text, [_studio_span(text, one) for one in next(lists, [])]
+    value = _only(place, others, wanted.label)
+    return text, value.get("choices") if isinstance(value, dict) else value
 
 
-def _check_one(place: str, names: Sequence[str]) -> None:
-    if len(names) > 1:
-        raise InputError(
-            f"{place}: the label may be {' or '.join(names)}. Say which: --label_column_name."
-        )
+def _only(place: str, found: Mapping[str, Any], label_name: str) -> Any:
+    """Return the value of `label_name`, or of the only name in `found`; [] if there is none."""
+    if label_name in found or len(found) < 2:
+        return found.get(label_name, next(iter(found.values()), []))
+    raise InputError(
+        f"{place}: the label may be {' or '.join(sorted(found))}. Say which: --label_column_name."
+    )
 
 
 def _studio_text(place: str, data: Object, name: str) -> Any:
     texts = [key for key, value in data.items() if isinstance(value, str)]
-    if name in data:
-        return data[name]
-    if "text" in data:
-        return data["text"]
-    if len(texts) == 1:
-        return data[texts[0]]
+    for key in (name, "text", *(texts if len(texts) == 1 else ())):
+        if key in data:
+            return data[key]
     raise InputError(
         f"{place}: the text may be any of {shown(texts) or 'nothing'}. Say which: "
         "--text_column_name."
@@ -278,42 +272,53 @@ def is_prodigy(row: Object) -> bool:
     )
 
 
-def read_prodigy(row: Object, task: str) -> dict[str, Any] | None:
-    """Return text and entities or label of an accepted annotation."""
+def read_prodigy(place: str, row: Object, wanted: Wanted) -> Annotated:
+    """Return an accepted annotation."""
     if row["answer"] != "accept":
         return None
-    if task == "ner":
-        return {"text": row.get("text"), "entities": row.get("spans") or []}
-    return {"text": row.get("text"), "label": row.get("accept", row.get("label"))}
+    if wanted.task == "ner":
+        return row.get("text"), row.get("spans") or []
+    return row.get("text"), row.get("accept", row.get("label"))
 
 
-def is_doccano(rows: Iterable[Object]) -> bool:
-    """Whether `rows` are from doccano's classification, with a list of labels for each text."""
-    return any(
-        ("id" in row or "Comments" in row or "annotations" in row or "data" in row)
+def read_cats(place: str, row: Object, wanted: Wanted) -> Annotated:
+    """Return a text with those of spaCy's ``{"cats": {"긍정": 1.0}}`` above one half."""
+    cats = row.get("cats") or {}
+    return row.get("text"), [name for name, share in cats.items() if share > 0.5]
+
+
+def is_doccano(row: Object) -> bool:
+    """Whether `row` is from doccano's classification, with a list of labels for each text."""
+    return (
+        any(name in row for name in ("id", "Comments", "annotations", "data"))
         and any(isinstance(row.get(name), list) for name in ("label", "labels", "annotations"))
         and isinstance(row.get("text", row.get("data")), str)
-        for row in rows
     )
 
 
-def read_doccano(row: Object) -> dict[str, Any]:
-    """Return text and label of a classified text."""
+def read_doccano(place: str, row: Object, wanted: Wanted) -> Annotated:
+    """Return a classified text."""
     value = row.get("label", row.get("labels", row.get("annotations")))
     if isinstance(value, list):
         value = [one.get("label") if isinstance(one, dict) else one for one in value]
-    return {"text": row.get("text", row.get("data")), "label": value}
+    return row.get("text", row.get("data")), value
 
 
-def is_cats(row: Object) -> bool:
-    """Whether `row` is a text with spaCy's categories, ``{"cats": {"긍정": 1.0}}``."""
-    return isinstance(row.get("cats"), dict)
-
-
-def read_cats(row: Object) -> dict[str, Any]:
-    """Return the text with the categories whose value is above one half."""
-    cats = row.get("cats") or {}
-    return {"text": row.get("text"), "label": [name for name, share in cats.items() if share > 0.5]}
+def find_tool(rows: Sequence[Object], wanted: Wanted) -> Read | None:
+    """Return the reader of the tool that wrote at least one of `rows`."""
+    own = all(wanted.text in row for row in rows) and wanted.label not in ("label", "labels")
+    is_doccls = wanted.task == "doccls"
+    tools: list[tuple[Callable[[Object], bool], Read, bool]] = [
+        (is_label_studio, read_label_studio, True),
+        (
+            lambda row: bool({"annotation_id", "lead_time"} & {*row}) and "data" not in row,
+            *(read_label_studio_min, True),
+        ),
+        (is_prodigy, read_prodigy, True),
+        (lambda row: isinstance(row.get("cats"), dict), read_cats, is_doccls),
+        (is_doccano, read_doccano, is_doccls and not own),
+    ]
+    return next((read for is_, read, fits in tools if fits and any(map(is_, rows))), None)
 
 
 def is_listed(cell: str) -> bool:

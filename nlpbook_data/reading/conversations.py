@@ -3,16 +3,20 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nlpbook_data.errors import InputError
+from nlpbook_data.reading.values import malformed
 
 ASSISTANT = {"assistant", "gpt", "chatgpt", "model", "bot"}
 PARTS = {"system", "instruction", "input", "context", "output", "response"}
 INSTRUCTIONS = (("instruction", "output"), ("instruction", "response"))
 
 
-def is_conversation(row: Mapping[str, Any]) -> bool:
-    """Whether `row` is a conversation: OpenAI's ``messages`` or ShareGPT's ``conversations``."""
-    return _turns(row) is not None
+def turns_of(row: Mapping[str, Any]) -> list[Any]:
+    """Return the turns of OpenAI's ``messages`` or ShareGPT's ``conversations``, if any."""
+    for name in ("messages", "conversations", "conversation"):
+        value = row.get(name)
+        if isinstance(value, list) and value and all(isinstance(turn, dict) for turn in value):
+            return value
+    return []
 
 
 def is_instruction(row: Mapping[str, Any]) -> bool:
@@ -35,20 +39,12 @@ def read_conversation(place: str, row: Mapping[str, Any]) -> Iterator[dict[str, 
     """
     system = row.get("system")
     before = [system] if isinstance(system, str) and system.strip() else []
-    for number, turn in enumerate(_turns(row) or [], start=1):
+    for number, turn in enumerate(turns_of(row), start=1):
         who, said = _turn(f"{place}, turn {number}", turn)
         if who in ASSISTANT and said.strip() and before:
             yield {"prompt": "\n".join(before) + "\n", "completion": said}
         if said.strip():
             before.append(said)
-
-
-def _turns(row: Mapping[str, Any]) -> list[Any] | None:
-    for name in ("messages", "conversations", "conversation"):
-        value = row.get(name)
-        if isinstance(value, list) and value and all(isinstance(turn, dict) for turn in value):
-            return value
-    return None
 
 
 def _turn(place: str, turn: Mapping[str, Any]) -> tuple[str, str]:
@@ -57,8 +53,6 @@ def _turn(place: str, turn: Mapping[str, Any]) -> tuple[str, str]:
     if isinstance(said, list):  # a list of parts, some may be pictures
         said = "\n".join(str(p["text"]) for p in said if isinstance(p, dict) and "text" in p)
     if not isinstance(who, str) or not isinstance(said, str | None):
-        raise InputError(
-            f"{place}: found {repr(dict(turn))[:60]} where role and content, or from and value, "
-            "belong. Mend or drop the row."
-        )
+        expected = "a turn with role and content, or from and value,"
+        raise malformed(place, dict(turn), expected, "Mend or drop the row.")
     return who.lower(), said or ""

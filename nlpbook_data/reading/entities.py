@@ -6,6 +6,7 @@ from typing import Any
 
 from nlpbook_data.errors import InputError
 
+Entities = tuple[str, list[dict[str, Any]]]  # a text, and ``{"start", "end", "label"}`` in it
 OUTSIDE = ("O", "-")
 # The TAG of <entity:TAG>. Words of Hangul, composed or decomposed, are often text: <사진:연합뉴스>.
 LATIN, HANGUL = "[A-Za-z][A-Za-z0-9_-]*", r"[가-힣\u1100-\u11ff][\w-]*"
@@ -57,7 +58,7 @@ def split_tag(place: str, tag: str, scheme: re.Pattern | None = None) -> tuple[s
 
 def join_tokens(
     tokens: Sequence[str], tags: Iterable[tuple[str, str]], separator: str = " "
-) -> tuple[str, list[dict[str, Any]]]:
+) -> Entities:
     """Return the text of `tokens`, and the entities of `tags` (see `spans_of_tags`) in it."""
     starts, position = [], 0
     for token in tokens:
@@ -80,9 +81,7 @@ def mark_of(tag: str) -> re.Pattern:
     return re.compile(rf"<([^<>]+?):({tag})>")
 
 
-def untag(
-    tagged: str, labels: Collection[str] | None = None, tag: str = LATIN
-) -> tuple[str, list[dict[str, Any]]]:
+def untag(tagged: str, labels: Collection[str] | None = None, tag: str = LATIN) -> Entities:
     """Return the text of `tagged` without its tags, and the entities; of `labels`, if given."""
     pieces, entities, length, end = [], [], 0, 0
     for mark in mark_of(tag).finditer(tagged):

@@ -47,7 +47,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
         twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
-        raise ValueError(f"the key {shown([twice])} twice in one object")
+        raise ValueError(f"the key {shown([twice])!r} twice in one object")
     return value
 
 

@@ -11,12 +11,15 @@ from nlpbook_data.reading.json_values import read_json_items
 from nlpbook_data.reading.values import (
     FETCH_AGAIN,
     OnError,
+    PlacedRows,
+    convert_each,
     malformed,
     member,
     raise_error,
     read_texts,
 )
 
+MEND = "Mend it, or save rows as .jsonl, one object a line."
 ANSWERS = List({"text": Value("string"), "answer_start": Value("int32")})
 Passage = tuple[str, dict[str, Any], dict[str, Any], list[tuple[str, Any]]]
 
@@ -35,23 +38,20 @@ def read_passages(
     or guid. `on_error` gets the error of a paragraph of another form; if it returns, the paragraph
     is left out. A context is checked to be a text. The contents of a question are not checked.
     """
+
+    def read_article(place: str, article: Any) -> list[tuple[str, tuple[Any, Any]]]:
+        if isinstance(article, dict) and "qas" in article:
+            return [(place, (article, article))]
+        paragraphs = enumerate(member(place, article, "paragraphs", list, advice), start=1)
+        return [(f"{place}, paragraph {n}", (article, part)) for n, part in paragraphs]
+
+    def read_paragraph(place: str, found: tuple[Any, Any]) -> Passage:
+        member(place, found[1], "context", str, advice)
+        return place, *found, [*_placed(place, member(place, found[1], "qas", list, advice))]
+
     articles = read_json_items(path, "data", name="article", encoding=encoding, advice=advice)
-    for place, article in articles:
-        try:
-            own = isinstance(article, dict) and "qas" in article
-            paragraphs = [article] if own else member(place, article, "paragraphs", list, advice)
-        except InputError as error:
-            on_error(error)
-            continue
-        for number, paragraph in enumerate(paragraphs, start=1):
-            part = place if own else f"{place}, paragraph {number}"
-            try:
-                member(part, paragraph, "context", str, advice)
-                questions = member(part, paragraph, "qas", list, advice)
-            except InputError as error:
-                on_error(error)
-                continue
-            yield part, article, paragraph, [*_placed(part, questions)]
+    for _, paragraphs in convert_each(articles, read_article, on_error):
+        yield from (found for _, found in convert_each(paragraphs, read_paragraph, on_error))
 
 
 def _placed(part: str, questions: list[Any]) -> Iterator[tuple[str, Any]]:
@@ -60,6 +60,40 @@ def _placed(part: str, questions: list[Any]) -> Iterator[tuple[str, Any]]:
         id_ = known.get("id", known.get("guid"))
         end = "" if id_ is None else f" ({shown([id_])})"
         yield f"{part}, question {number}{end}", question
+
+
+def read_own_squad(path: Path, encoding: str, on_error: OnError) -> PlacedRows:
+    """Yield ``(place, {"id", "title", "context", "question", "answers"})`` of any version's JSON.
+
+    A question with `is_impossible` has an empty list of answers. ``answers`` is left out if the
+    question has neither ``answers`` nor ``answer``. Values are not changed.
+    """
+    passages = read_passages(path, encoding=encoding, advice=MEND, on_error=on_error)
+    for _, article, paragraph, questions in passages:
+        for place, row in convert_each(questions, _read_question, on_error):
+            yield place, {"title": article.get("title"), "context": paragraph["context"], **row}
+
+
+def _read_question(place: str, question: Any) -> dict[str, Any]:
+    if not isinstance(question, dict) or "question" not in question:
+        raise malformed(place, question, 'an object with a "question"', MEND)
+    row = {"question": question["question"]}
+    keys = ("id", "guid", "question_id")
+    if (key := next((key for key in keys if key in question), None)) is not None:
+        row["id"] = question[key]
+    answers = [question["answer"]] if "answer" in question else question.get("answers")
+    impossible = question.get("is_impossible")
+    if impossible not in (None, True, False):
+        raise malformed(f"{place}, is_impossible", impossible, "true or false", MEND)
+    if impossible:
+        row["answers"] = []
+    elif answers == [] and impossible is False:
+        raise InputError(
+            f"{place}: there is no answer, and is_impossible is false. Mend one of them."
+        )
+    elif "answers" in question or "answer" in question:
+        row["answers"] = answers
+    return row
 
 
 def read_questions(

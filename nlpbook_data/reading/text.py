@@ -11,12 +11,12 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.reading.values import FETCH_AGAIN, Files, malformed
@@ -213,39 +213,38 @@ def _find_encoding(path: Path, state: tuple[int, int, int]) -> str:
     Hangul before its first bad byte is broken UTF-8: read as cp949 it would silently become other
     letters.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    line, hangul, bad = 1, False, False
+    line, hangul = 1, False
     with open_bytes(path) as file:
-        for block in chain(iter(lambda: file.read(1 << 20), b""), [b""]):
+        while block := file.read(1 << 20) + file.readline():  # whole lines
+            _refuse_nul(path, line, block)
             try:
-                text = decoder.decode(block, final=not block)
+                hangul = HANGUL.search(block.decode()) is not None or hangul
             except UnicodeDecodeError as error:
-                text, bad = error.object[: error.start].decode("utf-8"), True
-            _refuse_nul(path, line, text)
-            line += text.count("\n")
-            hangul = hangul or HANGUL.search(text) is not None
-            if bad:
+                hangul = HANGUL.search(block[: error.start].decode()) is not None or hangul
+                line += block.count(b"\n", 0, error.start)
                 break
+            line += block.count(b"\n")
         else:
             return "utf-8"
-    if not hangul:
-        with open_bytes(path) as file:
+        if not hangul:
+            file.seek(0)
             content = file.read()
-        try:
-            _refuse_nul(path, 1, content.decode("cp949"))
-            logger.warning("%s: read as cp949 (not UTF-8).", path)
-            return "cp949"
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
+            _refuse_nul(path, 1, content)
+            try:
+                content.decode("cp949")
+                logger.warning("%s: read as cp949 (not UTF-8).", path)
+                return "cp949"
+            except UnicodeDecodeError as error:
+                line = content.count(b"\n", 0, error.start) + 1
     raise Undecodable(
         f"{path}, line {line}: a byte that is neither UTF-8 nor cp949. The file is damaged, cut "
         "off or in another encoding; save it as UTF-8."
     )
 
 
-def _refuse_nul(path: Path, line: int, text: str) -> None:
-    if "\0" in text:
-        line += text.count("\n", 0, text.index("\0"))
+def _refuse_nul(path: Path, line: int, data: bytes) -> None:
+    if b"\0" in data:
+        line += data.count(b"\n", 0, data.index(b"\0"))
         raise InputError(
             f"{path}, line {line}: a NUL, which no text holds. The file is damaged, in another "
             "encoding, or no text at all, such as a workbook; save it as UTF-8."
@@ -255,21 +254,15 @@ def _refuse_nul(path: Path, line: int, text: str) -> None:
 def tables_of_lines(path: Path) -> Iterator[pa.Table]:
     r"""Yield the lines of a plain-text file as tables of ``text``; lines end in \n or \r\n.
 
-    No Python object is made for a line: Arrow's buffers are the bytes of the file without line
-    breaks, and the positions of the line breaks.
+    No Python object is made for a line.
     """
     for number, data in read_blocks(path, b"\n", "a line"):
-        breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-        starts = breaks - np.arange(len(breaks))
-        offsets = np.concatenate([[0], starts, [len(data) - len(breaks)]]).astype(np.int32)
-        buffers = pa.py_buffer(offsets), pa.py_buffer(data.replace(b"\n", b""))
-        texts = pa.StringArray.from_buffers(len(offsets) - 1, *buffers)
         try:
-            texts.validate(full=True)
+            text = pa.array([data]).cast(pa.string())
         except pa.ArrowInvalid:
             decode(path, number, data)  # says in which line
             raise
-        yield pa.table({"text": texts})
+        yield pa.table({"text": pc.split_pattern(text, "\n").flatten()})
 
 
 def read_blocks(path: Path, mark: bytes, unit: str) -> Iterator[tuple[int, bytes]]:

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from nlpbook_data.errors import InputError
-from nlpbook_data.reading.values import OnError, PlacedRows, convert_each
+from nlpbook_data.reading.entities import Entities
 
 FORMAT = "#FORMAT=WebAnno TSV 3"
 ESCAPED = re.compile(r"\\(.)")
@@ -15,64 +15,57 @@ FEATURES = ("value", "label", "class", "type", "category")
 MEND = "Export the file again."
 
 
-@dataclass
-class _Sentence:
-    place: str = ""
-    texts: list[str] = field(default_factory=list)
-    tokens: list[tuple[str, int, int, str, str]] = field(default_factory=list)
+class Sentence(NamedTuple):
+    """A sentence's lines of text, and its tokens: index, offsets, text, cell with entities."""
+
+    texts: list[str]
+    tokens: list[tuple[str, int, int, str, str]]
 
 
-def read_webanno(lines: Iterable[tuple[str, str]], on_error: OnError) -> PlacedRows:
-    """Yield ``(place, {"text", "entities"})`` for each sentence; `lines` are ``(place, line)``.
+def sentences(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Sentence]]:
+    """Yield ``(place, sentence)``; `lines` are ``(place, line)``.
 
     The entities are from the layer NamedEntity; else from the first span layer with a feature
     ``value`` or ``label``; else from the first span layer.
     """
-    return convert_each(_sentences(lines), _read_sentence, on_error)
-
-
-def _sentences(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, _Sentence]]:
-    layers: list[tuple[str, list[str]]] = []
-    column, sentence = -1, _Sentence()
-    for place, line in lines:
+    features: list[tuple[str, str]] = []
+    column, begins, sentence = -1, "", Sentence([], [])
+    for place, line in chain(lines, [("", "")]):
         if not line or (line.startswith("#Text=") and sentence.tokens):
             if sentence.tokens:
-                yield sentence.place, sentence
-            sentence = _Sentence()
+                yield begins, sentence
+            begins, sentence = "", Sentence([], [])
         if line.startswith("#T_"):
             kind, _, rest = line[3:].partition("=")
-            name, *features = rest.split("|")
-            layers.append((name if kind == "SP" else "", features))
+            layer, *names = rest.split("|")
+            features += [(layer if kind == "SP" else "", name) for name in names]
         elif line.startswith("#Text="):
-            sentence.place = sentence.place or place
+            begins = begins or place
             sentence.texts.append(_unescape(line.removeprefix("#Text=")))
         elif line and not (line.startswith("#") and "\t" not in line):
-            column = _column(place, layers) if column < 0 else column
+            column = _column(place, features) if column < 0 else column
             cells = line.split("\t")
             span = re.fullmatch(r"(\d+)-(\d+)", cells[1] if len(cells) > 1 else "")
             if not span or len(cells) <= column:
                 raise InputError(f"{place}: found {line[:60]!r}, no token of TSV 3. {MEND}")
-            sentence.place = sentence.place or place
+            begins = begins or place
             sentence.tokens.append((cells[0], int(span[1]), int(span[2]), cells[2], cells[column]))
-    if sentence.tokens:
-        yield sentence.place, sentence
 
 
-def _column(place: str, layers: list[tuple[str, list[str]]]) -> int:
-    """Return the column number of the feature with the entity labels."""
-    at, found = 3, []
-    for name, features in layers:
-        for feature in features:
-            if name:
-                better = FEATURES.index(feature) if feature in FEATURES else len(FEATURES)
-                found.append(("NamedEntity" not in name, better, at))
-            at += 1
+def _column(place: str, features: list[tuple[str, str]]) -> int:
+    """Return the column of the feature with the entity labels; `features` are (layer, name)."""
+    found = [
+        ("NamedEntity" not in layer, [*FEATURES, name].index(name), column)
+        for column, (layer, name) in enumerate(features, start=3)
+        if layer
+    ]
     if not found:
         raise InputError(f"{place}: the file has no layer of spans. Export one with entities.")
     return min(found)[2]
 
 
-def _read_sentence(place: str, sentence: _Sentence) -> dict[str, Any]:
+def read_sentence(place: str, sentence: Sentence) -> Entities:
+    """Return the text of `sentence` and its entities."""
     tokens = sentence.tokens
     whole = [token for token in tokens if "." not in token[0]]
     text = "\n".join(sentence.texts) or " ".join(token[3] for token in whole)
@@ -93,11 +86,9 @@ def _read_sentence(place: str, sentence: _Sentence) -> dict[str, Any]:
             key = found["number"] or f"{start}-{end}-{number}"
             span = spans.setdefault(key, {"start": start, "label": _unescape(found["label"])})
             span["end"] = end
-    entities = [
-        {"start": place_of(span["start"]), "end": place_of(span["end"]), "label": span["label"]}
-        for span in spans.values()
-    ]
-    return {"text": text, "entities": entities}
+    for span in spans.values():
+        span |= {"start": place_of(span["start"]), "end": place_of(span["end"])}
+    return text, [*spans.values()]
 
 
 def _units(text: str) -> int:

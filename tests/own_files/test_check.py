@@ -9,7 +9,7 @@ import pytest
 from writing import written
 
 from nlpbook_data import InputError
-from nlpbook_data.own_files.check import Lengths, Report, check_file, format_report
+from nlpbook_data.own_files.check import Report, check_file, format_report
 
 
 def write(path: Path, rows: list[dict[str, Any] | str]) -> Path:
@@ -41,7 +41,7 @@ def test_rows_entities_and_lengths_are_counted(tmp_path):
     assert report.is_right and report.errors == []
     assert (found.rows, found.wrong, found.format) == (3, 0, "jsonl, UTF-8")
     assert found.labels == {"LOC": 1, "PER": 2}
-    assert found.lengths == {"text": Lengths(2, 4, 14 / 3, 8)}
+    assert found.lengths == {"text": (2, 4, 14 / 3, 8)}
 
 
 ROWS = [

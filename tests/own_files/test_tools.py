@@ -124,7 +124,9 @@ def test_brat_is_a_folder_of_texts_with_annotations(tmp_path):
     assert options.lines() == ["1 entities in several pieces were left out"]
     assert check_file(tmp_path / "b", "ner").is_right
     written(tmp_path / "b/1.ann", "T1\tPER 3 5\t홍길동\n")
-    with pytest.raises(InputError, match="1.ann, line 1: 3-5 of 1.txt is '길동'"):
+    with pytest.raises(
+        InputError, match="1.txt, entity 1: 3-5 of the text is '길동' where its text says"
+    ):
         read(tmp_path / "b")
     written(tmp_path / "b/0.ann", "T1\tPER 0 3\t홍길동\n")
     with pytest.raises(InputError, match="0.ann: there is no 0.txt beside it"):

@@ -342,7 +342,7 @@ def test_a_folder_with_anything_in_it_is_not_built_into_and_an_empty_one_is(tmp_
     "texts, message",
     [
         (["가", " \n"], "Text 2: the text is empty"),
-        (["가", None], "Text 2: found None"),
+        (["가", None], "Text 2, text: found 'None'"),
         (["가", "\ud83d"], "half of a character"),
         ([], "no text to index"),
     ],
