@@ -23,17 +23,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from types import UnionType
-from typing import Any, Protocol, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, concatenate_datasets, load_from_disk
 from filelock import FileLock, Timeout
+from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
 from tqdm import tqdm
 
 from nlpbook_data.data.cache import file_sha256, make_key, write_text
-from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.errors import InputError, first_line, needing
 from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.reports.push import model_files
 from nlpbook_data.search.bm25 import (
@@ -54,6 +55,7 @@ ROWS = 16_384  # vectors compared at a time: 6 MB of scores for 100 queries
 FUSED = 100  # passages of each ranking in a hybrid one
 Rows: TypeAlias = Iterable[str | Mapping[str, Any]] | Dataset
 Rankings = list[list[tuple[int, float]]]  # for each query ids and scores, best first
+DAMAGE = (ValueError, TypeError, KeyError, StrictDataclassError)  # of a manifest
 
 
 class Encoder(Protocol):
@@ -62,6 +64,9 @@ class Encoder(Protocol):
     def encode_document(self, texts: list[str]) -> np.ndarray: ...
 
     def encode_query(self, texts: list[str]) -> np.ndarray: ...
+
+
+GivenEncoder: TypeAlias = Encoder | str | os.PathLike | None  # an object, or a model's name
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,20 @@ class Hit:
         return self.row["text"]
 
 
-@dataclass(frozen=True)
+@strict
+@dataclass
+class Faiss:
+    """The FAISS index: its file, the number of first parts that it covers, cells a query."""
+
+    file: str
+    parts: int
+    probes: int
+
+
+@strict
+@dataclass
 class Manifest:
-    """The contents of manifest.json.
+    """The contents of manifest.json; a value of another type is refused.
 
     Attributes:
         model: the folder or Hub name of the model; None if the encoder was given as an object.
@@ -98,38 +114,40 @@ class Manifest:
         deleted: the numbers of deleted rows, ascending.
         parts, changes: the number of builds and adds, and of all changes.
         files: the sha256 of each file in use.
-        faiss: ``{"file", "parts", "probes"}``, where ``parts`` is the number of first parts that it
-            covers.
     """
 
     model: str | None
     model_sha256: str | None
     normalized: bool
-    dtype: str = "float32"
+    dtype: Literal["float32", "float16"] = "float32"
     dense: bool = True
     hybrid: bool = False
-    k1: float = K1
-    b: float = B
-    weight: float = WEIGHT
+    k1: float | int = K1
+    b: float | int = B
+    weight: float | int = WEIGHT
     id_column: str | None = None
     deleted: list[int] = field(default_factory=list)
     parts: int = 0
     changes: int = 0
     files: dict[str, str] = field(default_factory=dict)
-    faiss: dict[str, Any] | None = None
+    faiss: Faiss | None = None
     version: int = VERSION
 
 
 class Index(ABC):
     """What is searched, in a folder (`SearchIndex`) or by Qdrant (`qdrant.QdrantIndex`)."""
 
-    def __init__(self, folder: Path, manifest: Manifest, encoder: Encoder | None) -> None:
-        self.folder, self.manifest, self._given = folder, manifest, encoder
+    def __init__(self, folder: Path, manifest: Manifest, encoder: GivenEncoder) -> None:
+        self.folder, self.manifest = folder, manifest
+        if isinstance(encoder, str | os.PathLike):
+            encoder = find_encoder(folder, manifest, encoder)
+        self._given = encoder
 
     @cached_property
     def encoder(self) -> Encoder:
         """The given encoder, else the manifest's model, loaded."""
-        return find_encoder(self.folder, self.manifest, self._given)
+        given = self._given
+        return find_encoder(self.folder, self.manifest) if given is None else given
 
     def search(
         self,
@@ -197,7 +215,7 @@ class Index(ABC):
 class SearchIndex(Index):
     """The index in a folder, made by `build` or `load`."""
 
-    def __init__(self, folder: Path, manifest: Manifest, encoder: Encoder | None) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, encoder: GivenEncoder) -> None:
         super().__init__(folder, manifest, encoder)
         self._open()
 
@@ -206,7 +224,7 @@ class SearchIndex(Index):
         cls,
         folder: str | os.PathLike,
         rows: Rows,
-        encoder: Encoder | str | os.PathLike | None = None,
+        encoder: GivenEncoder = None,
         *,
         dtype: str = "float32",
         hybrid: bool = False,
@@ -232,9 +250,7 @@ class SearchIndex(Index):
             InputError: the folder is not empty, the model cannot be loaded, there is no text, or a
                 text is empty or has a vector that is not finite. Then nothing is kept.
         """
-        folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} is there already. Name another folder, or add to it.")
+        folder = require_new(folder)
         manifest, encoder = describe_encoder(
             encoder, dtype=dtype, hybrid=hybrid, k1=k1, b=b, id_column=id_column
         )
@@ -258,9 +274,7 @@ class SearchIndex(Index):
         return cls.load(folder, encoder)
 
     @classmethod
-    def load(
-        cls, folder: str | os.PathLike, encoder: Encoder | str | os.PathLike | None = None
-    ) -> "SearchIndex":
+    def load(cls, folder: str | os.PathLike, encoder: GivenEncoder = None) -> "SearchIndex":
         """Open the index in `folder`; its rows and vectors stay on disk.
 
         Args:
@@ -271,11 +285,7 @@ class SearchIndex(Index):
             InputError: there is no index, one of its files is missing or changed, or `encoder` is
                 another model.
         """
-        folder = Path(folder)
-        manifest = _read_manifest(folder)
-        if isinstance(encoder, str | os.PathLike):
-            encoder = find_encoder(folder, manifest, encoder)
-        return cls(folder, manifest, encoder)
+        return cls(Path(folder), _read_manifest(Path(folder)), encoder)
 
     def __len__(self) -> int:
         return len(self.rows) - len(self.manifest.deleted)
@@ -462,7 +472,7 @@ class SearchIndex(Index):
         # 8 bits order the candidates only roughly, so more than k are taken, and the exact vectors
         # decide.
         _, candidates = self._faiss.search(queries.astype(np.float32), 4 * most + 32)
-        found = search_exact(queries, self.vectors[self.manifest.faiss["parts"] :], most)
+        found = search_exact(queries, self.vectors[self.manifest.faiss.parts :], most)
         for query, ids, later in zip(queries, candidates, found, strict=True):
             later[:] = [(i + self._faiss.ntotal, score) for i, score in later]
             ids = np.sort(ids[ids >= 0])
@@ -508,7 +518,7 @@ class SearchIndex(Index):
             files = {path: sha for path, sha in before.files.items() if "faiss" not in path}
             self._replace_manifest(
                 files=files | {name: sha256},
-                faiss={"file": name, "parts": len(self.vectors), "probes": probes},
+                faiss=Faiss(name, len(self.vectors), probes),
             )
             for path in self.folder.glob("faiss-*.index"):
                 if path.name != name:
@@ -560,9 +570,9 @@ class SearchIndex(Index):
 
     @cached_property
     def _faiss(self) -> Any:
-        made = self.manifest.faiss or {}
-        index = import_faiss().read_index(str(self.folder / made["file"]))
-        index.nprobe = made["probes"]
+        made = self.manifest.faiss
+        index = import_faiss().read_index(str(self.folder / made.file))
+        index.nprobe = made.probes
         return index
 
     def _rows_of(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
@@ -686,7 +696,7 @@ def load_encoder(model: str) -> Any:
 
 
 def describe_encoder(
-    encoder: Encoder | str | os.PathLike | None, hybrid: bool, **others: Any
+    encoder: GivenEncoder, hybrid: bool, **others: Any
 ) -> tuple[Manifest, Encoder | None]:
     """Return the manifest of a new index, with the fields `others`, and the encoder, loaded.
 
@@ -716,6 +726,14 @@ def describe_encoder(
     return manifest, encoder
 
 
+def require_new(folder: str | os.PathLike) -> Path:
+    """Return the path of a folder for an index; it must be absent or empty."""
+    path = Path(folder)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} is there already. Name another folder, or add to it.")
+    return path
+
+
 def copy_dictionary(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
@@ -743,15 +761,13 @@ def _is_folder(model: str) -> bool:
 
 
 def find_encoder(
-    folder: Path, manifest: Manifest, given: Encoder | str | os.PathLike | None
+    folder: Path, manifest: Manifest, given: str | os.PathLike | None = None
 ) -> Encoder:
-    """Return the encoder of an index: `given`, loaded if it is a name, else the manifest's model.
+    """Load the model `given`, or else the manifest's.
 
     Raises:
         InputError: the index names no model, or the model is not the one that it was built with.
     """
-    if given is not None and not isinstance(given, str | os.PathLike):
-        return given
     if given and not manifest.dense:
         raise InputError(f"{folder}: has no vectors, BM25 alone. Leave --model out.")
     model = str(given or manifest.model or "")
@@ -782,31 +798,14 @@ def _read_manifest(folder: Path) -> Manifest:
                 f"{path}: an index of version {content['version']}, where this is version "
                 f"{VERSION}. Build it again."
             )
-        manifest = Manifest(**content)
-        if not _is_sound(manifest):
-            raise ValueError("a value of another type")
-        return manifest
-    except (ValueError, TypeError, KeyError) as error:
+        if content.get("faiss") is not None:
+            content["faiss"] = Faiss(**content["faiss"])
+        return Manifest(**content)
+    except DAMAGE as error:
         raise InputError(f"{path}: damaged. Build the index again.") from error
-
-
-def _is_sound(manifest: Manifest) -> bool:
-    """Return whether each value has its field's type: a manifest may be edited by hand."""
-    for name, kind in get_type_hints(Manifest).items():
-        kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-        allowed = {get_origin(each) or each for each in kinds}
-        if not isinstance(getattr(manifest, name), (*allowed, *[int] * (float in allowed))):
-            return False
-    faiss = manifest.faiss
-    known = faiss is None or {"file", "parts", "probes"} <= faiss.keys()
-    return known and manifest.dtype in ("float32", "float16")
 
 
 def import_faiss() -> Any:
     """Return the module faiss, or raise InputError that says how to install it."""
-    try:
+    with needing("faiss"):
         return importlib.import_module("faiss")
-    except ImportError as error:
-        raise InputError(
-            "faiss is not installed: pip install nlpbook-recipes[faiss]. Or search exactly."
-        ) from error

@@ -21,17 +21,18 @@ import numpy as np
 from tqdm import tqdm
 
 from nlpbook_data.data.cache import write_text
-from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.errors import InputError, first_line, needing
 from nlpbook_data.search.bm25 import K1, B, extract_morphemes
 from nlpbook_data.search.index import (
+    DAMAGE,
     DICTIONARY,
-    Encoder,
+    GivenEncoder,
     Index,
     Manifest,
     Rankings,
     copy_dictionary,
     describe_encoder,
-    find_encoder,
+    require_new,
     to_dataset,
 )
 
@@ -42,7 +43,7 @@ BATCH = 256  # points sent at a time
 class QdrantIndex(Index):
     """The index in a collection, made by `build` or `load`."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], encoder: Encoder | None) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], encoder: GivenEncoder) -> None:
         super().__init__(folder, Manifest(**settings["index"]), encoder)
         self.settings = settings
 
@@ -51,7 +52,7 @@ class QdrantIndex(Index):
         cls,
         folder: str | os.PathLike,
         rows: Iterable[Any],
-        encoder: Encoder | str | os.PathLike | None = None,
+        encoder: GivenEncoder = None,
         *,
         collection: str,
         url: str | None = None,
@@ -76,9 +77,7 @@ class QdrantIndex(Index):
         """
         from qdrant_client import models
 
-        folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} is there already. Name another folder.")
+        folder = require_new(folder)
         found = to_dataset(rows)
         manifest, encoder = describe_encoder(encoder, hybrid=True, k1=k1, b=b)
         texts = found["text"][:]
@@ -133,9 +132,7 @@ class QdrantIndex(Index):
         return cls(folder, settings, encoder)
 
     @classmethod
-    def load(
-        cls, folder: str | os.PathLike, encoder: Encoder | str | os.PathLike | None = None
-    ) -> "QdrantIndex":
+    def load(cls, folder: str | os.PathLike, encoder: GivenEncoder = None) -> "QdrantIndex":
         """Open the index of `folder`; for `encoder` see `SearchIndex.load`.
 
         Raises:
@@ -144,12 +141,9 @@ class QdrantIndex(Index):
         path = Path(folder) / FILE
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
-            manifest = Manifest(**settings["index"])
-        except (ValueError, TypeError, KeyError) as error:
+            return cls(Path(folder), settings, encoder)
+        except DAMAGE as error:
             raise InputError(f"{path}: damaged. Build the index again.") from error
-        if isinstance(encoder, str | os.PathLike):
-            encoder = find_encoder(Path(folder), manifest, encoder)
-        return cls(Path(folder), settings, encoder)
 
     def __len__(self) -> int:
         with _said(self.settings["place"]):
@@ -198,12 +192,8 @@ def connect(place: Mapping[str, Any]) -> Any:
     Raises:
         InputError: qdrant-client is not installed, or the folder is in use.
     """
-    try:
+    with needing("qdrant"):
         from qdrant_client import QdrantClient
-    except ImportError as error:
-        raise InputError(
-            "qdrant-client is not installed: pip install nlpbook-recipes[qdrant]."
-        ) from error
     with _said(place):
         if place["path"]:
             return QdrantClient(path=place["path"])

@@ -541,11 +541,11 @@ def test_faiss_finds_nearly_what_exact_search_finds(tmp_path):
     (before,) = folder.glob("*faiss*")
     index.add_faiss()
     (after,) = folder.glob("*faiss*")  # takes the place of the old one
-    assert before != after and SearchIndex.load(folder).manifest.faiss["parts"] == 2
+    assert before != after and SearchIndex.load(folder).manifest.faiss.parts == 2
 
 
 def test_without_faiss_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     index = SearchIndex.build(tmp_path / "index", TEXTS, FakeEncoder())
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(InputError, match=r"pip install nlpbook-recipes\[faiss\]"):
+    with pytest.raises(InputError, match=r"pip install 'nlpbook-recipes\[faiss\]'"):
         index.add_faiss()
