@@ -121,7 +121,8 @@ class Answerer:
         return found[0] if isinstance(question, str) else found
 
     def _rank(self, questions: list[str], contexts: list[str], top_k: int) -> list[list[Answer]]:
-        windows = self._encode(questions, contexts)
+        batch = {"question": questions, "context": contexts}
+        windows = encode(batch, self.tokenizer, self.max_length, self.stride, training=False)
         names = [name for name in ("input_ids", "token_type_ids") if name in windows]
         columns: dict[str, Any] = {name: windows[name] for name in names}
         starts, ends = read_tokens(
@@ -146,7 +147,3 @@ class Answerer:
             others.sort(key=lambda answer: -answer.score)
             ranked.append([best, *(answer for answer in others if answer != best)])
         return ranked
-
-    def _encode(self, questions: list[str], contexts: list[str]) -> dict[str, list[Any]]:
-        batch = {"question": questions, "context": contexts}
-        return encode(batch, self.tokenizer, self.max_length, self.stride, training=False)

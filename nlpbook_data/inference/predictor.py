@@ -221,7 +221,11 @@ def load_predictor(
 
 def _find_task(name: str, config: Any) -> str:
     head = (config.architectures or ["no head"])[0]
-    known = saved_settings(config).get("task")
+    folder = Path(resolve_package(name))
+    about = folder / "config_sentence_transformers.json"
+    is_pair = about.is_file() and '"CrossEncoder"' in about.read_text(encoding="utf-8")
+    known = "rerank" if is_pair and config.num_labels == 1 else None
+    known = saved_settings(config).get("task", known)
     task = known or next((HEADS[h] for h in HEADS if head.endswith(h)), None)
     if task in INPUTS:
         return task
@@ -231,8 +235,11 @@ def _find_task(name: str, config: Any) -> str:
             f"It is a reranker, for what a search index finds: `nlpbook-data search INDEX QUERY "
             f"--rerank {name}`. demo.py and serve.py take --rerank with an index too."
         )
-    elif task == "search" or (Path(resolve_package(name)) / "modules.json").is_file():
-        hint = "It is a model for search: use `nlpbook-data search`."
+    elif task == "search" or (folder / "modules.json").is_file():
+        hint = (
+            "It is a model for search, which needs texts: `nlpbook-data index TEXTS --model "
+            f"{name} --output INDEX`. `nlpbook-data search`, demo.py and serve.py take INDEX."
+        )
     raise InputError(f"{name}: a model with {head}, which predicts nothing of a row. {hint}")
 
 
@@ -247,19 +254,18 @@ def _choose_columns(
             f"--{unknown[0]}_column_name: {task} reads {' and '.join(sets[0])}. Leave it out."
         )
     there, trained = header or (), settings.get("columns", ())
-    named = {c: columns.get(c) or settings.get(f"{c}_column_name") or c for c in known}
-    named = {c: find_name(name, there) for c, name in named.items()}
+    named = {}
+    for c in known:
+        # A file may use the task's own column names although the training data used others.
+        asked = [columns[c]] if c in columns else [settings.get(f"{c}_column_name") or c, c]
+        names = [find_name(name, there) for name in asked]
+        named[c] = next((name for name in names if name in there), names[0])
 
     def fits(names: tuple[str, ...]) -> tuple[bool, ...]:
         is_there = all(named[c] in there for c in names)
         return any(c in columns for c in names), is_there, all(c in trained for c in names)
 
     inputs = {c: named[c] for c in max(sets, key=fits)}
-    for column, name in inputs.items():
-        # A file may use the task's own column names although the training data used others.
-        own = find_name(column, there)
-        if name not in there and column not in columns and own in there:
-            inputs[column] = own
     if len({*inputs.values()}) < len(inputs):
         raise InputError(
             f"{' and '.join(inputs)} would be read from one column, {inputs.popitem()[1]!r}. Name "

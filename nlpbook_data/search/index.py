@@ -300,8 +300,7 @@ class SearchIndex(Index):
             InputError: see `build`, or another process is changing the index. Then the index is
                 unchanged.
         """
-        with _locked(self.folder):
-            self._reload()
+        with self._changing():
             fresh, replaced = self._new_rows(rows)
             if len(fresh):
                 self._change(fresh, replaced)
@@ -315,8 +314,7 @@ class SearchIndex(Index):
         Raises:
             InputError: there is no such row, or no row would be left. Then the index is unchanged.
         """
-        with _locked(self.folder):
-            self._reload()
+        with self._changing():
             known, asked = self._numbers(), [*dict.fromkeys(map(str, ids))]
             if unknown := [i for i in asked if i not in known]:
                 raise InputError(
@@ -330,11 +328,14 @@ class SearchIndex(Index):
                 raise InputError(f"{self.folder}: no row would be left. Remove the folder instead.")
             self._change(None, [known[i] for i in asked])
 
-    def _reload(self) -> None:
-        """Load the changes that other processes have made."""
-        if (manifest := _read_manifest(self.folder)) != self.manifest:
-            self.manifest = manifest
-            self._open()
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Lock the folder, and load the changes that other processes have made."""
+        with _locked(self.folder):
+            if (manifest := _read_manifest(self.folder)) != self.manifest:
+                self.manifest = manifest
+                self._open()
+            yield
 
     def _numbers(self) -> dict[str, int]:
         """Return the number of each row that is not deleted, by its id."""
@@ -485,9 +486,8 @@ class SearchIndex(Index):
 
         It is an inverted file of 4 √count cells with vectors of 8 bits; the candidates' scores are
         computed exactly. Among 1,000,000 vectors of 256 dimensions it finds 95% of the ten nearest
-        (times in benchmarks/search.json). HNSW with the same recall took several times as long to
-        build and twice the memory, and was not faster. Below about 100,000 rows exact search is
-        fast enough. Rows added later are searched exactly until this is called again.
+        (times in benchmarks/search.json); HNSW needs more time and memory for that. Below about
+        100,000 rows exact search is fast enough. Rows added later are searched exactly.
 
         Args:
             probes: the number of cells searched for a query; more cells find more and take longer.
@@ -498,31 +498,24 @@ class SearchIndex(Index):
         faiss = import_faiss()
         if not self.manifest.dense:
             raise InputError(f"{self.folder}: there are no vectors, but words alone. Leave it out.")
-        cells = max(1, min(int(4 * len(self.rows) ** 0.5), len(self.rows) // 39))
-        index = faiss.index_factory(
-            self.vectors[0].shape[1], f"IVF{cells},SQ8", faiss.METRIC_INNER_PRODUCT
-        )
-        count = len(self.rows)
-        chosen = np.random.default_rng(0).choice(count, min(count, 50 * cells), False)
-        index.train(_gather(self.vectors, np.sort(chosen)))
-        for part in self.vectors:
-            for begin in range(0, len(part), ROWS):
-                index.add(part[begin : begin + ROWS].astype(np.float32))
-        with _locked(self.folder):
-            before = self.manifest = _read_manifest(self.folder)
+        with self._changing():
+            count, width = len(self.rows), self.vectors[0].shape[1]
+            cells = max(1, min(int(4 * count**0.5), count // 39))
+            index = faiss.index_factory(width, f"IVF{cells},SQ8", faiss.METRIC_INNER_PRODUCT)
+            chosen = np.random.default_rng(0).choice(count, min(count, 50 * cells), False)
+            index.train(_gather(self.vectors, np.sort(chosen)))
+            for part in self.vectors:
+                for begin in range(0, len(part), ROWS):
+                    index.add(part[begin : begin + ROWS].astype(np.float32))
             partial = self.folder / ".faiss.partial"
             faiss.write_index(index, str(partial))
             sha256 = file_sha256(partial)
-            name = f"faiss-{sha256[:16]}.index"
-            os.replace(partial, self.folder / name)
-            files = {path: sha for path, sha in before.files.items() if "faiss" not in path}
-            self._replace_manifest(
-                files=files | {name: sha256},
-                faiss=Faiss(name, len(self.vectors), probes),
-            )
-            for path in self.folder.glob("faiss-*.index"):
-                if path.name != name:
-                    path.unlink()
+            made = Faiss(f"faiss-{sha256[:16]}.index", len(self.vectors), probes)
+            os.replace(partial, self.folder / made.file)
+            files = {name: sha for name, sha in self.manifest.files.items() if "faiss" not in name}
+            self._replace_manifest(files=files | {made.file: sha256}, faiss=made)
+            for path in {*self.folder.glob("faiss-*.index")} - {self.folder / made.file}:
+                path.unlink()
             self._open()
 
     def _replace_manifest(self, **changes: Any) -> None:
@@ -673,8 +666,7 @@ def load_encoder(model: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
     try:
-        place = str(Path(model).expanduser()) if _is_folder(model) else model
-        encoder = SentenceTransformer(place, trust_remote_code=False)
+        encoder = SentenceTransformer(_whole_path(model), trust_remote_code=False)
     except Exception as error:  # the loader raises many unrelated types
         raise InputError(
             f"{model}: no model could be loaded ({first_line(error)}). Check the name."
@@ -705,10 +697,8 @@ def describe_encoder(
     """
     model = None
     if isinstance(encoder, str | os.PathLike):
-        model = str(encoder)
+        model = _whole_path(encoder)  # a search may start in another folder
         encoder = load_encoder(model)
-        if _is_folder(model):  # a search may start in another folder
-            model = str(Path(model).expanduser().resolve())
     weight, body = WEIGHT, getattr(encoder, "transformers_model", None)
     if body is not None:
         from nlpbook_data.search.training import saved_weight
@@ -747,17 +737,19 @@ def copy_dictionary(source: Path, target: Path) -> None:
 
 def model_sha256(model: str) -> str | None:
     """Return the hash of the files of a model's folder; None for a Hub name."""
-    if not _is_folder(model):
-        return None
     folder = Path(model).expanduser()
+    if not folder.is_dir():
+        return None
     # that list is of safetensors; without them, hash all files
     everything = (path for path in folder.rglob("*") if path.is_file())
     files = model_files(folder) or [path.relative_to(folder).as_posix() for path in everything]
     return make_key(model={file: file_sha256(folder / file) for file in files})
 
 
-def _is_folder(model: str) -> bool:
-    return Path(model).expanduser().is_dir()
+def _whole_path(model: str | os.PathLike) -> str:
+    """Return the whole path of a model's folder; a Hub name as it is."""
+    path = Path(model).expanduser()
+    return str(path.resolve() if path.is_dir() else model)
 
 
 def find_encoder(

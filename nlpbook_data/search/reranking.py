@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +26,6 @@ from nlpbook_data.search.training import (
     RankingTrainer,
     RetrievalEvaluator,
     as_module,
-    save_encoder,
     saved_weight,
 )
 from nlpbook_data.training.arguments import ModelArguments, option, resolve_package
@@ -65,8 +63,6 @@ class RerankTrainingArguments(RankingArguments, CrossEncoderTrainingArguments):
 
 class RecipeCrossEncoderTrainer(RankingTrainer, CrossEncoderTrainer):
     """sentence-transformers' trainer with our log lines, and without its model card."""
-
-    model_class = CrossEncoder
 
     def __init__(self, model: CrossEncoder, **kwargs: Any):
         model.accepts_loss_kwargs = False  # its losses are batch means: Trainer must average them
@@ -147,11 +143,6 @@ def check_base(body: PreTrainedModel, args: ModelArguments) -> None:
             f"{'holds adapters' if adapted else f'has a head of {own.num_labels} labels'}, and "
             "such adapters could not be loaded again. Leave out --lora, or name another model."
         )
-
-
-def save_reranker(model: CrossEncoder, folder: Path) -> None:
-    """Save the model for ``CrossEncoder(folder)``, see `save_encoder`."""
-    save_encoder(model, folder, AutoModelForSequenceClassification)
 
 
 def open_reranker(model: str) -> CrossEncoder:

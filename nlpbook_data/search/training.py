@@ -15,6 +15,7 @@ from accelerate import PartialState
 from datasets import Dataset
 from safetensors.torch import save_model
 from sentence_transformers import (
+    CrossEncoder,
     SentenceTransformer,
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
@@ -27,7 +28,13 @@ from sentence_transformers.sentence_transformer.evaluation import InformationRet
 from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.util import semantic_search
 from sentence_transformers.util.file_io import is_sentence_transformer_model
-from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+)
 
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError, first_line
@@ -132,8 +139,6 @@ class SearchTrainingArguments(RankingArguments, SentenceTransformerTrainingArgum
 class RankingTrainer(CheckedTrainer, BaseTrainer):
     """What search and rerank add to their trainers: checks, and our log lines."""
 
-    model_class: Any
-
     def __init__(self, *, args: RankingArguments, **kwargs: Any):
         check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
         super().__init__(args=args, **kwargs)
@@ -153,7 +158,7 @@ class RankingTrainer(CheckedTrainer, BaseTrainer):
         if self.args.hp_trials and trial is None:
             search(self)
         output = super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
-        check_best(self, self.model_class)
+        check_best(self)
         return output
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
@@ -174,20 +179,18 @@ class EpochCallback(TrainerCallback):
 class RecipeSentenceTransformerTrainer(RankingTrainer, SentenceTransformerTrainer):
     """sentence-transformers' trainer with our log lines, and without its model card."""
 
-    model_class = SentenceTransformer
-
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.add_callback(EpochCallback())
 
 
-def check_best(trainer: Any, model_class: Any) -> None:
+def check_best(trainer: Any) -> None:
     """Raise an error if `trainer` has not the weights of its best checkpoint."""
     best = trainer.state.best_model_checkpoint
     spread = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     if not best or not trainer.args.load_best_model_at_end or spread:
         return
-    weights = model_class(best, device="cpu").state_dict()
+    weights = type(trainer.model)(best, device="cpu").state_dict()
     for name, here in trainer.model.state_dict().items():
         unused = "original_module" in name  # a head's copy from before the adapters
         if not unused and not torch.equal(here.cpu(), weights[name]):
@@ -340,12 +343,14 @@ def collating(
     }
 
 
-def save_encoder(model: Any, folder: Path, auto_class: Any = AutoModel) -> None:
-    """Merge the adapters, if any, and save the model for ``SentenceTransformer(folder)``.
+def save_encoder(model: Any, folder: Path) -> None:
+    """Merge the adapters, if any, and save a SentenceTransformer or CrossEncoder.
 
     The files have no path of this machine.
     """
     module = model[0]
+    is_pair = isinstance(model, CrossEncoder)
+    auto_class = AutoModelForSequenceClassification if is_pair else AutoModel
     module.model = merge_added(module.model, auto_class)
     module.model.config.name_or_path = ""
     forget_batch(module.processor)

@@ -19,11 +19,10 @@ from nlpbook_data.search.reranking import (
     open_reranker,
     rerank,
     rerank_hits,
-    save_reranker,
     score_pairs,
     to_lists,
 )
-from nlpbook_data.search.training import Ranking, save_weight
+from nlpbook_data.search.training import Ranking, save_encoder, save_weight
 from nlpbook_data.training.arguments import ModelArguments
 from nlpbook_data.training.models import load_config, load_tokenizer
 
@@ -165,7 +164,7 @@ def test_adapters_and_head_are_merged_into_what_is_saved(tmp_path, family):
             torch.nn.init.normal_(weights, std=0.1)
     pairs = [("한강의 길이는?", "한강은 길다"), ("한강의 길이는?", "산은 높다")]
     expected = score_pairs(model, pairs, 2)
-    save_reranker(model, tmp_path / "out")
+    save_encoder(model, tmp_path / "out")
     for merged in (model, CrossEncoder(str(tmp_path / "out"), device="cpu")):
         assert score_pairs(merged, pairs, 2) == pytest.approx(expected, abs=1e-5)
     files = {path.name for path in (tmp_path / "out").iterdir()}
