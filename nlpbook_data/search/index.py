@@ -6,11 +6,10 @@
     SearchIndex.load("index").search(["한강의 길이는?"], k=10)
 
 Each `build` or `add` writes a part, ``part-00000/`` and so on: ``rows`` (and ``morphemes`` if words
-are searched) in the format of `datasets.save_to_disk`, and ``vectors.npy`` (rows, dimension). The
-folder also has ``bm25-…`` in bm25s' format, over all rows that are not deleted; ``dictionary.txt``
-if one was given; ``faiss-….index`` after `add_faiss`; and ``manifest.json``: the model, and the
-sha256 of every other file in use. Files are memory-mapped, and nothing is pickled. A change
-replaces the manifest last, in one step, so an interrupted change leaves the index unchanged.
+are searched) by `datasets.save_to_disk`, and ``vectors.npy`` (rows, dimension). Beside them stand
+``bm25-…`` of bm25s, over all rows that are not deleted; ``dictionary.txt`` if one was given;
+``faiss-….index`` after `add_faiss`; and ``manifest.json`` with the sha256 of every file in use,
+which a change replaces last, in one step. Files are memory-mapped, and nothing is pickled.
 """
 
 import contextlib
@@ -71,11 +70,10 @@ GivenEncoder: TypeAlias = Encoder | str | os.PathLike | None  # an object, or a 
 
 @dataclass(frozen=True)
 class Hit:
-    """A row that was found: its number from 0, in the order of adding, its score and its columns.
+    """A row that was found: its number from 0, in the order of adding, its score, all its columns.
 
-    The score is the inner product of the vectors, which is the cosine if they are normalised.
-    Without vectors it is BM25's score, and in hybrid search that of `fusion.fuse`. `row` has all
-    columns of the added row.
+    The score is the inner product of the vectors, which is the cosine if they are normalised;
+    without vectors BM25's, and in hybrid search that of `fusion.fuse`.
     """
 
     id: int
@@ -106,14 +104,12 @@ class Manifest:
         model: the folder or Hub name of the model; None if the encoder was given as an object.
         model_sha256: the hash of the model folder's files; None for a Hub name.
         normalized: whether vectors, including those of queries, are scaled to length 1.
-        dtype: of stored vectors, float32 or float16.
+        dtype: of stored vectors.
         dense: whether there are vectors; else only BM25 is searched.
         hybrid: whether morphemes are stored, for BM25.
         weight: of the vectors in a hybrid search.
-        id_column: the column of the user's own ids.
         deleted: the numbers of deleted rows, ascending.
         parts, changes: the number of builds and adds, and of all changes.
-        files: the sha256 of each file in use.
     """
 
     model: str | None
@@ -158,9 +154,7 @@ class Index(ABC):
         exact: bool = False,
         weight: float | None = None,
     ) -> list[list[Hit]]:
-        """Return the `k` rows nearest to each query, best first; fewer if there are fewer.
-
-        An index without vectors is searched by BM25.
+        """Return the `k` rows nearest to each query, best first, by BM25 if there are no vectors.
 
         Args:
             hybrid: fuse the first 100 hits with the first 100 of BM25 (see `search.fusion`).
@@ -169,8 +163,8 @@ class Index(ABC):
                 model's training chose on validation, or 0.5.
 
         Raises:
-            InputError: a query is empty, `k` is below 1, the index is not hybrid, the model is not
-                the one of `build`, or a server does not answer.
+            InputError: a query is empty, an option does not fit, the model is not the one of
+                `build`, or a server does not answer.
         """
         queries = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
         if k < 1:
@@ -239,16 +233,15 @@ class SearchIndex(Index):
             folder: absent or empty; it appears when the whole index is on disk.
             rows: texts, or rows: ``text`` is encoded, and hits return the other columns too. A
                 Dataset stays on disk; anything else is read into memory.
-            encoder: a SentenceTransformer's folder or Hub name, or an object; None for an index
-                with only BM25.
+            encoder: a SentenceTransformer's folder or Hub name, or an object; None: BM25 alone.
             dtype: float16 needs half the disk and file cache, but more time for a search.
             hybrid: also keep a BM25 index of morphemes (see `search.bm25`).
             dictionary: a file of words that Kiwi does not know, in Kiwi's format; it is copied.
             id_column: the column of your own ids; `add` and `delete` find rows by it.
 
         Raises:
-            InputError: the folder is not empty, the model cannot be loaded, there is no text, or a
-                text is empty or has a vector that is not finite. Then nothing is kept.
+            InputError: the folder is not empty, the model cannot be loaded, or a text is empty or
+                has a vector that is not finite. Then nothing is kept.
         """
         folder = require_new(folder)
         manifest, encoder = describe_encoder(
@@ -278,12 +271,11 @@ class SearchIndex(Index):
         """Open the index in `folder`; its rows and vectors stay on disk.
 
         Args:
-            encoder: the model's new folder, or an object; by default the model of `build` is loaded
+            encoder: the model's new folder, or an object; by default the model of `build`, loaded
                 from its old place when it is needed.
 
         Raises:
-            InputError: there is no index, one of its files is missing or changed, or `encoder` is
-                another model.
+            InputError: no index, a missing or changed file, or `encoder` is another model.
         """
         return cls(Path(folder), _read_manifest(Path(folder)), encoder)
 
@@ -293,8 +285,7 @@ class SearchIndex(Index):
     def add(self, rows: Rows) -> tuple[int, int]:
         """Encode `rows` and append them; return the numbers of new and of replaced rows.
 
-        If the index has an id column, a row with a known id replaces the old row; unchanged rows
-        stay. BM25 is rebuilt over all rows.
+        A row with a known id (`id_column`) replaces the old row, unless it is the same.
 
         Raises:
             InputError: see `build`, or another process is changing the index. Then the index is
@@ -370,9 +361,9 @@ class SearchIndex(Index):
 
     def _change(self, rows: Dataset | None, deleted: Sequence[int] = ()) -> None:
         """Append `rows` and delete others, in one step."""
-        before, bm25 = self.manifest, self._bm25_folder(self.manifest.changes + 1)
-        part = self._part(before.parts)
-        for rest in (part, bm25):  # left by a killed change
+        before = self.manifest
+        made = part, bm25 = self._part(before.parts), self._bm25_folder(before.changes + 1)
+        for rest in made:  # of a killed change
             shutil.rmtree(rest, ignore_errors=True)
         try:
             if rows is not None:
@@ -380,12 +371,14 @@ class SearchIndex(Index):
             gone, files = sorted({*before.deleted, *deleted}), dict(before.files)
             parts = before.parts + (rows is not None)
             if before.hybrid:
-                left, dropped = self._load("morphemes", parts), set(gone)
-                morphemes = (row for one in left for row in one["morphemes"])
+                dropped = set(gone)
+                morphemes = (
+                    row for one in self._load("morphemes", parts) for row in one["morphemes"]
+                )
                 kept = [row for number, row in enumerate(morphemes) if number not in dropped]
                 index_morphemes(kept, before.k1, before.b).save(bm25, show_progress=False)
                 files = {path: sha for path, sha in files.items() if not path.startswith("bm25-")}
-            written = [path for made in (part, bm25) for path in made.rglob("*") if path.is_file()]
+            written = (path for folder in made for path in folder.rglob("*") if path.is_file())
             files |= {p.relative_to(self.folder).as_posix(): file_sha256(p) for p in written}
             changes = before.changes + 1
             self._replace_manifest(parts=parts, files=files, deleted=gone, changes=changes)
@@ -395,8 +388,8 @@ class SearchIndex(Index):
             if (self.folder / "manifest.json").exists():
                 self.manifest = _read_manifest(self.folder)
             if self.manifest.changes == before.changes:
-                for made in (part, bm25):
-                    shutil.rmtree(made, ignore_errors=True)
+                for rest in made:
+                    shutil.rmtree(rest, ignore_errors=True)
             self._open()
 
     def _write_part(self, part: Path, rows: Dataset) -> None:
@@ -463,7 +456,7 @@ class SearchIndex(Index):
 
         Args:
             queries: (queries, dimension), scaled like the index's vectors.
-            exact: do not use FAISS, which may miss some.
+            exact: without FAISS, which may miss some.
         """
         deleted = set(self.manifest.deleted)
         most = k + len(deleted)
@@ -580,8 +573,7 @@ class SearchIndex(Index):
 def search_exact(queries: np.ndarray, vectors: Sequence[np.ndarray], k: int) -> Rankings:
     """Return ``(id, inner product)`` of the `k` vectors nearest to each query, best first.
 
-    `semantic_search` of sentence-transformers compares every vector, in blocks. Equal scores are
-    sorted by id. If several vectors tie for the k-th place, any of them may be returned.
+    Equal scores are sorted by id; of several vectors that tie for the k-th place, any may be there.
 
     Args:
         queries: (queries, dimension).
