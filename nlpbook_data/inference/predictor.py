@@ -23,16 +23,15 @@ from nlpbook_data.errors import InputError, first_line, shown
 from nlpbook_data.features.generation import encode_prompts
 from nlpbook_data.inference.answers import Answerer, load_answerer
 from nlpbook_data.inference.batches import load_trained, read_by_length
-from nlpbook_data.inference.classes import Classifier
+from nlpbook_data.inference.classes import DETAILS, Classifier
 from nlpbook_data.inference.decoding import DECODING, sample
-from nlpbook_data.inference.entities import Tagger, load_tagger
+from nlpbook_data.inference.entities import load_tagger
 from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.reading.values import find_name
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
 from nlpbook_data.training.models import label_names, load_config, saved_settings
 
 Row = dict[str, Any]
-DETAILS = "probabilities"
 MAX_NEW_TOKENS = 64
 HEADS = {
     "ForSequenceClassification": "doccls",
@@ -202,12 +201,15 @@ def load_predictor(
         names = label_names(args) or []
         model, tokenizer = load_trained(AutoModelForSequenceClassification, args, device)
         classify = Classifier(model, tokenizer, names, batch_size)
-        find, many = partial(_classes, classify), classify.multi_label
         between = saved_settings(config).get("label_separator", "|")
-        return Predictor(task, inputs, names, find, model, many, between)
+        return Predictor(task, inputs, names, classify, model, classify.multi_label, between)
     if task == "ner":
         tag = load_tagger(name, **options)
-        return Predictor(task, inputs, list(tag.types), partial(_entities, tag), tag.model)
+
+        def find(texts: list[str]) -> list[Row]:
+            return [{"prediction": entities} for entities in tag(texts)]
+
+        return Predictor(task, inputs, list(tag.types), find, tag.model)
     if task == "qa":
         answer = load_answerer(name, **options)
         return Predictor(task, inputs, [], partial(_answers, answer), answer.model)
@@ -215,8 +217,8 @@ def load_predictor(
     tokenizer.padding_side = "left"
     ids = {"input_ids": encode_prompts(["가"], tokenizer)}
     next(read_by_length(model, tokenizer, ids, 1))  # refuses a model that predicts NaN at once
-    find = partial(_texts, model, tokenizer, batch_size, "question" in inputs)
-    return Predictor(task, inputs, [], find, model)
+    write = partial(_texts, model, tokenizer, batch_size, "question" in inputs)
+    return Predictor(task, inputs, [], write, model)
 
 
 def _find_task(name: str, config: Any) -> str:
@@ -272,32 +274,6 @@ def _choose_columns(
             "one for each."
         )
     return inputs
-
-
-def _classes(
-    classify: Classifier,
-    texts: list[str],
-    pairs: list[str] | None = None,
-    details: bool = False,
-    threshold: float = 0.5,
-) -> list[Row]:
-    labels, rows = classify.labels, list[Row]()
-    for p in classify(texts, pairs).round(6).tolist():
-        if not labels:
-            rows.append({"prediction": p[0]})
-            continue
-        if classify.multi_label:
-            given = [number for number, value in enumerate(p) if value > threshold]
-            row: Row = {"prediction": [labels[n] for n in given], "score": [p[n] for n in given]}
-        else:
-            best = max(range(len(p)), key=p.__getitem__)
-            row = {"prediction": labels[best], "score": p[best]}
-        rows.append(row | ({DETAILS: dict(zip(labels, p, strict=True))} if details else {}))
-    return rows
-
-
-def _entities(tag: Tagger, texts: list[str]) -> list[Row]:
-    return [{"prediction": entities} for entities in tag(texts)]
 
 
 def _answers(

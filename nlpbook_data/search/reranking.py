@@ -26,6 +26,7 @@ from nlpbook_data.search.training import (
     RankingTrainer,
     RetrievalEvaluator,
     as_module,
+    check_weights,
     saved_weight,
 )
 from nlpbook_data.training.arguments import ModelArguments, option, resolve_package
@@ -48,12 +49,6 @@ class RerankTrainingArguments(RankingArguments, CrossEncoderTrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.prediction_loss_only = False  # sentence-transformers sets it to True
-        if self.label_smoothing_factor:
-            raise InputError(
-                f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none. "
-                "Leave it out."
-            )
         if self.hp_trials or self.hp_space:
             raise InputError(
                 "--hp_trials, --hp_space: this recipe searches no settings. Leave them out, and "
@@ -109,10 +104,7 @@ def load_reranker(
     Raises:
         InputError: see `load_model`, or an option that does not fit.
     """
-    if args.quantization != "none":
-        raise InputError("--quantization: a reranker keeps its weights. Leave it out.")
-    if args.lora and args.from_scratch:
-        raise InputError("--lora adapts a trained model; random weights are trained whole.")
+    check_weights(args)
     auto_class = AutoModelForSequenceClassification
     body = load_model(auto_class, replace(args, lora=False), config, training)
     if args.lora:

@@ -109,6 +109,15 @@ class RankingArguments(RecipeArguments, BaseTrainingArguments):
     learning_rate_mapping: Any = field(default=None, init=False)
     warmup_ratio: Any = field(default=None, init=False)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.prediction_loss_only = False  # sentence-transformers sets it to True
+        if self.label_smoothing_factor:
+            raise InputError(
+                f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none. "
+                "Leave it out."
+            )
+
 
 @dataclass
 class SearchTrainingArguments(RankingArguments, SentenceTransformerTrainingArguments):
@@ -121,18 +130,12 @@ class SearchTrainingArguments(RankingArguments, SentenceTransformerTrainingArgum
     def __post_init__(self) -> None:
         super().__post_init__()
         self.batch_sampler = GlobalBatches  # type: ignore[assignment]
-        # sentence-transformers sets both; these batches need neither
-        self.dataloader_drop_last = self.prediction_loss_only = False
+        self.dataloader_drop_last = False  # these batches need it not
         if self.gradient_accumulation_steps > 1:
             raise InputError(
                 f"--gradient_accumulation_steps {self.gradient_accumulation_steps}: the negatives "
                 "of a query are those of its step. Raise --per_device_train_batch_size instead; "
                 "--mini_batch_size bounds the memory."
-            )
-        if self.label_smoothing_factor:
-            raise InputError(
-                f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none; "
-                "--scale softens it. Leave it out."
             )
 
 
@@ -239,10 +242,7 @@ def load_encoder(
     Raises:
         InputError: see `load_model`, or its modules cannot be loaded.
     """
-    if args.quantization != "none":
-        raise InputError("--quantization: a model of vectors keeps its weights. Leave it out.")
-    if args.lora and args.from_scratch:
-        raise InputError("--lora adapts a trained model; random weights are trained whole.")
+    check_weights(args)
     if config.is_encoder_decoder:
         raise InputError(
             f"{args.model_name_or_path}: a model of the type {config.model_type} also decodes. "
@@ -282,6 +282,14 @@ def load_encoder(
     model.prompts |= own_prompts(model.prompts)
     model.prompts |= {name: text for name, text in prompts.items() if text is not None}
     return model
+
+
+def check_weights(args: ModelArguments) -> None:
+    """Refuse what models of search and rerank are not trained with."""
+    if args.quantization != "none":
+        raise InputError("--quantization: models of search keep their weights. Leave it out.")
+    if args.lora and args.from_scratch:
+        raise InputError("--lora adapts a trained model; random weights are trained whole.")
 
 
 def is_decoder(config: Any) -> bool:
