@@ -83,13 +83,13 @@ class Answerer:
         Args:
             question: one, or a list.
             context: its text; a list with one text for each question, or one text for all.
-            top_k: with 2 or more, at most that many answers to a question: the model's answer, then
-                the others by score. No answer is one of them if the model allows it.
+            top_k: with 2 or more, a list of at most so many answers: the model's, then the others
+                by score. No answer is one of them if the model allows it.
 
         Returns:
-            ``{"answer", "score", "start", "end"}``: ``context[start:end] == answer``, and a score
-            from 0 to 1. An empty answer, at 0, means that the context has none. With `top_k` a list
-            of them, best first; with a list of questions one result for each.
+            ``{"answer", "score", "start", "end"}``, for a list of questions a list:
+            ``context[start:end] == answer``, and a score from 0 to 1. An empty answer, at 0, means
+            that the context has none.
 
         Raises:
             InputError: an empty question or context, or lists of different lengths.

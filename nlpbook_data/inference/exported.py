@@ -80,11 +80,10 @@ def quantize_graph(source: Path, folder: Path) -> None:
     """Write the graph with its matrix products in 8 bits.
 
     The input of a product with fewer outputs than inputs, such as the second one of a feed-forward
-    layer, has a few large values, and with one scale the others would be lost. So these products
-    have a scale for every 32 numbers. The other products have one scale for each column of weights
-    and one for all inputs, which is faster. With only the latter scheme, 24 of 1,000 reviews of
-    NSMC had another class. With only the former, batches were 1.3 times as fast as PyTorch; with
-    both schemes 2 times.
+    layer, has a few large values, beside which one scale would lose the others. So these products
+    have a scale for every 32 numbers; the others one for each column of weights and one for all
+    inputs, which is faster. With the latter alone, 24 of 1,000 reviews of NSMC had another class;
+    with the former alone, batches were 1.3 times as fast as PyTorch, with both 2 times.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic

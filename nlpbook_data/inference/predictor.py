@@ -122,10 +122,10 @@ class Predictor:
 
         Args:
             rows: each with the keys `columns`; other keys are ignored.
-            options: `details` (bool) returns more about a row, such as the probability of each
-                class. `threshold` is for several labels, by default 0.5. For generation:
-                `max_new_tokens`, `method` (a name of `inference.decoding.DECODING`, by default
-                top-p), `seed`, and the settings of the method that `DECODING_RANGES` names.
+            options: `details` (bool) returns more, such as the probability of each class;
+                `threshold` is for several labels, by default 0.5. For generation: `max_new_tokens`,
+                `method` (of `inference.decoding.DECODING`, by default top-p), `seed`, and the
+                settings that `DECODING_RANGES` names.
 
         Raises:
             InputError: an option that the task does not have, or a wrong value.
@@ -181,10 +181,8 @@ def load_predictor(
     """Return the model of a finished run of any recipe but search and rerank, ready to predict.
 
     Args:
-        model_name_or_path: the folder of a finished run or of recipes/export.py, or a name on the
-            Hub.
-        columns: ``{"text": "본문", …}``: the data's names of the task's columns, if they differ
-            from training.
+        model_name_or_path: a folder of a finished run or of recipes/export.py, or a Hub name.
+        columns: ``{"text": "본문", …}``: the data's names of columns, if they are not training's.
         header: the columns of the data, to choose among a task's sets of columns.
         device, batch_size, revision: see `load_answerer`.
 

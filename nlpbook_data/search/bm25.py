@@ -133,8 +133,8 @@ def rank_passages(
 ) -> tuple[list[list[int]], list[list[float]]]:
     """Return the ids and the scores of at most `k` passages for each list of morphemes, best first.
 
-    Only passages that share a morpheme with the query are ranked. So a query without a known
-    morpheme has an empty ranking. Of equal scores the smaller id comes first.
+    Only passages that share a morpheme with the query are ranked; of equal scores the smaller id
+    comes first.
     """
     ids, scores = [], []
     for query in queries:

@@ -64,12 +64,9 @@ class QdrantIndex(Index):
         """Encode `rows` into a new collection, and write its place into `folder`.
 
         Args:
-            folder: absent or empty.
-            rows, encoder, k1, b, dictionary: see `SearchIndex.build`; words are always searched
-                too.
+            folder, rows, encoder, k1, b, dictionary: see `SearchIndex.build`.
             collection: its name; it must not exist yet.
-            url: the address of a server.
-            path: a folder instead of a server.
+            url, path: the address of a server, or a folder in its place.
 
         Raises:
             InputError: see `SearchIndex.build`; the server does not answer, or has such a

@@ -121,11 +121,7 @@ def load_reranker(
 
 
 def check_base(body: PreTrainedModel, args: ModelArguments) -> None:
-    """Check that a checkpoint of adapters can be read again, from the name of the model alone.
-
-    Raises:
-        InputError: the model is adapters itself, or its head, which gives way, has other labels.
-    """
+    """Refuse what a checkpoint of adapters, which names its model, could not be loaded from."""
     own = load_config(args)
     headed = (own.architectures or [""])[0].endswith("ForSequenceClassification")
     adapted = body.name_or_path != resolve_package(args.model_name_or_path or "")
@@ -182,8 +178,7 @@ def rerank(
 ) -> Ranking:
     """Return the rankings `words` with the first `depth` passages reordered by the model.
 
-    The other passages follow in their old order, with the lowest score. Passages with equal scores
-    keep their order.
+    The others follow as they were, with the lowest score; passages with equal scores stay in order.
     """
     pairs = [
         (query, part.passages[i])
@@ -229,9 +224,9 @@ def search_reranked(
 def keep_far(ranking: Ranking, part: Collection, margin: float) -> list[list[int]]:
     """Return each query's ranked passages without those that may also answer it.
 
-    Passages that score as high as a true one are often copies of it, or better answers. So a
-    passage is kept as a negative only if its score is below that of the lowest true passage by
-    `margin` times that score. If no true passage is ranked, all passages are kept.
+    A passage is kept only if its score is below that of the lowest true passage by `margin` times
+    that score: what scores higher is often a copy, or a better answer. Without a ranked true
+    passage all are kept.
     """
     kept = []
     for ids, scores, true in zip(ranking.ids, ranking.scores, part.relevant, strict=True):

@@ -70,9 +70,8 @@ HYBRID_WEIGHT = "hybrid_weight"  # a setting in a model's config
 class GlobalBatches(DefaultBatchSampler):
     """`BatchSamplers.NO_DUPLICATES` over the global batch, divided equally among processes.
 
-    No text occurs twice in one step of all processes. A step has the same rows as with one process
-    and the whole batch. Up to (processes - 1) rows of a ragged batch are left out, because the
-    losses gather equally many vectors from each process.
+    A step has the rows that it would have with one process. Up to (processes - 1) rows of a ragged
+    batch are left out: the losses gather equally many vectors from each process.
     """
 
     sampler: Any
@@ -147,12 +146,7 @@ class RankingTrainer(CheckedTrainer, BaseTrainer):
         super().__init__(args=args, **kwargs)
 
     def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
-        """Train and load the best weights; sentence-transformers only logs an error of loading.
-
-        Raises:
-            Exception: the best checkpoint cannot be loaded.
-            Searched: ``--hp_trials`` runs many separate trainings instead of this one.
-        """
+        """Train, or search by ``--hp_trials``; an error of loading the best weights is raised."""
         if trial is None and self.is_world_process_zero():
             train: Any = self.train_dataset
             tokenizer: Any = self.processing_class
@@ -169,11 +163,7 @@ class RankingTrainer(CheckedTrainer, BaseTrainer):
 
 
 class EpochCallback(TrainerCallback):
-    """Tells `GlobalBatches` the epoch.
-
-    With several processes Trainer does not reach it in the epoch in which a run is resumed, whose
-    first batches are skipped: its rows would be those of the first epoch.
-    """
+    """Tells `GlobalBatches` the epoch, as Trainer does not in which several processes resume."""
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         kwargs["train_dataloader"].set_epoch(int(state.epoch))
@@ -233,7 +223,7 @@ def load_encoder(
 ) -> SentenceTransformer:
     """Return the model with its own pooling or, without one, the normalised mean of all tokens.
 
-    A decoder without its own pooling uses its last token, the only one that has seen all others.
+    Of a decoder the last token, the only one that has seen all others, takes the mean's place.
 
     Args:
         tokenizer: its `model_max_length` is the most tokens of a text.
@@ -301,10 +291,7 @@ def is_decoder(config: Any) -> bool:
 def as_module(
     body: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: str = "feature-extraction"
 ) -> Transformer:
-    """Return model and tokenizer as a module of sentence-transformers.
-
-    The module accepts only a name, not a model; the model that it loads is replaced.
-    """
+    """Return model and tokenizer as a module of sentence-transformers, which loads by name only."""
     with tempfile.TemporaryDirectory() as folder:
         # save_pretrained would write only on the first process
         save_model(body, f"{folder}/model.safetensors", metadata={"format": "pt"})
@@ -316,11 +303,7 @@ def as_module(
 
 
 def check_options(args: Any, model_args: ModelArguments, model: SentenceTransformer) -> None:
-    """Check the recipe's own options against the model.
-
-    Raises:
-        InputError: hard negatives with random weights, or a dimension that the vectors do not have.
-    """
+    """Refuse hard negatives of random weights, and dimensions that the vectors do not have."""
     if args.hard_negatives == "model" and model_args.from_scratch:
         raise InputError(
             "--hard_negatives model: random weights find nothing. Train with none or bm25, then "
@@ -339,8 +322,7 @@ def collating(
 ) -> dict[str, Any]:
     """Return the options of sentence-transformers' collator, which tokenizes `rows`.
 
-    Texts get the prompt of their column in `training_rows`. They are padded to the longest text of
-    a batch and column, or to the maximum length.
+    Texts get the prompt of their column, and padding by batch and column or to the maximum length.
     """
     columns = rows.column_names if rows else []
     texts = {name: model.prompts["query" if name == "query" else "document"] for name in columns}
