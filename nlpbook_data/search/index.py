@@ -18,9 +18,10 @@ import json
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -53,7 +54,7 @@ TEXTS = 2048  # encoded at a time; the encoder sorts them by length
 ROWS = 16_384  # vectors compared at a time: 6 MB of scores for 100 queries
 FUSED = 100  # passages of each ranking in a hybrid one
 Rows: TypeAlias = Iterable[str | Mapping[str, Any]] | Dataset
-Rankings = list[list[tuple[int, float]]]  # for each query ids and scores, best first
+Rankings = list[dict[int, float]]  # for each query ids and scores, best first
 DAMAGE = (ValueError, TypeError, KeyError, StrictDataclassError)  # of a manifest
 
 
@@ -184,14 +185,11 @@ class Index(ABC):
             share = self.manifest.weight if weight is None else weight
             dense = self._search_dense(queries, depth, exact)
             words = self._search_words(queries, depth)
-            found = [
-                [*fuse(_columns(one), _columns(other), share).items()]
-                for one, other in zip(dense, words, strict=True)
-            ]
-        rows = self._rows_of({i for ranking in found for i, _ in ranking[:k]})
-        return [  # a point of a server may have been deleted meanwhile
-            [Hit(i, score, rows[i]) for i, score in ranking[:k] if i in rows] for ranking in found
-        ]
+            found = [fuse(*both, share) for both in zip(dense, words, strict=True)]
+        best = [[*islice(ranking.items(), k)] for ranking in found]
+        rows = self._rows_of({i for ranking in best for i, _ in ranking})
+        # a point of a server may have been deleted meanwhile
+        return [[Hit(i, s, rows[i]) for i, s in ranking if i in rows] for ranking in best]
 
     @abstractmethod
     def _search_dense(self, queries: Sequence[str], k: int, exact: bool) -> Rankings:
@@ -446,13 +444,11 @@ class SearchIndex(Index):
     def _search_words(self, queries: Sequence[str], k: int) -> Rankings:
         morphemes = extract_morphemes(queries, dictionary=self._dictionary)
         left = np.setdiff1d(np.arange(len(self.rows)), self.manifest.deleted)
-        return [
-            list(zip(left[ids].tolist(), scores, strict=True)) if ids else []
-            for ids, scores in zip(*rank_passages(self._bm25, morphemes, k), strict=True)
-        ]
+        found = rank_passages(self._bm25, morphemes, k)
+        return [{int(left[i]): score for i, score in ranking.items()} for ranking in found]
 
     def search_vectors(self, queries: np.ndarray, k: int, *, exact: bool = False) -> Rankings:
-        """Return ``(id, score)`` of the `k` vectors nearest to each query, best first.
+        """Return ``{id: score}`` of the `k` vectors nearest to each query, best first.
 
         Args:
             queries: (queries, dimension), scaled like the index's vectors.
@@ -462,17 +458,19 @@ class SearchIndex(Index):
         most = k + len(deleted)
         if exact or self.manifest.faiss is None:
             found = search_exact(queries, self.vectors, most)
-            return [[hit for hit in ranking if hit[0] not in deleted][:k] for ranking in found]
+            return [_best(ranking, k, deleted) for ranking in found]
         # 8 bits order the candidates only roughly, so more than k are taken, and the exact vectors
         # decide.
         _, candidates = self._faiss.search(queries.astype(np.float32), 4 * most + 32)
         found = search_exact(queries, self.vectors[self.manifest.faiss.parts :], most)
+        ranked = []
         for query, ids, later in zip(queries, candidates, found, strict=True):
-            later[:] = [(i + self._faiss.ntotal, score) for i, score in later]
+            scores = {i + self._faiss.ntotal: score for i, score in later.items()}
             ids = np.sort(ids[ids >= 0])
-            later += zip(ids.tolist(), (_gather(self.vectors, ids) @ query).tolist(), strict=True)
-        left = ([hit for hit in ranking if hit[0] not in deleted] for ranking in found)
-        return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in left]
+            exact_scores = (_gather(self.vectors, ids) @ query).tolist()
+            scores |= zip(ids.tolist(), exact_scores, strict=True)
+            ranked.append(_best(scores, k, deleted))
+        return ranked
 
     def add_faiss(self, probes: int = 128) -> None:
         """Make a FAISS index of all vectors; `search` then takes its candidates from it.
@@ -571,7 +569,7 @@ class SearchIndex(Index):
 
 
 def search_exact(queries: np.ndarray, vectors: Sequence[np.ndarray], k: int) -> Rankings:
-    """Return ``(id, inner product)`` of the `k` vectors nearest to each query, best first.
+    """Return ``{id: inner product}`` of the `k` vectors nearest to each query, best first.
 
     Equal scores are sorted by id; of several vectors that tie for the k-th place, any may be there.
 
@@ -584,7 +582,7 @@ def search_exact(queries: np.ndarray, vectors: Sequence[np.ndarray], k: int) -> 
     from sentence_transformers.util import semantic_search
 
     asked = torch.from_numpy(np.asarray(queries, dtype=np.float32))
-    found: Rankings = [[] for _ in queries]
+    found: Rankings = [{} for _ in queries]
     first = 0
     for part in vectors:
         hits = semantic_search(
@@ -595,13 +593,15 @@ def search_exact(queries: np.ndarray, vectors: Sequence[np.ndarray], k: int) -> 
             score_function=lambda some, block: some @ block.float().T,
         )
         for ranking, best in zip(found, hits, strict=True):
-            ranking += [(first + int(hit["corpus_id"]), hit["score"]) for hit in best]
+            ranking |= {first + int(hit["corpus_id"]): hit["score"] for hit in best}
         first += len(part)
-    return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in found]
+    return [_best(ranking, k) for ranking in found]
 
 
-def _columns(ranking: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
-    return [i for i, _ in ranking], [score for _, score in ranking]
+def _best(scores: dict[int, float], k: int, without: Container[int] = ()) -> dict[int, float]:
+    """Return the `k` best, the lower id first of equal scores."""
+    left = (hit for hit in scores.items() if hit[0] not in without)
+    return dict(sorted(left, key=lambda hit: (-hit[1], hit[0]))[:k])
 
 
 def _gather(vectors: Sequence[np.ndarray], ids: np.ndarray) -> np.ndarray:

@@ -153,9 +153,9 @@ class QdrantIndex(Index):
     def _search_words(self, queries: Sequence[str], k: int) -> Rankings:
         dictionary = self.folder / DICTIONARY if self.settings["dictionary"] else None
         morphemes = extract_morphemes(queries, dictionary=dictionary)
-        return [self._ask("words", _sparse(Counter(m)), k, True) if m else [] for m in morphemes]
+        return [self._ask("words", _sparse(Counter(m)), k, True) if m else {} for m in morphemes]
 
-    def _ask(self, name: str, query: Any, k: int, exact: bool) -> list[tuple[int, float]]:
+    def _ask(self, name: str, query: Any, k: int, exact: bool) -> dict[int, float]:
         from qdrant_client import models
 
         place = self.settings["place"]
@@ -170,7 +170,7 @@ class QdrantIndex(Index):
                 search_params=how,
                 with_payload=False,
             ).points
-        return [(int(point.id), point.score) for point in points]
+        return {int(point.id): point.score for point in points}
 
     def _rows_of(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
         place = self.settings["place"]

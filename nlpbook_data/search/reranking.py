@@ -186,13 +186,12 @@ def rerank(
         for i in ids[:depth]
     ]
     scores = iter(score_pairs(model, pairs, batch_size))
-    found = Ranking([], [])
+    found = []
     for ids in words.ids:
         scored = sorted(((i, next(scores)) for i in ids[:depth]), key=lambda pair: -pair[1])
         least = scored[-1][1] if scored else 0.0
-        found.ids.append([i for i, _ in scored] + list(ids[depth:]))
-        found.scores.append([value for _, value in scored] + [least] * len(ids[depth:]))
-    return found
+        found.append(dict(scored) | dict.fromkeys(ids[depth:], least))
+    return Ranking(found)
 
 
 def rerank_hits(model: CrossEncoder, query: str, hits: Sequence[Hit]) -> list[Hit]:
@@ -202,9 +201,9 @@ def rerank_hits(model: CrossEncoder, query: str, hits: Sequence[Hit]) -> list[Hi
     """
     scores = score_pairs(model, [(query, hit.text) for hit in hits], 32) if hits else []
     weight = saved_weight(model.config, 1.0)
-    ids, before = [hit.id for hit in hits], [hit.score for hit in hits]
-    rows = {hit.id: hit.row for hit in hits}
-    return [Hit(i, s, rows[i]) for i, s in fuse((ids, scores), (ids, before), weight).items()]
+    before, rows = {hit.id: hit.score for hit in hits}, {hit.id: hit.row for hit in hits}
+    fused = fuse(dict(zip(before, scores, strict=True)), before, weight)
+    return [Hit(i, score, rows[i]) for i, score in fused.items()]
 
 
 def search_reranked(
@@ -229,10 +228,10 @@ def keep_far(ranking: Ranking, part: Collection, margin: float) -> list[list[int
     passage all are kept.
     """
     kept = []
-    for ids, scores, true in zip(ranking.ids, ranking.scores, part.relevant, strict=True):
-        least = [score for i, score in zip(ids, scores, strict=True) if i in true]
-        limit = min(least) - margin * abs(min(least)) if least else float("inf")
-        kept.append([i for i, score in zip(ids, scores, strict=True) if score <= limit])
+    for scored, true in zip(ranking.scored, part.relevant, strict=True):
+        least = min((scored[i] for i in true if i in scored), default=float("inf"))
+        limit = least - margin * abs(least) if least < float("inf") else least
+        kept.append([i for i, score in scored.items() if score <= limit])
     return kept
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -357,16 +358,15 @@ def save_encoder(model: Any, folder: Path) -> None:
 
 @dataclass
 class Ranking:
-    """The first 100 passages of each query of a split, and their scores."""
+    """The first 100 passages of each query of a split with their scores, best first."""
 
-    ids: list[list[int]]
-    scores: list[list[float]]
+    scored: list[dict[int, float]]
     # For --matryoshka_dims: the ids by each number of first dimensions.
     truncated: dict[int, list[list[int]]] = field(default_factory=dict)
 
-    def scored(self) -> list[tuple[list[int], list[float]]]:
-        """Return the ids and scores of each query."""
-        return list(zip(self.ids, self.scores, strict=True))
+    @property
+    def ids(self) -> list[list[int]]:
+        return [list(one) for one in self.scored]
 
 
 def rank(
@@ -382,13 +382,15 @@ def rank(
     passages = model.encode_document(part.passages, **options)
     for vectors in (queries, passages):
         check_predictions(vectors, model)
-    full = queries.shape[1]
-    ids, scores = dict[int, list[list[int]]](), list[list[float]]()
-    for width in (full, *(dim for dim in dims or () if dim < full)):
+
+    def nearest(width: int) -> Ranking:
         found: Any = semantic_search(queries[:, :width], passages[:, :width], top_k=DEPTH)
-        ids[width] = [[hit["corpus_id"] for hit in hits] for hits in found]
-        scores = scores or [[hit["score"] for hit in hits] for hits in found]
-    return Ranking(ids.pop(full), scores, ids)
+        return Ranking([{hit["corpus_id"]: hit["score"] for hit in hits} for hits in found])
+
+    full = queries.shape[1]
+    ranking = nearest(full)
+    ranking.truncated = {dim: nearest(dim).ids for dim in dims or () if dim < full}
+    return ranking
 
 
 def rank_by_words(
@@ -400,7 +402,7 @@ def rank_by_words(
     found = {}
     for split, part in parts.items():
         index = index_morphemes([morphemes[text] for text in part.passages])
-        found[split] = Ranking(*rank_passages(index, [morphemes[text] for text in part.queries]))
+        found[split] = Ranking(rank_passages(index, [morphemes[text] for text in part.queries]))
     return found
 
 
@@ -418,7 +420,7 @@ def save_weight(config: Any, weight: float, folder: Path | None = None) -> None:
 
 def find_weight(part: Collection, found: Ranking, words: Ranking, errors: float = 2.0) -> float:
     """Return the model's weight in the fusion with BM25 by `choose_weight` on `part`."""
-    weight = choose_weight(found.scored(), words.scored(), part.relevant, errors)
+    weight = choose_weight(found.scored, words.scored, part.relevant, errors)
     if weight in (0, 1):
         logger.info(
             "On validation no fusion is better than %s alone, beyond chance: the model's weight in "
@@ -449,7 +451,7 @@ def score(
     for dim, ids in found.truncated.items():
         scores |= compute(ids, f"first_{dim}_")
     if words is not None:
-        pairs = zip(found.scored(), words.scored(), strict=True)
+        pairs = zip(found.scored, words.scored, strict=True)
         fused = [list(fuse(*pair, weight))[:DEPTH] for pair in pairs]
         scores |= compute(fused, "hybrid_") | {"hybrid_weight": weight}
         curves["BM25"] = recall_curve(words.ids, part.relevant)
@@ -460,12 +462,12 @@ def score(
 def prediction_rows(part: Collection, found: Ranking) -> tuple[list, list]:
     """Return queries with true passages and first ten hits; and mistakes, most confident first."""
     rows, wrong = [], []
-    columns = zip(part.queries, part.relevant, found.ids, found.scores, strict=True)
-    for query, true, ids, scores in columns:
-        hits = zip(ids[:10], scores[:10], strict=True)
+    for query, true, scored in zip(part.queries, part.relevant, found.scored, strict=True):
+        hits = islice(scored.items(), 10)
         first = [{"id": i, "score": s, "text": part.passages[i][:50]} for i, s in hits]
         rows.append({"query": query, "passages": true, "prediction": first})
-        if true and ids and ids[0] not in true:
-            seen = {"passage": part.passages[true[0]], "found": part.passages[ids[0]]}
+        best = next(iter(scored), None)
+        if true and best is not None and best not in true:
+            seen = {"passage": part.passages[true[0]], "found": part.passages[best]}
             wrong.append(rows[-1] | seen)
     return rows, sorted(wrong, key=lambda row: -row["prediction"][0]["score"])

@@ -196,10 +196,10 @@ class Longest:
 
 def test_the_first_are_put_in_order_and_the_others_follow():
     part = Collection(["가", "나나", "다다", "라라라"], ["q", "r", "s"], [[0]] * 3, [[]] * 3)
-    words = Ranking([[0, 2, 1, 3], [], [3, 0]], [[4.0, 3.0, 2.0, 1.0], [], [2.0, 1.0]])
+    words = Ranking([{0: 4.0, 2: 3.0, 1: 2.0, 3: 1.0}, {}, {3: 2.0, 0: 1.0}])
     found = rerank(Longest(), part, words, 3, 8)
     assert found.ids == [[2, 1, 0, 3], [], [3, 0]]  # of equal scores BM25's order stays
-    assert found.scores == [[2.0, 2.0, 1.0, 1.0], [], [3.0, 1.0]]
+    assert found.scored == [{2: 2.0, 1: 2.0, 0: 1.0, 3: 1.0}, {}, {3: 3.0, 0: 1.0}]
 
 
 def test_hits_are_ordered_by_the_model_in_its_own_weight():
@@ -219,11 +219,11 @@ def test_hits_are_ordered_by_the_model_in_its_own_weight():
 
 def test_what_scores_as_the_true_passage_is_no_negative():
     part = Collection(list("가나다라"), ["q", "r"], [[1, 2], [3]], [[], []])
-    ranking = Ranking([[0, 1, 2, 3], [0, 1]], [[9.0, 8.0, 4.0, 3.9], [2.0, 1.0]])
+    ranking = Ranking([{0: 9.0, 1: 8.0, 2: 4.0, 3: 3.9}, {0: 2.0, 1: 1.0}])
     # of q the lowest true passage has 4.0; r's is not ranked, and nothing is known
     assert keep_far(ranking, part, 0.02) == [[3], [0, 1]]
     assert keep_far(ranking, part, 0.1) == [[], [0, 1]]
-    cosines = Ranking([[0, 1, 2, 3], []], [[0.1, -0.1, -0.2, -0.21], []])
+    cosines = Ranking([{0: 0.1, 1: -0.1, 2: -0.2, 3: -0.21}, {}])
     assert keep_far(cosines, part, 0.1) == [[], []]
 
 
@@ -231,7 +231,7 @@ def test_a_copy_of_the_true_passage_is_guarded_against():
     passages = ["한강은 서울을 지난다", "한강은 서울을 지난다!", "한강 다리", "낙동강"]
     part = Collection(passages, ["서울을 지나는 강은 한강"], [[0]], [[]])
     morphemes = extract_morphemes(passages)
-    ranking = Ranking(*rank_passages(index_morphemes(morphemes), extract_morphemes(part.queries)))
+    ranking = Ranking(rank_passages(index_morphemes(morphemes), extract_morphemes(part.queries)))
     assert 1 in ranking.ids[0] and keep_far(ranking, part, 0.05) == [[2]]
 
 
