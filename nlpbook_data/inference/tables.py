@@ -479,25 +479,23 @@ class _Workbook(Table):
     def write(
         self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str
     ) -> None:
+        chosen, width, found = self.workbook[self.title], len(self.header), iter(outputs)
+        for merged in [*chosen.merged_cells.ranges]:
+            if merged.max_col > width:  # such cells cannot be written
+                chosen.unmerge_cells(str(merged))
+        _fill(chosen, self.above, width + 1, kinds)
         for formulas in self._load(data_only=False, read_only=True).worksheets:
             formulas.reset_dimensions()
-            for cell in (cell for row in formulas.iter_rows() for cell in row):
-                if cell.data_type == "f":  # it stays where no value of its own was saved
-                    saved = self.workbook[formulas.title].cell(cell.row, cell.column)
-                    saved.value = saved.value or cell.value
-        sheet, width = self.workbook[self.title], len(self.header)
-        for merged in [*sheet.merged_cells.ranges]:
-            if merged.max_col > width:  # such cells cannot be written
-                sheet.unmerge_cells(str(merged))
-        for column, name in enumerate(kinds, width + 1):
-            sheet.cell(self.above, column, name)
-        rows = islice(enumerate(self._rows(), start=1), self.above, None)
-        for (number, cells), output in zip(rows, outputs, strict=True):
-            new = _new_cells(output, kinds, joint)
-            for column, value in enumerate(new, max(width, len(cells)) + 1):
-                cell = sheet.cell(number, column, value)
-                if isinstance(value, str):
-                    cell.data_type = "s"  # a text that begins with = is not a formula
+            sheet = self.workbook[formulas.title]
+            for number, row in enumerate(formulas.iter_rows(), start=1):
+                filled = [cell for cell in row if cell.value is not None]
+                for cell in (cell for cell in filled if cell.data_type == "f"):
+                    saved = sheet.cell(number, cell.column)
+                    if saved.value is None:  # a formula stays where no value of its own was saved
+                        saved.value = cell.value
+                if sheet is chosen and number > self.above:
+                    last = max(width, filled[-1].column if filled else 0)
+                    _fill(sheet, number, last + 1, _new_cells(next(found), kinds, joint))
         self.workbook.save(target)
 
 
@@ -574,6 +572,13 @@ def _to_cell(value: Any, kind: str, joint: str) -> str:
 def _read_cell(value: Any) -> str | None:
     """Return a cell of a workbook as text: a review may be the number 10, or a date."""
     return None if value is None else unescape(value) if isinstance(value, str) else str(value)
+
+
+def _fill(sheet: Any, row: int, column: int, values: Iterable[Any]) -> None:
+    for place, value in enumerate(values, column):
+        cell = sheet.cell(row, place, value)
+        if isinstance(value, str):
+            cell.data_type = "s"  # a text that begins with = is not a formula
 
 
 def _new_cells(output: Row, kinds: Mapping[str, str], joint: str) -> list[Any]:
