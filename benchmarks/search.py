@@ -108,7 +108,7 @@ def measure(folder: Path, case: str) -> dict[str, float]:
     before, _ = own_and_mapped()
     index = SearchIndex.load(folder / dtype)
     if probes:
-        index.manifest.faiss["probes"] = probes
+        index.manifest.faiss.probes = probes
     exact = probes is None
     index.search_vectors(queries[:1], 10, exact=exact)  # maps the files
     start = time.perf_counter()
@@ -119,7 +119,7 @@ def measure(folder: Path, case: str) -> dict[str, float]:
     index.search_vectors(queries[:BATCH], 10, exact=exact)
     batch = (time.perf_counter() - start) / BATCH
     found = index.search_vectors(queries, 100, exact=exact)
-    ids = np.array([[i for i, _ in row] + [-1] * (100 - len(row)) for row in found])
+    ids = np.array([[*row] + [-1] * (100 - len(row)) for row in found])
     truth = folder / "truth.npy"
     if not truth.exists():
         np.save(truth, ids)
@@ -149,7 +149,7 @@ def compare_kinds(folder: Path, count: int) -> Iterator[tuple[str, dict[str, flo
 
     vectors = np.array(SearchIndex.load(folder / "float32").vectors[0][:count])
     queries = draw_queries()
-    true = np.array([[i for i, _ in row] for row in search_exact(queries, [vectors], 10)])
+    true = np.array([[*row] for row in search_exact(queries, [vectors], 10)])
     lists = min(int(4 * count**0.5), count // 39)
     for kind, effort in ((f"IVF{lists},SQ8", (8, 32)), ("HNSW32,SQ8", (32, 128))):
         start = time.perf_counter()

@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 
@@ -11,6 +12,17 @@ class InputError(Exception):
 
     The recipes print it without a traceback and end with exit status 1.
     """
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Say which extra of this package has what cannot be imported."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(
+            f"Not installed ({first_line(error)}): pip install 'nlpbook-recipes[{extra}]'."
+        ) from error
 
 
 def shown(names: Iterable[object]) -> str:

@@ -14,7 +14,7 @@ import argparse
 import logging
 import os
 
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import needing
 from nlpbook_data.inference.command_line import check_positive, new_parser
 from nlpbook_data.inference.service import CHARACTERS, open_port
 from nlpbook_data.training.launch import run_program
@@ -36,12 +36,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main(options: argparse.Namespace) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    try:
+    with needing("demo"):
         from nlpbook_data.inference.demo import build, launch
-    except ImportError as error:
-        raise InputError(
-            f"{error.name} is not installed: pip install nlpbook-recipes[demo]."
-        ) from error
     check_positive(options, "max_characters")
     with open_port(options.host, options.port) as probe:
         port = probe.getsockname()[1]

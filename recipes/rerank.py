@@ -28,7 +28,6 @@ from nlpbook_data.search.reranking import (
     keep_far,
     load_reranker,
     rerank,
-    save_reranker,
     to_lists,
 )
 from nlpbook_data.search.training import (
@@ -36,6 +35,7 @@ from nlpbook_data.search.training import (
     prediction_rows,
     rank,
     rank_by_words,
+    save_encoder,
     save_weight,
     saved_weight,
     score,
@@ -142,7 +142,7 @@ def main(
     if args.do_train:
         with run.phase("training"):
             trainer.train(resume_from_checkpoint=run.checkpoint())
-        save_reranker(model, run.folder.path)
+        save_encoder(model, run.folder.path)
 
     # 6. The best weights on validation, then on test, once; validation weighs model and BM25
     scores: dict[str, Any] = {}

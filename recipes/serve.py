@@ -16,7 +16,7 @@ cards have the command.
 import argparse
 import logging
 
-from nlpbook_data.errors import InputError
+from nlpbook_data.errors import needing
 from nlpbook_data.inference.command_line import check_positive, new_parser
 from nlpbook_data.inference.service import CHARACTERS, load_service, open_port
 from nlpbook_data.training.launch import run_program
@@ -40,14 +40,10 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(options: argparse.Namespace) -> None:
-    try:
+    with needing("demo"):
         import uvicorn
 
         from nlpbook_data.inference.server import create_app
-    except ImportError as error:
-        raise InputError(
-            f"{error.name} is not installed: pip install nlpbook-recipes[demo]."
-        ) from error
     check_positive(options, "max_rows", "max_characters")
     bound = open_port(options.host, options.port)
     service = load_service(options.model, options.rerank)

@@ -83,13 +83,13 @@ class Answerer:
         Args:
             question: one, or a list.
             context: its text; a list with one text for each question, or one text for all.
-            top_k: with 2 or more, at most that many answers to a question: the model's answer, then
-                the others by score. No answer is one of them if the model allows it.
+            top_k: with 2 or more, a list of at most so many answers: the model's, then the others
+                by score. No answer is one of them if the model allows it.
 
         Returns:
-            ``{"answer", "score", "start", "end"}``: ``context[start:end] == answer``, and a score
-            from 0 to 1. An empty answer, at 0, means that the context has none. With `top_k` a list
-            of them, best first; with a list of questions one result for each.
+            ``{"answer", "score", "start", "end"}``, for a list of questions a list:
+            ``context[start:end] == answer``, and a score from 0 to 1. An empty answer, at 0, means
+            that the context has none.
 
         Raises:
             InputError: an empty question or context, or lists of different lengths.
@@ -121,7 +121,8 @@ class Answerer:
         return found[0] if isinstance(question, str) else found
 
     def _rank(self, questions: list[str], contexts: list[str], top_k: int) -> list[list[Answer]]:
-        windows = self._encode(questions, contexts)
+        batch = {"question": questions, "context": contexts}
+        windows = encode(batch, self.tokenizer, self.max_length, self.stride, training=False)
         names = [name for name in ("input_ids", "token_type_ids") if name in windows]
         columns: dict[str, Any] = {name: windows[name] for name in names}
         starts, ends = read_tokens(
@@ -146,7 +147,3 @@ class Answerer:
             others.sort(key=lambda answer: -answer.score)
             ranked.append([best, *(answer for answer in others if answer != best)])
         return ranked
-
-    def _encode(self, questions: list[str], contexts: list[str]) -> dict[str, list[Any]]:
-        batch = {"question": questions, "context": contexts}
-        return encode(batch, self.tokenizer, self.max_length, self.stride, training=False)

@@ -56,10 +56,9 @@ def sample(
 ) -> dict[str, list[str]]:
     """Return the model's continuation of each prompt by each of the decoding `methods`.
 
-    Each method starts from `seed`. The state of the global random generators is restored, so
-    sampling during training does not change the training. The texts of sampling methods also depend
-    on `batch_size` and on the order of the prompts. If a prompt leaves no room for
-    `max_new_tokens`, it is truncated on the left, and this is logged.
+    Each method starts from `seed`, and the state of the global random generators is restored. Texts
+    of sampling methods also depend on `batch_size` and on the order of the prompts. A prompt that
+    leaves no room for `max_new_tokens` is truncated on the left, which is logged.
 
     Args:
         prompts: in the form of training, see `features.generation.encode`.

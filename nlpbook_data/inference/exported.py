@@ -14,10 +14,9 @@ from typing import Any
 import torch
 import transformers
 
-from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.errors import InputError, first_line, needing
 
 FILE = "model.onnx"
-INSTALL = "Install it by: pip install 'nlpbook-recipes[onnx]'"
 
 
 class ExportedModel:
@@ -26,10 +25,8 @@ class ExportedModel:
     device = torch.device("cpu")
 
     def __init__(self, folder: Path, config: Any):
-        try:
+        with needing("onnx"):
             import onnxruntime
-        except ImportError as error:
-            raise InputError(f"{folder}: {FILE} needs onnxruntime. {INSTALL}") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
@@ -61,14 +58,10 @@ def write_graph(model: Any, inputs: Mapping[str, torch.Tensor], folder: Path) ->
     Raises:
         InputError: the packages for ONNX are not installed.
     """
-    try:
+    with needing("onnx"):
         import onnx
         import onnxruntime  # noqa: F401
         from transformers.exporters import OnnxConfig, OnnxExporter
-    except ImportError as error:
-        raise InputError(
-            f"Exporting needs more packages ({first_line(error)}). {INSTALL}"
-        ) from error
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     any_size = dict.fromkeys((0, 1), torch.export.Dim.AUTO)
     config = OnnxConfig(dynamic=True, dynamic_shapes=dict.fromkeys(inputs, any_size))
@@ -87,11 +80,10 @@ def quantize_graph(source: Path, folder: Path) -> None:
     """Write the graph with its matrix products in 8 bits.
 
     The input of a product with fewer outputs than inputs, such as the second one of a feed-forward
-    layer, has a few large values, and with one scale the others would be lost. So these products
-    have a scale for every 32 numbers. The other products have one scale for each column of weights
-    and one for all inputs, which is faster. With only the latter scheme, 24 of 1,000 reviews of
-    NSMC had another class. With only the former, batches were 1.3 times as fast as PyTorch; with
-    both schemes 2 times.
+    layer, has a few large values, beside which one scale would lose the others. So these products
+    have a scale for every 32 numbers; the others one for each column of weights and one for all
+    inputs, which is faster. With the latter alone, 24 of 1,000 reviews of NSMC had another class;
+    with the former alone, batches were 1.3 times as fast as PyTorch, with both 2 times.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic

@@ -23,16 +23,15 @@ from nlpbook_data.errors import InputError, first_line, shown
 from nlpbook_data.features.generation import encode_prompts
 from nlpbook_data.inference.answers import Answerer, load_answerer
 from nlpbook_data.inference.batches import load_trained, read_by_length
-from nlpbook_data.inference.classes import Classifier
+from nlpbook_data.inference.classes import DETAILS, Classifier
 from nlpbook_data.inference.decoding import DECODING, sample
-from nlpbook_data.inference.entities import Tagger, load_tagger
+from nlpbook_data.inference.entities import load_tagger
 from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.reading.values import find_name
 from nlpbook_data.training.arguments import ModelArguments, resolve_package
 from nlpbook_data.training.models import label_names, load_config, saved_settings
 
 Row = dict[str, Any]
-DETAILS = "probabilities"
 MAX_NEW_TOKENS = 64
 HEADS = {
     "ForSequenceClassification": "doccls",
@@ -123,10 +122,10 @@ class Predictor:
 
         Args:
             rows: each with the keys `columns`; other keys are ignored.
-            options: `details` (bool) returns more about a row, such as the probability of each
-                class. `threshold` is for several labels, by default 0.5. For generation:
-                `max_new_tokens`, `method` (a name of `inference.decoding.DECODING`, by default
-                top-p), `seed`, and the settings of the method that `DECODING_RANGES` names.
+            options: `details` (bool) returns more, such as the probability of each class;
+                `threshold` is for several labels, by default 0.5. For generation: `max_new_tokens`,
+                `method` (of `inference.decoding.DECODING`, by default top-p), `seed`, and the
+                settings that `DECODING_RANGES` names.
 
         Raises:
             InputError: an option that the task does not have, or a wrong value.
@@ -182,10 +181,8 @@ def load_predictor(
     """Return the model of a finished run of any recipe but search and rerank, ready to predict.
 
     Args:
-        model_name_or_path: the folder of a finished run or of recipes/export.py, or a name on the
-            Hub.
-        columns: ``{"text": "본문", …}``: the data's names of the task's columns, if they differ
-            from training.
+        model_name_or_path: a folder of a finished run or of recipes/export.py, or a Hub name.
+        columns: ``{"text": "본문", …}``: the data's names of columns, if they are not training's.
         header: the columns of the data, to choose among a task's sets of columns.
         device, batch_size, revision: see `load_answerer`.
 
@@ -202,12 +199,15 @@ def load_predictor(
         names = label_names(args) or []
         model, tokenizer = load_trained(AutoModelForSequenceClassification, args, device)
         classify = Classifier(model, tokenizer, names, batch_size)
-        find, many = partial(_classes, classify), classify.multi_label
         between = saved_settings(config).get("label_separator", "|")
-        return Predictor(task, inputs, names, find, model, many, between)
+        return Predictor(task, inputs, names, classify, model, classify.multi_label, between)
     if task == "ner":
         tag = load_tagger(name, **options)
-        return Predictor(task, inputs, list(tag.types), partial(_entities, tag), tag.model)
+
+        def find(texts: list[str]) -> list[Row]:
+            return [{"prediction": entities} for entities in tag(texts)]
+
+        return Predictor(task, inputs, list(tag.types), find, tag.model)
     if task == "qa":
         answer = load_answerer(name, **options)
         return Predictor(task, inputs, [], partial(_answers, answer), answer.model)
@@ -215,13 +215,17 @@ def load_predictor(
     tokenizer.padding_side = "left"
     ids = {"input_ids": encode_prompts(["가"], tokenizer)}
     next(read_by_length(model, tokenizer, ids, 1))  # refuses a model that predicts NaN at once
-    find = partial(_texts, model, tokenizer, batch_size, "question" in inputs)
-    return Predictor(task, inputs, [], find, model)
+    write = partial(_texts, model, tokenizer, batch_size, "question" in inputs)
+    return Predictor(task, inputs, [], write, model)
 
 
 def _find_task(name: str, config: Any) -> str:
     head = (config.architectures or ["no head"])[0]
-    known = saved_settings(config).get("task")
+    folder = Path(resolve_package(name))
+    about = folder / "config_sentence_transformers.json"
+    is_pair = about.is_file() and '"CrossEncoder"' in about.read_text(encoding="utf-8")
+    known = "rerank" if is_pair and config.num_labels == 1 else None
+    known = saved_settings(config).get("task", known)
     task = known or next((HEADS[h] for h in HEADS if head.endswith(h)), None)
     if task in INPUTS:
         return task
@@ -231,8 +235,11 @@ def _find_task(name: str, config: Any) -> str:
             f"It is a reranker, for what a search index finds: `nlpbook-data search INDEX QUERY "
             f"--rerank {name}`. demo.py and serve.py take --rerank with an index too."
         )
-    elif task == "search" or (Path(resolve_package(name)) / "modules.json").is_file():
-        hint = "It is a model for search: use `nlpbook-data search`."
+    elif task == "search" or (folder / "modules.json").is_file():
+        hint = (
+            "It is a model for search, which needs texts: `nlpbook-data index TEXTS --model "
+            f"{name} --output INDEX`. `nlpbook-data search`, demo.py and serve.py take INDEX."
+        )
     raise InputError(f"{name}: a model with {head}, which predicts nothing of a row. {hint}")
 
 
@@ -247,51 +254,24 @@ def _choose_columns(
             f"--{unknown[0]}_column_name: {task} reads {' and '.join(sets[0])}. Leave it out."
         )
     there, trained = header or (), settings.get("columns", ())
-    named = {c: columns.get(c) or settings.get(f"{c}_column_name") or c for c in known}
-    named = {c: find_name(name, there) for c, name in named.items()}
+    named = {}
+    for c in known:
+        # A file may use the task's own column names although the training data used others.
+        asked = [columns[c]] if c in columns else [settings.get(f"{c}_column_name") or c, c]
+        names = [find_name(name, there) for name in asked]
+        named[c] = next((name for name in names if name in there), names[0])
 
     def fits(names: tuple[str, ...]) -> tuple[bool, ...]:
         is_there = all(named[c] in there for c in names)
         return any(c in columns for c in names), is_there, all(c in trained for c in names)
 
     inputs = {c: named[c] for c in max(sets, key=fits)}
-    for column, name in inputs.items():
-        # A file may use the task's own column names although the training data used others.
-        own = find_name(column, there)
-        if name not in there and column not in columns and own in there:
-            inputs[column] = own
     if len({*inputs.values()}) < len(inputs):
         raise InputError(
             f"{' and '.join(inputs)} would be read from one column, {inputs.popitem()[1]!r}. Name "
             "one for each."
         )
     return inputs
-
-
-def _classes(
-    classify: Classifier,
-    texts: list[str],
-    pairs: list[str] | None = None,
-    details: bool = False,
-    threshold: float = 0.5,
-) -> list[Row]:
-    labels, rows = classify.labels, list[Row]()
-    for p in classify(texts, pairs).round(6).tolist():
-        if not labels:
-            rows.append({"prediction": p[0]})
-            continue
-        if classify.multi_label:
-            given = [number for number, value in enumerate(p) if value > threshold]
-            row: Row = {"prediction": [labels[n] for n in given], "score": [p[n] for n in given]}
-        else:
-            best = max(range(len(p)), key=p.__getitem__)
-            row = {"prediction": labels[best], "score": p[best]}
-        rows.append(row | ({DETAILS: dict(zip(labels, p, strict=True))} if details else {}))
-    return rows
-
-
-def _entities(tag: Tagger, texts: list[str]) -> list[Row]:
-    return [{"prediction": entities} for entities in tag(texts)]
 
 
 def _answers(

@@ -82,17 +82,6 @@ def load_service(folder: str | Path, rerank: str | None = None) -> Service:
             f"--rerank {rerank}: is for the hits of a search index, and {path} is none. Leave it "
             "out, or name an index."
         )
-    about = path / "config_sentence_transformers.json"
-    if about.is_file() and '"CrossEncoder"' in about.read_text(encoding="utf-8"):
-        raise InputError(
-            f"{path}: a reranker, which orders what a search index finds. Name the index here, "
-            f"with --rerank {path}."
-        )
-    if (path / "modules.json").is_file():
-        raise InputError(
-            f"{path}: a model for search, which needs texts. Make an index, nlpbook-data index "
-            f"TEXTS --model {path} --output INDEX, and name INDEX here."
-        )
     predictor = load_predictor(folder)
     inputs, columns = predictor.inputs, tuple(predictor.inputs)
 

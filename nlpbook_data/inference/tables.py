@@ -1,9 +1,9 @@
 """Read the user's rows from a file, and write the same file again with more columns.
 
-    table = open_table(Path("reviews.csv"))
+    table = open_rows(Path("reviews.csv"), scratch)
     for record in table.records(["본문"]):
         record.row  # {"본문": …}, or None where record.error says why
-    table.write(Path("more.csv"), outputs, {"prediction": "text", "error": "text"})
+    table.write(Path("more.csv"), outputs, {"prediction": "text", "error": "text"}, "|")
 
 Rows do not change: texts keep encoding, separator, quotes and line ends, workbooks the types and
 number formats of cells, parquet its types. A row that cannot be read is a record too. If its cells
@@ -20,10 +20,10 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +34,16 @@ from nlpbook_data.errors import InputError, first_line
 from nlpbook_data.own_files.tables import EMPTY, check_columns, first_text_line, require_file
 from nlpbook_data.reading.text import (
     MAX_CHARACTERS,
+    UTF_16,
     Undecodable,
     find_encoding,
     format_of,
     is_packed,
     open_unpacked,
-    packing_of,
 )
 from nlpbook_data.reading.workbook import DAMAGE, missing_sheet, unescape
 
-SEPARATORS = (",", ";", "\t")
+SEPARATORS = ",;\t|"
 TYPES = {
     "text": pa.string(),
     "json": pa.string(),
@@ -68,22 +68,18 @@ def copy_pipe(path: Path | None, target: Path) -> None:
         InputError: nobody writes into it for `PATIENCE` seconds.
     """
     if path is None:
-        with sys.stdin.buffer, target.open("wb") as file:
+        with target.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         return
+    until = time.monotonic() + PATIENCE
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb") as pipe, target.open("wb") as file:
-        until, first = time.monotonic() + PATIENCE, b""
-        while not first:
-            try:
-                first = os.read(handle, 1)  # nothing: there is no writer yet
-            except BlockingIOError:  # there is one, which has written nothing yet
-                break
-            if not first and time.monotonic() > until:
+    with open(handle, "rb", buffering=0) as pipe, target.open("wb") as file:
+        while (first := pipe.read(1)) == b"":  # no writer; None: one that has written nothing yet
+            if time.monotonic() > until:
                 raise InputError(f"{path}: nobody writes into this pipe. Name a file.")
-            time.sleep(0 if first else 0.1)
+            time.sleep(0.1)
         os.set_blocking(handle, True)
-        file.write(first)
+        file.write(first or b"")
         shutil.copyfileobj(pipe, file)
 
 
@@ -103,22 +99,20 @@ class Record:
     error: str = ""
     text: str = ""
 
-    @property
-    def is_blank(self) -> bool:
-        return self.row is None and not self.error
-
 
 class Table(ABC):
-    """A file of rows. See `open_table`.
+    """A file of rows. See `open_rows`.
 
     Attributes:
         header: the names of its columns.
         name: what messages on rows call it; a copy may have that of the original.
         is_plain: whether it has no header: each line is a text.
+        above: the rows down to the header, which are no records.
     """
 
     header: list[str]
     is_plain = False
+    above = 0
 
     def __init__(self, path: Path):
         self.path, self.name = path, str(path)
@@ -133,7 +127,7 @@ class Table(ABC):
 
     @abstractmethod
     def write(
-        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
+        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str
     ) -> None:
         """Write the same rows with more columns.
 
@@ -144,29 +138,54 @@ class Table(ABC):
         """
 
 
-def open_table(
-    path: Path,
+def open_rows(
+    source: Path,
+    scratch: Path,
     suffix: str | None = None,
     separator: str | None = None,
+    name: str | None = None,
     sheet_name: str | None = None,
 ) -> Table:
     """Return the table of a file: csv, tsv, xlsx (a sheet of it), jsonl, parquet or txt.
 
-    csv may have semicolons or tabs instead of commas: the one that is most frequent in the header
-    counts. The encoding is UTF-8 with or without BOM, UTF-16 with BOM, or else cp949. In txt each
-    line is a row with the single column ``text``.
+    The cells of a csv are parted by what is most frequent in its first line, a comma, semicolon,
+    tab or |. The encoding is UTF-8 with or without BOM, UTF-16 with BOM, or else cp949. In txt each
+    line is a row with the single column ``text``; one whose first line has tabs is a tsv, as in
+    training: NSMC's own files are called so.
 
     Args:
+        scratch: a folder for a copy of the file, if it is compressed.
         suffix: the format, if the file's name has no such ending.
         separator: the separator of csv cells.
+        name: what messages call the file, if `source` is a copy too.
         sheet_name: the sheet of a workbook, by default the first.
 
     Raises:
         InputError: no such file or sheet, an empty one, another format or encoding, a duplicate
             column.
     """
+    path, name = source, name or str(source)
+    try:
+        require_file(source)
+        if is_packed(source):
+            path = scratch / "unpacked"
+            with open_unpacked(source) as packed, path.open("wb") as file:
+                shutil.copyfileobj(packed, file)
+        table = _open_table(path, suffix, format_of(source), separator, sheet_name)
+    except InputError as error:
+        said = str(error).replace(str(path), name).replace(str(source), name)
+        raise InputError(said) from error
+    table.name = name
+    return table
+
+
+def _open_table(
+    path: Path, suffix: str | None, ending: str, separator: str | None, sheet_name: str | None
+) -> Table:
     require_file(path)
-    suffix = (suffix or path.suffix).lower()
+    if ending == ".txt" and not suffix and "\t" in first_text_line(path):
+        ending = ".tsv"
+    suffix = suffix or ending
     if suffix not in FORMATS:
         raise InputError(
             f"{path}: the name must end in one of {', '.join(FORMATS)}. Save it as one of them, or "
@@ -178,53 +197,12 @@ def open_table(
         )
     if sheet_name is not None and suffix != ".xlsx":
         raise InputError(f"{path}: --sheet_name is for .xlsx. Leave it out.")
-    options: dict[str, Any] = {".csv": {"separator": separator}, ".xlsx": {"name": sheet_name}}
+    options = {".csv": {"separator": separator}, ".xlsx": {"sheet_name": sheet_name}}
     table = FORMATS[suffix](path, **options.get(suffix, {}))
     if not table.header:
         raise InputError(f"{path}: {EMPTY}")
     check_columns(path, table.header, [], "")
     return table
-
-
-def open_rows(
-    source: Path,
-    scratch: Path,
-    suffix: str | None = None,
-    separator: str | None = None,
-    name: str | None = None,
-    sheet_name: str | None = None,
-) -> Table:
-    """Return `open_table` of a file that may be compressed, by a copy in the folder `scratch`.
-
-    A .txt whose first line has tabs is a tsv, as in training: NSMC's own files are called so.
-
-    Args:
-        name: what messages call the file, if `source` is a copy of it too.
-    """
-    path, name = source, name or str(source)
-    try:
-        path = unpack(source, scratch)
-        found = suffix or format_of(source)
-        if found == ".txt" and not suffix and "\t" in first_text_line(path):
-            found = ".tsv"
-        table = open_table(path, found, separator, sheet_name)
-    except InputError as error:
-        said = str(error).replace(str(path), name).replace(str(source), name)
-        raise InputError(said) from error
-    table.name = name
-    return table
-
-
-def unpack(path: Path, folder: Path) -> Path:
-    """Return `path`, or if it is compressed, whatever its name, a decompressed copy in `folder`."""
-    require_file(path)
-    if not (packing_of(path) or is_packed(path)):
-        return path
-    copy = folder / "unpacked" / (path.stem if packing_of(path) else path.name)
-    copy.parent.mkdir(exist_ok=True)
-    with open_unpacked(path) as source, copy.open("wb") as target:
-        shutil.copyfileobj(source, target)
-    return copy
 
 
 def pack(path: Path, target: Path, packing: str) -> None:
@@ -237,20 +215,19 @@ def pack(path: Path, target: Path, packing: str) -> None:
 class _Text(Table):
     """Files of lines. New cells are written after the row, before the end of its line."""
 
-    newline = "\n"  # how Python splits lines
+    heading: str | None = None  # the text of the rows `above`
 
     def __init__(self, path: Path):
         super().__init__(path)
-        self.damaged = False
         try:
             self.encoding = find_encoding(path)
         except Undecodable:  # bad lines get an error, the others a prediction
-            self.encoding, self.damaged = "utf-8", True
+            self.encoding = "utf-8"
         with path.open("rb") as file:
             first = file.readline()
         if first.startswith(codecs.BOM_UTF8):
             self.encoding = "utf-8-sig"
-        elif first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        elif first.startswith(UTF_16):
             self.encoding = "utf-16"
         self.line_end = "\r\n" if first.replace(b"\0", b"").endswith(b"\r\n") else "\n"
 
@@ -261,70 +238,77 @@ class _Text(Table):
     def _open(self, path: Path, mode: str, newline: str) -> Any:
         return path.open(mode, encoding=self.encoding, errors="surrogateescape", newline=newline)
 
-    def _lines(self) -> Iterator[str]:
-        with self._open(self.path, "r", self.newline) as file:
-            yield from file
+    def _rows(self) -> Iterator[tuple[int, str, list[str], str]]:
+        """Yield for each row: number of its first line, text, cells, why it cannot be read."""
+        with self._open(self.path, "r", "\n") as file:
+            for number, line in enumerate(file, start=1):
+                text = line.rstrip("\r\n")
+                yield number, text, self._split(text), self._decoding_error(text)
+
+    def _split(self, text: str) -> list[str]:
+        return [text] if text.strip() else []
 
     def _decoding_error(self, text: str) -> str:
-        lost = self.damaged and any("\udc80" <= character <= "\udcff" for character in text)
-        return f"not {self.encoding.upper()}" if lost else ""
+        return f"not {self.encoding.upper()}" if self._lost(text) else ""
 
-    def _records(self, read: Callable[[str], Row]) -> Iterator[Record]:
-        """Yield a record for each line; `read` raises a ValueError that says what is wrong."""
-        for number, line in enumerate(self._lines(), start=1):
-            text, row = line.rstrip("\r\n"), None
-            error = self._decoding_error(text) if text.strip() else ""
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        for number, text, cells, error in islice(self._rows(), self.above, None):
+            row = None
             try:
-                row = read(text) if text.strip() and not error else None
+                row = self._read(cells) if cells and not error else None
             except ValueError as found:
                 error = str(found)
+            text = self._mend(text, cells) if error else text
             yield Record(f"{self.name}, line {number}", row, error, text)
 
+    @abstractmethod
+    def _read(self, cells: list[str]) -> Row:
+        """Return the row of cells, or raise a ValueError that says what is wrong."""
+
+    def _mend(self, text: str, cells: list[str]) -> str:
+        """Return the text of a row that cannot be read, so that it cannot break the new file."""
+        return text
+
     def write(
-        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
+        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str
     ) -> None:
         with self._open(target, "w", "") as file:
-            file.write(self._heading(list(kinds)))
+            if self.heading is not None:
+                file.write(self.heading + self._join(["", *kinds]) + self.line_end)
             for record, output in zip(self.records(()), outputs, strict=True):
                 text = record.text
-                if not record.is_blank:
+                if record.row is not None or record.error:
                     text = self._extend(record, output, kinds, joint)
                 file.write(text + self.line_end)
 
-    def _cells(self, output: Row, kinds: Mapping[str, str], joint: str) -> list[str]:
-        """Return the new cells of a row, or an error if the encoding lacks a character."""
-        cells = [_to_cell(output.get(name), kind, joint) for name, kind in kinds.items()]
-        try:
-            "".join(cells).encode(self.encoding)
-        except UnicodeEncodeError as error:
-            lost = ascii(error.object[error.start])
-            why = f"the prediction has {lost}, which {self.encoding} has not"
-            return [""] * (len(cells) - 1) + [why]
-        return cells
-
-    def _heading(self, names: list[str]) -> str:
-        return ""
-
-    @abstractmethod
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         """Return the text of a record with the new cells."""
+        cells = [_to_cell(output.get(name), kind, joint) for name, kind in kinds.items()]
+        if lost := self._lost("".join(cells)):
+            why = f"the prediction has {lost}, which {self.encoding} has not"
+            cells = [""] * (len(cells) - 1) + [why]
+        return record.text + self._join(["", *cells])
+
+    def _lost(self, text: str) -> str:
+        """Return the first character of a text that the encoding lacks, or nothing."""
+        try:
+            text.encode(self.encoding)
+        except UnicodeEncodeError as error:
+            return ascii(error.object[error.start])
+        return ""
+
+    def _join(self, cells: list[str]) -> str:
+        return "\t".join(cell.translate(TABS) for cell in cells)
 
 
 class _Txt(_Text):
     """Each line is a text; new cells follow after tabs."""
 
     is_plain = True
+    header = ["text"]
 
-    def __init__(self, path: Path):
-        super().__init__(path)
-        self.header = ["text"]
-
-    def records(self, columns: Sequence[str]) -> Iterator[Record]:
-        return self._records(lambda text: {"text": text})
-
-    def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
-        cells = [cell.translate(TABS) for cell in self._cells(output, kinds, joint)]
-        return "\t".join([record.text, *cells])
+    def _read(self, cells: list[str]) -> Row:
+        return {"text": cells[0]}
 
 
 class _Jsonl(_Text):
@@ -338,8 +322,14 @@ class _Jsonl(_Text):
             if record.error:  # such as an array of objects
                 raise InputError(f"{record.place}: {record.error}. Each line must be an object.")
 
-    def records(self, columns: Sequence[str]) -> Iterator[Record]:
-        return self._records(_read_object)
+    def _read(self, cells: list[str]) -> Row:
+        try:
+            row = json.loads(cells[0])
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"not JSON ({first_line(error)})") from error
+        if not isinstance(row, dict):
+            raise ValueError("not an object {…}")
+        return row
 
     def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
         new = {name: output[name] for name in kinds if output.get(name) is not None}
@@ -350,11 +340,7 @@ class _Jsonl(_Text):
 
     def _dump(self, row: Row) -> str:
         text = json.dumps(row, ensure_ascii=False)
-        try:
-            text.encode(self.encoding)
-        except UnicodeEncodeError:
-            text = json.dumps(row)
-        return text
+        return json.dumps(row) if self._lost(text) else text
 
 
 class _Tsv(_Text):
@@ -365,61 +351,45 @@ class _Tsv(_Text):
         self._read_header()
 
     def _read_header(self) -> None:
-        found = (row for row in self._rows() if row[1] or row[3])
-        number, self.header, self.heading, error = next(found, (0, [], "", ""))
-        if error := error or self._decoding_error(self.heading):
-            raise InputError(f"{self.path}, line {number}: the header: {error}. Mend it.")
+        self.header, texts = [], list[str]()
+        for number, text, cells, error in self._rows():
+            texts.append(text)
+            if error:
+                raise InputError(f"{self.path}, line {number}: the header: {error}. Mend it.")
+            if cells:
+                self.header = cells
+                break
+        self.heading, self.above = self.line_end.join(texts), len(texts)
 
-    def _rows(self) -> Iterator[tuple[int, list[str], str, str]]:
-        """Yield for each row: line number, cells ([] if blank), text, reason if unreadable."""
-        for number, line in enumerate(self._lines(), start=1):
-            text = line.rstrip("\r\n")
-            yield number, text.split("\t") if text else [], text, ""
+    def _split(self, text: str) -> list[str]:
+        return text.split("\t") if text else []
 
-    def records(self, columns: Sequence[str]) -> Iterator[Record]:
-        width, is_header = len(self.header), True
-        for number, cells, text, error in self._rows():
-            place = f"{self.name}, line {number}"
-            error = error or self._decoding_error(text)
-            if is_header and cells:
-                is_header = False
-            elif not cells and not error:
-                yield Record(place, None, text=text)
-            elif not error and len(cells) == width:
-                yield Record(place, dict(zip(self.header, cells, strict=True)), text=text)
-            else:
-                error = error or f"{len(cells)} cells where the header has {width}"
-                if not cells or len(cells) > width:
-                    cells = [text]
-                yield Record(place, None, error, self._join(cells + [""] * (width - len(cells))))
+    def _read(self, cells: list[str]) -> Row:
+        if len(cells) != len(self.header):
+            raise ValueError(f"{len(cells)} cells where the header has {len(self.header)}")
+        return dict(zip(self.header, cells, strict=True))
 
-    def _heading(self, names: list[str]) -> str:
-        return self.heading + self._join(["", *names]) + self.line_end
-
-    def _extend(self, record: Record, output: Row, kinds: Mapping[str, str], joint: str) -> str:
-        return record.text + self._join(["", *self._cells(output, kinds, joint)])
-
-    def _join(self, cells: list[str]) -> str:
-        return "\t".join(cell.translate(TABS) for cell in cells)
+    def _mend(self, text: str, cells: list[str]) -> str:
+        width = len(self.header)
+        cells = cells if 0 < len(cells) <= width else [text]
+        return self._join(cells + [""] * (width - len(cells)))
 
 
 class _Csv(_Tsv):
     """The same by RFC 4180, with any separator."""
 
-    newline = ""
-
     def __init__(self, path: Path, separator: str | None):
         _Text.__init__(self, path)
-        widths = {}
-        for self.separator in [separator] if separator else SEPARATORS:
-            widths[self.separator] = len(next((row[1] for row in self._rows() if row[1]), []))
-        self.separator = max(widths, key=widths.__getitem__)
+        with self._open(path, "r", "") as lines:
+            first = next((line for line in lines if line.strip()), "")
+        self.separator = separator or max(SEPARATORS, key=first.count)
         self._read_header()
 
-    def _rows(self) -> Iterator[tuple[int, list[str], str, str]]:
-        lines, ahead, taken = self._lines(), deque[str](), list[str]()
+    def _rows(self) -> Iterator[tuple[int, str, list[str], str]]:
+        ahead, taken = deque[str](), list[str]()
 
-        def feed() -> Iterator[str]:
+        def feed(file: Iterable[str]) -> Iterator[str]:
+            lines = iter(file)
             while line := ahead.popleft() if ahead else next(lines, ""):
                 taken.append(line)
                 yield line
@@ -427,21 +397,23 @@ class _Csv(_Tsv):
         limit = csv.field_size_limit(MAX_CHARACTERS)  # csv has only this global limit
         number, reader = 1, None
         try:
-            while True:
-                reader = reader or csv.reader(feed(), delimiter=self.separator, strict=True)
-                cells, error = list[str](), ""
-                try:
-                    cells = next(reader, cells)
-                except csv.Error as found:
-                    # An unclosed quote would take the lines below; only its own line is at fault.
-                    ahead.extendleft(reversed(taken[1:]))
-                    del taken[1:]
-                    error, reader = str(found), None
-                if not taken:
-                    return
-                yield number, cells, "".join(taken).rstrip("\r\n"), error
-                number += len(taken)
-                taken.clear()
+            with self._open(self.path, "r", "") as file:
+                while True:
+                    reader = reader or csv.reader(feed(file), delimiter=self.separator, strict=True)
+                    cells, error = list[str](), ""
+                    try:
+                        cells = next(reader, cells)
+                    except csv.Error as found:
+                        # An unclosed quote would take the lines below; only its own is at fault.
+                        ahead.extendleft(reversed(taken[1:]))
+                        del taken[1:]
+                        error, reader = str(found), None
+                    if not taken:
+                        return
+                    text = "".join(taken).rstrip("\r\n")
+                    yield number, text, cells, error or self._decoding_error(text)
+                    number += len(taken)
+                    taken.clear()
         finally:
             csv.field_size_limit(limit)
 
@@ -452,17 +424,18 @@ class _Csv(_Tsv):
 
 
 class _Workbook(Table):
-    """A sheet of a workbook, by its values; other sheets are copied."""
+    """A sheet of a workbook, by its values; all else in the workbook stays as it is."""
 
-    def __init__(self, path: Path, name: str | None = None):
+    def __init__(self, path: Path, sheet_name: str | None):
         super().__init__(path)
-        workbook = self._open()
-        titles = [sheet.title for sheet in workbook.worksheets]
-        if name is not None and name not in titles:
-            raise missing_sheet(path, name, titles)
-        self.place = 0 if name is None else titles.index(name)
-        found = (cells for cells in self._rows(workbook, self.place) if cells)
-        self.header = [str(_read_cell(cell) or "") for cell in next(found, [])]
+        self.workbook = self._load()
+        titles = [sheet.title for sheet in self.workbook.worksheets]
+        if sheet_name is not None and sheet_name not in titles:
+            raise missing_sheet(path, sheet_name, titles)
+        self.title = titles[0] if sheet_name is None else sheet_name
+        filled = ((n, cells) for n, cells in enumerate(self._rows(), start=1) if cells)
+        self.above, cells = next(filled, (0, []))
+        self.header = [cell or "" for cell in cells]
 
     @contextmanager
     def _damage_named(self) -> Iterator[None]:
@@ -474,60 +447,56 @@ class _Workbook(Table):
                 "without a password."
             ) from error
 
-    def _open(self, data_only: bool = True) -> Any:
+    def _load(self, data_only: bool = True, read_only: bool = False) -> Any:
         from openpyxl import load_workbook  # takes 0.2 s, for few files
 
         with self._damage_named():
             # openpyxl refuses a path that does not end in .xlsx
-            return load_workbook(self.path.open("rb"), read_only=True, data_only=data_only)
+            return load_workbook(self.path.open("rb"), read_only, data_only=data_only)
 
-    def _rows(self, workbook: Any, sheet: int) -> Iterator[list[Any]]:
-        """Yield the cells of each row up to the last non-empty one; empty cells are None."""
-        source = workbook.worksheets[sheet]
-        source.reset_dimensions()  # stored dimensions may be wrong
+    def _rows(self) -> Iterator[list[str | None]]:
+        """Yield the cells of each row, as texts, up to the last one that is not empty."""
+        sheet = self._load(read_only=True)[self.title]
+        sheet.reset_dimensions()  # stored dimensions may be wrong
         with self._damage_named():
-            for row in source.iter_rows():
-                cells = [None if cell.value is None else cell for cell in row]
+            for row in sheet.values:
+                cells = [_read_cell(value) for value in row]
                 while cells and cells[-1] is None:
                     cells.pop()
                 yield cells
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
-        width, is_header = len(self.header), True
-        for number, cells in enumerate(self._rows(self._open(), self.place), start=1):
-            place = f"{self.name}, row {number}"
-            if is_header and cells:
-                is_header = False
-            elif not cells:
-                yield Record(place, None)
-            elif len(cells) > width:
-                yield Record(place, None, f"{len(cells)} cells where the header has {width}")
-            else:
-                values = map(_read_cell, cells + [None] * (width - len(cells)))
-                yield Record(place, dict(zip(self.header, values, strict=True)))
+        width = len(self.header)
+        for number, cells in islice(enumerate(self._rows(), start=1), self.above, None):
+            row, error = None, ""
+            if len(cells) > width:
+                error = f"{len(cells)} cells where the header has {width}"
+            elif cells:
+                cells += [None] * (width - len(cells))
+                row = dict(zip(self.header, cells, strict=True))
+            yield Record(f"{self.name}, row {number}", row, error)
 
     def write(
-        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
+        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str
     ) -> None:
-        from openpyxl import Workbook
-
-        source, copy = self._open(), Workbook(write_only=True)
-        formulas = self._open(data_only=False)  # they stay where no value of theirs was saved
-        width, is_header, found = len(self.header), True, iter(outputs)
-        for place, original in enumerate(source.worksheets):
-            sheet = copy.create_sheet(original.title)
-            sheet.sheet_state = original.sheet_state  # a hidden one stays hidden
-            both = zip(self._rows(source, place), self._rows(formulas, place), strict=True)
-            for cells, written in both:
-                merged = [value or cell for value, cell in zip_longest(cells, written)]
-                row = [cell and _new_cell(sheet, cell.value, cell) for cell in merged]
-                if place == self.place and is_header and cells:
-                    is_header, row = False, row + list(kinds)
-                elif place == self.place:
-                    row += [None] * (width - len(row))
-                    row += _new_cells(sheet, next(found), kinds, joint)
-                sheet.append(row)
-        copy.save(target)
+        chosen, width, found = self.workbook[self.title], len(self.header), iter(outputs)
+        for merged in [*chosen.merged_cells.ranges]:
+            if merged.max_col > width:  # such cells cannot be written
+                chosen.unmerge_cells(str(merged))
+        _fill(chosen, self.above, width + 1, kinds)
+        for formulas in self._load(data_only=False, read_only=True).worksheets:
+            formulas.reset_dimensions()
+            sheet = self.workbook[formulas.title]
+            for number, row in enumerate(formulas.iter_rows(), start=1):
+                filled = [cell for cell in row if cell.value is not None]
+                for cell in (cell for cell in filled if cell.data_type == "f"):
+                    saved = sheet.cell(number, cell.column)
+                    if saved.value is None:  # a formula stays where no value of its own was saved
+                        saved.value = cell.value
+                if sheet is chosen and number > self.above:
+                    last = max(width, filled[-1].column if filled else 0)
+                    _fill(sheet, number, last + 1, _new_cells(next(found), kinds, joint))
+        self.workbook.save(target)
 
 
 class _Parquet(Table):
@@ -536,10 +505,11 @@ class _Parquet(Table):
     def __init__(self, path: Path):
         super().__init__(path)
         with self._damage_named():
-            self.header = pq.ParquetFile(path).schema_arrow.names
+            self.file = pq.ParquetFile(path)
+        self.header = self.file.schema_arrow.names
 
     def estimate(self) -> int | None:
-        return pq.ParquetFile(self.path).metadata.num_rows
+        return self.file.metadata.num_rows
 
     @contextmanager
     def _damage_named(self) -> Iterator[None]:
@@ -552,7 +522,7 @@ class _Parquet(Table):
 
     def _batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         with self._damage_named():
-            yield from pq.ParquetFile(self.path).iter_batches(BATCH_ROWS, columns=columns)
+            yield from self.file.iter_batches(BATCH_ROWS, columns=columns)
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         batches = self._batches([name for name in columns if name in self.header])
@@ -561,9 +531,9 @@ class _Parquet(Table):
             yield Record(f"{self.name}, row {number}", row)
 
     def write(
-        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str = "|"
+        self, target: Path, outputs: Iterable[Row], kinds: Mapping[str, str], joint: str
     ) -> None:
-        schema, found = pq.ParquetFile(self.path).schema_arrow, iter(outputs)
+        schema, found = self.file.schema_arrow, iter(outputs)
         for name, kind in kinds.items():
             schema = schema.append(pa.field(name, TYPES[kind]))
         with pq.ParquetWriter(target, schema) as writer:
@@ -586,16 +556,6 @@ FORMATS: dict[str, Any] = {
 }
 
 
-def _read_object(text: str) -> Row:
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON ({first_line(error)})") from error
-    if not isinstance(row, dict):
-        raise ValueError("not an object {…}")
-    return row
-
-
 def _to_json(value: Any, kind: str) -> Any:
     return json.dumps(value, ensure_ascii=False) if kind == "json" and value is not None else value
 
@@ -609,24 +569,20 @@ def _to_cell(value: Any, kind: str, joint: str) -> str:
     return str(_to_json(value, kind))
 
 
-def _read_cell(cell: Any) -> str | None:
+def _read_cell(value: Any) -> str | None:
     """Return a cell of a workbook as text: a review may be the number 10, or a date."""
-    value = cell and cell.value
     return None if value is None else unescape(value) if isinstance(value, str) else str(value)
 
 
-def _new_cell(sheet: Any, value: Any, like: Any = None) -> Any:
-    from openpyxl.cell import WriteOnlyCell
-
-    cell = WriteOnlyCell(sheet, value=value)
-    if isinstance(value, str) and (like is None or like.data_type == "s"):
-        cell.data_type = "s"  # a text that begins with = is not a formula
-    if like is not None and like.number_format != "General":
-        cell.number_format = like.number_format
-    return cell
+def _fill(sheet: Any, row: int, column: int, values: Iterable[Any]) -> None:
+    for place, value in enumerate(values, column):
+        cell = sheet.cell(row, place, value)
+        if isinstance(value, str):
+            cell.data_type = "s"  # a text that begins with = is not a formula
 
 
-def _new_cells(sheet: Any, output: Row, kinds: Mapping[str, str], joint: str) -> list[Any]:
+def _new_cells(output: Row, kinds: Mapping[str, str], joint: str) -> list[Any]:
+    """Return the values for the new cells of a row of a workbook."""
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     values = [output.get(name) for name in kinds]
@@ -635,4 +591,4 @@ def _new_cells(sheet: Any, output: Row, kinds: Mapping[str, str], joint: str) ->
             values[place] = ILLEGAL_CHARACTERS_RE.sub(" ", _to_cell(value, kind, joint))
     if any(isinstance(value, str) and len(value) > MAX_CELL for value in values):
         values = [None] * (len(kinds) - 1) + [f"over {MAX_CELL:,} characters in a cell"]
-    return [value if value is None else _new_cell(sheet, value) for value in values]
+    return values

@@ -130,22 +130,21 @@ def load_bm25(folder: Path) -> "BM25":
 
 def rank_passages(
     index: "BM25", queries: Sequence[Sequence[str]], k: int = 100
-) -> tuple[list[list[int]], list[list[float]]]:
-    """Return the ids and the scores of at most `k` passages for each list of morphemes, best first.
+) -> list[dict[int, float]]:
+    """Return ``{id: score}`` of at most `k` passages for each list of morphemes, best first.
 
-    Only passages that share a morpheme with the query are ranked. So a query without a known
-    morpheme has an empty ranking. Of equal scores the smaller id comes first.
+    Only passages that share a morpheme with the query are ranked; of equal scores the smaller id
+    comes first.
     """
-    ids, scores = [], []
+    ranked = []
     for query in queries:
         # bm25s refuses queries without a known word
         known = [word for word in query if word in index.vocab_dict]
-        all_scores = index.get_scores(known) if known else np.zeros(0)
-        found = np.flatnonzero(all_scores > 0)
+        scores = index.get_scores(known) if known else np.zeros(0)
+        found = np.flatnonzero(scores > 0)
         if len(found) > k:
-            least = np.partition(all_scores[found], -k)[-k]
-            found = found[all_scores[found] >= least]
-        best = found[np.argsort(-all_scores[found], kind="stable")[:k]]
-        ids.append(best.tolist())
-        scores.append(all_scores[best].tolist())
-    return ids, scores
+            least = np.partition(scores[found], -k)[-k]
+            found = found[scores[found] >= least]
+        best = found[np.argsort(-scores[found], kind="stable")[:k]]
+        ranked.append(dict(zip(best.tolist(), scores[best].tolist(), strict=True)))
+    return ranked

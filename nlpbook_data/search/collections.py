@@ -41,22 +41,18 @@ def to_queries(
 ) -> dict[str, list[Any]]:
     """Return the rows of a search, question answering or sentence pair corpus as queries.
 
-    The context of a question is its passage. If the question is unanswerable (``answers`` is
-    ``[]``), its context is a negative, even if the topic is close, because a user searches for the
-    answer. Such a question may have no true passage.
-
-    In a pair, the second text answers the first if it is entailed, a paraphrase, or has a
-    similarity of 4 to 5. It is a negative if it contradicts, is not a paraphrase, or has a
-    similarity of 2 or less. Pairs in between (neutral) are left out. An unlabelled pair (-1, NaN)
-    counts as true.
+    The context of a question is its passage, or a negative if the question is unanswerable
+    (``answers`` is ``[]``): a user searches for the answer. In a pair, the second text answers the
+    first if it is entailed, a paraphrase, or has a similarity of 4 to 5. It is a negative if it
+    contradicts, is not a paraphrase, or has a similarity of 2 or less. Pairs in between are left
+    out. An unlabelled pair (-1, NaN) counts as true.
 
     Args:
         batch: ``{"query", "passage"}``, with or without ``"negative"`` (str or None);
             ``{"question", "context"}``, with or without ``"answers"``; or ``premise`` and
             ``hypothesis`` or ``sentence1`` and ``sentence2``, and ``label``.
         label_names: the label names of pairs; [] for scores from 0 to 5.
-        positive: the label of pairs in which one text answers the other; all other labels mean that
-            it does not. By default labels are those of `ANSWERS`.
+        positive: the one label of pairs that answer; by default labels are those of `ANSWERS`.
 
     Returns:
         ``{"query", "passage", "is_true", "negative"}``, with texts stripped and NFC-normalised.
@@ -114,10 +110,7 @@ def _clean(text: str) -> str:
 
 
 def collect(batch: Mapping[str, Sequence[Any]], passages: Iterable[str] = ()) -> Collection:
-    """Gather rows of `to_queries`; exactly equal texts become one.
-
-    Equal queries share all their true passages. If one row's negative is another row's true
-    passage, it is true.
+    """Gather rows of `to_queries`; equal texts become one, and one row's true passage is true.
 
     Args:
         passages: texts that are already in the collection, in the order of their ids. Held-out
@@ -168,15 +161,14 @@ def training_rows(
 ) -> Dataset:
     """Return training rows for sentence-transformers' losses: a query, a true passage, negatives.
 
-    A query has a row for each combination of a true passage and a negative of the corpus. All rows
-    have the same number of columns. If a query has too few negatives, random passages that are not
-    true fill up.
+    A query has a row for each combination of a true passage and a negative of the corpus. If it has
+    too few negatives, random passages that are not true fill up.
 
     Args:
         rankings: passage ids for each query, best first; [] for none.
-        count: the number of hard negatives added to each row: the highest of the ranking that are
-            neither true nor negatives of the corpus.
-        seed: the seed for the passages that fill up.
+        count: of hard negatives added to each row: the highest of the ranking that are neither true
+            nor negatives of the corpus.
+        seed: of the passages that fill up.
 
     Returns:
         Columns ``query``, ``passage``, ``negative_1``, …

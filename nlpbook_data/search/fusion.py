@@ -1,13 +1,13 @@
 """Hybrid search: fuse the ranking of vectors, or of a reranker, with the ranking of BM25."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 WEIGHT = 0.5  # the model's default weight
 WEIGHTS = np.linspace(0, 1, 41)
 
-Scored = tuple[Sequence[int], Sequence[float]]  # ids for one query, best first, and scores
+Scored = Mapping[int, float]  # passages of one query and their scores, best first
 
 
 def fuse(model: Scored, words: Scored, weight: float) -> dict[int, float]:
@@ -66,12 +66,12 @@ def choose_weight(
 
 def _align(model: Scored, words: Scored) -> tuple[np.ndarray, np.ndarray]:
     """Return the ids of both rankings, BM25's first, and their scaled scores, (2, ids)."""
-    ids = list(dict.fromkeys((*words[0], *model[0])))
+    ids = list(dict.fromkeys((*words, *model)))
     places = {passage: place for place, passage in enumerate(ids)}
     parts = np.zeros((2, len(ids)))
-    for part, (found, scores), least in zip(parts, (model, words), (None, 0.0), strict=True):
-        values = np.asarray(scores, dtype=float)
-        if len(values):
+    for part, found, least in zip(parts, (model, words), (None, 0.0), strict=True):
+        values = np.array([*found.values()], dtype=float)
+        if found:
             low = values.min() if least is None else least
             width = values.max() - low
             part[[places[i] for i in found]] = (values - low) / width if width > 0 else 1.0

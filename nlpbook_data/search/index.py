@@ -6,11 +6,10 @@
     SearchIndex.load("index").search(["한강의 길이는?"], k=10)
 
 Each `build` or `add` writes a part, ``part-00000/`` and so on: ``rows`` (and ``morphemes`` if words
-are searched) in the format of `datasets.save_to_disk`, and ``vectors.npy`` (rows, dimension). The
-folder also has ``bm25-…`` in bm25s' format, over all rows that are not deleted; ``dictionary.txt``
-if one was given; ``faiss-….index`` after `add_faiss`; and ``manifest.json``: the model, and the
-sha256 of every other file in use. Files are memory-mapped, and nothing is pickled. A change
-replaces the manifest last, in one step, so an interrupted change leaves the index unchanged.
+are searched) by `datasets.save_to_disk`, and ``vectors.npy`` (rows, dimension). Beside them stand
+``bm25-…`` of bm25s, over all rows that are not deleted; ``dictionary.txt`` if one was given;
+``faiss-….index`` after `add_faiss`; and ``manifest.json`` with the sha256 of every file in use,
+which a change replaces last, in one step. Files are memory-mapped, and nothing is pickled.
 """
 
 import contextlib
@@ -19,21 +18,23 @@ import json
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from types import UnionType
-from typing import Any, Protocol, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, concatenate_datasets, load_from_disk
 from filelock import FileLock, Timeout
+from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
 from tqdm import tqdm
 
 from nlpbook_data.data.cache import file_sha256, make_key, write_text
-from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.errors import InputError, first_line, needing
 from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.reports.push import model_files
 from nlpbook_data.search.bm25 import (
@@ -53,7 +54,8 @@ TEXTS = 2048  # encoded at a time; the encoder sorts them by length
 ROWS = 16_384  # vectors compared at a time: 6 MB of scores for 100 queries
 FUSED = 100  # passages of each ranking in a hybrid one
 Rows: TypeAlias = Iterable[str | Mapping[str, Any]] | Dataset
-Rankings = list[list[tuple[int, float]]]  # for each query ids and scores, best first
+Rankings = list[dict[int, float]]  # for each query ids and scores, best first
+DAMAGE = (ValueError, TypeError, KeyError, StrictDataclassError)  # of a manifest
 
 
 class Encoder(Protocol):
@@ -64,13 +66,15 @@ class Encoder(Protocol):
     def encode_query(self, texts: list[str]) -> np.ndarray: ...
 
 
+GivenEncoder: TypeAlias = Encoder | str | os.PathLike | None  # an object, or a model's name
+
+
 @dataclass(frozen=True)
 class Hit:
-    """A row that was found: its number from 0, in the order of adding, its score and its columns.
+    """A row that was found: its number from 0, in the order of adding, its score, all its columns.
 
-    The score is the inner product of the vectors, which is the cosine if they are normalised.
-    Without vectors it is BM25's score, and in hybrid search that of `fusion.fuse`. `row` has all
-    columns of the added row.
+    The score is the inner product of the vectors, which is the cosine if they are normalised;
+    without vectors BM25's, and in hybrid search that of `fusion.fuse`.
     """
 
     id: int
@@ -82,54 +86,65 @@ class Hit:
         return self.row["text"]
 
 
-@dataclass(frozen=True)
+@strict
+@dataclass
+class Faiss:
+    """The FAISS index: its file, the number of first parts that it covers, cells a query."""
+
+    file: str
+    parts: int
+    probes: int
+
+
+@strict
+@dataclass
 class Manifest:
-    """The contents of manifest.json.
+    """The contents of manifest.json; a value of another type is refused.
 
     Attributes:
         model: the folder or Hub name of the model; None if the encoder was given as an object.
         model_sha256: the hash of the model folder's files; None for a Hub name.
         normalized: whether vectors, including those of queries, are scaled to length 1.
-        dtype: of stored vectors, float32 or float16.
+        dtype: of stored vectors.
         dense: whether there are vectors; else only BM25 is searched.
         hybrid: whether morphemes are stored, for BM25.
         weight: of the vectors in a hybrid search.
-        id_column: the column of the user's own ids.
         deleted: the numbers of deleted rows, ascending.
         parts, changes: the number of builds and adds, and of all changes.
-        files: the sha256 of each file in use.
-        faiss: ``{"file", "parts", "probes"}``, where ``parts`` is the number of first parts that it
-            covers.
     """
 
     model: str | None
     model_sha256: str | None
     normalized: bool
-    dtype: str = "float32"
+    dtype: Literal["float32", "float16"] = "float32"
     dense: bool = True
     hybrid: bool = False
-    k1: float = K1
-    b: float = B
-    weight: float = WEIGHT
+    k1: float | int = K1
+    b: float | int = B
+    weight: float | int = WEIGHT
     id_column: str | None = None
     deleted: list[int] = field(default_factory=list)
     parts: int = 0
     changes: int = 0
     files: dict[str, str] = field(default_factory=dict)
-    faiss: dict[str, Any] | None = None
+    faiss: Faiss | None = None
     version: int = VERSION
 
 
 class Index(ABC):
     """What is searched, in a folder (`SearchIndex`) or by Qdrant (`qdrant.QdrantIndex`)."""
 
-    def __init__(self, folder: Path, manifest: Manifest, encoder: Encoder | None) -> None:
-        self.folder, self.manifest, self._given = folder, manifest, encoder
+    def __init__(self, folder: Path, manifest: Manifest, encoder: GivenEncoder) -> None:
+        self.folder, self.manifest = folder, manifest
+        if isinstance(encoder, str | os.PathLike):
+            encoder = find_encoder(folder, manifest, encoder)
+        self._given = encoder
 
     @cached_property
     def encoder(self) -> Encoder:
         """The given encoder, else the manifest's model, loaded."""
-        return find_encoder(self.folder, self.manifest, self._given)
+        given = self._given
+        return find_encoder(self.folder, self.manifest) if given is None else given
 
     def search(
         self,
@@ -140,9 +155,7 @@ class Index(ABC):
         exact: bool = False,
         weight: float | None = None,
     ) -> list[list[Hit]]:
-        """Return the `k` rows nearest to each query, best first; fewer if there are fewer.
-
-        An index without vectors is searched by BM25.
+        """Return the `k` rows nearest to each query, best first, by BM25 if there are no vectors.
 
         Args:
             hybrid: fuse the first 100 hits with the first 100 of BM25 (see `search.fusion`).
@@ -151,8 +164,8 @@ class Index(ABC):
                 model's training chose on validation, or 0.5.
 
         Raises:
-            InputError: a query is empty, `k` is below 1, the index is not hybrid, the model is not
-                the one of `build`, or a server does not answer.
+            InputError: a query is empty, an option does not fit, the model is not the one of
+                `build`, or a server does not answer.
         """
         queries = [read_text(f"Query {n}", query, "query") for n, query in enumerate(queries, 1)]
         if k < 1:
@@ -172,14 +185,11 @@ class Index(ABC):
             share = self.manifest.weight if weight is None else weight
             dense = self._search_dense(queries, depth, exact)
             words = self._search_words(queries, depth)
-            found = [
-                [*fuse(_columns(one), _columns(other), share).items()]
-                for one, other in zip(dense, words, strict=True)
-            ]
-        rows = self._rows_of({i for ranking in found for i, _ in ranking[:k]})
-        return [  # a point of a server may have been deleted meanwhile
-            [Hit(i, score, rows[i]) for i, score in ranking[:k] if i in rows] for ranking in found
-        ]
+            found = [fuse(*both, share) for both in zip(dense, words, strict=True)]
+        best = [[*islice(ranking.items(), k)] for ranking in found]
+        rows = self._rows_of({i for ranking in best for i, _ in ranking})
+        # a point of a server may have been deleted meanwhile
+        return [[Hit(i, s, rows[i]) for i, s in ranking if i in rows] for ranking in best]
 
     @abstractmethod
     def _search_dense(self, queries: Sequence[str], k: int, exact: bool) -> Rankings:
@@ -197,7 +207,7 @@ class Index(ABC):
 class SearchIndex(Index):
     """The index in a folder, made by `build` or `load`."""
 
-    def __init__(self, folder: Path, manifest: Manifest, encoder: Encoder | None) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, encoder: GivenEncoder) -> None:
         super().__init__(folder, manifest, encoder)
         self._open()
 
@@ -206,7 +216,7 @@ class SearchIndex(Index):
         cls,
         folder: str | os.PathLike,
         rows: Rows,
-        encoder: Encoder | str | os.PathLike | None = None,
+        encoder: GivenEncoder = None,
         *,
         dtype: str = "float32",
         hybrid: bool = False,
@@ -221,20 +231,17 @@ class SearchIndex(Index):
             folder: absent or empty; it appears when the whole index is on disk.
             rows: texts, or rows: ``text`` is encoded, and hits return the other columns too. A
                 Dataset stays on disk; anything else is read into memory.
-            encoder: a SentenceTransformer's folder or Hub name, or an object; None for an index
-                with only BM25.
+            encoder: a SentenceTransformer's folder or Hub name, or an object; None: BM25 alone.
             dtype: float16 needs half the disk and file cache, but more time for a search.
             hybrid: also keep a BM25 index of morphemes (see `search.bm25`).
             dictionary: a file of words that Kiwi does not know, in Kiwi's format; it is copied.
             id_column: the column of your own ids; `add` and `delete` find rows by it.
 
         Raises:
-            InputError: the folder is not empty, the model cannot be loaded, there is no text, or a
-                text is empty or has a vector that is not finite. Then nothing is kept.
+            InputError: the folder is not empty, the model cannot be loaded, or a text is empty or
+                has a vector that is not finite. Then nothing is kept.
         """
-        folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} is there already. Name another folder, or add to it.")
+        folder = require_new(folder)
         manifest, encoder = describe_encoder(
             encoder, dtype=dtype, hybrid=hybrid, k1=k1, b=b, id_column=id_column
         )
@@ -258,24 +265,17 @@ class SearchIndex(Index):
         return cls.load(folder, encoder)
 
     @classmethod
-    def load(
-        cls, folder: str | os.PathLike, encoder: Encoder | str | os.PathLike | None = None
-    ) -> "SearchIndex":
+    def load(cls, folder: str | os.PathLike, encoder: GivenEncoder = None) -> "SearchIndex":
         """Open the index in `folder`; its rows and vectors stay on disk.
 
         Args:
-            encoder: the model's new folder, or an object; by default the model of `build` is loaded
+            encoder: the model's new folder, or an object; by default the model of `build`, loaded
                 from its old place when it is needed.
 
         Raises:
-            InputError: there is no index, one of its files is missing or changed, or `encoder` is
-                another model.
+            InputError: no index, a missing or changed file, or `encoder` is another model.
         """
-        folder = Path(folder)
-        manifest = _read_manifest(folder)
-        if isinstance(encoder, str | os.PathLike):
-            encoder = find_encoder(folder, manifest, encoder)
-        return cls(folder, manifest, encoder)
+        return cls(Path(folder), _read_manifest(Path(folder)), encoder)
 
     def __len__(self) -> int:
         return len(self.rows) - len(self.manifest.deleted)
@@ -283,15 +283,13 @@ class SearchIndex(Index):
     def add(self, rows: Rows) -> tuple[int, int]:
         """Encode `rows` and append them; return the numbers of new and of replaced rows.
 
-        If the index has an id column, a row with a known id replaces the old row; unchanged rows
-        stay. BM25 is rebuilt over all rows.
+        A row with a known id (`id_column`) replaces the old row, unless it is the same.
 
         Raises:
             InputError: see `build`, or another process is changing the index. Then the index is
                 unchanged.
         """
-        with _locked(self.folder):
-            self._reload()
+        with self._changing():
             fresh, replaced = self._new_rows(rows)
             if len(fresh):
                 self._change(fresh, replaced)
@@ -305,8 +303,7 @@ class SearchIndex(Index):
         Raises:
             InputError: there is no such row, or no row would be left. Then the index is unchanged.
         """
-        with _locked(self.folder):
-            self._reload()
+        with self._changing():
             known, asked = self._numbers(), [*dict.fromkeys(map(str, ids))]
             if unknown := [i for i in asked if i not in known]:
                 raise InputError(
@@ -320,11 +317,14 @@ class SearchIndex(Index):
                 raise InputError(f"{self.folder}: no row would be left. Remove the folder instead.")
             self._change(None, [known[i] for i in asked])
 
-    def _reload(self) -> None:
-        """Load the changes that other processes have made."""
-        if (manifest := _read_manifest(self.folder)) != self.manifest:
-            self.manifest = manifest
-            self._open()
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Lock the folder, and load the changes that other processes have made."""
+        with _locked(self.folder):
+            if (manifest := _read_manifest(self.folder)) != self.manifest:
+                self.manifest = manifest
+                self._open()
+            yield
 
     def _numbers(self) -> dict[str, int]:
         """Return the number of each row that is not deleted, by its id."""
@@ -359,9 +359,9 @@ class SearchIndex(Index):
 
     def _change(self, rows: Dataset | None, deleted: Sequence[int] = ()) -> None:
         """Append `rows` and delete others, in one step."""
-        before, bm25 = self.manifest, self._bm25_folder(self.manifest.changes + 1)
-        part = self._part(before.parts)
-        for rest in (part, bm25):  # left by a killed change
+        before = self.manifest
+        made = part, bm25 = self._part(before.parts), self._bm25_folder(before.changes + 1)
+        for rest in made:  # of a killed change
             shutil.rmtree(rest, ignore_errors=True)
         try:
             if rows is not None:
@@ -369,12 +369,14 @@ class SearchIndex(Index):
             gone, files = sorted({*before.deleted, *deleted}), dict(before.files)
             parts = before.parts + (rows is not None)
             if before.hybrid:
-                left, dropped = self._load("morphemes", parts), set(gone)
-                morphemes = (row for one in left for row in one["morphemes"])
+                dropped = set(gone)
+                morphemes = (
+                    row for one in self._load("morphemes", parts) for row in one["morphemes"]
+                )
                 kept = [row for number, row in enumerate(morphemes) if number not in dropped]
                 index_morphemes(kept, before.k1, before.b).save(bm25, show_progress=False)
                 files = {path: sha for path, sha in files.items() if not path.startswith("bm25-")}
-            written = [path for made in (part, bm25) for path in made.rglob("*") if path.is_file()]
+            written = (path for folder in made for path in folder.rglob("*") if path.is_file())
             files |= {p.relative_to(self.folder).as_posix(): file_sha256(p) for p in written}
             changes = before.changes + 1
             self._replace_manifest(parts=parts, files=files, deleted=gone, changes=changes)
@@ -384,8 +386,8 @@ class SearchIndex(Index):
             if (self.folder / "manifest.json").exists():
                 self.manifest = _read_manifest(self.folder)
             if self.manifest.changes == before.changes:
-                for made in (part, bm25):
-                    shutil.rmtree(made, ignore_errors=True)
+                for rest in made:
+                    shutil.rmtree(rest, ignore_errors=True)
             self._open()
 
     def _write_part(self, part: Path, rows: Dataset) -> None:
@@ -442,42 +444,41 @@ class SearchIndex(Index):
     def _search_words(self, queries: Sequence[str], k: int) -> Rankings:
         morphemes = extract_morphemes(queries, dictionary=self._dictionary)
         left = np.setdiff1d(np.arange(len(self.rows)), self.manifest.deleted)
-        return [
-            list(zip(left[ids].tolist(), scores, strict=True)) if ids else []
-            for ids, scores in zip(*rank_passages(self._bm25, morphemes, k), strict=True)
-        ]
+        found = rank_passages(self._bm25, morphemes, k)
+        return [{int(left[i]): score for i, score in ranking.items()} for ranking in found]
 
     def search_vectors(self, queries: np.ndarray, k: int, *, exact: bool = False) -> Rankings:
-        """Return ``(id, score)`` of the `k` vectors nearest to each query, best first.
+        """Return ``{id: score}`` of the `k` vectors nearest to each query, best first.
 
         Args:
             queries: (queries, dimension), scaled like the index's vectors.
-            exact: do not use FAISS, which may miss some.
+            exact: without FAISS, which may miss some.
         """
         deleted = set(self.manifest.deleted)
         most = k + len(deleted)
         if exact or self.manifest.faiss is None:
             found = search_exact(queries, self.vectors, most)
-            return [[hit for hit in ranking if hit[0] not in deleted][:k] for ranking in found]
+            return [_best(ranking, k, deleted) for ranking in found]
         # 8 bits order the candidates only roughly, so more than k are taken, and the exact vectors
         # decide.
         _, candidates = self._faiss.search(queries.astype(np.float32), 4 * most + 32)
-        found = search_exact(queries, self.vectors[self.manifest.faiss["parts"] :], most)
+        found = search_exact(queries, self.vectors[self.manifest.faiss.parts :], most)
+        ranked = []
         for query, ids, later in zip(queries, candidates, found, strict=True):
-            later[:] = [(i + self._faiss.ntotal, score) for i, score in later]
+            scores = {i + self._faiss.ntotal: score for i, score in later.items()}
             ids = np.sort(ids[ids >= 0])
-            later += zip(ids.tolist(), (_gather(self.vectors, ids) @ query).tolist(), strict=True)
-        left = ([hit for hit in ranking if hit[0] not in deleted] for ranking in found)
-        return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in left]
+            exact_scores = (_gather(self.vectors, ids) @ query).tolist()
+            scores |= zip(ids.tolist(), exact_scores, strict=True)
+            ranked.append(_best(scores, k, deleted))
+        return ranked
 
     def add_faiss(self, probes: int = 128) -> None:
         """Make a FAISS index of all vectors; `search` then takes its candidates from it.
 
         It is an inverted file of 4 √count cells with vectors of 8 bits; the candidates' scores are
         computed exactly. Among 1,000,000 vectors of 256 dimensions it finds 95% of the ten nearest
-        (times in benchmarks/search.json). HNSW with the same recall took several times as long to
-        build and twice the memory, and was not faster. Below about 100,000 rows exact search is
-        fast enough. Rows added later are searched exactly until this is called again.
+        (times in benchmarks/search.json); HNSW needs more time and memory for that. Below about
+        100,000 rows exact search is fast enough. Rows added later are searched exactly.
 
         Args:
             probes: the number of cells searched for a query; more cells find more and take longer.
@@ -488,31 +489,24 @@ class SearchIndex(Index):
         faiss = import_faiss()
         if not self.manifest.dense:
             raise InputError(f"{self.folder}: there are no vectors, but words alone. Leave it out.")
-        cells = max(1, min(int(4 * len(self.rows) ** 0.5), len(self.rows) // 39))
-        index = faiss.index_factory(
-            self.vectors[0].shape[1], f"IVF{cells},SQ8", faiss.METRIC_INNER_PRODUCT
-        )
-        count = len(self.rows)
-        chosen = np.random.default_rng(0).choice(count, min(count, 50 * cells), False)
-        index.train(_gather(self.vectors, np.sort(chosen)))
-        for part in self.vectors:
-            for begin in range(0, len(part), ROWS):
-                index.add(part[begin : begin + ROWS].astype(np.float32))
-        with _locked(self.folder):
-            before = self.manifest = _read_manifest(self.folder)
+        with self._changing():
+            count, width = len(self.rows), self.vectors[0].shape[1]
+            cells = max(1, min(int(4 * count**0.5), count // 39))
+            index = faiss.index_factory(width, f"IVF{cells},SQ8", faiss.METRIC_INNER_PRODUCT)
+            chosen = np.random.default_rng(0).choice(count, min(count, 50 * cells), False)
+            index.train(_gather(self.vectors, np.sort(chosen)))
+            for part in self.vectors:
+                for begin in range(0, len(part), ROWS):
+                    index.add(part[begin : begin + ROWS].astype(np.float32))
             partial = self.folder / ".faiss.partial"
             faiss.write_index(index, str(partial))
             sha256 = file_sha256(partial)
-            name = f"faiss-{sha256[:16]}.index"
-            os.replace(partial, self.folder / name)
-            files = {path: sha for path, sha in before.files.items() if "faiss" not in path}
-            self._replace_manifest(
-                files=files | {name: sha256},
-                faiss={"file": name, "parts": len(self.vectors), "probes": probes},
-            )
-            for path in self.folder.glob("faiss-*.index"):
-                if path.name != name:
-                    path.unlink()
+            made = Faiss(f"faiss-{sha256[:16]}.index", len(self.vectors), probes)
+            os.replace(partial, self.folder / made.file)
+            files = {name: sha for name, sha in self.manifest.files.items() if "faiss" not in name}
+            self._replace_manifest(files=files | {made.file: sha256}, faiss=made)
+            for path in {*self.folder.glob("faiss-*.index")} - {self.folder / made.file}:
+                path.unlink()
             self._open()
 
     def _replace_manifest(self, **changes: Any) -> None:
@@ -560,9 +554,9 @@ class SearchIndex(Index):
 
     @cached_property
     def _faiss(self) -> Any:
-        made = self.manifest.faiss or {}
-        index = import_faiss().read_index(str(self.folder / made["file"]))
-        index.nprobe = made["probes"]
+        made = self.manifest.faiss
+        index = import_faiss().read_index(str(self.folder / made.file))
+        index.nprobe = made.probes
         return index
 
     def _rows_of(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
@@ -575,10 +569,9 @@ class SearchIndex(Index):
 
 
 def search_exact(queries: np.ndarray, vectors: Sequence[np.ndarray], k: int) -> Rankings:
-    """Return ``(id, inner product)`` of the `k` vectors nearest to each query, best first.
+    """Return ``{id: inner product}`` of the `k` vectors nearest to each query, best first.
 
-    `semantic_search` of sentence-transformers compares every vector, in blocks. Equal scores are
-    sorted by id. If several vectors tie for the k-th place, any of them may be returned.
+    Equal scores are sorted by id; of several vectors that tie for the k-th place, any may be there.
 
     Args:
         queries: (queries, dimension).
@@ -589,7 +582,7 @@ def search_exact(queries: np.ndarray, vectors: Sequence[np.ndarray], k: int) -> 
     from sentence_transformers.util import semantic_search
 
     asked = torch.from_numpy(np.asarray(queries, dtype=np.float32))
-    found: Rankings = [[] for _ in queries]
+    found: Rankings = [{} for _ in queries]
     first = 0
     for part in vectors:
         hits = semantic_search(
@@ -600,13 +593,15 @@ def search_exact(queries: np.ndarray, vectors: Sequence[np.ndarray], k: int) -> 
             score_function=lambda some, block: some @ block.float().T,
         )
         for ranking, best in zip(found, hits, strict=True):
-            ranking += [(first + int(hit["corpus_id"]), hit["score"]) for hit in best]
+            ranking |= {first + int(hit["corpus_id"]): hit["score"] for hit in best}
         first += len(part)
-    return [sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k] for ranking in found]
+    return [_best(ranking, k) for ranking in found]
 
 
-def _columns(ranking: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
-    return [i for i, _ in ranking], [score for _, score in ranking]
+def _best(scores: dict[int, float], k: int, without: Container[int] = ()) -> dict[int, float]:
+    """Return the `k` best, the lower id first of equal scores."""
+    left = (hit for hit in scores.items() if hit[0] not in without)
+    return dict(sorted(left, key=lambda hit: (-hit[1], hit[0]))[:k])
 
 
 def _gather(vectors: Sequence[np.ndarray], ids: np.ndarray) -> np.ndarray:
@@ -663,8 +658,7 @@ def load_encoder(model: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
     try:
-        place = str(Path(model).expanduser()) if _is_folder(model) else model
-        encoder = SentenceTransformer(place, trust_remote_code=False)
+        encoder = SentenceTransformer(_whole_path(model), trust_remote_code=False)
     except Exception as error:  # the loader raises many unrelated types
         raise InputError(
             f"{model}: no model could be loaded ({first_line(error)}). Check the name."
@@ -686,7 +680,7 @@ def load_encoder(model: str) -> Any:
 
 
 def describe_encoder(
-    encoder: Encoder | str | os.PathLike | None, hybrid: bool, **others: Any
+    encoder: GivenEncoder, hybrid: bool, **others: Any
 ) -> tuple[Manifest, Encoder | None]:
     """Return the manifest of a new index, with the fields `others`, and the encoder, loaded.
 
@@ -695,10 +689,8 @@ def describe_encoder(
     """
     model = None
     if isinstance(encoder, str | os.PathLike):
-        model = str(encoder)
+        model = _whole_path(encoder)  # a search may start in another folder
         encoder = load_encoder(model)
-        if _is_folder(model):  # a search may start in another folder
-            model = str(Path(model).expanduser().resolve())
     weight, body = WEIGHT, getattr(encoder, "transformers_model", None)
     if body is not None:
         from nlpbook_data.search.training import saved_weight
@@ -716,6 +708,14 @@ def describe_encoder(
     return manifest, encoder
 
 
+def require_new(folder: str | os.PathLike) -> Path:
+    """Return the path of a folder for an index; it must be absent or empty."""
+    path = Path(folder)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} is there already. Name another folder, or add to it.")
+    return path
+
+
 def copy_dictionary(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
@@ -729,29 +729,29 @@ def copy_dictionary(source: Path, target: Path) -> None:
 
 def model_sha256(model: str) -> str | None:
     """Return the hash of the files of a model's folder; None for a Hub name."""
-    if not _is_folder(model):
-        return None
     folder = Path(model).expanduser()
+    if not folder.is_dir():
+        return None
     # that list is of safetensors; without them, hash all files
     everything = (path for path in folder.rglob("*") if path.is_file())
     files = model_files(folder) or [path.relative_to(folder).as_posix() for path in everything]
     return make_key(model={file: file_sha256(folder / file) for file in files})
 
 
-def _is_folder(model: str) -> bool:
-    return Path(model).expanduser().is_dir()
+def _whole_path(model: str | os.PathLike) -> str:
+    """Return the whole path of a model's folder; a Hub name as it is."""
+    path = Path(model).expanduser()
+    return str(path.resolve() if path.is_dir() else model)
 
 
 def find_encoder(
-    folder: Path, manifest: Manifest, given: Encoder | str | os.PathLike | None
+    folder: Path, manifest: Manifest, given: str | os.PathLike | None = None
 ) -> Encoder:
-    """Return the encoder of an index: `given`, loaded if it is a name, else the manifest's model.
+    """Load the model `given`, or else the manifest's.
 
     Raises:
         InputError: the index names no model, or the model is not the one that it was built with.
     """
-    if given is not None and not isinstance(given, str | os.PathLike):
-        return given
     if given and not manifest.dense:
         raise InputError(f"{folder}: has no vectors, BM25 alone. Leave --model out.")
     model = str(given or manifest.model or "")
@@ -782,31 +782,14 @@ def _read_manifest(folder: Path) -> Manifest:
                 f"{path}: an index of version {content['version']}, where this is version "
                 f"{VERSION}. Build it again."
             )
-        manifest = Manifest(**content)
-        if not _is_sound(manifest):
-            raise ValueError("a value of another type")
-        return manifest
-    except (ValueError, TypeError, KeyError) as error:
+        if content.get("faiss") is not None:
+            content["faiss"] = Faiss(**content["faiss"])
+        return Manifest(**content)
+    except DAMAGE as error:
         raise InputError(f"{path}: damaged. Build the index again.") from error
-
-
-def _is_sound(manifest: Manifest) -> bool:
-    """Return whether each value has its field's type: a manifest may be edited by hand."""
-    for name, kind in get_type_hints(Manifest).items():
-        kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-        allowed = {get_origin(each) or each for each in kinds}
-        if not isinstance(getattr(manifest, name), (*allowed, *[int] * (float in allowed))):
-            return False
-    faiss = manifest.faiss
-    known = faiss is None or {"file", "parts", "probes"} <= faiss.keys()
-    return known and manifest.dtype in ("float32", "float16")
 
 
 def import_faiss() -> Any:
     """Return the module faiss, or raise InputError that says how to install it."""
-    try:
+    with needing("faiss"):
         return importlib.import_module("faiss")
-    except ImportError as error:
-        raise InputError(
-            "faiss is not installed: pip install nlpbook-recipes[faiss]. Or search exactly."
-        ) from error

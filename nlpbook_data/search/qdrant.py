@@ -21,17 +21,18 @@ import numpy as np
 from tqdm import tqdm
 
 from nlpbook_data.data.cache import write_text
-from nlpbook_data.errors import InputError, first_line
+from nlpbook_data.errors import InputError, first_line, needing
 from nlpbook_data.search.bm25 import K1, B, extract_morphemes
 from nlpbook_data.search.index import (
+    DAMAGE,
     DICTIONARY,
-    Encoder,
+    GivenEncoder,
     Index,
     Manifest,
     Rankings,
     copy_dictionary,
     describe_encoder,
-    find_encoder,
+    require_new,
     to_dataset,
 )
 
@@ -42,7 +43,7 @@ BATCH = 256  # points sent at a time
 class QdrantIndex(Index):
     """The index in a collection, made by `build` or `load`."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], encoder: Encoder | None) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], encoder: GivenEncoder) -> None:
         super().__init__(folder, Manifest(**settings["index"]), encoder)
         self.settings = settings
 
@@ -51,7 +52,7 @@ class QdrantIndex(Index):
         cls,
         folder: str | os.PathLike,
         rows: Iterable[Any],
-        encoder: Encoder | str | os.PathLike | None = None,
+        encoder: GivenEncoder = None,
         *,
         collection: str,
         url: str | None = None,
@@ -63,12 +64,9 @@ class QdrantIndex(Index):
         """Encode `rows` into a new collection, and write its place into `folder`.
 
         Args:
-            folder: absent or empty.
-            rows, encoder, k1, b, dictionary: see `SearchIndex.build`; words are always searched
-                too.
+            folder, rows, encoder, k1, b, dictionary: see `SearchIndex.build`.
             collection: its name; it must not exist yet.
-            url: the address of a server.
-            path: a folder instead of a server.
+            url, path: the address of a server, or a folder in its place.
 
         Raises:
             InputError: see `SearchIndex.build`; the server does not answer, or has such a
@@ -76,9 +74,7 @@ class QdrantIndex(Index):
         """
         from qdrant_client import models
 
-        folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} is there already. Name another folder.")
+        folder = require_new(folder)
         found = to_dataset(rows)
         manifest, encoder = describe_encoder(encoder, hybrid=True, k1=k1, b=b)
         texts = found["text"][:]
@@ -133,9 +129,7 @@ class QdrantIndex(Index):
         return cls(folder, settings, encoder)
 
     @classmethod
-    def load(
-        cls, folder: str | os.PathLike, encoder: Encoder | str | os.PathLike | None = None
-    ) -> "QdrantIndex":
+    def load(cls, folder: str | os.PathLike, encoder: GivenEncoder = None) -> "QdrantIndex":
         """Open the index of `folder`; for `encoder` see `SearchIndex.load`.
 
         Raises:
@@ -144,12 +138,9 @@ class QdrantIndex(Index):
         path = Path(folder) / FILE
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
-            manifest = Manifest(**settings["index"])
-        except (ValueError, TypeError, KeyError) as error:
+            return cls(Path(folder), settings, encoder)
+        except DAMAGE as error:
             raise InputError(f"{path}: damaged. Build the index again.") from error
-        if isinstance(encoder, str | os.PathLike):
-            encoder = find_encoder(Path(folder), manifest, encoder)
-        return cls(Path(folder), settings, encoder)
 
     def __len__(self) -> int:
         with _said(self.settings["place"]):
@@ -162,9 +153,9 @@ class QdrantIndex(Index):
     def _search_words(self, queries: Sequence[str], k: int) -> Rankings:
         dictionary = self.folder / DICTIONARY if self.settings["dictionary"] else None
         morphemes = extract_morphemes(queries, dictionary=dictionary)
-        return [self._ask("words", _sparse(Counter(m)), k, True) if m else [] for m in morphemes]
+        return [self._ask("words", _sparse(Counter(m)), k, True) if m else {} for m in morphemes]
 
-    def _ask(self, name: str, query: Any, k: int, exact: bool) -> list[tuple[int, float]]:
+    def _ask(self, name: str, query: Any, k: int, exact: bool) -> dict[int, float]:
         from qdrant_client import models
 
         place = self.settings["place"]
@@ -179,7 +170,7 @@ class QdrantIndex(Index):
                 search_params=how,
                 with_payload=False,
             ).points
-        return [(int(point.id), point.score) for point in points]
+        return {int(point.id): point.score for point in points}
 
     def _rows_of(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
         place = self.settings["place"]
@@ -198,12 +189,8 @@ def connect(place: Mapping[str, Any]) -> Any:
     Raises:
         InputError: qdrant-client is not installed, or the folder is in use.
     """
-    try:
+    with needing("qdrant"):
         from qdrant_client import QdrantClient
-    except ImportError as error:
-        raise InputError(
-            "qdrant-client is not installed: pip install nlpbook-recipes[qdrant]."
-        ) from error
     with _said(place):
         if place["path"]:
             return QdrantClient(path=place["path"])

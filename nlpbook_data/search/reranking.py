@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +26,7 @@ from nlpbook_data.search.training import (
     RankingTrainer,
     RetrievalEvaluator,
     as_module,
-    save_encoder,
+    check_weights,
     saved_weight,
 )
 from nlpbook_data.training.arguments import ModelArguments, option, resolve_package
@@ -50,12 +49,6 @@ class RerankTrainingArguments(RankingArguments, CrossEncoderTrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.prediction_loss_only = False  # sentence-transformers sets it to True
-        if self.label_smoothing_factor:
-            raise InputError(
-                f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none. "
-                "Leave it out."
-            )
         if self.hp_trials or self.hp_space:
             raise InputError(
                 "--hp_trials, --hp_space: this recipe searches no settings. Leave them out, and "
@@ -65,8 +58,6 @@ class RerankTrainingArguments(RankingArguments, CrossEncoderTrainingArguments):
 
 class RecipeCrossEncoderTrainer(RankingTrainer, CrossEncoderTrainer):
     """sentence-transformers' trainer with our log lines, and without its model card."""
-
-    model_class = CrossEncoder
 
     def __init__(self, model: CrossEncoder, **kwargs: Any):
         model.accepts_loss_kwargs = False  # its losses are batch means: Trainer must average them
@@ -113,10 +104,7 @@ def load_reranker(
     Raises:
         InputError: see `load_model`, or an option that does not fit.
     """
-    if args.quantization != "none":
-        raise InputError("--quantization: a reranker keeps its weights. Leave it out.")
-    if args.lora and args.from_scratch:
-        raise InputError("--lora adapts a trained model; random weights are trained whole.")
+    check_weights(args)
     auto_class = AutoModelForSequenceClassification
     body = load_model(auto_class, replace(args, lora=False), config, training)
     if args.lora:
@@ -133,11 +121,7 @@ def load_reranker(
 
 
 def check_base(body: PreTrainedModel, args: ModelArguments) -> None:
-    """Check that a checkpoint of adapters can be read again, from the name of the model alone.
-
-    Raises:
-        InputError: the model is adapters itself, or its head, which gives way, has other labels.
-    """
+    """Refuse what a checkpoint of adapters, which names its model, could not be loaded from."""
     own = load_config(args)
     headed = (own.architectures or [""])[0].endswith("ForSequenceClassification")
     adapted = body.name_or_path != resolve_package(args.model_name_or_path or "")
@@ -147,11 +131,6 @@ def check_base(body: PreTrainedModel, args: ModelArguments) -> None:
             f"{'holds adapters' if adapted else f'has a head of {own.num_labels} labels'}, and "
             "such adapters could not be loaded again. Leave out --lora, or name another model."
         )
-
-
-def save_reranker(model: CrossEncoder, folder: Path) -> None:
-    """Save the model for ``CrossEncoder(folder)``, see `save_encoder`."""
-    save_encoder(model, folder, AutoModelForSequenceClassification)
 
 
 def open_reranker(model: str) -> CrossEncoder:
@@ -199,8 +178,7 @@ def rerank(
 ) -> Ranking:
     """Return the rankings `words` with the first `depth` passages reordered by the model.
 
-    The other passages follow in their old order, with the lowest score. Passages with equal scores
-    keep their order.
+    The others follow as they were, with the lowest score; passages with equal scores stay in order.
     """
     pairs = [
         (query, part.passages[i])
@@ -208,13 +186,12 @@ def rerank(
         for i in ids[:depth]
     ]
     scores = iter(score_pairs(model, pairs, batch_size))
-    found = Ranking([], [])
+    found = []
     for ids in words.ids:
         scored = sorted(((i, next(scores)) for i in ids[:depth]), key=lambda pair: -pair[1])
         least = scored[-1][1] if scored else 0.0
-        found.ids.append([i for i, _ in scored] + list(ids[depth:]))
-        found.scores.append([value for _, value in scored] + [least] * len(ids[depth:]))
-    return found
+        found.append(dict(scored) | dict.fromkeys(ids[depth:], least))
+    return Ranking(found)
 
 
 def rerank_hits(model: CrossEncoder, query: str, hits: Sequence[Hit]) -> list[Hit]:
@@ -224,9 +201,9 @@ def rerank_hits(model: CrossEncoder, query: str, hits: Sequence[Hit]) -> list[Hi
     """
     scores = score_pairs(model, [(query, hit.text) for hit in hits], 32) if hits else []
     weight = saved_weight(model.config, 1.0)
-    ids, before = [hit.id for hit in hits], [hit.score for hit in hits]
-    rows = {hit.id: hit.row for hit in hits}
-    return [Hit(i, s, rows[i]) for i, s in fuse((ids, scores), (ids, before), weight).items()]
+    before, rows = {hit.id: hit.score for hit in hits}, {hit.id: hit.row for hit in hits}
+    fused = fuse(dict(zip(before, scores, strict=True)), before, weight)
+    return [Hit(i, score, rows[i]) for i, score in fused.items()]
 
 
 def search_reranked(
@@ -246,15 +223,15 @@ def search_reranked(
 def keep_far(ranking: Ranking, part: Collection, margin: float) -> list[list[int]]:
     """Return each query's ranked passages without those that may also answer it.
 
-    Passages that score as high as a true one are often copies of it, or better answers. So a
-    passage is kept as a negative only if its score is below that of the lowest true passage by
-    `margin` times that score. If no true passage is ranked, all passages are kept.
+    A passage is kept only if its score is below that of the lowest true passage by `margin` times
+    that score: what scores higher is often a copy, or a better answer. Without a ranked true
+    passage all are kept.
     """
     kept = []
-    for ids, scores, true in zip(ranking.ids, ranking.scores, part.relevant, strict=True):
-        least = [score for i, score in zip(ids, scores, strict=True) if i in true]
-        limit = min(least) - margin * abs(min(least)) if least else float("inf")
-        kept.append([i for i, score in zip(ids, scores, strict=True) if score <= limit])
+    for scored, true in zip(ranking.scored, part.relevant, strict=True):
+        least = min((scored[i] for i in true if i in scored), default=float("inf"))
+        limit = least - margin * abs(least) if least < float("inf") else least
+        kept.append([i for i, score in scored.items() if score <= limit])
     return kept
 
 

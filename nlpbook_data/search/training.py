@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from accelerate import PartialState
 from datasets import Dataset
 from safetensors.torch import save_model
 from sentence_transformers import (
+    CrossEncoder,
     SentenceTransformer,
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
@@ -27,7 +29,13 @@ from sentence_transformers.sentence_transformer.evaluation import InformationRet
 from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.util import semantic_search
 from sentence_transformers.util.file_io import is_sentence_transformer_model
-from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+)
 
 from nlpbook_data.data.cache import write_text
 from nlpbook_data.errors import InputError, first_line
@@ -63,9 +71,8 @@ HYBRID_WEIGHT = "hybrid_weight"  # a setting in a model's config
 class GlobalBatches(DefaultBatchSampler):
     """`BatchSamplers.NO_DUPLICATES` over the global batch, divided equally among processes.
 
-    No text occurs twice in one step of all processes. A step has the same rows as with one process
-    and the whole batch. Up to (processes - 1) rows of a ragged batch are left out, because the
-    losses gather equally many vectors from each process.
+    A step has the rows that it would have with one process. Up to (processes - 1) rows of a ragged
+    batch are left out: the losses gather equally many vectors from each process.
     """
 
     sampler: Any
@@ -102,6 +109,15 @@ class RankingArguments(RecipeArguments, BaseTrainingArguments):
     learning_rate_mapping: Any = field(default=None, init=False)
     warmup_ratio: Any = field(default=None, init=False)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.prediction_loss_only = False  # sentence-transformers sets it to True
+        if self.label_smoothing_factor:
+            raise InputError(
+                f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none. "
+                "Leave it out."
+            )
+
 
 @dataclass
 class SearchTrainingArguments(RankingArguments, SentenceTransformerTrainingArguments):
@@ -114,37 +130,24 @@ class SearchTrainingArguments(RankingArguments, SentenceTransformerTrainingArgum
     def __post_init__(self) -> None:
         super().__post_init__()
         self.batch_sampler = GlobalBatches  # type: ignore[assignment]
-        # sentence-transformers sets both; these batches need neither
-        self.dataloader_drop_last = self.prediction_loss_only = False
+        self.dataloader_drop_last = False  # these batches need it not
         if self.gradient_accumulation_steps > 1:
             raise InputError(
                 f"--gradient_accumulation_steps {self.gradient_accumulation_steps}: the negatives "
                 "of a query are those of its step. Raise --per_device_train_batch_size instead; "
                 "--mini_batch_size bounds the memory."
             )
-        if self.label_smoothing_factor:
-            raise InputError(
-                f"--label_smoothing_factor {self.label_smoothing_factor}: this loss has none; "
-                "--scale softens it. Leave it out."
-            )
 
 
 class RankingTrainer(CheckedTrainer, BaseTrainer):
     """What search and rerank add to their trainers: checks, and our log lines."""
-
-    model_class: Any
 
     def __init__(self, *, args: RankingArguments, **kwargs: Any):
         check_metric(args, lambda: list(RetrievalEvaluator.names))  # before a folder is made
         super().__init__(args=args, **kwargs)
 
     def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> Any:
-        """Train and load the best weights; sentence-transformers only logs an error of loading.
-
-        Raises:
-            Exception: the best checkpoint cannot be loaded.
-            Searched: ``--hp_trials`` runs many separate trainings instead of this one.
-        """
+        """Train, or search by ``--hp_trials``; an error of loading the best weights is raised."""
         if trial is None and self.is_world_process_zero():
             train: Any = self.train_dataset
             tokenizer: Any = self.processing_class
@@ -153,7 +156,7 @@ class RankingTrainer(CheckedTrainer, BaseTrainer):
         if self.args.hp_trials and trial is None:
             search(self)
         output = super().train(*args, trial=trial, **kwargs)  # type: ignore[misc]
-        check_best(self, self.model_class)
+        check_best(self)
         return output
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
@@ -161,11 +164,7 @@ class RankingTrainer(CheckedTrainer, BaseTrainer):
 
 
 class EpochCallback(TrainerCallback):
-    """Tells `GlobalBatches` the epoch.
-
-    With several processes Trainer does not reach it in the epoch in which a run is resumed, whose
-    first batches are skipped: its rows would be those of the first epoch.
-    """
+    """Tells `GlobalBatches` the epoch, as Trainer does not in which several processes resume."""
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         kwargs["train_dataloader"].set_epoch(int(state.epoch))
@@ -174,20 +173,18 @@ class EpochCallback(TrainerCallback):
 class RecipeSentenceTransformerTrainer(RankingTrainer, SentenceTransformerTrainer):
     """sentence-transformers' trainer with our log lines, and without its model card."""
 
-    model_class = SentenceTransformer
-
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.add_callback(EpochCallback())
 
 
-def check_best(trainer: Any, model_class: Any) -> None:
+def check_best(trainer: Any) -> None:
     """Raise an error if `trainer` has not the weights of its best checkpoint."""
     best = trainer.state.best_model_checkpoint
     spread = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     if not best or not trainer.args.load_best_model_at_end or spread:
         return
-    weights = model_class(best, device="cpu").state_dict()
+    weights = type(trainer.model)(best, device="cpu").state_dict()
     for name, here in trainer.model.state_dict().items():
         unused = "original_module" in name  # a head's copy from before the adapters
         if not unused and not torch.equal(here.cpu(), weights[name]):
@@ -227,7 +224,7 @@ def load_encoder(
 ) -> SentenceTransformer:
     """Return the model with its own pooling or, without one, the normalised mean of all tokens.
 
-    A decoder without its own pooling uses its last token, the only one that has seen all others.
+    Of a decoder the last token, the only one that has seen all others, takes the mean's place.
 
     Args:
         tokenizer: its `model_max_length` is the most tokens of a text.
@@ -236,10 +233,7 @@ def load_encoder(
     Raises:
         InputError: see `load_model`, or its modules cannot be loaded.
     """
-    if args.quantization != "none":
-        raise InputError("--quantization: a model of vectors keeps its weights. Leave it out.")
-    if args.lora and args.from_scratch:
-        raise InputError("--lora adapts a trained model; random weights are trained whole.")
+    check_weights(args)
     if config.is_encoder_decoder:
         raise InputError(
             f"{args.model_name_or_path}: a model of the type {config.model_type} also decodes. "
@@ -281,6 +275,14 @@ def load_encoder(
     return model
 
 
+def check_weights(args: ModelArguments) -> None:
+    """Refuse what models of search and rerank are not trained with."""
+    if args.quantization != "none":
+        raise InputError("--quantization: models of search keep their weights. Leave it out.")
+    if args.lora and args.from_scratch:
+        raise InputError("--lora adapts a trained model; random weights are trained whole.")
+
+
 def is_decoder(config: Any) -> bool:
     """Return whether a token of the model sees only the tokens before it."""
     causal, masked = (ARCHITECTURES[f"AutoModelFor{kind}LM"] for kind in ("Causal", "Masked"))
@@ -290,10 +292,7 @@ def is_decoder(config: Any) -> bool:
 def as_module(
     body: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: str = "feature-extraction"
 ) -> Transformer:
-    """Return model and tokenizer as a module of sentence-transformers.
-
-    The module accepts only a name, not a model; the model that it loads is replaced.
-    """
+    """Return model and tokenizer as a module of sentence-transformers, which loads by name only."""
     with tempfile.TemporaryDirectory() as folder:
         # save_pretrained would write only on the first process
         save_model(body, f"{folder}/model.safetensors", metadata={"format": "pt"})
@@ -305,11 +304,7 @@ def as_module(
 
 
 def check_options(args: Any, model_args: ModelArguments, model: SentenceTransformer) -> None:
-    """Check the recipe's own options against the model.
-
-    Raises:
-        InputError: hard negatives with random weights, or a dimension that the vectors do not have.
-    """
+    """Refuse hard negatives of random weights, and dimensions that the vectors do not have."""
     if args.hard_negatives == "model" and model_args.from_scratch:
         raise InputError(
             "--hard_negatives model: random weights find nothing. Train with none or bm25, then "
@@ -328,8 +323,7 @@ def collating(
 ) -> dict[str, Any]:
     """Return the options of sentence-transformers' collator, which tokenizes `rows`.
 
-    Texts get the prompt of their column in `training_rows`. They are padded to the longest text of
-    a batch and column, or to the maximum length.
+    Texts get the prompt of their column, and padding by batch and column or to the maximum length.
     """
     columns = rows.column_names if rows else []
     texts = {name: model.prompts["query" if name == "query" else "document"] for name in columns}
@@ -340,12 +334,14 @@ def collating(
     }
 
 
-def save_encoder(model: Any, folder: Path, auto_class: Any = AutoModel) -> None:
-    """Merge the adapters, if any, and save the model for ``SentenceTransformer(folder)``.
+def save_encoder(model: Any, folder: Path) -> None:
+    """Merge the adapters, if any, and save a SentenceTransformer or CrossEncoder.
 
     The files have no path of this machine.
     """
     module = model[0]
+    is_pair = isinstance(model, CrossEncoder)
+    auto_class = AutoModelForSequenceClassification if is_pair else AutoModel
     module.model = merge_added(module.model, auto_class)
     module.model.config.name_or_path = ""
     forget_batch(module.processor)
@@ -362,16 +358,15 @@ def save_encoder(model: Any, folder: Path, auto_class: Any = AutoModel) -> None:
 
 @dataclass
 class Ranking:
-    """The first 100 passages of each query of a split, and their scores."""
+    """The first 100 passages of each query of a split with their scores, best first."""
 
-    ids: list[list[int]]
-    scores: list[list[float]]
+    scored: list[dict[int, float]]
     # For --matryoshka_dims: the ids by each number of first dimensions.
     truncated: dict[int, list[list[int]]] = field(default_factory=dict)
 
-    def scored(self) -> list[tuple[list[int], list[float]]]:
-        """Return the ids and scores of each query."""
-        return list(zip(self.ids, self.scores, strict=True))
+    @property
+    def ids(self) -> list[list[int]]:
+        return [list(one) for one in self.scored]
 
 
 def rank(
@@ -387,13 +382,15 @@ def rank(
     passages = model.encode_document(part.passages, **options)
     for vectors in (queries, passages):
         check_predictions(vectors, model)
-    full = queries.shape[1]
-    ids, scores = dict[int, list[list[int]]](), list[list[float]]()
-    for width in (full, *(dim for dim in dims or () if dim < full)):
+
+    def nearest(width: int) -> Ranking:
         found: Any = semantic_search(queries[:, :width], passages[:, :width], top_k=DEPTH)
-        ids[width] = [[hit["corpus_id"] for hit in hits] for hits in found]
-        scores = scores or [[hit["score"] for hit in hits] for hits in found]
-    return Ranking(ids.pop(full), scores, ids)
+        return Ranking([{hit["corpus_id"]: hit["score"] for hit in hits} for hits in found])
+
+    full = queries.shape[1]
+    ranking = nearest(full)
+    ranking.truncated = {dim: nearest(dim).ids for dim in dims or () if dim < full}
+    return ranking
 
 
 def rank_by_words(
@@ -405,7 +402,7 @@ def rank_by_words(
     found = {}
     for split, part in parts.items():
         index = index_morphemes([morphemes[text] for text in part.passages])
-        found[split] = Ranking(*rank_passages(index, [morphemes[text] for text in part.queries]))
+        found[split] = Ranking(rank_passages(index, [morphemes[text] for text in part.queries]))
     return found
 
 
@@ -423,7 +420,7 @@ def save_weight(config: Any, weight: float, folder: Path | None = None) -> None:
 
 def find_weight(part: Collection, found: Ranking, words: Ranking, errors: float = 2.0) -> float:
     """Return the model's weight in the fusion with BM25 by `choose_weight` on `part`."""
-    weight = choose_weight(found.scored(), words.scored(), part.relevant, errors)
+    weight = choose_weight(found.scored, words.scored, part.relevant, errors)
     if weight in (0, 1):
         logger.info(
             "On validation no fusion is better than %s alone, beyond chance: the model's weight in "
@@ -454,7 +451,7 @@ def score(
     for dim, ids in found.truncated.items():
         scores |= compute(ids, f"first_{dim}_")
     if words is not None:
-        pairs = zip(found.scored(), words.scored(), strict=True)
+        pairs = zip(found.scored, words.scored, strict=True)
         fused = [list(fuse(*pair, weight))[:DEPTH] for pair in pairs]
         scores |= compute(fused, "hybrid_") | {"hybrid_weight": weight}
         curves["BM25"] = recall_curve(words.ids, part.relevant)
@@ -465,12 +462,12 @@ def score(
 def prediction_rows(part: Collection, found: Ranking) -> tuple[list, list]:
     """Return queries with true passages and first ten hits; and mistakes, most confident first."""
     rows, wrong = [], []
-    columns = zip(part.queries, part.relevant, found.ids, found.scores, strict=True)
-    for query, true, ids, scores in columns:
-        hits = zip(ids[:10], scores[:10], strict=True)
+    for query, true, scored in zip(part.queries, part.relevant, found.scored, strict=True):
+        hits = islice(scored.items(), 10)
         first = [{"id": i, "score": s, "text": part.passages[i][:50]} for i, s in hits]
         rows.append({"query": query, "passages": true, "prediction": first})
-        if true and ids and ids[0] not in true:
-            seen = {"passage": part.passages[true[0]], "found": part.passages[ids[0]]}
+        best = next(iter(scored), None)
+        if true and best is not None and best not in true:
+            seen = {"passage": part.passages[true[0]], "found": part.passages[best]}
             wrong.append(rows[-1] | seen)
     return rows, sorted(wrong, key=lambda row: -row["prediction"][0]["score"])

@@ -160,11 +160,13 @@ def test_a_name_without_its_format_gets_one(run, fork_recipe, tmp_path):
     assert [row["text"] for row in read_back(tmp_path / "후기.predicted.csv")] == ["좋아요"]
 
 
-def test_formulas_and_hidden_sheets_of_a_workbook_stay(run, fork_recipe, tmp_path):
+def test_formulas_hidden_sheets_and_looks_of_a_workbook_stay(run, fork_recipe, tmp_path):
     book = Workbook()
     for row in (["text", "합", "메모"], ["좋아요", "=1+2", None], ["별로", None, "=B2"]):
         book.active.append(row)
     book.create_sheet("숨은").sheet_state = "hidden"
+    book.active.column_dimensions["A"].width = 40
+    book.active.merge_cells("C1:D1")
     book.save(tmp_path / "a.xlsx")
     source = (tmp_path / "a.xlsx").rename(tmp_path / "a.sheet")
     fork_recipe("predict", run, "--input", source, "--format", "xlsx").expect()
@@ -174,6 +176,7 @@ def test_formulas_and_hidden_sheets_of_a_workbook_stay(run, fork_recipe, tmp_pat
     assert [row[:3] for row in rows] == [("좋아요", "=1+2", None), ("별로", None, "=B2")]
     assert {row[3] for row in rows} <= {"긍정", "부정"}
     assert found["숨은"].sheet_state == "hidden"
+    assert found.worksheets[0].column_dimensions["A"].width == 40
 
 
 def test_another_sheet_of_a_workbook_is_predicted_and_the_first_stays(run, fork_recipe, tmp_path):

@@ -19,11 +19,10 @@ from nlpbook_data.search.reranking import (
     open_reranker,
     rerank,
     rerank_hits,
-    save_reranker,
     score_pairs,
     to_lists,
 )
-from nlpbook_data.search.training import Ranking, save_weight
+from nlpbook_data.search.training import Ranking, save_encoder, save_weight
 from nlpbook_data.training.arguments import ModelArguments
 from nlpbook_data.training.models import load_config, load_tokenizer
 
@@ -165,7 +164,7 @@ def test_adapters_and_head_are_merged_into_what_is_saved(tmp_path, family):
             torch.nn.init.normal_(weights, std=0.1)
     pairs = [("한강의 길이는?", "한강은 길다"), ("한강의 길이는?", "산은 높다")]
     expected = score_pairs(model, pairs, 2)
-    save_reranker(model, tmp_path / "out")
+    save_encoder(model, tmp_path / "out")
     for merged in (model, CrossEncoder(str(tmp_path / "out"), device="cpu")):
         assert score_pairs(merged, pairs, 2) == pytest.approx(expected, abs=1e-5)
     files = {path.name for path in (tmp_path / "out").iterdir()}
@@ -197,10 +196,10 @@ class Longest:
 
 def test_the_first_are_put_in_order_and_the_others_follow():
     part = Collection(["가", "나나", "다다", "라라라"], ["q", "r", "s"], [[0]] * 3, [[]] * 3)
-    words = Ranking([[0, 2, 1, 3], [], [3, 0]], [[4.0, 3.0, 2.0, 1.0], [], [2.0, 1.0]])
+    words = Ranking([{0: 4.0, 2: 3.0, 1: 2.0, 3: 1.0}, {}, {3: 2.0, 0: 1.0}])
     found = rerank(Longest(), part, words, 3, 8)
     assert found.ids == [[2, 1, 0, 3], [], [3, 0]]  # of equal scores BM25's order stays
-    assert found.scores == [[2.0, 2.0, 1.0, 1.0], [], [3.0, 1.0]]
+    assert found.scored == [{2: 2.0, 1: 2.0, 0: 1.0, 3: 1.0}, {}, {3: 3.0, 0: 1.0}]
 
 
 def test_hits_are_ordered_by_the_model_in_its_own_weight():
@@ -220,11 +219,11 @@ def test_hits_are_ordered_by_the_model_in_its_own_weight():
 
 def test_what_scores_as_the_true_passage_is_no_negative():
     part = Collection(list("가나다라"), ["q", "r"], [[1, 2], [3]], [[], []])
-    ranking = Ranking([[0, 1, 2, 3], [0, 1]], [[9.0, 8.0, 4.0, 3.9], [2.0, 1.0]])
+    ranking = Ranking([{0: 9.0, 1: 8.0, 2: 4.0, 3: 3.9}, {0: 2.0, 1: 1.0}])
     # of q the lowest true passage has 4.0; r's is not ranked, and nothing is known
     assert keep_far(ranking, part, 0.02) == [[3], [0, 1]]
     assert keep_far(ranking, part, 0.1) == [[], [0, 1]]
-    cosines = Ranking([[0, 1, 2, 3], []], [[0.1, -0.1, -0.2, -0.21], []])
+    cosines = Ranking([{0: 0.1, 1: -0.1, 2: -0.2, 3: -0.21}, {}])
     assert keep_far(cosines, part, 0.1) == [[], []]
 
 
@@ -232,7 +231,7 @@ def test_a_copy_of_the_true_passage_is_guarded_against():
     passages = ["한강은 서울을 지난다", "한강은 서울을 지난다!", "한강 다리", "낙동강"]
     part = Collection(passages, ["서울을 지나는 강은 한강"], [[0]], [[]])
     morphemes = extract_morphemes(passages)
-    ranking = Ranking(*rank_passages(index_morphemes(morphemes), extract_morphemes(part.queries)))
+    ranking = Ranking(rank_passages(index_morphemes(morphemes), extract_morphemes(part.queries)))
     assert 1 in ranking.ids[0] and keep_far(ranking, part, 0.05) == [[2]]
 
 

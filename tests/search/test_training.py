@@ -111,7 +111,7 @@ def test_rankings_are_by_cosine_and_by_the_first_numbers_too():
     part = Collection(["p0", "p1"], ["q"], [[0]], [[]])
     found = rank(fixed, part, 8, [2, 1])
     assert (found.ids, found.truncated) == ([[0, 1]], {1: [[1, 0]]})
-    assert found.scores[0] == pytest.approx([0.74 / np.sqrt(1.01), 0.6])
+    assert found.scored[0] == pytest.approx({0: 0.74 / np.sqrt(1.01), 1: 0.6})
     scores = score(part, found)
     assert (scores["mrr_at_10"], scores["first_1_mrr_at_10"]) == (1.0, 0.5)
     assert scores["passages"] == 2 and not any(name.startswith("hybrid") for name in scores)
@@ -119,7 +119,7 @@ def test_rankings_are_by_cosine_and_by_the_first_numbers_too():
 
 def test_the_hybrid_is_scored_beside_the_model():
     part = Collection(["p0", "p1", "p2"], ["q"], [[1]], [[]])
-    found, words = Ranking([[0, 1, 2]], [[0.9, 0.8, 0.1]]), Ranking([[1, 2]], [[4.0, 2.0]])
+    found, words = Ranking([{0: 0.9, 1: 0.8, 2: 0.1}]), Ranking([{1: 4.0, 2: 2.0}])
     scores = score(part, found, words, 0.5)
     assert (scores["mrr_at_10"], scores["hybrid_mrr_at_10"]) == (0.5, 1.0)
     assert score(part, found, words, 1.0)["hybrid_mrr_at_10"] == 0.5
