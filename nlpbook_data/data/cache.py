@@ -43,7 +43,11 @@ def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:
 
 def make_key(**parts: Any) -> str:
     """Hash JSON-able `parts` and the version of datasets (it writes the files) into 32 digits."""
-    parts["datasets"] = datasets.__version__
+    return hash_of(parts | {"datasets": datasets.__version__})
+
+
+def hash_of(parts: Mapping[str, Any]) -> str:
+    """Hash JSON-able `parts`, in any order, into 32 digits."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -23,6 +23,7 @@ from nlpbook_data.data.cache import (
     check_unchanged,
     code_hash,
     file_sha256,
+    hash_of,
     make_key,
     open_split,
     write_split,
@@ -422,7 +423,7 @@ def _sha256(path: Path, cache_dir: str | None) -> str:
     if not path.is_dir():
         return file_sha256(path, cache_dir)
     files = sorted(file for file in path.rglob("*") if file.suffix in (".txt", ".ann"))
-    return make_key(**{str(file.relative_to(path)): file_sha256(file, cache_dir) for file in files})
+    return hash_of({str(file.relative_to(path)): file_sha256(file, cache_dir) for file in files})
 
 
 def _from_hub(args: Any, wanted: _Wanted) -> Source:
@@ -448,8 +449,8 @@ def _from_hub(args: Any, wanted: _Wanted) -> Source:
     }
     splits = _with_carved({s: Split(f"{s} of {args.dataset_name}", files=(s,)) for s in loaded})
     hashes = {
-        split: make_key(
-            files=[_sha256(Path(f["filename"]), args.cache_dir) for f in rows.cache_files]
+        split: hash_of(
+            {"files": [_sha256(Path(f["filename"]), args.cache_dir) for f in rows.cache_files]}
         )
         for split, rows in loaded.items()
     }

@@ -33,7 +33,7 @@ from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassError
 from tqdm import tqdm
 
-from nlpbook_data.data.cache import file_sha256, make_key, write_text
+from nlpbook_data.data.cache import file_sha256, hash_of, write_text
 from nlpbook_data.errors import InputError, first_line, needing
 from nlpbook_data.own_files.schemas import read_text
 from nlpbook_data.reports.push import model_files
@@ -735,12 +735,16 @@ def model_sha256(model: str) -> str | None:
     # that list is of safetensors; without them, hash all files
     everything = (path for path in folder.rglob("*") if path.is_file())
     files = model_files(folder) or [path.relative_to(folder).as_posix() for path in everything]
-    return make_key(model={file: file_sha256(folder / file) for file in files})
+    return hash_of({file: file_sha256(folder / file) for file in files})
 
 
 def _whole_path(model: str | os.PathLike) -> str:
     """Return the whole path of a model's folder; a Hub name as it is."""
-    path = Path(model).expanduser()
+    from nlpbook_data.training.arguments import resolve_package  # imports torch
+
+    path = Path(resolve_package(str(model)))
+    if str(model).startswith(("/", ".", "~")) and not path.is_dir():
+        raise InputError(f"{model}: no such folder. Check the path.")
     return str(path.resolve() if path.is_dir() else model)
 
 

@@ -13,13 +13,14 @@ import pytest
 from datasets import Dataset
 from filelock import FileLock
 from saved import save_run
+from writing import written
 
 from nlpbook_data.data.cache import file_sha256
 from nlpbook_data.errors import InputError
 from nlpbook_data.search import index as search_index
 from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
 from nlpbook_data.search.fusion import fuse
-from nlpbook_data.search.index import SearchIndex, search_exact
+from nlpbook_data.search.index import SearchIndex, model_sha256, search_exact
 
 DIMENSION = 16
 
@@ -549,3 +550,10 @@ def test_without_faiss_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(InputError, match=r"pip install 'nlpbook-recipes\[faiss\]'"):
         index.add_faiss()
+
+
+def test_a_new_version_of_datasets_makes_no_other_model(tmp_path, monkeypatch):
+    written(tmp_path / "model.safetensors", "weights")
+    before = model_sha256(str(tmp_path))
+    monkeypatch.setattr("datasets.__version__", "99.0")
+    assert model_sha256(str(tmp_path)) == before
