@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import spy
-from conftest import DOCCLS, REPOSITORY, SIZE
+from conftest import REPOSITORY
+from tasks import DOCCLS, SIZE
 from tokenizers import Tokenizer
 from writing import read_json, read_rows
 

@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, DOCCLS, REPOSITORY
+from conftest import COMMAND, REPOSITORY
 from hub_double import Repo
 from saved import pretrained
+from tasks import DOCCLS
 from writing import read_json, written
 
 from nlpbook_data import load_corpus

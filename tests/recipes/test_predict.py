@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 import spy
 import torch
-from conftest import DOCCLS, RECIPES, TINY
+from conftest import RECIPES
 from openpyxl import Workbook, load_workbook
 from saved import HEADS, ROWS, save_run, spoil
+from tasks import DOCCLS, TINY
 from transformers import AutoTokenizer
 from writing import read_rows, write_rows, written
 

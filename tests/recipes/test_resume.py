@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import spy
-from conftest import DOCCLS, SIZE, Result
+from conftest import Result
+from tasks import DOCCLS, SIZE
 from writing import read_json, read_rows
 
 # 61 rows in global batches of 8: 8 steps an epoch, each of 2 micro-batches.
