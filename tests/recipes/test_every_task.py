@@ -135,7 +135,9 @@ NER = (*TINY, "--max_length 24 --stride 4")
 QA = (*TINY, "--max_length 32 --stride 8 --corpus sample_qa")
 SEARCH = (*TINY, "--corpus sample_search")
 SEEK = (*DOCCLS, "--hp_trials 2 --hp_space")
-PRETRAIN = ("--config_overrides num_hidden_layers=1,intermediate_size=64 --block_size 32",)
+PRETRAIN = (
+    "--config_overrides num_hidden_layers=1,intermediate_size=64 --block_size 32 --use_cpu true",
+)
 REFUSED = {  # by recipe: options, and what the message holds
     "ner": [
         ((*NER, "--train_file none.jsonl"), ("none.jsonl", "no entity in any row")),
@@ -204,6 +206,13 @@ REFUSED = {  # by recipe: options, and what the message holds
         ((*PRETRAIN, "--streaming true"), ("--max_steps",)),
         # though datasets wraps the error
         ((*PRETRAIN, "--text_files talk.txt"), ("talk.txt, line 2: ", "UTF-8")),
+        *(
+            (
+                (*PRETRAIN, f"--text_files few.txt --validation_share {share}"),
+                (f"--validation_share {share}", *parts),
+            )
+            for share, *parts in (("0.005", "validation", "Raise"), ("1", "train", "Lower"))
+        ),
     ],
     "doccls": [  # searches of settings
         ((*SEEK, "unknown.yaml"), ("learning_rate",)),
