@@ -115,7 +115,8 @@ def run_recipe(hf_home: Path, tmp_path: Path) -> Callable[..., Result]:
     """Run a recipe in a new process, from an empty folder, as a user does.
 
     ``run_recipe("doccls", *arguments, processes=1, launcher="python", env={}, timeout=240)``;
-    launcher "accelerate" is ``accelerate launch``, which `processes=2` implies.
+    launcher "accelerate" is ``accelerate launch``, which `processes=2` implies; a variable that is
+    None is taken out of `env`.
     """
 
     def run(
@@ -124,17 +125,18 @@ def run_recipe(hf_home: Path, tmp_path: Path) -> Callable[..., Result]:
         processes: int = 1,
         launcher: str = "python",
         cwd: Path | None = None,
-        env: dict[str, str] | None = None,
+        env: dict[str, str | None] | None = None,
         timeout: int = 240,
     ) -> Result:
         script, words = RECIPES / f"{recipe}.py", words_of(arguments)
+        variables = {**os.environ, "HF_HOME": str(hf_home), **(env or {})}
         command = [sys.executable, str(script), *words]
         if processes > 1 or launcher == "accelerate":
             command = launched(script, words, processes)
         done = subprocess.run(
             command,
             cwd=cwd or tmp_path,
-            env={**os.environ, "HF_HOME": str(hf_home), **(env or {})},
+            env={name: text for name, text in variables.items() if text is not None},
             capture_output=True,
             text=True,
             timeout=timeout,

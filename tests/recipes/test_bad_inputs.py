@@ -29,6 +29,7 @@ from writing import read_json, read_rows, written
 
 from nlpbook_data.data.source import load_source
 from nlpbook_data.training import DataArguments
+from nlpbook_data.training.launcher import cores
 
 ROWS = [
     (f"{number}번째로 본 영화인데 {word}", label)
@@ -697,32 +698,43 @@ def test_more_tokens_than_positions_are_cut_and_said(predicted, finished):
 # Through the launcher: its own process, and two
 
 
-DEFECT = """import runpy, transformers
+SCRIPT = """import runpy, torch, transformers
+from nlpbook_data.data import source as sources
+load_source = sources.load_source
+def loaded(*arguments, **options):
+    print("threads", torch.get_num_threads(), flush=True)
+    return load_source(*arguments, **options)
+sources.load_source = loaded
 def train(self, *arguments, **options):
     raise RuntimeError("a defect")
-transformers.Trainer.train = train
+if {defect}:
+    transformers.Trainer.train = train
 runpy.run_path({recipe!r}, run_name="__main__")
 """
 
 
 @pytest.mark.parametrize(
-    ("processes", "defect"),
+    ("processes", "defect", "threads"),
     [
-        (1, False),
-        pytest.param(1, True, marks=pytest.mark.long),
-        pytest.param(2, True, marks=pytest.mark.long),
+        (1, False, None),
+        pytest.param(1, True, "1", marks=pytest.mark.long),
+        pytest.param(2, True, "1", marks=pytest.mark.long),
     ],
 )
-def test_no_traceback_of_the_launcher_shows_a_token(run_recipe, tmp_path, processes, defect):
+def test_no_traceback_of_the_launcher_shows_a_token_and_all_cores_are_used_unless_some_were_given(
+    run_recipe, tmp_path, processes, defect, threads
+):
     """Its own would print the command."""
     secret = "hf_" + "Zz9" * 10
-    script = written(tmp_path / "doccls.py", DEFECT.format(recipe=str(RECIPES / "doccls.py")))
+    code = SCRIPT.format(recipe=str(RECIPES / "doccls.py"), defect=defect)
+    script = written(tmp_path / "doccls.py", code).with_suffix("")
     written(tmp_path / "a.csv", CSV if defect else CSV + "글,\n")
-    arguments = [*TRAIN, "--train_file", "a.csv", "--hub_token", secret, "--output_dir", "out"]
-    recipe = script.with_suffix("") if defect else "doccls"
-    result = run_recipe(recipe, *arguments, processes=processes, launcher="accelerate")
+    arguments = [*TRAIN, "--train_file a.csv --output_dir out", "--hub_token", secret]
+    options = {"launcher": "accelerate", "env": {"OMP_NUM_THREADS": threads}}
+    result = run_recipe(script, *arguments, processes=processes, **options)
     assert result.status != 0
     assert ("a defect" if defect else "the label is missing") in result.stderr
+    assert f"threads {threads or cores()}\n" in result.stdout
     assert secret not in result.stderr + result.stdout
     for path in tmp_path.rglob("*.json"):
         assert secret not in path.read_text(encoding="utf-8"), path

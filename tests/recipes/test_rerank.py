@@ -99,6 +99,10 @@ def test_lora_is_trained_and_merged(questions, fork_recipe, tmp_path):
     query, embedding = "encoder.layer.0.attention.self.query.weight", "word_embeddings.weight"
     assert not before[query].equal(after[f"bert.{query}"])
     assert before[f"embeddings.{embedding}"].equal(after[f"bert.embeddings.{embedding}"])
+    model, row = CrossEncoder(str(run), device="cpu"), run.rows[0]
+    pairs = [(row["query"], hit["text"]) for hit in row["prediction"]]
+    expected = [hit["score"] for hit in row["prediction"]]
+    assert score_pairs(model, pairs, 8) == pytest.approx(expected, abs=1e-4)
 
 
 # The parts
