@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conftest import COMMAND, DOCCLS, SHAPE, ForkServer
+from conftest import COMMAND, ForkServer
+from tasks import DOCCLS, SHAPE
 from writing import read_json, write_rows, written
 
 HERE = Path(__file__).resolve().parent

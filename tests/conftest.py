@@ -1,8 +1,10 @@
 """What the tests share: the recipes run as users run them, small data, the real corpora."""
 
 import contextlib
+import functools
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -18,7 +20,8 @@ import psutil
 import pytest
 from hub_double import HubDouble
 from hypothesis import settings
-from writing import write_nsmc
+from tasks import TASKS
+from writing import Run, write_nsmc
 
 from nlpbook_data.reports.outcome import Outcome
 
@@ -36,16 +39,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["NLPBOOK_LANG"] = "en"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-SIZE = "hidden_size=32,num_hidden_layers=1,intermediate_size=64"
-SHAPE = [
-    *("--config_overrides", SIZE, "--from_scratch", "true"),
-    *("--precision", "float32", "--baselines", "false"),
-]
-TINY = [*SHAPE, "--model_name_or_path", "package:models/tiny_encoder"]
-# Training alone: nothing is evaluated or saved before its end.
-NO_CHOICE = ["--eval_strategy", "no", "--save_strategy", "no", "--load_best_model_at_end", "false"]
-DOCCLS = [*SHAPE, "--config", str(REPOSITORY / "tests" / "recipes" / "tiny.yaml")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -72,11 +65,12 @@ def hf_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Result:
-    """How a recipe ended."""
+    """How a recipe ended, and what it left."""
 
     status: int
     stdout: str
     stderr: str
+    run: Run
 
     @property
     def error(self) -> str:
@@ -91,12 +85,38 @@ class Result:
         return self
 
 
+def words_of(arguments: Sequence[object]) -> list[str]:
+    """Return the words of a command; one that begins with an option may hold several of them."""
+    found: list[str] = []
+    for word in map(str, arguments):
+        found += word.split() if re.match(r"--\w+( |$)", word) else [word]
+    return found
+
+
+def launched(script: Path, words: list[str], processes: int) -> list[str]:
+    """Return the command that runs a recipe by ``accelerate launch`` on CPUs."""
+    command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
+    config = RECIPES / "accelerate" / ("cpu_2.yaml" if processes > 1 else "cpu.yaml")
+    command += ["--config_file", str(config)]
+    if processes > 1:
+        command += ["--main_process_port", "0", "--num_processes", str(processes)]
+        words = [*words, "--use_cpu", "true"]
+    return [*command, str(script), *words]
+
+
+def run_of(folder: Path, recipe: str, words: list[str]) -> Run:
+    """Return what a command in `folder` leaves where its last ``--output_dir`` says."""
+    at = [number + 1 for number, word in enumerate(words) if word == "--output_dir"]
+    return Run(folder / (words[at[-1]] if at else f"outputs/{Path(recipe).name}"))
+
+
 @pytest.fixture
 def run_recipe(hf_home: Path, tmp_path: Path) -> Callable[..., Result]:
     """Run a recipe in a new process, from an empty folder, as a user does.
 
     ``run_recipe("doccls", *arguments, processes=1, launcher="python", env={}, timeout=240)``;
-    launcher "accelerate" is ``accelerate launch``, which `processes=2` implies.
+    launcher "accelerate" is ``accelerate launch``, which `processes=2` implies; a variable that is
+    None is taken out of `env`.
     """
 
     def run(
@@ -105,27 +125,24 @@ def run_recipe(hf_home: Path, tmp_path: Path) -> Callable[..., Result]:
         processes: int = 1,
         launcher: str = "python",
         cwd: Path | None = None,
-        env: dict[str, str] | None = None,
+        env: dict[str, str | None] | None = None,
         timeout: int = 240,
     ) -> Result:
-        command = [sys.executable]
+        script, words = RECIPES / f"{recipe}.py", words_of(arguments)
+        variables = {**os.environ, "HF_HOME": str(hf_home), **(env or {})}
+        command = [sys.executable, str(script), *words]
         if processes > 1 or launcher == "accelerate":
-            config = RECIPES / "accelerate" / ("cpu_2.yaml" if processes > 1 else "cpu.yaml")
-            command += ["-m", "accelerate.commands.accelerate_cli", "launch"]
-            command += ["--config_file", str(config)]
-            if processes > 1:
-                arguments = (*arguments, "--use_cpu", "true")
-                command += ["--main_process_port", "0", "--num_processes", str(processes)]
-        command += [str(RECIPES / f"{recipe}.py"), *map(str, arguments)]
+            command = launched(script, words, processes)
         done = subprocess.run(
             command,
             cwd=cwd or tmp_path,
-            env={**os.environ, "HF_HOME": str(hf_home), **(env or {})},
+            env={name: text for name, text in variables.items() if text is not None},
             capture_output=True,
             text=True,
             timeout=timeout,
         )
-        return Result(done.returncode, done.stdout, done.stderr)
+        run = run_of(cwd or tmp_path, recipe, words)
+        return Result(done.returncode, done.stdout, done.stderr, run)
 
     return run
 
@@ -153,12 +170,12 @@ class ForkServer:
             processes: 2 does what accelerate's launcher does.
             signals: ``(seconds after the start, number)`` of those that the run gets.
         """
-        arguments = (*arguments, "--use_cpu", "true") if processes > 1 else arguments
+        words = words_of((*arguments, "--use_cpu true") if processes > 1 else arguments)
         with tempfile.TemporaryDirectory() as folder:
             logs = [Path(folder, "stdout"), Path(folder, "stderr")]
             request = {
                 "recipe": str(RECIPES / f"{recipe}.py"),
-                "arguments": [str(argument) for argument in arguments],
+                "arguments": words,
                 "processes": processes,
                 "cwd": str(cwd),
                 "env": env or {},
@@ -176,7 +193,7 @@ class ForkServer:
                         child.send_signal(number)
             status = int(self.process.stdout.readline())
             texts = [log.read_text("utf-8", "replace") if log.exists() else "" for log in logs]
-        return Result(status, *texts)
+        return Result(status, *texts, run_of(cwd, recipe, words))
 
     def close(self) -> None:
         """End the process."""
@@ -202,6 +219,22 @@ def fork_recipe(recipe_server: ForkServer, tmp_path: Path) -> Callable[..., Resu
         return recipe_server.run(cwd or tmp_path, recipe, *arguments, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def trained(
+    recipe_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Run]:
+    """``trained("ner")``: a run of one of `TASKS`, its files beside it; nobody writes to it."""
+
+    @functools.cache
+    def train(task: str) -> Run:
+        folder = tmp_path_factory.mktemp(task)
+        TASKS[task].write_files(folder)
+        words = (*TASKS[task].train, "--output_dir", "run")
+        return recipe_server.run(folder, *words).expect().run
+
+    return train
 
 
 @pytest.fixture

@@ -28,8 +28,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from conftest import DOCCLS, RECIPES, SHAPE, TINY, ForkServer
+from conftest import RECIPES, ForkServer
 from saved import save_run
+from tasks import DECODER, DOCCLS, TINY
 from writing import write_rows, written
 
 sys.path.append(str(Path(__file__).resolve().parent / "recipes"))  # where pytest does not run it
@@ -43,8 +44,6 @@ SHORT = [*SMALL, *STEPS, "--eval_steps", 2, "--max_length", 32]
 FEW = ["--max_train_samples", 36, "--max_eval_samples", 8, "--max_predict_samples", 8]
 WINDOWS = ["--max_length", 96, "--stride", 16]
 BLOCKS = "num_hidden_layers=1,intermediate_size=64"
-DECODER = [*SHAPE, "--model_name_or_path", "package:models/tiny_decoder"]
-DECODER[1] = "n_embd=32,n_layer=1,n_head=2"
 QUESTIONS = [{"query": f"{n}번 물음은 무엇인가?", "passage": f"{n % 9}번 답"} for n in range(36)]
 CASES: dict[str, list[Any]] = {
     "doccls": [*DOCCLS, *SHORT, *FEW],
@@ -54,8 +53,7 @@ CASES: dict[str, list[Any]] = {
     "search": [*TINY, *SHORT, "--train_file", "faq.jsonl", "--matryoshka_dims", 32, 8],
     "rerank": [*TINY, *SHORT, "--train_file", "faq.jsonl", "--rerank_depth", 5],
     "generation": [
-        *(*DECODER, *SHORT, *FEW, "--corpus", "sample_reviews"),
-        *("--max_new_tokens", 8, "--samples_per_prompt", 1),
+        *(*DECODER, *SHORT, *FEW, "--corpus sample_reviews", "--samples_per_prompt 1"),
     ],
     "pretrain": [
         *("--config_overrides", BLOCKS, "--block_size", 32, "--precision", "float32"),

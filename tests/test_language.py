@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import polib
 import pytest
-from conftest import DOCCLS, RECIPES, REPOSITORY
+from conftest import RECIPES, REPOSITORY
+from tasks import DOCCLS
 from writing import written
 
 from nlpbook_data.language import CATALOGUE, PLACEHOLDER, choose_particle, spoken

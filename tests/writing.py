@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,74 @@ def read_json(path: Path) -> dict:
 def read_rows(path: Path) -> list[Row]:
     """Return the rows of a jsonl file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder that a run left; a `/` goes on from it, as from a path."""
+
+    folder: Path
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.folder / name
+
+    @property
+    def files(self) -> set[str]:
+        return visible(self.folder)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The predictions."""
+        return read_rows(self / "predictions.jsonl")
+
+    @property
+    def errors(self) -> list[Row]:
+        return read_rows(self / "errors.jsonl")
+
+    @property
+    def scores(self) -> Row:
+        return read_json(self / "metrics.json")
+
+    @property
+    def record(self) -> Row:
+        return read_json(self / "run.json")
+
+    @property
+    def config(self) -> Row:
+        return read_json(self / "config.json")
+
+    @property
+    def card(self) -> str:
+        return (self / "README.md").read_text(encoding="utf-8")
+
+    @property
+    def weights(self) -> Row:
+        from safetensors.torch import load_file  # which most tests do without
+
+        return load_file(self / "model.safetensors")
+
+    @property
+    def history(self) -> list[Row]:
+        """What the last checkpoint knows to have been logged."""
+        states = self.folder.glob("checkpoint-*/trainer_state.json")
+        return read_json(max(states, key=lambda p: int(p.parent.name[11:])))["log_history"]
+
+    def curve(self, *names: str) -> list[float]:
+        """The values of the history under `names`, in their order."""
+        return [entry[name] for entry in self.history for name in names if name in entry]
+
+
+def close(one: Any, other: Any, far: float) -> bool:
+    """Whether two values of JSON are the same, their numbers no further than `far` apart."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(close(one[k], other[k], far) for k in one)
+    if isinstance(one, list):
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(close(a, b, far) for a, b in pairs)
+    return abs(one - other) <= far if isinstance(one, float) else one == other
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> Path:

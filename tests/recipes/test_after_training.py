@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import RECIPES
-from writing import read_json, read_rows, write_rows
+from writing import close, read_json, read_rows, write_rows
 
 from nlpbook_data.inference.service import open_port
 
@@ -22,20 +22,20 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 pytest.importorskip("onnxscript")
 gradio_client = pytest.importorskip("gradio_client")
 
-FEW = ["--max_train_samples", 64, "--max_eval_samples", 16, "--max_predict_samples", 24]
-FEW += ["--num_train_epochs", 1, "--baselines", "false", "--precision", "float32"]
+FEW = "--max_train_samples 64 --max_eval_samples 16 --max_predict_samples 24"
+FEW += " --num_train_epochs 1 --baselines false --precision float32"
 TAGS = [
     {"text": f"{first}, {second}", "label": sorted({first[:2], second[:2]})}
     for first in ("배송이 빠르다", "화면이 밝다", "소리가 작다", "맛이 좋다")
     for second in ("값이 싸다", "포장이 곱다", "색이 어둡다", "향이 짙다")
 ]
 CASES = {
-    "doccls": ("doccls", "encoder", ("--corpus", "sample_reviews")),
-    "reviews": ("doccls", "reviews", ("--corpus", "sample_reviews")),
-    "several labels": ("doccls", "encoder", ("--multi_label", "true")),
-    "paircls": ("paircls", "encoder", ("--corpus", "sample_nli")),
-    "ner": ("ner", "encoder", ("--corpus", "sample_ner")),
-    "qa": ("qa", "answers", ("--corpus", "sample_qa", "--max_length", 128, "--stride", 32)),
+    "doccls": ("doccls", "encoder", "--corpus sample_reviews"),
+    "reviews": ("doccls", "reviews", "--corpus sample_reviews"),
+    "several labels": ("doccls", "encoder", "--multi_label true --train_file tags.jsonl"),
+    "paircls": ("paircls", "encoder", "--corpus sample_nli"),
+    "ner": ("ner", "encoder", "--corpus sample_ner"),
+    "qa": ("qa", "answers", "--corpus sample_qa --max_length 128 --stride 32"),
 }
 
 
@@ -62,26 +62,13 @@ def running(recipe: str, folder: Path) -> Iterator[str]:
             assert process.wait(timeout=60) in (0, 130)
 
 
-def close(one, other, far=1e-4):
-    """Whether two predictions are the same, their scores as far as `far` apart."""
-    if isinstance(one, float):
-        return one == pytest.approx(other, abs=far)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(close(one[k], other[k], far) for k in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(close, one, other))
-    return one == other
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_train_predict_demo_serve_export_and_predict_again(case, fork_recipe, tmp_path):
     recipe, model, extra = CASES[case]
-    if case == "several labels":
-        extra = (*extra, "--train_file", write_rows(tmp_path / "tags.jsonl", TAGS))
+    write_rows(tmp_path / "tags.jsonl", TAGS)
     run, onnx, asked = tmp_path / "run", tmp_path / "onnx", tmp_path / "new.jsonl"
-    fork_recipe(
-        recipe, "--model_name_or_path", f"package:models/{model}", *FEW, *extra, "--output_dir", run
-    ).expect()
+    start = f"--model_name_or_path package:models/{model} --output_dir run"
+    fork_recipe(recipe, start, FEW, extra).expect()
     names = {"paircls": ("premise", "hypothesis"), "qa": ("context", "question")}
     columns = names.get(recipe, ("text",))
     rows = write_rows(
@@ -94,7 +81,7 @@ def test_train_predict_demo_serve_export_and_predict_again(case, fork_recipe, tm
 
     original = predicted(run)
     fork_recipe("export", run, "--output", onnx).expect()
-    assert close(predicted(onnx), original)
+    assert close(predicted(onnx), original, 1e-4)
     report = read_json(onnx / "export_report.json")
     assert report["models"]["onnx float32"]["same"] == len(original)
     assert len(predicted(onnx / "int8")) == len(original)
@@ -104,7 +91,7 @@ def test_train_predict_demo_serve_export_and_predict_again(case, fork_recipe, tm
     for folder in (run, onnx):
         with running("serve", folder) as address:
             served = httpx.post(f"{address}predict", json=body, timeout=120).json()
-        assert close(served, wanted)
+        assert close(served, wanted, 1e-4)
     with running("demo", onnx) as address:
         client = gradio_client.Client(address, verbose=False, analytics_enabled=False)
         more = [0.5] if case == "several labels" else []
@@ -118,22 +105,12 @@ def test_train_predict_demo_serve_export_and_predict_again(case, fork_recipe, tm
 
 
 def test_a_generation_model_is_used_as_it_is(fork_recipe, tmp_path):
-    run, output = tmp_path / "run", tmp_path / "new.jsonl"
-    fork_recipe("generation", *FEW, "--samples_per_prompt", 1, "--output_dir", run).expect()
-    rows = write_rows(tmp_path / "prompts.jsonl", [{"prompt": "긍정"}])
-    fork_recipe(
-        "predict",
-        run,
-        "--input",
-        rows,
-        "--output",
-        output,
-        "--method",
-        "greedy",
-        "--max_new_tokens",
-        12,
-    ).expect()  # fmt: skip
-    (row,) = read_rows(output)
+    run = tmp_path / "run"
+    fork_recipe("generation", FEW, "--samples_per_prompt 1 --output_dir run").expect()
+    write_rows(tmp_path / "prompts.jsonl", [{"prompt": "긍정"}])
+    files = "--input prompts.jsonl --output new.jsonl"
+    fork_recipe("predict", "run", files, "--method greedy --max_new_tokens 12").expect()
+    (row,) = read_rows(tmp_path / "new.jsonl")
     with running("serve", run) as address:
         options = {"method": "greedy", "max_new_tokens": 12}
         served = httpx.post(f"{address}predict", json={"prompt": "긍정"}, params=options).json()
@@ -149,16 +126,8 @@ def test_a_generation_model_is_used_as_it_is(fork_recipe, tmp_path):
 
 def test_a_search_model_is_asked_by_its_index(fork_recipe, tmp_path):
     run, index = tmp_path / "run", tmp_path / "index"
-    fork_recipe(
-        "search",
-        "--model_name_or_path",
-        "package:models/encoder",
-        "--corpus",
-        "sample_search",
-        *FEW,
-        "--output_dir",
-        run,
-    ).expect()  # fmt: skip
+    model = "--model_name_or_path package:models/encoder --corpus sample_search"
+    fork_recipe("search", model, FEW, "--output_dir run").expect()
     texts = ["한강은 서울을 지난다.", "배송은 이틀 걸린다.", "비밀번호는 설정에서 바꾼다."]
     passages = tmp_path / "passages.txt"
     passages.write_text("\n".join(texts) + "\n", encoding="utf-8")

@@ -21,13 +21,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import DOCCLS, RECIPES, Result
+from conftest import RECIPES, Result
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
+from tasks import DOCCLS, NO_CHOICE
 from writing import read_json, read_rows, written
 
 from nlpbook_data.data.source import load_source
 from nlpbook_data.training import DataArguments
+from nlpbook_data.training.launcher import cores
 
 ROWS = [
     (f"{number}번째로 본 영화인데 {word}", label)
@@ -35,8 +37,8 @@ ROWS = [
     for word, label in (("정말 재미있어요", "긍정"), ("너무 지루해요", "부정"))
 ]
 LINE = len(ROWS) + 2  # the line after the last row and a header
-TRAIN = [*DOCCLS, *("--num_train_epochs", "2", "--per_device_train_batch_size", "8")]
-PREDICT = ["--do_train", "false", "--do_eval", "false"]
+TRAIN = [*DOCCLS, "--num_train_epochs 2 --per_device_train_batch_size 8"]
+PREDICT = ["--do_train false --do_eval false"]
 
 
 def table(rows: list[tuple[str, str]] = ROWS, separator: str = ",") -> str:
@@ -69,7 +71,7 @@ def finished(recipe_server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run on good files; nobody writes to it."""
     folder = tmp_path_factory.mktemp("finished")
     written(folder / "train.csv", CSV)
-    arguments = (*TRAIN, "--train_file", "train.csv", "--output_dir", "run")
+    arguments = (*TRAIN, "--train_file train.csv --output_dir run")
     recipe_server.run(folder, "doccls", *arguments).expect()
     return folder / "run"
 
@@ -78,7 +80,7 @@ def finished(recipe_server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train_file(tmp_path: Path) -> list[str]:
     """Options that train on good rows into ``run``."""
     written(tmp_path / "train.csv", CSV)
-    return [*TRAIN, "--train_file", "train.csv", "--output_dir", "run"]
+    return [*TRAIN, "--train_file train.csv --output_dir run"]
 
 
 @pytest.fixture
@@ -163,88 +165,73 @@ def test_labels_on_some_test_rows_only_are_refused(refuse, train_file, tmp_path)
 
 # Arguments
 
-ENCODER = ("--model_name_or_path", "package:models/tiny_encoder", "--corpus", "sample_reviews")
-NEW = ("--from_scratch", "true")
-SCRATCH = (*ENCODER, *NEW, "--config_overrides")
-BAD_ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "corpus": (("--corpus", "sample_review"), ("'sample_review'", "Did you mean sample_reviews")),
-    "option": (("--learning_rats", "1"), ("--learning_rats", "Did you mean --learning_rate")),
-    "key of a YAML": (("--config", "bad.yaml"), ("bad.yaml", "'learning_rte'", "learning_rate")),
-    "strategies that differ": (("--save_strategy", "steps"), ("strategy",)),
-    "no data": (
-        ("--model_name_or_path", "package:models/tiny_encoder", *NEW),
-        ("Nothing names the data", "--corpus", "--train_file"),
+ENCODER = "--model_name_or_path package:models/tiny_encoder --corpus sample_reviews"
+NEW = "--from_scratch true"
+SCRATCH = f"{ENCODER} {NEW} --config_overrides"
+TOKEN = "hf_" + "aB3" * 8
+BAD_ARGUMENTS: dict[str, tuple[str, ...]] = {  # options, and what the message says
+    "--corpus sample_review": ("'sample_review'", "Did you mean sample_reviews"),
+    "--learning_rats 1": ("--learning_rats", "Did you mean --learning_rate"),
+    "--config bad.yaml": ("bad.yaml", "'learning_rte'", "learning_rate"),
+    "--save_strategy steps": ("strategy",),
+    f"--model_name_or_path package:models/tiny_encoder {NEW}": (
+        *("Nothing names the data", "--corpus", "--train_file"),
     ),
-    "no such part of the package": (
-        ("--model_name_or_path", "package:models/encode", "--corpus", "sample_reviews"),
-        ("package:models/encode", "ships"),
+    "--model_name_or_path package:models/encode --corpus sample_reviews": (
+        *("package:models/encode", "ships"),
     ),
-    "no train rows": (("--max_train_samples", "0"), ("--max_train_samples 0", "1 or more")),
-    "no test rows": (("--max_predict_samples", "-1"), ("--max_predict_samples -1", "1 or more")),
-    "length": (("--max_length", "4"), ("--max_length 4", "8 or more")),
-    "seed twice": (("--seeds", "3", "4", "3"), ("--seeds 3 4 3", "twice")),
-    "resume": (("--resume", "checkpoint-9"), ("--resume checkpoint-9", "auto or never")),
-    "metric": (("--metric_for_best_model", "f1_macro"), ("f1_macro", "macro_f1")),
-    "no epochs": (("--num_train_epochs", "0"), ("--num_train_epochs 0.0", "from")),
-    "no batch": (("--per_device_train_batch_size", "0"), ("_train_batch_size 0", "1 or more")),
-    "rate below zero": (("--learning_rate", "-1"), ("--learning_rate -1.0", "0 or more")),
-    "rate that is no number": (("--learning_rate", "nan"), ("--learning_rate nan", "0 or more")),
-    "share above one": (("--label_smoothing_factor", "3"), ("factor 3.0", "from 0 to 1")),
-    "seed below zero": (("--seeds", "1", "-1"), ("--seeds [1, -1]", "from 0 to 4,294,967,295")),
-    "order of rows": (("--train_sampling_strategy", "length"), ("'length'", "group_by_length")),
-    "drop of rows": (("--dataloader_drop_last", "true"), ("--dataloader_drop_last", "cannot")),
-    "reporter": (("--report_to", "paper"), ("--report_to paper", "tensorboard")),
-    "optimizer's library": (("--optim", "lomo"), ("--optim lomo", "lomo-optim")),
-    "library of an option": (("--use_liger_kernel", "true"), ("pip install liger-kernel",)),
-    "one process": (("--fsdp",), ("--fsdp", "one alone", "--devices N")),
-    "schedule without its settings": (
-        ("--lr_scheduler_type", "cosine_with_min_lr"),
-        ("cosine_with_min_lr", "min_lr_rate", "--lr_scheduler_kwargs"),
+    "--max_train_samples 0": ("--max_train_samples 0", "1 or more"),
+    "--max_predict_samples -1": ("--max_predict_samples -1", "1 or more"),
+    "--max_length 4": ("4 tokens", "8 or more"),
+    "--seeds 3 4 3": ("--seeds 3 4 3", "twice"),
+    "--resume checkpoint-9": ("--resume checkpoint-9", "auto or never"),
+    "--metric_for_best_model f1_macro": ("f1_macro", "macro_f1"),
+    "--num_train_epochs 0": ("--num_train_epochs 0.0", "from"),
+    "--per_device_train_batch_size 0": ("_train_batch_size 0", "1 or more"),
+    "--learning_rate -1": ("--learning_rate -1.0", "0 or more"),
+    "--learning_rate nan": ("--learning_rate nan", "0 or more"),
+    "--label_smoothing_factor 3": ("factor 3.0", "from 0 to 1"),
+    "--seeds 1 -1": ("--seeds [1, -1]", "from 0 to 4,294,967,295"),
+    "--train_sampling_strategy length": ("'length'", "group_by_length"),
+    "--dataloader_drop_last true": ("--dataloader_drop_last", "cannot"),
+    "--report_to paper": ("--report_to paper", "tensorboard"),
+    "--optim lomo": ("--optim lomo", "lomo-optim"),
+    "--use_liger_kernel true": ("pip install liger-kernel",),
+    "--lr_scheduler_type cosine_with_min_lr": ("min_lr_rate", "--lr_scheduler_kwargs"),
+    "--fsdp": ("--fsdp", "one alone", "--devices N"),
+    f"--report_to tensorboard --run_name {TOKEN}": ("holds a token", "tensorboard"),
+    "--precision fp16 --use_cpu": ("fp16", "float32"),
+    "--cache_dir /dev/null": ("/dev/null", "--cache_dir"),
+    f"--early_stopping_patience 1 {NO_CHOICE[0]}": ("--early_stopping_patience", "--eval_strategy"),
+    "--lora true --lora_target_modules nowhere": ("--lora_target_modules nowhere",),
+    ENCODER: ("package:models/tiny_encoder", "--from_scratch true"),
+    f"{ENCODER} --config_overrides hidden_size=32": ("--config_overrides", "--from_scratch true"),
+    f"{SCRATCH} hidden_sizes=32": ("hidden_sizes", "config.json"),
+    f"{SCRATCH} hidden_size": ("name=value",),
+    f"{SCRATCH} hidden_size=big": ("'big'", "name=value"),
+    f"{SCRATCH} hidden_size=33": ("33", "heads"),
+    f"{SCRATCH} num_labels=5": ("num_labels", "the data"),
+    f"{NEW} --config no_model.yaml": ("--model_name_or_path",),
+    f"{ENCODER} --tokenizer_name ./nothing": ("./nothing: no such folder",),
+    f"{ENCODER} {NEW} --attn_implementation fast": ("fast", "eager"),
+    f"{PREDICT[0]} --model_name_or_path package:models/tiny_encoder --test_file train.csv": (
+        *("package:models/tiny_encoder", "not fine-tuned", "finished run"),
     ),
-    "token that a tracker would show": (
-        ("--report_to", "tensorboard", "--run_name", "hf_" + "aB3" * 8),
-        ("holds a token", "tensorboard"),
-    ),
-    "precision of another device": (("--precision", "fp16", "--use_cpu"), ("fp16", "float32")),
-    "cache under a file": (("--cache_dir", "/dev/null"), ("/dev/null", "--cache_dir")),
-    "patience without evaluation": (
-        ("--early_stopping_patience", "1", "--eval_strategy", "no", "--save_strategy", "no"),
-        ("--early_stopping_patience", "--eval_strategy"),
-    ),
-    "adapters nowhere": (
-        ("--lora", "true", "--lora_target_modules", "nowhere"),
-        ("--lora_target_modules nowhere",),
-    ),
-    "no weights": (ENCODER, ("package:models/tiny_encoder", "--from_scratch true")),
-    "overrides without scratch": (
-        (*ENCODER, "--config_overrides", "hidden_size=32"),
-        ("--config_overrides", "--from_scratch true"),
-    ),
-    "unknown override": ((*SCRATCH, "hidden_sizes=32"), ("hidden_sizes", "config.json")),
-    "override without value": ((*SCRATCH, "hidden_size"), ("name=value",)),
-    "override of a wrong type": ((*SCRATCH, "hidden_size=big"), ("'big'", "name=value")),
-    "override that cannot be": ((*SCRATCH, "hidden_size=33"), ("33", "heads")),
-    "override of the labels": ((*SCRATCH, "num_labels=5"), ("num_labels", "the data")),
-    "no model": ((*NEW, "--config", "no_model.yaml"), ("--model_name_or_path",)),
-    "no such tokenizer": (
-        (*ENCODER, "--tokenizer_name", "./nothing"),
-        ("./nothing: no such folder",),
-    ),
-    "attention": ((*ENCODER, *NEW, "--attn_implementation", "fast"), ("fast", "eager")),
-    "a model that is not fine-tuned": (
-        (*PREDICT, *ENCODER[:2], "--test_file", "train.csv"),
-        ("package:models/tiny_encoder", "not fine-tuned", "finished run"),
-    ),
+    **{  # of a model folder
+        f"--corpus sample_reviews --model_name_or_path {name}": (
+            *(f"{name}: no such folder", "Check the path"),
+        )
+        for name in ("/no/such/folder", "./model", "../model", "~/no-such-model")
+    },
 }
 
 
-@pytest.mark.parametrize("case", BAD_ARGUMENTS)
-def test_bad_argument_is_refused(refuse, train_file, tmp_path, case):
+@pytest.mark.parametrize("arguments", BAD_ARGUMENTS)
+def test_bad_argument_is_refused(refuse, train_file, tmp_path, arguments):
     written(tmp_path / "bad.yaml", "learning_rte: 1\n")
     written(tmp_path / "no_model.yaml", "corpus: sample_reviews\n")
-    arguments, parts = BAD_ARGUMENTS[case]
-    whole = "--model_name_or_path" in arguments or "--config" in arguments
-    refuse(parts, *([] if whole else DOCCLS), *arguments)
+    whole = "--model_name_or_path" in arguments or "--config " in arguments
+    refuse(BAD_ARGUMENTS[arguments], *([] if whole else DOCCLS), arguments)
 
 
 # What the network would have to bring
@@ -257,30 +244,20 @@ def without_network() -> dict[str, str]:
     return closed | {name.upper(): value for name, value in closed.items()} | {"no_proxy": ""}
 
 
+HUB_MODEL = ("could not be loaded", "a folder", "network")
+
+
 @pytest.mark.parametrize(
-    ("arguments", "parts"),
+    ("options", "parts"),
     [
-        *(
-            (
-                ["--corpus", "sample_reviews", "--model_name_or_path", name],
-                (f"{name}: ", "could not be loaded", "a folder", "network"),
-            )
-            for name in ("klue/bert-base", "no-such-folder")
-        ),
-        (
-            [*DOCCLS, "--dataset_name", "e9t/nsmc"],
-            ("dataset e9t/nsmc", "Check its name", "network"),
-        ),
+        (("--model_name_or_path klue/bert-base",), ("klue/bert-base: ", *HUB_MODEL)),
+        (("--model_name_or_path no-such-folder",), ("no-such-folder: ", *HUB_MODEL)),
+        ((*DOCCLS, "--dataset_name e9t/nsmc"), ("dataset e9t/nsmc", "Check its name", "network")),
     ],
 )
-def test_what_is_not_here_is_refused_without_network(refuse, without_network, arguments, parts):
-    refuse(parts, *arguments, env=without_network)
-
-
-@pytest.mark.parametrize("name", ["/no/such/folder", "./model", "../model", "~/no-such-model"])
-def test_model_folder_that_is_not_here_is_refused(refuse, name):
-    parts = (f"{name}: no such folder", "Check the path")
-    refuse(parts, "--corpus", "sample_reviews", "--model_name_or_path", name)
+def test_what_is_not_here_is_refused_without_network(refuse, without_network, options, parts):
+    corpus = [] if "--dataset_name e9t/nsmc" in options else ["--corpus sample_reviews"]
+    refuse(parts, *options, *corpus, env=without_network)
 
 
 def test_corpus_is_refused_without_network_soon_and_leaves_nothing(
@@ -296,21 +273,6 @@ def test_corpus_is_refused_without_network_soon_and_leaves_nothing(
 
 
 # Training that cannot go on
-
-
-def assert_failed(folder: Path, error: str) -> None:
-    """The record tells the error, and no weights are saved but finite ones."""
-    record = read_json(folder / "run.json")
-    assert (record["status"], record["error"]) == ("failed", error)
-    assert not (folder / "model.safetensors").exists()
-    for path in folder.rglob("*.safetensors"):
-        assert all(weights.isfinite().all() for weights in load_file(path).values()), path
-
-
-def test_loss_that_is_no_number_stops_the_run(fork_recipe, train_file, tmp_path):
-    result = fork_recipe("doccls", *train_file, "--learning_rate", "1e30")
-    result.expect(1, "The loss became", "step", "Lower --learning_rate")
-    assert_failed(tmp_path / "run", result.error)
 
 
 @pytest.mark.parametrize("step", [5, 7])
@@ -331,31 +293,20 @@ transformers.Trainer.training_step = training_step
     saving += ["--load_best_model_at_end", "false"]
     result = fork_recipe(recipe_after(code, tmp_path), *train_file, *saving)
     result.expect(1, f"The weights became nan in step {step + 1}, whose batch", "--learning_rate")
-    assert_failed(tmp_path / "run", result.error)
-
-
-def file_size_limit(size: int) -> str:
-    return f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+    assert (result.run.record["status"], result.run.record["error"]) == ("failed", result.error)
+    assert "model.safetensors" not in result.run.files
+    for path in result.run.folder.rglob("*.safetensors"):
+        assert all(weights.isfinite().all() for weights in load_file(path).values()), path
 
 
 def test_full_disk_while_the_cache_is_written(refuse, train_file, fork_recipe, tmp_path):
     cache = tmp_path / "cache"
-    script = recipe_after(file_size_limit(2000), tmp_path)
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
+    script = recipe_after(limit, tmp_path)
     parts = (str(cache), "no space is left", "Free some")
     refuse(parts, *train_file, "--cache_dir", cache, script=script)
     assert not [path for path in cache.rglob("*") if path.suffix in (".arrow", ".partial")]
     fork_recipe("doccls", *train_file, "--cache_dir", cache).expect()
-
-
-def test_full_disk_while_a_checkpoint_is_written(fork_recipe, train_file, tmp_path):
-    result = fork_recipe(recipe_after(file_size_limit(150_000), tmp_path), *train_file)
-    result.expect(1, "no space is left", "the same command again")
-    assert_failed(tmp_path / "run", result.error)
-    assert not list((tmp_path / "run").rglob("complete"))
-    fork_recipe("doccls", *train_file).expect()
-    record = read_json(tmp_path / "run" / "run.json")
-    assert (record["status"], record["resumed_from"]) == ("finished", None)
-    assert "error" not in record
 
 
 @pytest.fixture(scope="module")
@@ -751,32 +702,43 @@ def test_more_tokens_than_positions_are_cut_and_said(predicted, finished):
 # Through the launcher: its own process, and two
 
 
-DEFECT = """import runpy, transformers
+SCRIPT = """import runpy, torch, transformers
+from nlpbook_data.data import source as sources
+load_source = sources.load_source
+def loaded(*arguments, **options):
+    print("threads", torch.get_num_threads(), flush=True)
+    return load_source(*arguments, **options)
+sources.load_source = loaded
 def train(self, *arguments, **options):
     raise RuntimeError("a defect")
-transformers.Trainer.train = train
+if {defect}:
+    transformers.Trainer.train = train
 runpy.run_path({recipe!r}, run_name="__main__")
 """
 
 
 @pytest.mark.parametrize(
-    ("processes", "defect"),
+    ("processes", "defect", "threads"),
     [
-        (1, False),
-        pytest.param(1, True, marks=pytest.mark.long),
-        pytest.param(2, True, marks=pytest.mark.long),
+        (1, False, None),
+        pytest.param(1, True, "1", marks=pytest.mark.long),
+        pytest.param(2, True, "1", marks=pytest.mark.long),
     ],
 )
-def test_no_traceback_of_the_launcher_shows_a_token(run_recipe, tmp_path, processes, defect):
+def test_no_traceback_of_the_launcher_shows_a_token_and_all_cores_are_used_unless_some_were_given(
+    run_recipe, tmp_path, processes, defect, threads
+):
     """Its own would print the command."""
     secret = "hf_" + "Zz9" * 10
-    script = written(tmp_path / "doccls.py", DEFECT.format(recipe=str(RECIPES / "doccls.py")))
+    code = SCRIPT.format(recipe=str(RECIPES / "doccls.py"), defect=defect)
+    script = written(tmp_path / "doccls.py", code).with_suffix("")
     written(tmp_path / "a.csv", CSV if defect else CSV + "글,\n")
-    arguments = [*TRAIN, "--train_file", "a.csv", "--hub_token", secret, "--output_dir", "out"]
-    recipe = script.with_suffix("") if defect else "doccls"
-    result = run_recipe(recipe, *arguments, processes=processes, launcher="accelerate")
+    arguments = [*TRAIN, "--train_file a.csv --output_dir out", "--hub_token", secret]
+    options = {"launcher": "accelerate", "env": {"OMP_NUM_THREADS": threads}}
+    result = run_recipe(script, *arguments, processes=processes, **options)
     assert result.status != 0
     assert ("a defect" if defect else "the label is missing") in result.stderr
+    assert f"threads {threads or cores()}\n" in result.stdout
     assert secret not in result.stderr + result.stdout
     for path in tmp_path.rglob("*.json"):
         assert secret not in path.read_text(encoding="utf-8"), path

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import spy
-from conftest import DOCCLS, NO_CHOICE, REPOSITORY
+from conftest import REPOSITORY
+from tasks import DOCCLS, NO_CHOICE
 from writing import read_json, read_rows
 
 ROWS = {"train": 12, "validation": 6, "test": 6}

@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import random
 import re
 import shlex
 import shutil
@@ -16,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import NO_CHOICE, REPOSITORY, TINY
+from conftest import RECIPES
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from saved import pretrained, spoil
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tasks import FEELINGS, QUICK, TASKS, TINY, feelings, tagged
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
@@ -30,43 +30,20 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
 )
-from writing import read_json, read_rows, write_rows
+from writing import Run, read_json, write_rows
 
 from nlpbook_data import load_corpus
 from nlpbook_data.answering import load_tagger
 from nlpbook_data.training.arguments import resolve_package
 
-ENCODER = [*TINY, "--learning_rate", "1e-2"]
-ENCODER += ["--per_device_train_batch_size", 8, "--num_train_epochs", 10, *NO_CHOICE]
-SAME = ["--learning_rate", "1e-9", "--num_train_epochs", 1, "--precision", "float32"]
-SAME += ["--baselines", "false"]
-FILES = [v for s in ("train", "validation", "test") for v in (f"--{s}_file", f"{s}.jsonl")]
-ALONE = ["--do_train", "false", "--do_eval", "false", "--test_file", "test.jsonl"]
-WORDS = {"기쁨": ["좋다", "멋지다"], "슬픔": ["싫다", "나쁘다"], "화": ["그만", "저리"]}
+SAME = "--learning_rate 1e-9 --num_train_epochs 1 --precision float32 --baselines false"
+FILES = TASKS["doccls"].files()
+ALONE = "--do_train false --do_eval false --test_file test.jsonl --output_dir alone"
 FROZEN = "frozen model, logistic regression"
-OTHER = {"기쁨": "joy", "슬픔": "sadness", "화": "anger"}
-
-
-def sentences(task: str, seed: int, count: int, names: dict[str, str] | None = None) -> list[dict]:
-    """Rows whose label a word tells; `names` renames the labels."""
-    dice, rows = random.Random(seed), []
-    for number in range(count):
-        label = dice.choice(list(WORDS))
-        word, name = dice.choice(WORDS[label]), (names or {}).get(label, label)
-        text = f"{dice.choice(['오늘', '어제'])} {number % 7} {word}"
-        if task == "doccls":
-            rows.append({"text": text, "label": name})
-        elif task == "paircls":
-            rows.append({"sentence1": f"{seed} {number}", "sentence2": word, "label": name})
-        else:
-            span = {"start": text.index(word), "end": len(text), "label": name}
-            rows.append({"text": text, "entities": [span]})
-    return rows
-
-
-def write_splits(folder: Path, task: str, count: int, **options) -> None:
-    for seed, split in enumerate(("train", "validation", "test")):
-        write_rows(folder / f"{split}.jsonl", sentences(task, seed, count, **options))
+LABELS = {
+    "id2label": dict(enumerate(FEELINGS)),
+    "label2id": {label: number for number, label in enumerate(FEELINGS)},
+}
 
 
 def reverse_ids(folder: Path, task: str) -> None:
@@ -86,64 +63,62 @@ def reverse_ids(folder: Path, task: str) -> None:
 
 
 @pytest.fixture(params=["doccls", "paircls", "ner"])
-def trained(request, fork_recipe: Callable, tmp_path: Path, tmp_path_factory) -> str:
-    """The task of a run in ``first``, which solves most of ``test.jsonl``."""
-    task, made = request.param, tmp_path_factory.getbasetemp() / f"continuing-{request.param}"
-    if not made.exists():
-        made.mkdir()
-        for seed, split in enumerate(("train", "validation", "test")):
-            write_rows(made / f"{split}.jsonl", sentences(task, seed, 24 if seed else 96))
-        fork_recipe(task, *ENCODER, *FILES, "--output_dir", "first", cwd=made).expect()
-        assert score(made / "first") > 0.7
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    return task
+def task(request, trained: Callable, tmp_path: Path) -> str:
+    """The task of a run in ``first``, which solves most of the test file that is beside it."""
+    run = trained(request.param)
+    assert score(run) > 0.7
+    shutil.copytree(run.folder, tmp_path / "first")
+    TASKS[request.param].write_files(tmp_path)
+    return request.param
 
 
-def score(folder: Path) -> float:
-    scores = read_json(folder / "metrics.json")["test"]
+def score(run: Run) -> float:
+    scores = run.scores["test"]
     return scores.get("accuracy", scores.get("micro_f1"))
 
 
 @pytest.mark.parametrize("lora", ["false", "true"])
-def test_labels_in_another_order_keep_the_ids_of_the_model(trained, fork_recipe, tmp_path, lora):
-    reverse_ids(tmp_path / "first", trained)
-    again = ["--model_name_or_path", "first", "--output_dir", "second", "--lora", lora]
-    fork_recipe(trained, *again, *FILES, *SAME).expect()
-    assert score(tmp_path / "second") == score(tmp_path / "first")
-    configs = [read_json(tmp_path / f / "config.json") for f in ("first", "second")]
-    assert configs[0]["id2label"] == configs[1]["id2label"]
+def test_labels_in_another_order_keep_the_ids_of_the_model(task, fork_recipe, tmp_path, lora):
+    reverse_ids(tmp_path / "first", task)
+    again = [*TASKS[task].again("first"), SAME, "--output_dir second", "--lora", lora]
+    run, first = (
+        fork_recipe(*again, *TASKS[task].files()).expect().run,
+        Run(tmp_path / "first"),
+    )
+    assert score(run) == score(first) and run.config["id2label"] == first.config["id2label"]
 
 
 def test_a_model_whose_labels_are_in_decomposed_letters_knows_those_of_the_data(
-    trained, fork_recipe, tmp_path
+    task, fork_recipe, tmp_path
 ):
-    config = read_json(tmp_path / "first" / "config.json")
+    first, files = Run(tmp_path / "first"), TASKS[task].files()
+    config = first.config
     labels = {n: unicodedata.normalize("NFD", name) for n, name in config["id2label"].items()}
     config |= {"id2label": labels, "label2id": {name: int(n) for n, name in labels.items()}}
-    (tmp_path / "first" / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    model = ["--model_name_or_path", "first", "--precision", "float32"]
-    fork_recipe(trained, *model, *FILES, *SAME, "--output_dir", "second").expect()
-    fork_recipe(trained, *model, *ALONE, "--output_dir", "alone").expect()
-    for folder in ("second", "alone"):
-        assert score(tmp_path / folder) == score(tmp_path / "first")
-    rows = (tmp_path / "alone" / "predictions.jsonl").read_text("utf-8")
+    (first / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    again = TASKS[task].again("first")
+    second = fork_recipe(*again, *files, SAME, "--output_dir second").expect().run
+    test = ["--do_train false --do_eval false --output_dir alone", *files[-2:]]
+    alone = fork_recipe(*again, *test).expect().run
+    assert score(second) == score(alone) == score(first)
+    rows = (alone / "predictions.jsonl").read_text("utf-8")
     assert unicodedata.is_normalized("NFC", rows)
 
 
-def test_other_labels_are_refused_or_get_a_new_head(trained, fork_recipe, tmp_path):
-    write_splits(tmp_path, trained, 24, names=OTHER)
-    again = ["--model_name_or_path", "first", *FILES, *SAME]
-    refused = fork_recipe(trained, *again, "--output_dir", "second")
-    assert refused.status == 1
-    for word in ("first: ", "기쁨", "joy", "--ignore_mismatched_sizes true"):
-        assert word in refused.error
-    assert not (tmp_path / "second").exists()
+def test_other_labels_are_refused_or_get_a_new_head(task, fork_recipe, tmp_path):
+    first = Run(tmp_path / "first")
+    known = {label.rpartition("-")[2] for label in first.config["label2id"]} - {"O"}
+    TASKS[task].write_files(tmp_path, names={label: f"new {label}" for label in known})
+    files = TASKS[task].files()
+    again = [*TASKS[task].again("first"), *files, SAME, "--output_dir second"]
+    refused = fork_recipe(*again)
+    some = min(known)
+    refused.expect(1, "first: ", some, f"new {some}", "--ignore_mismatched_sizes true")
+    assert not refused.run.folder.exists()
 
-    result = fork_recipe(
-        trained, *again, "--output_dir", "second", "--ignore_mismatched_sizes", "true"
-    ).expect()
+    result = fork_recipe(*again, "--ignore_mismatched_sizes true").expect()
     assert "replaced by a new one" in result.stderr
-    before, after = (load_file(tmp_path / f / "model.safetensors") for f in ("first", "second"))
+    before, after = first.weights, result.run.weights
     assert not before["classifier.weight"].allclose(after["classifier.weight"], atol=1e-3)
     body = "bert.encoder.layer.0.output.dense.weight"
     assert before[body].allclose(after[body], atol=1e-6)
@@ -157,10 +132,10 @@ def test_what_fine_tuning_adds_is_shown_by_the_model_as_it_was(
     fork_recipe, tmp_path, task, corpus, columns
 ):
     encoder = pretrained(tmp_path / "encoder")
-    options = ["--model_name_or_path", encoder, "--baselines", "true", "--max_steps", 2]
-    options += ["--corpus", corpus, "--max_train_samples", 64, "--max_eval_samples", 20]
-    options += ["--max_predict_samples", 40, "--output_dir", "out"]
-    assert FROZEN in fork_recipe(task, *options).expect().stdout
+    few = "--max_train_samples 64 --max_eval_samples 20 --max_predict_samples 40 --max_steps 2"
+    options = ["--model_name_or_path", encoder, "--corpus", corpus, few, "--baselines true"]
+    result = fork_recipe(task, *options).expect()
+    assert FROZEN in result.stdout
 
     rows = load_corpus(corpus)
     model, tokenizer = (a.from_pretrained(encoder) for a in (AutoModel, AutoTokenizer))
@@ -174,93 +149,75 @@ def test_what_fine_tuning_adds_is_shown_by_the_model_as_it_was(
     classify = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
     classify.fit(vectors(train), train["label"])
     expected = classify.predict(vectors(rows["test"][:40]))
-    kept = read_json(tmp_path / "out" / "baselines.json")[FROZEN]
+    kept = read_json(result.run / "baselines.json")[FROZEN]
     assert kept == [rows["train"].features["label"].names[number] for number in expected]
 
 
-def test_the_tagger_of_the_card_finds_what_the_run_found_in_long_texts_too(fork_recipe, tmp_path):
-    rows = sentences("ner", 0, 64)
-    long = {"text": "", "entities": []}
-    for row in rows[:30]:
-        shift = len(long["text"])
-        long["entities"] += [
-            span | {"start": span["start"] + shift, "end": span["end"] + shift}
-            for span in row["entities"]
-        ]
-        long["text"] += row["text"] + " "
-    long["text"] = long["text"].strip()
-    for split, part in (("train", rows), ("validation", rows[:20]), ("test", [long, *rows[:9]])):
-        write_rows(tmp_path / f"{split}.jsonl", part)
-    windows = ["--max_length", 24, "--stride", 6]
-    fork_recipe("ner", *ENCODER, *FILES, *windows, "--output_dir", "run").expect()
-    assert "load_tagger" in (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
-    find = load_tagger(tmp_path / "run", device="cpu")
-    assert (find.max_length, find.stride) == (24, 6)
-    for row in read_rows(tmp_path / "run" / "predictions.jsonl"):
+def test_the_tagger_of_the_card_finds_what_the_run_found_in_long_texts_too(trained):
+    run = trained("ner")
+    assert "load_tagger" in run.card
+    find = load_tagger(run.folder, device="cpu")
+    assert (find.max_length, find.stride) == (24, 4)
+    for row in run.rows:
         found = find(row["text"])
         for ours, theirs in zip(found, row["prediction"], strict=True):
             assert ours == theirs | {"score": pytest.approx(theirs["score"], abs=1e-4)}
-    assert len(find(long["text"])) > 10
 
 
 def test_a_finished_run_refuses_to_answer_for_what_was_not_asked_then(fork_recipe, tmp_path):
-    write_splits(tmp_path, "doccls", 24)
-    write_rows(tmp_path / "new.jsonl", sentences("doccls", 9, 24))
-    command = ["doccls", *ENCODER, *FILES, "--num_train_epochs", 1, "--output_dir", "run"]
-    command += ["--resume", "auto"]
-    assert fork_recipe(*command).status == 0
-    metrics = (tmp_path / "run" / "metrics.json").read_bytes()
+    TASKS["doccls"].write_files(tmp_path)
+    write_rows(tmp_path / "new.jsonl", feelings(9, 24))
+    command = ["doccls", *TINY, *FILES, "--num_train_epochs 1 --output_dir run --resume auto"]
+    run = fork_recipe(*command).expect().run
+    metrics = (run / "metrics.json").read_bytes()
 
-    same = fork_recipe(*command)
-    assert same.status == 0 and "This run is finished" in same.stderr, same.stderr
+    assert "This run is finished" in fork_recipe(*command).expect().stderr
     for options in (
-        ("--test_file", "new.jsonl"),
-        ("--validation_file", "test.jsonl", "--test_file", "validation.jsonl"),
-        ("--seeds", 1, 2),
-        ("--num_train_epochs", 2),
-        ("--baselines", "true"),
+        "--test_file new.jsonl",
+        "--validation_file test.jsonl --test_file validation.jsonl",
+        "--seeds 1 2",
+        "--num_train_epochs 2",
+        "--baselines true",
     ):
-        other = fork_recipe(*command, *options)
+        other = fork_recipe(*command, options)
         assert other.status == 1 and other.error.startswith("run: "), (options, other.stderr)
-    write_rows(tmp_path / "train.jsonl", sentences("doccls", 5, 24))
-    changed = fork_recipe(*command)
-    assert changed.status == 1 and "the data changed" in changed.error
-    assert "train.jsonl" in changed.error and "--resume never" in changed.error
-    assert (tmp_path / "run" / "metrics.json").read_bytes() == metrics
+    write_rows(tmp_path / "train.jsonl", feelings(5, 24))
+    fork_recipe(*command).expect(1, "the data changed", "train.jsonl", "--resume never")
+    assert (run / "metrics.json").read_bytes() == metrics
 
 
-@pytest.mark.parametrize("trained", ["doccls"], indirect=True)
-def test_a_model_that_predicts_nan_ends_in_an_error_that_names_it(trained, fork_recipe, tmp_path):
-    weights = load_file(tmp_path / "first" / "model.safetensors")
-    for value in (float("nan"), 3e38):  # the second overflows in the sum
-        weights["classifier.weight"][:] = value
-        weights["bert.encoder.layer.0.output.dense.weight"][:] = value
-        save_file(weights, tmp_path / "first" / "model.safetensors", metadata={"format": "pt"})
-        result = fork_recipe(
-            *(trained, "--do_train", "false", "--model_name_or_path", "first", "--precision"),
-            *("float32", "--test_file", "test.jsonl", "--output_dir", "predictions"),
-        )
-        assert result.status == 1 and "NaN" in result.error and "first" in result.error
-        assert not (tmp_path / "predictions" / "predictions.jsonl").exists()
+@pytest.mark.parametrize("value", [float("nan"), 3e38])  # which overflows in the sum
+def test_a_model_that_predicts_nan_ends_in_an_error_that_names_it(
+    trained, fork_recipe, tmp_path, value
+):
+    shutil.copytree(trained("doccls").folder, tmp_path / "first")
+    TASKS["doccls"].write_files(tmp_path)
+    weights = trained("doccls").weights
+    for name in ("classifier.weight", "bert.encoder.layer.0.output.dense.weight"):
+        weights[name][:] = value
+    save_file(weights, tmp_path / "first" / "model.safetensors", metadata={"format": "pt"})
+    options = "--do_train false --model_name_or_path first --precision float32 --output_dir alone"
+    result = fork_recipe("doccls", options, "--test_file test.jsonl").expect(1, "NaN", "first")
+    assert not (result.run / "predictions.jsonl").exists()
 
 
 def test_the_next_command_works_as_printed_with_own_columns_and_short_windows(
     fork_recipe, tmp_path
 ):
     """Columns, length and stride come from the model: a stride of 32 leaves 24 tokens no window."""
-    rows = [{"글": r["text"], "이름": r["entities"]} for r in sentences("ner", 0, 24)]
+    rows = [{"글": r["text"], "이름": r["entities"]} for r in tagged(0, 24, 6)]
     for split in ("train", "validation", "test"):
         write_rows(tmp_path / f"{split}.jsonl", rows)
-    own = ["--text_column_name", "글", "--entities_column_name", "이름"]
-    quick = ["--max_length", 24, "--stride", 6, "--num_train_epochs", 1]
-    result = fork_recipe("ner", *TINY, *FILES, *own, *quick, "--output_dir", "run").expect()
+    own = "--text_column_name 글 --entities_column_name 이름 --max_length 24 --stride 6"
+    command = ["ner", *TINY, *FILES, own, "--num_train_epochs 1 --output_dir run"]
+    result = fork_recipe(*command).expect()
     line = next(line for line in result.stdout.splitlines() if line.startswith("next"))
     words = shlex.split(line.replace("FILE", "new.jsonl"))
     write_rows(tmp_path / "new.jsonl", [{"글": row["글"]} for row in rows])
-    fork_recipe(Path(words[3]).stem, *words[4:]).expect()
-    again = read_rows(tmp_path / "run-predictions" / "predictions.jsonl")
-    first = read_rows(tmp_path / "run" / "predictions.jsonl")
-    assert [row["prediction"] for row in again] == [row["prediction"] for row in first]
+    again = fork_recipe(Path(words[3]).stem, *words[4:]).expect().run
+    assert again.folder == tmp_path / "run-predictions"
+    found = [[row["prediction"] for row in run.rows] for run in (again, result.run)]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
@@ -276,12 +233,9 @@ def test_other_models_that_predict_nan_score_nothing(fork_recipe, tmp_path, task
     spoil(pretrained(tmp_path / "model", family, auto, num_labels=1))
     rows = [dict(zip(columns, ("봄 길", f"봄 {n}"), strict=True)) for n in range(9)]
     write_rows(tmp_path / "test.jsonl", rows)
-    result = fork_recipe(
-        *(task, *ALONE, "--model_name_or_path", "model", "--precision", "float32"),
-        *("--output_dir", "predictions"),
-    )
-    result.expect(1, "model predicts NaN: ")
-    assert not (tmp_path / "predictions" / "predictions.jsonl").exists()
+    options = "--model_name_or_path model --precision float32"
+    result = fork_recipe(task, ALONE, options).expect(1, "model predicts NaN: ")
+    assert not (result.run / "predictions.jsonl").exists()
 
 
 @pytest.mark.parametrize(
@@ -290,7 +244,7 @@ def test_other_models_that_predict_nan_score_nothing(fork_recipe, tmp_path, task
 def test_a_lone_vocab_txt_that_loses_hangul_is_told_with_share_and_cure(
     fork_recipe, tmp_path, task, told
 ):
-    rows = [{"text": r["text"], "label": r["label"]} for r in sentences("doccls", 0, 24)]
+    rows = feelings(0, 24)
     if task != "doccls":
         rows = [{"query": row["text"], "passage": row["text"]} for row in rows]
     for split in ("train", "validation", "test"):
@@ -306,8 +260,8 @@ def test_a_lone_vocab_txt_that_loses_hangul_is_told_with_share_and_cure(
     BertForMaskedLM(config).save_pretrained(folder)
     if not told:  # the cure
         (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
-    quick = ["--num_train_epochs", 1, "--baselines", "false", "--output_dir", "run"]
-    result = fork_recipe(task, "--model_name_or_path", "model", *FILES, *quick).expect()
+    quick = "--num_train_epochs 1 --baselines false --model_name_or_path model"
+    result = fork_recipe(task, quick, *FILES).expect()
     if told:  # 24 rows of [CLS], three words, of which only a number may be known, [SEP]
         share = re.search(r"tokenizer does not know (\d+)% of the tokens", result.stderr)
         assert share and 35 <= int(share[1]) <= 60
@@ -316,20 +270,17 @@ def test_a_lone_vocab_txt_that_loses_hangul_is_told_with_share_and_cure(
 
 def test_labels_that_are_called_label_0_and_label_1_are_labels(fork_recipe, tmp_path):
     names = {"기쁨": "LABEL_0", "슬픔": "LABEL_1", "화": "LABEL_1"}
-    write_splits(tmp_path, "doccls", 32, names=names)
-    fork_recipe("doccls", *ENCODER, *FILES, "--output_dir", "first").expect()
-    alone = [*ALONE, "--model_name_or_path", "first", "--output_dir", "alone"]
-    fork_recipe("doccls", *alone).expect()
-    assert score(tmp_path / "alone") == score(tmp_path / "first")
+    TASKS["doccls"].write_files(tmp_path, names=names)
+    first = fork_recipe("doccls", *TINY, QUICK, *FILES, "--output_dir first").expect().run
+    alone = fork_recipe("doccls", ALONE, "--model_name_or_path first").expect().run
+    assert score(alone) == score(first)
 
 
 def test_a_head_that_goes_on_with_another_loss_is_told(fork_recipe, tmp_path):
-    labels = {"id2label": dict(enumerate(WORDS)), "label2id": {w: n for n, w in enumerate(WORDS)}}
     kind = {"problem_type": "single_label_classification"}
-    auto = "AutoModelForSequenceClassification"
-    pretrained(tmp_path / "model", auto=auto, **labels, **kind)
-    write_splits(tmp_path, "doccls", 32)
-    command = ["doccls", "--model_name_or_path", "model", *FILES, *SAME, "--multi_label"]
+    pretrained(tmp_path / "model", auto="AutoModelForSequenceClassification", **LABELS, **kind)
+    TASKS["doccls"].write_files(tmp_path)
+    command = ["doccls", "--model_name_or_path model", *FILES, SAME, "--multi_label"]
     other, same = (
         fork_recipe(*command, many, "--output_dir", many).expect() for many in ("true", "false")
     )
@@ -340,7 +291,7 @@ def test_a_head_that_goes_on_with_another_loss_is_told(fork_recipe, tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("program", ["doccls", "predict", "tokenizer"])
 def test_a_terminal_is_not_asked_whether_a_models_code_may_run(tmp_path, program):
-    write_splits(tmp_path, "doccls", 8)
+    TASKS["doccls"].write_files(tmp_path)
     model = pretrained(tmp_path / "model")
     settings = read_json(model / "config.json")
     classes = {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}
@@ -353,7 +304,7 @@ def test_a_terminal_is_not_asked_whether_a_models_code_may_run(tmp_path, program
         "predict": [model, "--input", "test.jsonl"],
         "tokenizer": ["--extend", model, "--text_files", "test.jsonl", "--output_dir", "out"],
     }
-    command = [sys.executable, str(REPOSITORY / "recipes" / f"{program}.py"), *words[program]]
+    command = [sys.executable, RECIPES / f"{program}.py", *words[program]]
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [str(word) for word in command], cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs
@@ -373,55 +324,47 @@ def test_a_terminal_is_not_asked_whether_a_models_code_may_run(tmp_path, program
 
 
 def test_words_that_were_added_to_a_models_tokenizer_are_embedded(fork_recipe, tmp_path):
-    write_splits(tmp_path, "doccls", 32)
-    source = resolve_package("package:models/encoder")
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    TASKS["doccls"].write_files(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(resolve_package("package:models/encoder"))
     words = len(tokenizer)
     assert tokenizer.add_tokens(["꿀잼각", "노잼각"]) == 2
     tokenizer.save_pretrained(tmp_path / "longer")
-    quick = ["--num_train_epochs", 1, "--baselines", "false", "--precision", "float32"]
-    result = fork_recipe(
-        *("doccls", "--model_name_or_path", "package:models/encoder", "--tokenizer_name", "longer"),
-        *(*FILES, *quick, "--output_dir", "first"),
-    ).expect()
+    model = "--model_name_or_path package:models/encoder --tokenizer_name longer"
+    quick = "--num_train_epochs 1 --baselines false --precision float32 --output_dir first"
+    result = fork_recipe("doccls", model, quick, *FILES).expect()
     assert "2 words were added" in result.stderr
-    rows = load_file(tmp_path / "first" / "model.safetensors")
-    assert rows["model.embeddings.tok_embeddings.weight"].shape[0] == words + 2
-    alone = [*ALONE, "--model_name_or_path", "first", "--output_dir", "alone"]
-    fork_recipe("doccls", *alone).expect()
-    assert score(tmp_path / "alone") == score(tmp_path / "first")
+    weights = result.run.weights
+    assert weights["model.embeddings.tok_embeddings.weight"].shape[0] == words + 2
+    alone = fork_recipe("doccls", ALONE, "--model_name_or_path first").expect().run
+    assert score(alone) == score(result.run)
 
 
 def test_adapters_that_peft_saved_elsewhere_are_a_model(fork_recipe, tmp_path):
     """Their folder has neither config.json nor a tokenizer: both are the base model's."""
-    write_splits(tmp_path, "doccls", 32)
-    labels = {"id2label": dict(enumerate(WORDS)), "label2id": {w: n for n, w in enumerate(WORDS)}}
+    TASKS["doccls"].write_files(tmp_path)
     auto = AutoModelForSequenceClassification
-    base = pretrained(tmp_path / "base", auto=auto.__name__, **labels)
+    base = pretrained(tmp_path / "base", auto=auto.__name__, **LABELS)
     model, tokenizer = (one.from_pretrained(base) for one in (auto, AutoTokenizer))
     options = {"task_type": "SEQ_CLS", "target_modules": ["query"], "init_lora_weights": False}
     adapted = get_peft_model(model, LoraConfig(**options))
     adapted.peft_config["default"].base_model_name_or_path = "base"
     torch.nn.init.normal_(adapted.get_submodule("base_model.model.classifier").weight)
     adapted.save_pretrained(tmp_path / "adapters")
-    alone = [*ALONE, "--model_name_or_path", "adapters", "--precision", "float32"]
     weights = tmp_path / "adapters" / "adapter_model.safetensors"
     torch.save(load_file(weights), weights.with_suffix(".bin"))
     weights.unlink()
-    told = fork_recipe("doccls", *alone, "--output_dir", "alone").expect(1, "python -c").error
+    command = ["doccls", ALONE, "--model_name_or_path adapters --precision float32"]
+    told = fork_recipe(*command).expect(1, "python -c").error
     convert = shlex.split(told.partition("python ")[2])
     subprocess.run([sys.executable, *convert], cwd=tmp_path, check=True)
-    fork_recipe("doccls", *alone, "--output_dir", "alone").expect()
-    for row in read_rows(tmp_path / "alone" / "predictions.jsonl"):
+    alone = fork_recipe(*command).expect().run
+    for row in alone.rows:
         with torch.no_grad():
             logits = adapted.eval()(**tokenizer(row["text"], return_tensors="pt")).logits[0]
-        expected = dict(zip(WORDS, logits.softmax(0).tolist(), strict=True))
+        expected = dict(zip(FEELINGS, logits.softmax(0).tolist(), strict=True))
         assert row["probabilities"] == pytest.approx(expected, abs=1e-4)
-    fork_recipe(
-        *("doccls", *SAME, *FILES, "--model_name_or_path", "adapters", "--output_dir", "more")
-    ).expect()
-    assert score(tmp_path / "more") == score(tmp_path / "alone")
+    training = ["doccls", SAME, *FILES, "--model_name_or_path adapters --output_dir"]
+    assert score(fork_recipe(*training, "more").expect().run) == score(alone)
     config = tmp_path / "adapters" / "adapter_config.json"
     config.write_text(json.dumps(read_json(config) | {"task_type": "CAUSAL_LM"}), encoding="utf-8")
-    other = [*SAME, *FILES, "--model_name_or_path", "adapters", "--output_dir", "other"]
-    fork_recipe("doccls", *other).expect(1, "the adapters do not fit their model")
+    fork_recipe(*training, "other").expect(1, "the adapters do not fit their model")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY
+from tasks import TINY
 from writing import read_json, read_rows, write_rows
 
 from nlpbook_data.inference.service import load_service

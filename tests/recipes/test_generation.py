@@ -5,7 +5,6 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,54 +12,32 @@ import transformers
 from conftest import REPOSITORY
 from safetensors.torch import load_file
 from saved import pretrained
+from tasks import DECODER
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
-from writing import kogpt2, read_json, read_rows, visible, write_rows
+from writing import Run, kogpt2, read_json, read_rows, write_rows
 
 from nlpbook_data.reports.push import pushed_files
-from nlpbook_data.training.arguments import resolve_package
 
-DECODER = "package:models/tiny_decoder"
-SIZE = "n_embd=32,n_layer=1,n_head=2"
-SCRATCH = ["--model_name_or_path", DECODER, "--from_scratch", "true", "--precision", "float32"]
-TINY = [
-    *(*SCRATCH, "--config_overrides", SIZE, "--num_train_epochs", "1", "--baselines", "false"),
-    *("--max_new_tokens", "8", "--samples_per_prompt", "2"),
-]
-REVIEWS = ["--corpus", "sample_reviews", "--max_train_samples", "48", "--max_predict_samples", "20"]
+TINY = [*DECODER, "--num_train_epochs 1 --output_dir o"]
+REVIEWS = "--corpus sample_reviews --max_train_samples 48 --max_predict_samples 20"
 PUSHED = {
     *("README.md", "config.json", "generation_config.json", "model.safetensors"),
     *("tokenizer.json", "tokenizer_config.json", "metrics.json", "learning_curve.png"),
 }
-LEFT_BEHIND = PUSHED | {
-    *("run.json", "predictions.jsonl", "errors.jsonl", "samples.json", "samples_by_step.jsonl"),
-}
+KEPT = {"run.json", "predictions.jsonl", "errors.jsonl", "samples.json", "samples_by_step.jsonl"}
 METHODS = [
     *("greedy", "beam", "top-k", "top-p", "temperature", "repetition penalty", "no-repeat n-gram"),
 ]
 
 
-@pytest.fixture(scope="session")
-def decoder(tmp_path_factory) -> Path:
-    """Pretrained weights, in so far as they are there: a tiny decoder."""
-    folder = tmp_path_factory.mktemp("decoder")
-    AutoTokenizer.from_pretrained(resolve_package(DECODER)).save_pretrained(folder)
-    config = transformers.GPT2Config(
-        vocab_size=2000, n_embd=32, n_layer=1, n_head=2, n_positions=64, pad_token_id=0
-    )
-    transformers.GPT2LMHeadModel(config).save_pretrained(folder)
-    return folder
-
-
 def test_the_packaged_setting_trains_samples_scores_and_leaves_everything(fork_recipe, tmp_path):
-    few = ["--max_train_samples", 64, "--max_eval_samples", 20, "--max_predict_samples", 40]
-    options = ["--num_train_epochs", 1, "--precision", "float32", "--samples_per_prompt", 2]
-    result = fork_recipe("generation", *few, *options).expect()
-    folder = tmp_path / "outputs" / "generation"
-    assert visible(folder) == LEFT_BEHIND
-    assert set(pushed_files(folder)) == PUSHED
-    scores = read_json(folder / "metrics.json")
+    few = "--max_train_samples 64 --max_eval_samples 20 --max_predict_samples 40"
+    options = "--num_train_epochs 1 --precision float32 --samples_per_prompt 2"
+    result = fork_recipe("generation", few, options).expect()
+    run = result.run
+    assert run.files == PUSHED | KEPT and set(pushed_files(run.folder)) == PUSHED
+    scores, rows = run.scores, run.rows
     assert {f"{n}-grams of characters" for n in range(1, 6)} == set(scores["baselines"])
-    rows = read_rows(folder / "predictions.jsonl")
     assert {row["prompt"] for row in rows} == {"긍정", "부정"}
     bits = sum(row["loss"] for row in rows) / math.log(2)
     characters = sum(len(row["completion"]) for row in rows)  # the blank before the text too
@@ -69,8 +46,8 @@ def test_the_packaged_setting_trains_samples_scores_and_leaves_everything(fork_r
         assert word in result.stdout
 
     # a text alone, without padding, has the loss that it had in its batch
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(run.folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(run.folder)
     for row in rows[::20]:
         prompt, text = (tokenizer(row[name])["input_ids"] for name in ("prompt", "completion"))
         ids = torch.tensor([[tokenizer.bos_token_id, *prompt, *text, tokenizer.eos_token_id]])
@@ -82,33 +59,32 @@ def test_the_packaged_setting_trains_samples_scores_and_leaves_everything(fork_r
         alone = -probabilities.gather(1, labels[:, None]).double().mean().item()
         assert alone == pytest.approx(row["loss"] / row["tokens"], abs=1e-5)
 
-    written = read_json(folder / "samples.json")
+    written = read_json(run / "samples.json")
     assert list(written) == METHODS == list(scores["samples"])
     assert {row["prompt"] for row in written["beam"]} == {"긍정", "부정"}
-    assert len(read_rows(folder / "samples_by_step.jsonl")) == 4  # two methods, two prompts
-    write = pipeline("text-generation", model=str(folder))
+    assert len(read_rows(run / "samples_by_step.jsonl")) == 4  # two methods, two prompts
+    write = pipeline("text-generation", model=str(run))
     assert write.model.generation_config.max_new_tokens == 64
     assert write.model.generation_config.eos_token_id == tokenizer.eos_token_id
     [[found]] = write(["긍정"], return_full_text=False, do_sample=False)
     greedy = next(row["text"] for row in written["greedy"] if row["prompt"] == "긍정")
     assert found["generated_text"] == greedy
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    assert "생성 예" in card and "vllm serve" in card and "| no-repeat n-gram | " in card
-    assert str(tmp_path) not in card
+    for said in ("생성 예", "vllm serve", "| no-repeat n-gram | "):
+        assert said in run.card
+    assert str(tmp_path) not in run.card
 
 
 def test_plain_texts_are_learnt_whole_and_lose_nothing(fork_recipe, tmp_path):
     texts = [f"{n}번째 " + "아주 긴 글입니다. " * (n % 9) for n in range(60)]
     (tmp_path / "글.txt").write_text("\n\n".join(texts), encoding="utf-8")
-    fork_recipe(
-        *("generation", *TINY, "--train_file", "글.txt", "--max_length", 16, "--output_dir", "o"),
-    ).expect()
-    dropped = read_json(tmp_path / "o" / "run.json")["dropped"]
+    options = "--train_file 글.txt --max_length 16"
+    run = fork_recipe("generation", *TINY, options).expect().run
+    dropped = run.record["dropped"]
     assert set(dropped) == {"train", "validation", "test"}
     assert {number for split in dropped.values() for number in split.values()} == {0}
-    assert read_json(tmp_path / "o" / "samples.json")["greedy"][0]["prompt"] == ""
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "o")
-    for row in read_rows(tmp_path / "o" / "predictions.jsonl"):
+    assert read_json(run / "samples.json")["greedy"][0]["prompt"] == ""
+    tokenizer = AutoTokenizer.from_pretrained(run.folder)
+    for row in run.rows:
         ids = tokenizer(row["completion"], add_special_tokens=False)["input_ids"]
         assert row["tokens"] == len(ids) + 1  # and the end of text, once
 
@@ -116,16 +92,14 @@ def test_plain_texts_are_learnt_whole_and_lose_nothing(fork_recipe, tmp_path):
 def test_prompts_alone_are_continued_and_what_is_cut_is_said(fork_recipe, tmp_path):
     rows = [{"prompt": f"{n % 7} ", "completion": "대답 " * (n % 5 * 6 + 1)} for n in range(60)]
     rows += [{"prompt": f"질문 {n} " * 12, "completion": "대답"} for n in range(6)]
-    train = write_rows(tmp_path / "train.jsonl", rows)
-    test = write_rows(tmp_path / "test.jsonl", [{"prompt": row["prompt"]} for row in rows[:5]])
-    result = fork_recipe(
-        *("generation", *TINY, "--train_file", train, "--test_file", test, "--max_length", 16),
-        *("--output_dir", "o", "--validation_file", train, "--baselines", "true"),
-    ).expect()
-    written = read_rows(tmp_path / "o" / "predictions.jsonl")
-    assert [row["prompt"] for row in written] == [row["prompt"] for row in rows[:5]]
-    assert all(isinstance(row["prediction"], str) for row in written)
-    dropped = read_json(tmp_path / "o" / "run.json")["dropped"]
+    write_rows(tmp_path / "train.jsonl", rows)
+    write_rows(tmp_path / "test.jsonl", [{"prompt": row["prompt"]} for row in rows[:5]])
+    files = "--train_file train.jsonl --validation_file train.jsonl --test_file test.jsonl"
+    options = "--max_length 16 --baselines true"
+    result = fork_recipe("generation", *TINY, files, options).expect()
+    assert [row["prompt"] for row in result.run.rows] == [row["prompt"] for row in rows[:5]]
+    assert all(isinstance(row["prediction"], str) for row in result.run.rows)
+    dropped = result.run.record["dropped"]
     assert dropped["train"] == dropped["validation"]
     assert 24 <= dropped["train"]["texts"] <= 48 and dropped["train"]["rows"] == 6
     assert "6 rows are left out whose prompt alone is" in result.stderr
@@ -133,9 +107,8 @@ def test_prompts_alone_are_continued_and_what_is_cut_is_said(fork_recipe, tmp_pa
 
 def test_questions_are_prompts_of_answers(fork_recipe, tmp_path):
     rows = [{"question": f"{n}시야?", "answer": f"네, {n}시예요"} for n in range(60)]
-    train = write_rows(tmp_path / "train.jsonl", rows)
-    fork_recipe("generation", *TINY, "--train_file", train, "--output_dir", "o").expect()
-    for row in read_rows(tmp_path / "o" / "predictions.jsonl"):
+    write_rows(tmp_path / "train.jsonl", rows)
+    for row in fork_recipe("generation", *TINY, "--train_file train.jsonl").expect().run.rows:
         assert row["prompt"].endswith("시야?\n") and row["completion"].startswith("네, ")
 
 
@@ -147,45 +120,42 @@ def test_a_judge_says_how_often_the_label_is_the_one_that_was_asked_for(fork_rec
     with torch.no_grad():
         model.classifier.bias += torch.tensor([0.0, 100.0])  # everything is 긍정 to it
     model.save_pretrained(tmp_path / "judge")
-    command = ["generation", *TINY, *REVIEWS, "--judge", "judge", "--output_dir", "o"]
+    command = ["generation", *TINY, REVIEWS, "--judge judge"]
     prompts = ["긍정", "긍정 배우", "부정"]
-    fork_recipe(*command, "--sample_prompts", *prompts).expect()
-    for values in read_json(tmp_path / "o" / "metrics.json")["samples"].values():
+    run = fork_recipe(*command, "--sample_prompts", *prompts).expect().run
+    for values in run.scores["samples"].values():
         assert values["agreement"] == pytest.approx(2 / 3)
         assert values["per_label"]["부정"] == {"agreement": 0.0, "support": 2}
-    assert "레이블 일치" in (tmp_path / "o" / "README.md").read_text(encoding="utf-8")
+    assert "레이블 일치" in run.card
 
-    result = fork_recipe(*command, "--sample_prompts", "배우", "--output_dir", "p")
+    other = [*command, "--output_dir p"]
+    result = fork_recipe(*other, "--sample_prompts 배우")
     assert result.error.startswith("--judge judge: the prompt '배우' asks for no label")
     model.config.id2label = {0: "부정", 1: "중립"}
     model.save_pretrained(tmp_path / "judge")
-    result = fork_recipe(*command, "--output_dir", "p")
-    assert "it knows 부정, 중립, and the data has 긍정" in result.error
+    fork_recipe(*other).expect(1, "it knows 부정, 중립, and the data has 긍정")
     (tmp_path / "judge" / "model.safetensors").unlink()  # as export.py leaves it
-    fork_recipe(*command, "--output_dir", "p").expect(1, "--judge judge: holds no model")
+    fork_recipe(*other).expect(1, "--judge judge: holds no model")
 
 
-def test_lora_is_merged_or_saved_as_adapters_that_score_the_same(fork_recipe, tmp_path, decoder):
-    command = ["generation", *REVIEWS, "--baselines", "false", "--max_new_tokens", 8]
-    command += ["--model_name_or_path", decoder, "--lora", "true", "--learning_rate", "1e-2"]
-    command += ["--num_train_epochs", 1, "--precision", "float32"]
-    fork_recipe(*command, "--output_dir", "merged").expect()
-    fork_recipe(*command, "--merge_lora", "false", "--output_dir", "adapters").expect()
-    files = {path.name for path in (tmp_path / "adapters").iterdir()}
-    assert "adapter_model.safetensors" in files and "model.safetensors" not in files
-    assert not list((tmp_path / "merged").glob("adapter*"))
-    for name in ("merged", "adapters"):
-        fork_recipe(
-            *("generation", "--do_train", "false", *REVIEWS, "--model_name_or_path", name),
-            *("--precision", "float32", "--max_new_tokens", 8, "--output_dir", f"{name} again"),
-        ).expect()
-    scores = [
-        read_json(tmp_path / name / "metrics.json")["test"]["loss"]
-        for name in ("merged", "adapters", "merged again", "adapters again")
-    ]
-    assert scores == pytest.approx([scores[0]] * 4, abs=1e-5)
-    result = fork_recipe("generation", *TINY, *REVIEWS, "--lora", "true", "--merge_lora", "false")
-    assert result.error.startswith("--merge_lora false saves adapters of a trained model")
+def test_lora_is_merged_or_saved_as_adapters_that_score_the_same(fork_recipe, tmp_path):
+    sizes = {"n_positions": 64}
+    base = pretrained(tmp_path / "decoder", "GPT2", "AutoModelForCausalLM", **sizes)
+    few = f"{REVIEWS} --precision float32 --max_new_tokens 8"
+    command = ["generation", few, "--model_name_or_path", base, "--lora true --baselines false"]
+    command += ["--learning_rate 1e-2 --num_train_epochs 1"]
+    merged = fork_recipe(*command, "--output_dir merged").expect().run
+    adapters = fork_recipe(*command, "--merge_lora false --output_dir adapters").expect().run
+    assert (
+        "adapter_model.safetensors" in adapters.files and "model.safetensors" not in adapters.files
+    )
+    assert not list(merged.folder.glob("adapter*"))
+    losses = []
+    for run in (merged, adapters):
+        alone = ["--do_train false --model_name_or_path", run, "--output_dir", f"{run} again"]
+        again = fork_recipe("generation", few, *alone).expect().run
+        losses += [one.scores["test"]["loss"] for one in (run, again)]
+    assert losses == pytest.approx([losses[0]] * 4, abs=1e-5)
 
 
 def test_a_folder_as_kogpt2s_is_converted_and_trained_by_the_command_of_the_readme(
@@ -212,60 +182,22 @@ def test_a_folder_as_kogpt2s_is_converted_and_trained_by_the_command_of_the_read
     assert rows and all("날씨" in row["prompt"] for row in rows)  # blanks and Hangul are kept
 
 
-def test_packed_rows_train_as_padded_ones(fork_recipe, tmp_path):
-    dry = [f"{SIZE},resid_pdrop=0.0,embd_pdrop=0.0,attn_pdrop=0.0", "--learning_rate", "1e-2"]
-    for packing in ("true", "false"):
-        fork_recipe(
-            *("generation", *TINY, *REVIEWS, "--config_overrides", *dry, "--packing", packing),
-            *("--per_device_train_batch_size", 8, "--output_dir", packing),
-        ).expect()
-    packed, padded = (read_json(tmp_path / n / "metrics.json")["test"] for n in ("true", "false"))
-    assert packed == pytest.approx(padded, rel=1e-5)
-    assert packed["loss"] < 7.5  # of ln 2000 = 7.6 it has learnt something
-    records = [read_json(tmp_path / name / "run.json") for name in ("true", "false")]
-    assert records[0]["real_token_share"] == 1.0 > records[1]["real_token_share"]
+def test_packed_rows_train_as_padded_ones(fork_recipe):
+    still = "n_embd=32,n_layer=1,n_head=2,resid_pdrop=0.0,embd_pdrop=0.0,attn_pdrop=0.0"
+    options = f"{REVIEWS} --learning_rate 1e-2 --per_device_train_batch_size 8"
+    command = ["generation", *TINY, "--config_overrides", still, options]
+    packed, padded = (
+        fork_recipe(*command, "--packing", packing, "--output_dir", packing).expect().run
+        for packing in ("true", "false")
+    )
+    assert packed.scores["test"] == pytest.approx(padded.scores["test"], rel=1e-5)
+    assert packed.scores["test"]["loss"] < 7.5  # of ln 2000 = 7.6 it has learnt something
+    assert packed.record["real_token_share"] == 1.0 > padded.record["real_token_share"]
 
 
-def test_of_several_seeds_the_one_with_the_fewest_bits_is_saved(fork_recipe, tmp_path):
-    fork_recipe("generation", *TINY, *REVIEWS, "--seeds", 1, 2, "--output_dir", "o").expect()
-    scores = read_json(tmp_path / "o" / "metrics.json")
-    bits = {
-        seed: read_json(tmp_path / "o" / f"seed-{seed}" / "metrics.json")["validation"]
-        for seed in (1, 2)
-    }
-    best = min(bits, key=lambda seed: bits[seed]["bits_per_character"])
-    assert scores["seeds"]["saved"] == best
-    seed = read_json(tmp_path / "o" / f"seed-{best}" / "metrics.json")
-    assert scores["samples"] == seed["samples"]
-
-
-def test_two_processes_score_as_one(fork_recipe, tmp_path):
-    fork_recipe("generation", *TINY, *REVIEWS, "--output_dir", "o").expect()
-    fork_recipe(
-        *("generation", "--do_train", "false", *REVIEWS, "--model_name_or_path", "o"),
-        *("--precision", "float32", "--max_new_tokens", 8, "--samples_per_prompt", 2),
-        *("--per_device_eval_batch_size", 8, "--output_dir", "p"),
-        processes=2,
-    ).expect()
-    one, two = (read_json(tmp_path / name / "metrics.json") for name in "op")
-    assert two["samples"] == one["samples"]
-    for split in ("validation", "test"):
-        assert two[split] == pytest.approx(one[split], rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--max_new_tokens", 255], "255 new tokens: a model of 256 positions"),
-        (["--quantization", "4bit"], "--quantization 4bit needs an NVIDIA GPU"),
-        (["--corpus", "klue-nli"], "The corpus klue-nli is for paircls"),
-        (["--samples_per_prompt", 0], "--samples_per_prompt 0: it must be 1 or more"),
-        (["--special_tokens", "end=</s>"], "--special_tokens end=</s>: there is no end"),
-    ],
-)
-def test_what_cannot_be_done_is_refused_before_training(fork_recipe, tmp_path, options, message):
-    if torch.cuda.is_available() and "--quantization" in options:
-        pytest.skip("a GPU is here")
-    result = fork_recipe("generation", *TINY, *REVIEWS, "--output_dir", "o", *options)
-    assert result.status == 1 and message in result.error
-    assert not (tmp_path / "o").exists()
+def test_of_several_seeds_the_one_with_the_fewest_bits_is_saved(fork_recipe):
+    run = fork_recipe("generation", *TINY, REVIEWS, "--seeds 1 2").expect().run
+    seeds = {seed: Run(run / f"seed-{seed}").scores for seed in (1, 2)}
+    best = min(seeds, key=lambda seed: seeds[seed]["validation"]["bits_per_character"])
+    assert run.scores["seeds"]["saved"] == best
+    assert run.scores["samples"] == seeds[best]["samples"]

@@ -1,17 +1,19 @@
 """Push and pull through the real client against a loopback double of the Hub."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, DOCCLS, REPOSITORY
+from conftest import COMMAND, REPOSITORY
 from hub_double import Repo
 from saved import pretrained
-from writing import read_json, written
+from tasks import DOCCLS
+from writing import written
 
 from nlpbook_data import load_corpus
 
-TRAIN = [*DOCCLS, "--num_train_epochs", "1", "--max_train_samples", "64", "--output_dir", "reviews"]
+TRAIN = [*DOCCLS, "--num_train_epochs 1 --max_train_samples 64 --output_dir reviews"]
 PUSHED = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
     *("metrics.json", "learning_curve.png", "confusion_matrix.png"),
@@ -19,7 +21,7 @@ PUSHED = {
 
 
 def test_a_pushed_model_pulled_into_an_empty_cache_predicts_the_same(fork_online, tmp_path, hub):
-    push = ["--push_to_hub", "true", "--hub_private_repo", "true", "--hub_token", hub.token]
+    push = ["--push_to_hub true --hub_private_repo true", "--hub_token", hub.token]
     result = fork_online("doccls", *TRAIN, *push, token=False).expect()
     repo = hub.repos["tester/reviews"]
     assert repo.private and set(repo.files) == PUSHED
@@ -27,33 +29,24 @@ def test_a_pushed_model_pulled_into_an_empty_cache_predicts_the_same(fork_online
         for secret in (str(tmp_path), hub.token, str(Path.home())):
             assert secret.encode() not in content, f"{secret} in {name}"
     assert 'model="tester/reviews"' in repo.files["README.md"].decode()  # runs as pasted
-    record = (tmp_path / "reviews" / "run.json").read_text(encoding="utf-8")
-    assert hub.token not in result.stdout + result.stderr + record
+    assert hub.token not in result.stdout + result.stderr + json.dumps(result.run.record)
 
-    command = ["doccls", "--do_train", "false", "--do_eval", "false", "--corpus", "sample_reviews"]
-    command += ["--model_name_or_path", "tester/reviews", "--output_dir", "pulled"]
-    fork_online(*command).expect()
-    predictions = [(tmp_path / f / "predictions.jsonl").read_bytes() for f in ("reviews", "pulled")]
-    assert predictions[0] == predictions[1]
-
-    refused = fork_online(*command, token=False)
-    assert refused.status == 1 and "tester/reviews" in refused.error
+    command = ["doccls", "--do_train false --do_eval false --corpus sample_reviews"]
+    command += ["--model_name_or_path tester/reviews --output_dir pulled"]
+    pulled = fork_online(*command).expect().run
+    assert pulled.rows == result.run.rows
+    fork_online(*command, token=False).expect(1, "tester/reviews")
 
 
-def test_a_failed_push_keeps_everything_and_the_same_command_pushes_again(
-    fork_online, tmp_path, hub
-):
+def test_a_failed_push_keeps_everything_and_the_same_command_pushes_again(fork_online, hub):
     hub.fail_commit = 403
-    command = ["doccls", *TRAIN, "--push_to_hub", "true", "--hub_model_id", "tester/reviews"]
-    failed = fork_online(*command)
-
-    assert failed.status == 1
-    assert "push failed" in failed.error and "--resume auto" in failed.error
-    weights = (tmp_path / "reviews" / "model.safetensors").read_bytes()
-    assert read_json(tmp_path / "reviews" / "run.json")["status"] == "finished"
+    command = ["doccls", *TRAIN, "--push_to_hub true --hub_model_id tester/reviews"]
+    run = fork_online(*command).expect(1, "push failed", "--resume auto").run
+    weights = (run / "model.safetensors").read_bytes()
+    assert run.record["status"] == "finished"
 
     hub.fail_commit = None
-    again = fork_online(*command, "--resume", "auto").expect()
+    again = fork_online(*command, "--resume auto").expect()
     assert "nothing is trained" in again.stderr
     assert hub.repos["tester/reviews"].files["model.safetensors"] == weights
 
@@ -70,11 +63,9 @@ def test_a_run_pushed_later_pushes_what_its_own_push_would(fork_online, tmp_path
     fork_online(*push, "--hub_model_id", "tester/other").expect()
     assert hub.repos["tester/other"].files["README.md"] == card.read_bytes()
 
-    refused = fork_online(*push, token=False)
-    assert refused.status == 1 and "hf auth login" in refused.stderr
+    fork_online(*push, token=False).expect(1, "hf auth login")
     (tmp_path / "reviews" / "run.json").write_text('{"status": "interrupted"}', encoding="utf-8")
-    refused = fork_online(*push)
-    assert refused.status == 1 and "interrupted" in refused.stderr
+    fork_online(*push).expect(1, "interrupted")
 
 
 def test_a_token_of_a_yaml_is_hidden_wherever_it_is_repeated(
@@ -95,12 +86,10 @@ def test_a_token_of_a_yaml_is_hidden_wherever_it_is_repeated(
     assert token not in failed.stdout + failed.stderr
 
 
-@pytest.mark.parametrize("token", [(), ("--hub_token", "hf_wrong")])
-def test_a_push_that_could_not_be_is_refused_before_training(fork_online, tmp_path, token):
-    result = fork_online("doccls", *TRAIN, "--push_to_hub", "true", *token, token=False)
-
-    assert result.status == 1 and "hf auth login" in result.error
-    assert not (tmp_path / "reviews").exists()
+@pytest.mark.parametrize("token", [(), ("--hub_token hf_wrong",)])
+def test_a_push_that_could_not_be_is_refused_before_training(fork_online, token):
+    result = fork_online("doccls", *TRAIN, "--push_to_hub true", *token, token=False)
+    assert not result.expect(1, "hf auth login").run.folder.exists()
 
 
 def test_prefetch_on_a_login_node_lets_a_compute_node_start_without_a_network(
@@ -110,11 +99,10 @@ def test_prefetch_on_a_login_node_lets_a_compute_node_start_without_a_network(
     written(base / "chat_template.jinja", "{{ messages[0].content }}")
     files = {path.name: path.read_bytes() for path in base.iterdir()}
     hub.repos["tester/base"] = Repo("tester/base", files=files)
-    settings = tmp_path / "설정.yaml"
-    settings.write_text(
+    settings = written(
+        tmp_path / "설정.yaml",
         "corpus: sample_reviews\nmodel_name_or_path: tester/base\nmax_train_samples: 32\n"
         "num_train_epochs: 1\nbaselines: false\n",
-        encoding="utf-8",
     )
     fork_online(COMMAND, "prefetch", "--config", settings).expect()
 
@@ -146,8 +134,8 @@ def test_a_pushed_corpus_is_loaded_from_the_hub_with_its_types(nsmc, fork_online
 
 
 def test_a_corpus_that_may_not_be_passed_on_is_not_pushed_in_public(fork_online, hub):
-    done = fork_online(COMMAND, "push", "modu_ne", "--repo_id", "tester/modu_ne")
-    assert done.status == 1 and "does not let it be passed on" in done.stderr
+    done = fork_online(COMMAND, "push", "modu_ne", "--repo_id tester/modu_ne")
+    done.expect(1, "does not let it be passed on")
     assert not hub.repos
 
 
@@ -158,13 +146,12 @@ def test_what_is_to_be_private_is_not_pushed_where_all_can_see_it(fork_online, h
     push = [COMMAND, "push-run", "reviews", "--hub_private_repo", "--hub_model_id", "tester/open"]
     data = [COMMAND, "push", "nsmc", "--private", "--repo_id", "tester/data", *nsmc]
     for command in (push, data):
-        done = fork_online(*command)
-        assert done.status == 1 and "is there and public" in done.stderr
+        fork_online(*command).expect(1, "is there and public")
     assert not any(repo.files for repo in hub.repos.values())
 
 
 def test_a_push_that_the_hub_refuses_is_one_message_without_the_token(nsmc, fork_online, hub):
     hub.fail_commit = 403
-    done = fork_online(COMMAND, "push", "nsmc", "--repo_id", "tester/nsmc", *nsmc)
-    assert done.status == 1 and "tester/nsmc: the push failed (" in done.stderr
-    assert hub.token not in done.stdout + done.stderr and "Traceback" not in done.stderr
+    done = fork_online(COMMAND, "push", "nsmc", "--repo_id tester/nsmc", *nsmc)
+    done.expect(1, "tester/nsmc: the push failed (")
+    assert hub.token not in done.stdout + done.stderr

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,17 +14,17 @@ import pytest
 import spy
 import torch
 from accelerate import FullyShardedDataParallelPlugin
-from accelerate.commands.config import load_config_from_file
+from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 from accelerate.utils import patch_environment
-from conftest import DOCCLS, RECIPES, SIZE
-from safetensors.torch import load_file
+from conftest import RECIPES, words_of
+from tasks import DOCCLS, NO_CHOICE, STILL
 from test_survival import wait_for
 from torch.distributed import TCPStore
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-from writing import read_json
+from writing import Run, read_json
 
 from nlpbook_data.training.machines import Machines
 from nlpbook_data.training.models import save_trained
@@ -34,12 +34,9 @@ TOLERANCE = 1e-5
 WITHIN = 75  # seconds: a minute, and starting on busy cores
 LIBRARY = "library"  # accelerate's own launcher
 OURS = "ours"
-CPU = ["--use_cpu", "true"]
-NO_DROPOUT = f"{SIZE},hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
 SHORT = [
-    *(*DOCCLS, "--config_overrides", NO_DROPOUT, "--max_train_samples", 61, "--seed", 3),
-    *("--eval_strategy", "no", "--load_best_model_at_end", "false", "--save_strategy", "steps"),
-    *("--save_steps", 5, "--logging_steps", 1, "--keep_checkpoints", "true", *CPU),
+    *(*DOCCLS, "--config_overrides", STILL, "--max_train_samples 61 --seed 3", *NO_CHOICE),
+    "--save_strategy steps --save_steps 5 --logging_steps 1 --keep_checkpoints true --use_cpu true",
 ]
 
 
@@ -82,7 +79,7 @@ def start(hf_home: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Po
             command += ["accelerate.commands.accelerate_cli", "launch", "--num_processes", "2"]
             command += ["--config_file", str(RECIPES / "accelerate" / "multi_node.yaml")]
             command += ["--machine_rank", str(rank), "--main_process_port", str(port)]
-        command += [str(RECIPES / "doccls.py"), *map(str, arguments)]
+        command += [str(RECIPES / "doccls.py"), *words_of(arguments)]
         files = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
         environment = {**os.environ, "HF_HOME": str(hf_home), **(env or {})}
         process = subprocess.Popen(command, cwd=cwd, env=environment, **files)
@@ -111,11 +108,10 @@ def ends(process: subprocess.Popen, since: float, within: float = WITHIN) -> str
     return line
 
 
-def losses(folder: Path) -> list[float]:
-    state = max(
-        folder.glob("checkpoint-*/trainer_state.json"), key=lambda p: int(p.parent.name[11:])
-    )
-    return [entry["loss"] for entry in read_json(state)["log_history"] if "loss" in entry]
+def finish(machines: Iterable[subprocess.Popen]) -> None:
+    for process in [*machines]:  # all are started
+        output = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, output
 
 
 @pytest.mark.long
@@ -123,21 +119,18 @@ def losses(folder: Path) -> list[float]:
 @pytest.mark.parametrize("by", [LIBRARY, OURS])
 def test_two_machines_do_what_one_process_does(start, port, fork_recipe, tmp_path, by):
     """Also prepare the corpus once, in the folder that they share."""
-    words = [*SHORT, "--num_train_epochs", 2, "--cache_dir", tmp_path / "cache"]
+    words = [*SHORT, "--num_train_epochs 2", "--cache_dir", tmp_path / "cache"]
     env = spy.environment(tmp_path)
-    options = ["--per_device_train_batch_size", 4, "--output_dir", "two"]
-    two = [start(rank, *words, *options, by=by, port=port, env=env) for rank in (0, 1)]
-    for process in two:
-        output = process.communicate(timeout=300)[1]
-        assert process.returncode == 0, output
+    options = "--per_device_train_batch_size 4 --output_dir two"
+    finish(start(rank, *words, options, by=by, port=port, env=env) for rank in (0, 1))
     assert spy.tokenized(tmp_path) == {0: 61 + 140 + 200}
     assert len([*(tmp_path / "cache" / "nlpbook" / "corpora").glob("*/*/entry.json")]) == 1
-    options = ["--per_device_train_batch_size", 8, "--output_dir", "one"]
-    fork_recipe("doccls", *words, *options).expect()
-    one = losses(tmp_path / "one")
-    assert len(one) == 16 and max(one) - min(one) > 500 * TOLERANCE
-    assert losses(tmp_path / "two") == pytest.approx(one, abs=TOLERANCE)
-    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    options, two = "--per_device_train_batch_size 8 --output_dir one", Run(tmp_path / "two")
+    one = fork_recipe("doccls", *words, options).expect().run
+    losses = one.curve("loss")
+    assert len(losses) == 16 and max(losses) - min(losses) > 500 * TOLERANCE
+    assert two.curve("loss") == pytest.approx(losses, abs=TOLERANCE)
+    weights = one.weights, two.weights
     assert weights[0].keys() == weights[1].keys()
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, atol=TOLERANCE, rtol=0)
@@ -159,7 +152,7 @@ def test_a_machine_that_does_not_come(start, port):
 def test_a_machine_that_dies_ends_the_other_and_the_same_command_goes_on(
     start, port, tmp_path, by, lost
 ):
-    words = [*SHORT, "--per_device_train_batch_size", 4, "--output_dir", "run", "--max_steps"]
+    words = [*SHORT, "--per_device_train_batch_size 4 --output_dir run", "--max_steps"]
     two = [start(rank, *words, 5000, by=by, port=port) for rank in (0, 1)]
     wait_for(lambda: [*(tmp_path / "run").glob("checkpoint-*/complete")], 120)
     begun = time.monotonic()
@@ -171,10 +164,7 @@ def test_a_machine_that_dies_ends_the_other_and_the_same_command_goes_on(
     (tmp_path / "run" / "run.json").write_text(
         json.dumps(read_json(tmp_path / "run" / "run.json")).replace("5000", str(saved + 5))
     )
-    two = [start(rank, *words, saved + 5, by=by, port=port) for rank in (0, 1)]
-    for process in two:
-        output = process.communicate(timeout=300)[1]
-        assert process.returncode == 0, output
+    finish(start(rank, *words, saved + 5, by=by, port=port) for rank in (0, 1))
     assert read_json(tmp_path / "run" / "run.json")["resumed_from"] == f"checkpoint-{saved}"
 
 
@@ -184,7 +174,7 @@ def test_machines_that_share_no_folder_are_refused(start, port, tmp_path):
     begun, two = time.monotonic(), []
     for rank in (0, 1):
         (tmp_path / str(rank)).mkdir()
-        words = [*SHORT, "--max_steps", 5, "--output_dir", "run"]
+        words = [*SHORT, "--max_steps 5 --output_dir run"]
         two.append(start(rank, *words, port=port, cwd=tmp_path / str(rank)))
     assert "that all machines share" in ends(two[1], begun, 180)
     assert "Another process" in ends(two[0], begun, 180)
@@ -216,7 +206,7 @@ def cable() -> Iterator[Callable[[], None]]:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_cut_cable_ends_both(start, cable, tmp_path):
-    words = [*SHORT, "--max_steps", 5000, "--per_device_train_batch_size", 4, "--output_dir", "run"]
+    words = [*SHORT, "--max_steps 5000 --per_device_train_batch_size 4 --output_dir run"]
     two = [
         start(n, *words, port=29500, head="10.9.0.1", before=("ip", "netns", "exec", f"nlpbook{n}"))
         for n in (0, 1)
@@ -253,6 +243,10 @@ def test_a_model_that_is_spread_by_fsdp_is_saved_whole(tmp_path):
 )
 def test_accelerate_takes_its_configs_as_they_are(path):
     config = load_config_from_file(str(path))  # it refuses unknown keys
+    assert isinstance(config, ClusterConfig)
+    assert config.mixed_precision == "no"  # the recipe chooses; two choices would fight
+    header = path.read_text(encoding="utf-8").partition("compute_environment")[0]
+    assert f"--config_file recipes/accelerate/{path.name}" in header
     assert config.num_processes % config.num_machines == 0
     if config.fsdp_config:  # read by each process from its environment
         with patch_environment(**{k.upper(): v for k, v in config.fsdp_config.items()}):

@@ -1,13 +1,14 @@
 """recipes/rerank.py as users run it, on rows that the test writes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
-from safetensors.torch import load_file
 from saved import pretrained
 from sentence_transformers import CrossEncoder
-from writing import read_json, read_rows, visible, write_rows
+from tasks import STILL, TINY, faq, without
+from writing import Run, write_rows
 
 from nlpbook_data.errors import InputError
 from nlpbook_data.search.bm25 import extract_morphemes, index_morphemes, rank_passages
@@ -26,9 +27,7 @@ from nlpbook_data.search.training import Ranking, save_encoder, save_weight
 from nlpbook_data.training.arguments import ModelArguments
 from nlpbook_data.training.models import load_config, load_tokenizer
 
-MODEL = [*TINY, "--learning_rate", "1e-3", "--max_length", 32]
-NO_DROPOUT = [*MODEL]
-NO_DROPOUT[1] += ",hidden_dropout_prob=0.0,attention_probs_dropout_prob=0.0"
+MODEL = [*TINY, "--learning_rate 1e-3 --max_length 32"]
 FILES = {
     *("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
     *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
@@ -37,113 +36,72 @@ FILES = {
 }
 
 
-def faq(count: int) -> list[dict]:
-    words = ["봄", "여름", "가을", "겨울", "바다", "산", "강", "들", "섬", "숲", "길"]
-    return [
-        {"query": f"{words[n % 11]}에 관한 물음 {n}", "passage": f"{words[n % 11]} 이야기 {n % 17}"}
-        for n in range(count)
-    ]
+@pytest.fixture
+def questions(tmp_path) -> None:
+    """The files train.jsonl and test.jsonl, of other questions."""
+    rows = without("negative", faq(0, 84))
+    for name, part in (("train", rows[:60]), ("test", rows[60:75])):
+        write_rows(tmp_path / f"{name}.jsonl", part)
 
 
-def losses(folder) -> list[float]:
-    states = sorted(folder.glob("checkpoint-*/trainer_state.json"), key=lambda p: len(str(p)))
-    return [row["loss"] for row in read_json(states[-1])["log_history"] if "loss" in row]
-
-
-def test_a_reranker_is_trained_scored_beside_bm25_and_predicts_alone(fork_recipe, tmp_path):
-    path = write_rows(tmp_path / "faq.jsonl", faq(60))
-    test = write_rows(tmp_path / "test.jsonl", faq(75)[60:])
-    data = ["--train_file", path, "--test_file", test, "--num_train_epochs", 1]
-    result = fork_recipe(
-        "rerank", *MODEL, *data, "--baselines", "true", "--output_dir", "out"
-    ).expect()
+def test_a_reranker_is_trained_scored_beside_bm25_and_predicts_alone(questions, fork_recipe):
+    files = "--train_file train.jsonl --test_file test.jsonl"
+    options = "--num_train_epochs 1 --baselines true --output_dir out"
+    result = fork_recipe("rerank", *MODEL, files, options).expect()
     assert "BM25" in result.stdout and "hybrid: model and BM25" in result.stdout
-    folder = tmp_path / "out"
-    assert visible(folder) == FILES
-    scores, rows = read_json(folder / "metrics.json"), read_rows(folder / "predictions.jsonl")
-    bm25 = scores["baselines"]["BM25"]["test"]
-    assert scores["test"]["recall_at_100"] == bm25["recall_at_100"]  # the same passages
+    run = result.run
+    assert run.files == FILES
+    scores, rows = run.scores["test"], run.rows
+    bm25 = run.scores["baselines"]["BM25"]["test"]
+    assert scores["recall_at_100"] == bm25["recall_at_100"]  # the same passages
     for row in rows:  # none but BM25's, in the order of the model
         values = [hit["score"] for hit in row["prediction"]]
         assert values == sorted(values, reverse=True)
-    model = CrossEncoder(str(folder), device="cpu")
+    model = CrossEncoder(str(run), device="cpu")
     ranked = model.rank(rows[0]["query"], [hit["text"] for hit in rows[0]["prediction"]])
     assert [hit["corpus_id"] for hit in ranked] == list(range(len(ranked)))
-    weight = read_json(folder / "config.json")["recipe_settings"]["hybrid_weight"]
-    assert weight == scores["test"]["hybrid_weight"]
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    assert 'CrossEncoder("out")' in card and "pipeline_tag: text-ranking" in card
+    weight = run.config["recipe_settings"]["hybrid_weight"]
+    assert weight == scores["hybrid_weight"]
+    assert 'CrossEncoder("out")' in run.card and "pipeline_tag: text-ranking" in run.card
 
-    commands = {"predict": ["--input", test], "export": ["--output", "o"], "serve": [], "demo": []}
+    commands = {
+        "predict": ["--input test.jsonl"],
+        "export": ["--output o"],
+        "serve": [],
+        "demo": [],
+    }
     for recipe, options in commands.items():
-        refused = fork_recipe(recipe, folder, *options)
-        assert refused.status == 1 and f"--rerank {folder}" in refused.error
+        fork_recipe(recipe, run, *options).expect(1, f"--rerank {run}")
 
-    alone = ["--do_train", "false", "--do_eval", "false", "--model_name_or_path", folder]
-    fork_recipe("rerank", *alone, "--test_file", test, "--output_dir", "again").expect()
-    again = read_json(tmp_path / "again" / "metrics.json")["test"]
-    assert again["hybrid_weight"] == weight  # as validation had chosen it
+    alone = "--do_train false --do_eval false --test_file test.jsonl --output_dir again"
+    again = fork_recipe("rerank", "--model_name_or_path", run, alone).expect().run
+    assert again.scores["test"]["hybrid_weight"] == weight  # as validation had chosen it
 
 
-def test_a_search_model_gives_the_negatives(fork_recipe, tmp_path):
-    base, path = pretrained(tmp_path / "base"), write_rows(tmp_path / "faq.jsonl", faq(60))
-    command = ["rerank", *NO_DROPOUT, "--train_file", path, "--max_steps", 4]
-    command += ["--rerank_depth", 5, "--logging_steps", 1, "--keep_checkpoints", "true"]
-    for name, options in {"words": [], "vectors": ["--search_model", base]}.items():
-        fork_recipe(*command, *options, "--output_dir", name).expect()
-    words, vectors = (losses(tmp_path / name) for name in ("words", "vectors"))
-    assert words != vectors  # the same rows, seed and weights, beside other passages
+def test_a_search_model_gives_the_negatives(questions, fork_recipe, tmp_path):
+    options = "--train_file train.jsonl --max_steps 4 --rerank_depth 5 --logging_steps 1"
+    command = ["rerank", *MODEL, "--config_overrides", STILL, options, "--keep_checkpoints true"]
+    model = ["--search_model", pretrained(tmp_path / "base"), "--output_dir vectors"]
+    words = fork_recipe(*command, "--output_dir words").expect().run
+    vectors = fork_recipe(*command, *model).expect().run
+    # the same rows, seed and weights, beside other passages
+    assert words.curve("loss") != vectors.curve("loss")
 
 
-def test_lora_is_trained_and_merged(fork_recipe, tmp_path):
-    base, path = pretrained(tmp_path / "base"), write_rows(tmp_path / "faq.jsonl", faq(60))
-    options = ["--model_name_or_path", base, "--train_file", path, "--lora", "true"]
-    options += ["--learning_rate", "1e-2", "--max_length", 32, "--max_steps", 4]
-    options += ["--rerank_depth", 5, "--precision", "float32", "--output_dir", "out"]
-    fork_recipe("rerank", *options).expect()
-    folder = tmp_path / "out"
-    assert visible(folder) == FILES
-    before, after = (load_file(f / "model.safetensors") for f in (base, folder))
+def test_lora_is_trained_and_merged(questions, fork_recipe, tmp_path):
+    base = Run(pretrained(tmp_path / "base"))
+    options = "--train_file train.jsonl --lora true --learning_rate 1e-2 --max_length 32"
+    short = "--max_steps 4 --rerank_depth 5 --precision float32 --output_dir out"
+    run = fork_recipe("rerank", "--model_name_or_path", base, options, short).expect().run
+    assert run.files == FILES
+    before, after = base.weights, run.weights
     query, embedding = "encoder.layer.0.attention.self.query.weight", "word_embeddings.weight"
     assert not before[query].equal(after[f"bert.{query}"])
     assert before[f"embeddings.{embedding}"].equal(after[f"bert.embeddings.{embedding}"])
-    model, row = CrossEncoder(str(folder), device="cpu"), read_rows(folder / "predictions.jsonl")[0]
+    model, row = CrossEncoder(str(run), device="cpu"), run.rows[0]
     pairs = [(row["query"], hit["text"]) for hit in row["prediction"]]
     expected = [hit["score"] for hit in row["prediction"]]
     assert score_pairs(model, pairs, 8) == pytest.approx(expected, abs=1e-4)
-
-
-@pytest.mark.long
-def test_the_loss_does_not_depend_on_how_the_global_batch_is_split(fork_recipe, tmp_path):
-    path = write_rows(tmp_path / "faq.jsonl", faq(40))
-    options = [*NO_DROPOUT, "--train_file", path, "--max_train_samples", 32, "--logging_steps", 1]
-    options += ["--num_train_epochs", 1, "--keep_checkpoints", "true", "--do_predict", "false"]
-    found = []
-    for processes, size, steps in ((1, 8, 1), (1, 4, 2), (2, 4, 1)):
-        folder = f"{processes}-{size}"
-        batch = ["--per_device_train_batch_size", size, "--gradient_accumulation_steps", steps]
-        fork_recipe(
-            "rerank", *options, *batch, "--output_dir", folder, processes=processes
-        ).expect()
-        found.append(losses(tmp_path / folder))
-    assert len(found[0]) == 4
-    for other in found[1:]:
-        np.testing.assert_allclose(found[0], other, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("options", "parts"),
-    [
-        (["--corpus", "nsmc"], ("nsmc is for doccls",)),
-        (["--lora", "true"], ("--lora", "random weights")),
-        (["--hp_trials", "2"], ("searches no settings",)),
-        (["--search_model", "nowhere"], ("nowhere", "no model could be loaded")),
-    ],
-)
-def test_bad_input_is_one_message_and_leaves_nothing(refused, tmp_path, options, parts):
-    path = write_rows(tmp_path / "faq.jsonl", faq(30))
-    data = options if "--corpus" in options else ["--train_file", path, *options]
-    refused("rerank", parts, *MODEL, *data)
 
 
 # The parts
@@ -203,15 +161,10 @@ def test_the_first_are_put_in_order_and_the_others_follow():
 
 
 def test_hits_are_ordered_by_the_model_in_its_own_weight():
-    from types import SimpleNamespace
-
     model = Longest()
     model.config = SimpleNamespace()
-    hits = [
-        Hit(5, 0.9, {"text": "가"}),
-        Hit(2, 0.6, {"text": "나나나"}),
-        Hit(1, 0.3, {"text": "다"}),
-    ]
+    known = {5: (0.9, "가"), 2: (0.6, "나나나"), 1: (0.3, "다")}
+    hits = [Hit(number, score, {"text": text}) for number, (score, text) in known.items()]
     assert [hit.id for hit in rerank_hits(model, "q", hits)] == [2, 5, 1]
     save_weight(model.config, 0.25)
     assert [hit.id for hit in rerank_hits(model, "q", hits)] == [5, 2, 1]

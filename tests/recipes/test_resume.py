@@ -9,27 +9,27 @@ from typing import Any
 
 import pytest
 import spy
-from conftest import DOCCLS, SIZE, Result
-from writing import read_json, read_rows
+from conftest import Result
+from tasks import DOCCLS, STILL
+from writing import Run, close
 
 # 61 rows in global batches of 8: 8 steps an epoch, each of 2 micro-batches.
 EPOCHS, STEPS, ACCUMULATION = 3, 8, 2
 MICRO_BATCHES = EPOCHS * STEPS * ACCUMULATION
 EVERY = 3
 ARGUMENTS = [
-    *(*DOCCLS, "--max_train_samples", 61, "--num_train_epochs", EPOCHS, "--learning_rate", "5e-3"),
-    *("--per_device_train_batch_size", 4, "--gradient_accumulation_steps", ACCUMULATION),
-    *("--eval_strategy", "steps", "--eval_steps", EVERY, "--seed", 5, "--warmup_steps", 0),
-    *("--save_strategy", "steps", "--save_steps", EVERY),
-    *("--per_device_eval_batch_size", 70, "--max_predict_samples", 70),
-    *("--metric_for_best_model", "loss"),  # it falls to the end: the best weights are the last
+    *(*DOCCLS, f"--max_train_samples 61 --num_train_epochs {EPOCHS} --learning_rate 5e-3"),
+    f"--per_device_train_batch_size 4 --gradient_accumulation_steps {ACCUMULATION} --seed 5",
+    f"--eval_strategy steps --eval_steps {EVERY} --save_strategy steps --save_steps {EVERY}",
+    "--warmup_steps 0 --per_device_eval_batch_size 70 --max_predict_samples 70",
+    "--metric_for_best_model loss",  # it falls to the end: the best weights are the last
 ]
-BEST_IS_FIRST = ("--metric_for_best_model", "macro_f1")  # a constant here
+BEST_IS_FIRST = ("--metric_for_best_model macro_f1",)  # a constant here
 # Micro-batches of epoch 2 that complete a step: one half of its gradient is there and is lost.
 KILLS = random.Random(0).sample(range(STEPS * ACCUMULATION + 2, 2 * STEPS * ACCUMULATION + 1, 2), 3)
 TRAINER = "transformers.trainer:"
 STEP = f"{TRAINER}Trainer.training_step:"
-EARLY_STOPPING = ("--early_stopping_patience", 3, "--early_stopping_threshold", 1)
+EARLY_STOPPING = ("--early_stopping_patience 3 --early_stopping_threshold 1",)
 
 
 class Runs:
@@ -37,7 +37,7 @@ class Runs:
 
     def __init__(self, fork_recipe: Callable, folder: Path):
         self.fork_recipe, self.folder = fork_recipe, folder
-        self.out = folder / "out"
+        self.out = Run(folder / "out")
         self.watched: list[Path] = []
 
     def __call__(self, *options: Any, kill: str | None = None) -> Result:
@@ -54,15 +54,14 @@ class Runs:
 
     @property
     def record(self) -> dict[str, Any]:
-        return read_json(self.out / "run.json")
+        return self.out.record
 
-    def result(self, out: Path | None = None) -> dict[str, str]:
-        """Return the hashes of what must not change."""
+    def result(self, out: Run | None = None) -> dict[str, Any]:
+        """Return what must not change."""
+        run = out or self.out
         names = ("model.safetensors", "metrics.json", "predictions.jsonl", "errors.jsonl")
-        files = [(out or self.out) / name for name in names]
-        hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-        record = read_json((out or self.out) / "run.json")
-        return hashes | {key: record[key] for key in ("optimizer_steps", "best_checkpoint")}
+        found = {name: hashlib.sha256((run / name).read_bytes()).hexdigest() for name in names}
+        return found | {key: run.record[key] for key in ("optimizer_steps", "best_checkpoint")}
 
 
 @pytest.fixture
@@ -103,9 +102,9 @@ def undisturbed(runs: Runs, results: dict, tmp_path: Path) -> Callable[..., dict
 @pytest.mark.parametrize(
     ("micro_batch", "resume"),
     [
-        (KILLS[0], ["--resume", "auto"]),
+        (KILLS[0], ["--resume auto"]),
         pytest.param(KILLS[1], [], marks=pytest.mark.long),
-        pytest.param(KILLS[2], ["--resume", "auto"], marks=pytest.mark.long),
+        pytest.param(KILLS[2], ["--resume auto"], marks=pytest.mark.long),
     ],
 )
 def test_killed_inside_a_step_and_continued_ends_in_the_same_weights(
@@ -138,7 +137,7 @@ def test_half_written_checkpoint_is_ignored(runs, killed, undisturbed):
 def test_checkpoint_that_is_written_again_does_not_count_until_it_is_whole(
     runs, killed, undisturbed
 ):
-    kept = ("--save_total_limit", 9)
+    kept = ("--save_total_limit 9",)
     killed(f"{STEP}30", *kept)
     again = ("--resume", runs.out / "checkpoint-6")
     killed(f"{TRAINER}Trainer._save_optimizer_and_scheduler:2", *kept, *again)
@@ -153,7 +152,7 @@ def test_checkpoint_that_is_written_again_does_not_count_until_it_is_whole(
 )
 def test_half_deleted_checkpoint_is_ignored(runs, killed, undisturbed, options, deletion, done):
     killed(f"rmtree:{deletion}", *options)
-    runs("--resume", "auto", *options).expect()
+    runs("--resume auto", *options).expect()
     assert runs.record["resumed_from"] == f"checkpoint-{done}"
     assert runs.result() == undisturbed(*options)
 
@@ -161,7 +160,7 @@ def test_half_deleted_checkpoint_is_ignored(runs, killed, undisturbed, options, 
 @pytest.mark.long
 def test_killed_while_the_checkpoints_of_a_finished_run_are_deleted(runs, undisturbed):
     runs(kill="rmtree:8")
-    result = runs("--resume", "auto")
+    result = runs("--resume auto")
     assert (result.status, runs.micro_batches) == (0, 0)
     assert "This run is finished" in result.stderr
     assert runs.result() == undisturbed()
@@ -170,14 +169,14 @@ def test_killed_while_the_checkpoints_of_a_finished_run_are_deleted(runs, undist
 @pytest.mark.long
 def test_half_deleted_checkpoint_of_a_run_to_be_started_over_is_ignored(runs, killed, undisturbed):
     killed(f"{STEP}18")
-    killed("rmtree:1", "--resume", "never")
-    assert [path.name for path in runs.out.glob("checkpoint-*")] == ["checkpoint-6"]
+    killed("rmtree:1", "--resume never")
+    assert [path.name for path in runs.out.folder.glob("checkpoint-*")] == ["checkpoint-6"]
     runs().expect()
     assert runs.record["resumed_from"] is None
     assert runs.result() == undisturbed()
 
 
-@pytest.mark.parametrize("options", [(), ("--max_steps", 12), EARLY_STOPPING])
+@pytest.mark.parametrize("options", [(), ("--max_steps 12",), EARLY_STOPPING])
 def test_killed_after_training_does_not_train_on(runs, killed, undisturbed, options):
     killed(f"{TRAINER}Trainer.predict:2", *options)
     runs(*options).expect()
@@ -196,29 +195,19 @@ def test_patience_survives(runs, killed, undisturbed):
 
 
 def test_another_split_of_the_batch_continues_the_run(runs, killed, undisturbed):
-    still = (
-        "--config_overrides",
-        f"{SIZE},hidden_dropout_prob=0,attention_probs_dropout_prob=0",
-    )
+    still = ("--config_overrides", STILL)
     undisturbed(*still)
     killed(f"{STEP}22", *still)
-    whole = ("--per_device_train_batch_size", 8, "--gradient_accumulation_steps", 1)
-    runs(*still, *whole).expect()
+    runs(*still, "--per_device_train_batch_size 8 --gradient_accumulation_steps 1").expect()
     assert runs.record["resumed_from"] == "checkpoint-9"
     assert runs.micro_batches == EPOCHS * STEPS - 9
-
-    def predictions(folder: Path) -> list[float]:
-        rows = read_rows(folder / "predictions.jsonl")
-        return [p for row in rows for p in row["probabilities"].values()]
-
-    other = predictions(runs.folder / "undisturbed" / "out")
-    assert predictions(runs.out) == pytest.approx(other, abs=1e-5)
+    assert close(runs.out.rows, Run(runs.folder / "undisturbed" / "out").rows, 1e-5)
 
 
 @pytest.mark.long
 def test_moved_run_continues(runs, killed, undisturbed):
     killed(f"{TRAINER}Trainer.predict:1", *BEST_IS_FIRST)
-    runs.out = shutil.move(runs.out, runs.folder / "moved")
+    runs.out = Run(shutil.move(runs.out.folder, runs.folder / "moved"))
     runs(*BEST_IS_FIRST).expect()
     assert runs.result() == undisturbed(*BEST_IS_FIRST)
 
@@ -226,14 +215,14 @@ def test_moved_run_continues(runs, killed, undisturbed):
 def test_auto_on_a_finished_run_trains_nothing_and_says_so(runs):
     runs().expect()
     before = runs.result(), runs.record
-    result = runs("--resume", "auto").expect()
+    result = runs("--resume auto").expect()
     assert "This run is finished; nothing is trained." in result.stderr
     assert runs.micro_batches == 0
     assert (runs.result(), runs.record) == before
 
 
 def test_finished_run_is_trained_again_by_default(runs, undisturbed):
-    runs("--keep_checkpoints", "true").expect()
+    runs("--keep_checkpoints true").expect()
     runs().expect()
     assert (runs.micro_batches, runs.record["resumed_from"]) == (MICRO_BATCHES, None)
     assert runs.result() == undisturbed()
@@ -241,28 +230,27 @@ def test_finished_run_is_trained_again_by_default(runs, undisturbed):
 
 def test_never_starts_over(runs, killed, undisturbed):
     killed(f"{STEP}30")
-    runs("--resume", "never").expect()
+    runs("--resume never").expect()
     assert (runs.micro_batches, runs.record["resumed_from"]) == (MICRO_BATCHES, None)
     assert runs.result() == undisturbed()
 
 
 def test_killed_in_the_second_seed_the_first_is_not_trained_again(runs, killed, undisturbed):
-    seeds = ("--seeds", 1, 2)
+    seeds = ("--seeds 1 2",)
     expected = undisturbed(*seeds)
     killed(f"{STEP}{MICRO_BATCHES + 30}", *seeds)
-    first = runs.result(runs.out / "seed-1")
+    first = runs.result(Run(runs.out / "seed-1"))
     runs(*seeds).expect()
     assert runs.micro_batches == MICRO_BATCHES - 12 * ACCUMULATION
-    assert runs.result(runs.out / "seed-1") == first
+    assert runs.result(Run(runs.out / "seed-1")) == first
     assert runs.result() == expected
 
 
 @pytest.mark.long
 def test_killed_after_the_last_seed_the_card_still_shows_the_plots(runs, killed):
-    seeds = ("--seeds", 1, 2)
+    seeds = ("--seeds 1 2",)
     killed("nlpbook_data.training.launch:write_card:1", *seeds)
     runs(*seeds).expect()
     assert runs.micro_batches == 0
     for plot in ("learning_curve.png", "confusion_matrix.png"):
-        assert (runs.out / plot).is_file()
-        assert f"]({plot})" in (runs.out / "README.md").read_text()
+        assert (runs.out / plot).is_file() and f"]({plot})" in runs.out.card

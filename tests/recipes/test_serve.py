@@ -141,12 +141,15 @@ def test_what_it_cannot_read_gets_one_sentence_and_a_4xx(
         assert not re.search("should|is |Input|belongs", refused("ko"))
 
 
-def test_a_row_that_fails_takes_no_other_with_it_and_is_told_in_each_language(client, monkeypatch):
-    for language, said in {"en": "the text is empty", "ko": "text 값이 비어 있습니다"}.items():
-        monkeypatch.setenv("NLPBOOK_LANG", language)
-        first, second = client.post("/predict", json=[{"text": " "}, {"text": TEXT}]).json()
-        assert first["error"].startswith(said) and "prediction" in second
-    assert client.get("/nowhere").json() == {"error": "그런 주소가 없습니다"}
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "the text is empty"), ("ko", "text 값이 비어 있습니다")]
+)
+def test_a_row_that_fails_takes_no_other_with_it(client, monkeypatch, language, said):
+    monkeypatch.setenv("NLPBOOK_LANG", language)
+    first, second = client.post("/predict", json=[{"text": " "}, {"text": TEXT}]).json()
+    assert first["error"].startswith(said) and "prediction" in second
+    nowhere = client.get("/nowhere").json()["error"]
+    assert (nowhere == "그런 주소가 없습니다") == (language == "ko")
 
 
 def test_fifty_clients_and_clients_that_leave(client):

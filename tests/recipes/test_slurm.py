@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import DOCCLS, RECIPES
+from conftest import RECIPES, words_of
+from tasks import DOCCLS, NO_CHOICE
 from test_survival import wait_for
 from writing import read_json, written
 
@@ -77,9 +78,9 @@ def test_a_job_whose_time_ends_is_queued_again_if_it_can_go_on(submit, tmp_path,
 @pytest.mark.parametrize("script", ["one_node", "several_nodes"])
 def test_a_job_goes_on_until_it_is_finished(submit, tmp_path, script):
     program = f'#!/bin/sh\nexec {sys.executable} -m nlpbook_data "$@"\n'
-    words = [RECIPES / "doccls.py", *DOCCLS, "--max_train_samples", 64, "--max_steps", 300]
-    words += ["--per_device_train_batch_size", 8, "--save_strategy", "steps", "--save_steps", 10]
-    words += ["--eval_strategy", "no", "--load_best_model_at_end", "false", "--use_cpu", "true"]
+    options = [*DOCCLS, *NO_CHOICE, "--save_strategy steps --save_steps 10 --use_cpu true"]
+    options += ["--max_train_samples 64 --max_steps 300 --per_device_train_batch_size 8"]
+    words = [RECIPES / "doccls.py", *words_of(options)]
     job = submit(script, program, *words, "--output_dir", "run")
     wait_for(lambda: [*(tmp_path / "run").glob("checkpoint-*/complete")], 120)
     job.send_signal(signal.SIGUSR1)

@@ -4,18 +4,19 @@ import ast
 import dataclasses
 import functools
 import importlib.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 from conftest import RECIPES, REPOSITORY
 from transformers import TrainingArguments
 
 import nlpbook_data
 from nlpbook_data import InputError
+from nlpbook_data.__main__ import main as command
 from nlpbook_data.data.texts import TextArguments
 from nlpbook_data.own_files.schemas import SCHEMAS
 from nlpbook_data.training.arguments import (
@@ -269,17 +270,10 @@ def own_fields(kind: type) -> list[str]:
 
 
 @functools.cache
-def read_names() -> set[str]:
-    """Every name that some ``x.name`` in the package or in a recipe reads."""
-    package = Path(nlpbook_data.__file__).parent
-    names = set()
-    for path in [*package.rglob("*.py"), *RECIPES.rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-                names.add(node.attr)
-    # data/source.py reads the names of all columns of a task's schema
-    columns = {column for schema in SCHEMAS.values() for column in schema.all_columns}
-    return names | {f"{column}_column_name" for column in columns}
+def names_read_in(*places: Path) -> set[str]:
+    """Every name that some ``x.name`` of these files reads."""
+    nodes = (node for path in places for node in ast.walk(ast.parse(path.read_text("utf-8"))))
+    return {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
 
 
 def recipe_types(recipe: Path) -> tuple[type, ...]:
@@ -307,21 +301,51 @@ def types_of() -> dict[str, tuple[type, ...]]:
     return {recipe.stem: recipe_types(recipe) for recipe in recipes}
 
 
-def test_every_option_has_help_and_is_read_somewhere(types_of):
-    for kind in {kind for types in types_of.values() for kind in types}:
-        assert set(own_fields(kind)) <= read_names()
-        for field in dataclasses.fields(kind):
-            assert field.metadata.get("help") or not field.init, field.name
+def test_every_option_has_help_and_is_read_by_the_package_or_its_recipe(types_of):
+    package = names_read_in(*Path(nlpbook_data.__file__).parent.rglob("*.py"))
+    # data/source.py reads the names of all columns of a task's schema
+    columns = {column for schema in SCHEMAS.values() for column in schema.all_columns}
+    package |= {f"{column}_column_name" for column in columns}
+    for recipe, types in types_of.items():
+        read = package | names_read_in(RECIPES / f"{recipe}.py")
+        for kind in types:
+            assert set(own_fields(kind)) <= read
+            for field in dataclasses.fields(kind):
+                assert field.metadata.get("help") or not field.init, field.name
+
+
+# What options say of the user's own rows; the columns of the task besides.
+READING = {
+    *("multi_label", "label_separator", "sheet_name", "scores", "ner_tag_names"),
+    *("repeated_answers", "positive_label"),
+}
+
+
+def test_check_and_the_recipes_read_files_by_the_same_options(types_of, capsys):
+    def reading(recipe: str) -> set[str]:
+        names = {name for kind in types_of[recipe] for name in own_fields(kind)}
+        return {name for name in names if name.endswith("_column_name") or name in READING}
+
+    with pytest.raises(SystemExit):
+        command(["check", "--help"])
+    there = {*re.findall(r"--(\w+)", capsys.readouterr().out)}
+    tuned = set(types_of) - {"tokenizer"}
+    assert there - {"help", "task", "labels", "most"} == set().union(*map(reading, tuned))
+    assert reading("rerank") == reading("search")
+    # `check` names columns by the schema of a task; pretrain has a single one, and no option for it
+    for recipe in tuned - {"rerank", "pretrain"}:
+        named = {f"{column}_column_name" for column in SCHEMAS[recipe].all_columns}
+        unnamed = ("id", "title", "question_type", "is_impossible")
+        assert named - {f"{column}_column_name" for column in unnamed} <= reading(recipe)
 
 
 CONFIGS = sorted((RECIPES / "configs").rglob("*.y*ml"))
-LAUNCHES = sorted((RECIPES / "accelerate").rglob("*.y*ml"))
 
 
 def test_the_configs_are_all_here(types_of):
     """A new file must be counted here, so that none is left out of the tests below."""
-    assert (len(CONFIGS), len(LAUNCHES)) == (26, 7)
-    assert len([*RECIPES.rglob("*.y*ml")]) == 33
+    assert len(CONFIGS) == 26
+    assert len([*RECIPES.rglob("*.y*ml")]) == 26 + len([*(RECIPES / "accelerate").glob("*.yaml")])
     assert set(types_of) <= {path.stem for path in CONFIGS}
 
 
@@ -342,15 +366,6 @@ def test_a_config_parses_with_its_recipe_and_begins_with_the_command(path, types
     [command] = [line for line in text.splitlines() if line.startswith("# accelerate launch ")]
     given = path.stem == recipe or f"--config {path.relative_to(REPOSITORY)}" in command
     assert f" recipes/{recipe}.py" in command and given
-
-
-@pytest.mark.parametrize("path", LAUNCHES, ids=lambda path: path.stem)
-def test_a_launch_config_is_one_of_accelerate(path):
-    config = load_config_from_file(str(path))  # raises for a key that it does not know
-    assert isinstance(config, ClusterConfig)
-    assert config.mixed_precision == "no"  # the recipe chooses; two choices would fight
-    header = path.read_text(encoding="utf-8").partition("compute_environment")[0]
-    assert f"--config_file {path.relative_to(REPOSITORY)}" in header
 
 
 # Records and packaged names
