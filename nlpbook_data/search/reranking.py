@@ -43,7 +43,10 @@ HEADS = ("classifier", "score")  # of models that score a pair; trained whole be
 
 @dataclass
 class RerankTrainingArguments(RankingArguments, CrossEncoderTrainingArguments):
-    """sentence-transformers' training arguments with our defaults."""
+    """sentence-transformers' training arguments with our defaults.
+
+    Several processes leave out the ragged last batch of an epoch, which they could not share evenly.
+    """
 
     batch_sampler: str = option("batch_sampler", "in any order", choices=["batch_sampler"])
 
