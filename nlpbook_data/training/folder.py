@@ -73,8 +73,9 @@ class RunFolder:
                 f"{self.path}: cannot be made ({error.strerror}). Choose another --output_dir."
             ) from error
         self._acquire()
-        for half_written in self.path.glob(".*.partial"):  # by a run that was killed
-            half_written.unlink()
+        for pattern in (".*.partial", ".tmp??????"):  # the latter are safetensors'
+            for half_written in self.path.glob(pattern):  # by a run that was killed
+                half_written.unlink()
         if not self.continues:
             self.delete_checkpoints()
         self.is_open = True
