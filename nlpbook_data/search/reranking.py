@@ -45,7 +45,7 @@ HEADS = ("classifier", "score")  # of models that score a pair; trained whole be
 class RerankTrainingArguments(RankingArguments, CrossEncoderTrainingArguments):
     """sentence-transformers' training arguments with our defaults.
 
-    Several processes leave out the ragged last batch of an epoch, which they could not share evenly.
+    Several processes leave out the ragged last batch of an epoch: they could not share it evenly.
     """
 
     batch_sampler: str = option("batch_sampler", "in any order", choices=["batch_sampler"])
