@@ -11,6 +11,7 @@ from nlpbook_data.errors import InputError
 from nlpbook_data.reading.values import FETCH_AGAIN, Files, malformed
 
 BLOCK_BYTES = 1 << 20
+LANGUAGE = "http://www.w3.org/XML/1998/namespace}lang"  # xml:lang
 # Korpora's table has an older address, a redirect script of opus.nlpl.eu.
 URL = "https://object.pouta.csc.fi/OPUS-OpenSubtitles/v2018/tmx/en-ko.tmx.gz"
 
@@ -53,7 +54,7 @@ class _Units:
         self.unit: dict[str, str] | None = None  # of the <tu> that is open
         self.language: str | None = None  # of the <tuv>
         self.text: list[str] | None = None  # of the <seg>
-        self.parser = expat.ParserCreate("UTF-8")
+        self.parser = expat.ParserCreate("UTF-8", "}")  # as XML is read, with name spaces
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
@@ -88,7 +89,7 @@ class _Units:
                 raise malformed(self._place(), "<tu>", "</tu>")
             self.unit = {}
         elif name == "tuv":
-            self.language = attributes.get("xml:lang")
+            self.language = attributes.get(LANGUAGE)
         elif name == "seg":
             if self.unit is None or self.language not in self.rows or self.language in self.unit:
                 raise malformed(
