@@ -123,7 +123,7 @@ def test_two_machines_do_what_one_process_does(start, port, fork_recipe, tmp_pat
     env = spy.environment(tmp_path)
     options = "--per_device_train_batch_size 4 --output_dir two"
     finish(start(rank, *words, options, by=by, port=port, env=env) for rank in (0, 1))
-    assert spy.tokenized(tmp_path) == {0: 61 + 140 + 200}
+    assert spy.tokenized(tmp_path) == {0: 61 + 200 + 400}
     assert len([*(tmp_path / "cache" / "nlpbook" / "corpora").glob("*/*/entry.json")]) == 1
     options, two = "--per_device_train_batch_size 8 --output_dir one", Run(tmp_path / "two")
     one = fork_recipe("doccls", *words, options).expect().run
