@@ -729,7 +729,7 @@ def copy_dictionary(source: Path, target: Path) -> None:
 
 def model_sha256(model: str) -> str | None:
     """Return the hash of the files of a model's folder; None for a Hub name."""
-    folder = Path(model).expanduser()
+    folder = _place_of(model)
     if not folder.is_dir():
         return None
     # that list is of safetensors; without them, hash all files
@@ -738,11 +738,15 @@ def model_sha256(model: str) -> str | None:
     return hash_of({file: file_sha256(folder / file) for file in files})
 
 
-def _whole_path(model: str | os.PathLike) -> str:
-    """Return the whole path of a model's folder; a Hub name as it is."""
+def _place_of(model: str | os.PathLike) -> Path:
     from nlpbook_data.training.arguments import resolve_package  # imports torch
 
-    path = Path(resolve_package(str(model)))
+    return Path(resolve_package(str(model)))
+
+
+def _whole_path(model: str | os.PathLike) -> str:
+    """Return the whole path of a model's folder; a Hub name as it is."""
+    path = _place_of(model)
     if str(model).startswith(("/", ".", "~")) and not path.is_dir():
         raise InputError(f"{model}: no such folder. Check the path.")
     return str(path.resolve() if path.is_dir() else model)

@@ -557,3 +557,8 @@ def test_a_new_version_of_datasets_makes_no_other_model(tmp_path, monkeypatch):
     before = model_sha256(str(tmp_path))
     monkeypatch.setattr("datasets.__version__", "99.0")
     assert model_sha256(str(tmp_path)) == before
+
+
+def test_a_model_of_the_package_is_known_by_its_files():
+    assert model_sha256("package:models/tiny_encoder") != model_sha256("package:models/encoder")
+    assert model_sha256("package:models/encoder") is not None
